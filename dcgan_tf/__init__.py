@@ -1,0 +1,1 @@
+"""A DCGAN in Keras and TensorFlow: learn it, train it, trust it."""

@@ -1,0 +1,127 @@
+"""Checkpoints that count once they read back: save, verify, restore, fall back."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+import tensorflow as tf
+
+from dcgan_tf.errors import UserError
+from dcgan_tf.pictures import written_whole
+
+KEEP = 3
+
+logger = logging.getLogger(__name__)
+
+
+class Checkpoints:
+    """The checkpoints of one run, `ckpt-STEP.index` and `.data-…` in one folder.
+
+    Args:
+        directory: where they are; made by the first save.
+        state: all that training changes.
+    """
+
+    def __init__(self, directory: Path, state: tf.train.Checkpoint) -> None:
+        self.directory = directory
+        self.state = state
+
+    def steps(self) -> list[int]:
+        """The steps that have a checkpoint, oldest first."""
+        names = (path.stem.removeprefix("ckpt-") for path in self.directory.glob("ckpt-*.index"))
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def save(self, step: int) -> None:
+        """Writes a checkpoint, reads it back, and only then puts it among the others.
+
+        The `.index` file is moved in last: without it there is no checkpoint, so that one cut
+        short by a crash is never seen. All but the newest three are deleted.
+
+        Raises:
+            OSError: it can't be written, for want of room or rights; the earlier ones are intact.
+        """
+        unfinished = self.directory / "unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        try:
+            prefix = self.state.write(str(unfinished / f"ckpt-{step}"))
+            read_back(prefix)
+        except tf.errors.OpError as error:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise OSError(
+                f"{self.directory}: no checkpoint could be written: {error.message}"
+            ) from None
+        for path in sorted(unfinished.iterdir()):  # .data-… sorts before .index
+            path.replace(self.directory / path.name)
+        unfinished.rmdir()
+        for old in self.steps()[:-KEEP]:
+            self._move(old, None)
+        self._update_latest()
+
+    def restore(self, step: int | None = None) -> int | None:
+        """Puts the newest intact checkpoint, or that of one step, into the state.
+
+        Every object of the state must be matched: none is left with its initial values. Those
+        that are damaged are named in a warning.
+
+        Returns:
+            The step of the checkpoint, or None where there is no checkpoint.
+
+        Raises:
+            UserError: there are checkpoints and none is intact, or none of the given step.
+        """
+        steps = self.steps()
+        if step is not None and step not in steps:
+            there = ", ".join(map(str, steps)) or "none"
+            raise UserError(f"{self.directory} has no checkpoint of step {step}; there are {there}")
+        for candidate in [step] if step is not None else reversed(steps):
+            prefix = str(self.directory / f"ckpt-{candidate}")
+            try:
+                read_back(prefix)
+                self.state.read(prefix).assert_existing_objects_matched().expect_partial()
+                return candidate
+            except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
+                logger.warning("%s is damaged and not used: %s", prefix, first_line(error))
+        if steps:
+            raise UserError(f"{self.directory} has no intact checkpoint of {step or 'any step'}")
+        return None
+
+    def set_aside_after(self, step: int) -> None:
+        """Moves the checkpoints after `step`, which could not be used, into `damaged/`."""
+        for later in self.steps():
+            if later > step:
+                self._move(later, self.directory / "damaged")
+        self._update_latest()
+
+    def _move(self, step: int, target: Path | None) -> None:
+        """Moves the files of one checkpoint to another folder, or deletes them."""
+        if target:
+            target.mkdir(exist_ok=True)
+        # The .index goes first: a checkpoint is whole or it is not there.
+        for path in sorted(self.directory.glob(f"ckpt-{step}.*"), reverse=True):
+            path.replace(target / path.name) if target else path.unlink()
+
+    def _update_latest(self) -> None:
+        """Keeps `tf.train.latest_checkpoint(directory)` true."""
+        names = [f"ckpt-{step}" for step in self.steps()]
+        if names:
+            lines = [f'model_checkpoint_path: "{names[-1]}"']
+            lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
+            with written_whole(self.directory / "checkpoint") as file:
+                file.write("\n".join([*lines, ""]).encode())
+
+
+def read_back(prefix: str) -> None:
+    """Reads every value of a checkpoint, which compares each with its checksum.
+
+    Raises:
+        tf.errors.OpError: a file is missing, cut short or changed.
+    """
+    reader = tf.train.load_checkpoint(prefix)
+    for name in reader.get_variable_to_shape_map():
+        reader.get_tensor(name)
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

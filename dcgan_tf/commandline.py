@@ -1,0 +1,126 @@
+"""What the commands share: flags from settings, `--help`, errors in one sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import inspect
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
+
+from absl import flags
+
+from dcgan_tf.config import Settings, value_type
+from dcgan_tf.errors import UserError
+
+DEFINE = {
+    str: flags.DEFINE_string,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    bool: flags.DEFINE_boolean,
+}
+
+
+def parse(description: str, *classes: type[Settings], argv: Sequence[str] | None = None) -> list:
+    """Reads the command line into one instance of each dataclass of settings.
+
+    Every field is a flag. `--help` prints them under their groups and exits.
+
+    Args:
+        description: the first paragraph of `--help`.
+        classes: dataclasses made of `setting`s.
+        argv: the command line, program name first; by default `sys.argv`.
+
+    Raises:
+        UserError: a flag is unknown, or its value is not one that it can have.
+    """
+    argv = sys.argv if argv is None else argv
+    fields = [field for cls in classes for field in dataclasses.fields(cls)]
+    values = flags.FlagValues()
+    flags.DEFINE_boolean("help", False, "show this", short_name="h", flag_values=values)
+    for field in fields:
+        DEFINE[value_type(field)](
+            field.name, field.default, field.metadata["help"], flag_values=values
+        )
+    try:
+        surplus = values(argv)[1:]
+    except flags.Error as error:
+        raise UserError(f"{error} (--help lists the flags)".replace("\n", " ")) from None
+    if values["help"].value:
+        print(_help(description, os.path.basename(argv[0]), fields))
+        sys.exit(0)
+    if surplus:
+        raise UserError(f"unexpected {surplus[0]!r}: every setting is a flag (--help lists them)")
+    return [
+        cls(**{field.name: values[field.name].value for field in dataclasses.fields(cls)})
+        for cls in classes
+    ]
+
+
+def _help(description: str, program: str, fields: list[dataclasses.Field]) -> str:
+    def flag(field: dataclasses.Field) -> str:
+        if value_type(field) is bool:
+            return f"--[no]{field.name}"
+        return f"--{field.name} {value_type(field).__name__.upper()}"
+
+    width = max(len(flag(field)) for field in fields) + 4
+    columns = max(60, min(100, shutil.get_terminal_size().columns))
+    lines = [inspect.cleandoc(description), "", f"usage: python {program} [flags]"]
+    for group in dict.fromkeys(field.metadata["group"] for field in fields):
+        lines += ["", group]
+        for field in fields:
+            if field.metadata["group"] == group:
+                given = "" if field.default is None else f" (default: {field.default})"
+                lines += textwrap.wrap(
+                    field.metadata["help"] + given,
+                    columns,
+                    initial_indent=f"  {flag(field)}".ljust(width),
+                    subsequent_indent=" " * width,
+                )
+    return "\n".join(lines)
+
+
+def run(main: Callable[[], Any]) -> NoReturn:
+    """Runs a command's `main` and exits: 0 if it returns, else one sentence and non-zero."""
+    program = os.path.basename(sys.argv[0])
+    try:
+        main()
+        sys.exit(0)
+    except UserError as error:
+        message, code = str(error), error.exit_code
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        message, code = f"{where}{error.strerror or error}", 1
+        if error.errno == errno.ENOSPC:
+            message += "; free some space and run the same command again"
+    except KeyboardInterrupt:
+        message, code = "interrupted", 130
+    print(f"{program}: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+@contextlib.contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Keeps TensorFlow's start-up messages off the terminal while it is imported.
+
+    Some are printed before any log level is read, so standard error itself is set aside.
+    Setting `TF_CPP_MIN_LOG_LEVEL` beforehand shows them all.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        yield
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,0 +1,22 @@
+"""Failures that a command reports in one sentence instead of a traceback."""
+
+import signal
+
+
+class UserError(Exception):
+    """Something the user can mend; its text names what was found and what would do."""
+
+    exit_code = 1
+
+
+class Interrupted(UserError):
+    """Training was asked to stop by a signal, and has saved its state.
+
+    Args:
+        signal_number: the signal, whose shell convention (128 + number) is the exit code.
+        saved: what was saved and how to go on.
+    """
+
+    def __init__(self, signal_number: int, saved: str) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}: {saved}")
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,81 @@
+"""What TensorBoard shows: scalars, grids, histograms and the config, with no step twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorboard.compat.proto.event_pb2 import Event
+
+from dcgan_tf.pictures import written_whole
+
+
+class EventLog:
+    """The event files of one run.
+
+    Args:
+        directory: where they are.
+        step: the step from which the run goes on; what was logged later is dropped first.
+    """
+
+    def __init__(self, directory: Path, step: int) -> None:
+        drop_events_after(directory, step)
+        self.writer = tf.summary.create_file_writer(str(directory), max_queue=1000)
+
+    def settings(self, text: str) -> None:
+        """Shows the config, as text, at step 0."""
+        with self.writer.as_default(step=0):
+            tf.summary.text("config", f"```\n{text}\n```")
+
+    def scalars(self, group: str, values: dict[str, float], step: int) -> None:
+        """Adds a point to each of a group's curves."""
+        with self.writer.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(f"{group}/{name}", value)
+
+    def images(self, name: str, grid: np.ndarray, step: int) -> None:
+        """Shows a picture, uint8 [H, W] or [H, W, 3]."""
+        with self.writer.as_default(step=step):
+            tf.summary.image(name, grid.reshape(1, *grid.shape[:2], -1))
+
+    def histograms(
+        self, models: list[keras.Model], logits: dict[str, tf.Tensor], step: int
+    ) -> None:
+        """Shows how the weights of models, and D's logits of one batch, are distributed."""
+        with self.writer.as_default(step=step):
+            for model in models:
+                for variable in model.trainable_variables:
+                    tf.summary.histogram(f"{model.name}/{variable.path}", variable)
+            for name, values in logits.items():
+                tf.summary.histogram(f"logits/{name}", values)
+
+    def flush(self) -> None:
+        """Puts all that was logged on disk."""
+        self.writer.flush()
+
+    def close(self) -> None:
+        """Puts all that was logged on disk and closes the file."""
+        self.writer.close()
+
+
+def drop_events_after(directory: Path, step: int) -> None:
+    """Rewrites the event files of a folder without the events of steps after `step`.
+
+    A run that was killed logged steps that it takes again when it is resumed. A last event that
+    was cut short is dropped too.
+    """
+    for path in directory.glob("events.out.tfevents.*"):
+        kept = []
+        try:
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                if Event.FromString(record).step <= step:
+                    kept.append(record)
+        except tf.errors.DataLossError:
+            pass
+        with written_whole(path) as file:
+            part = file.name
+            with tf.io.TFRecordWriter(part) as writer:
+                for record in kept:
+                    writer.write(record)

@@ -1,0 +1,106 @@
+"""Grids of images, the film of the training, and the plot of its losses."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import imageio.v3 as iio
+import numpy as np
+from matplotlib.figure import Figure
+
+FRAME_MS = 200
+LAST_FRAME_MS = 3000
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file that takes its place only when it is complete, whatever was there."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """Images in [-1, 1] to uint8 in [0, 255], all with the same contrast."""
+    return np.clip(np.rint(np.asarray(images) * 127.5 + 127.5), 0, 255).astype(np.uint8)
+
+
+def image_grid(images: np.ndarray, border: int = 2) -> np.ndarray:
+    """Lays images out on a square, row by row, enlarged without smoothing if they are small.
+
+    Args:
+        images: uint8 [N, H, W, C], C 1 or 3.
+        border: pixels of white between and around the tiles.
+
+    Returns:
+        uint8 [height, width] for C 1, [height, width, 3] for C 3.
+    """
+    count, height, width, channels = images.shape
+    zoom = max(1, 84 // height) if count <= 64 else 1
+    images = images.repeat(zoom, axis=1).repeat(zoom, axis=2)
+    height, width = height * zoom + border, width * zoom + border
+    columns = int(np.ceil(np.sqrt(count)))
+    rows = -(-count // columns)
+    grid = np.full((rows * height + border, columns * width + border, channels), 255, np.uint8)
+    for i, image in enumerate(images):
+        top, left = i // columns * height + border, i % columns * width + border
+        grid[top : top + height - border, left : left + width - border] = image
+    return grid[..., 0] if channels == 1 else grid
+
+
+def save_png(path: Path, picture: np.ndarray) -> None:
+    """Writes uint8 [H, W] or [H, W, 3] as a PNG."""
+    with written_whole(path) as file:
+        iio.imwrite(file, picture, extension=".png")
+
+
+def save_gif(path: Path, frames: list[Path]) -> None:
+    """Writes pictures as an animation that repeats, and rests on the last."""
+    pictures = [iio.imread(frame) for frame in frames]
+    durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
+    with written_whole(path) as file:
+        duration = durations if len(frames) > 1 else LAST_FRAME_MS
+        iio.imwrite(file, pictures, extension=".gif", duration=duration, loop=0)
+
+
+def plot_losses(path: Path, metrics: np.ndarray, steps_per_epoch: int) -> None:
+    """Draws both losses, and D's verdicts, over the steps.
+
+    Args:
+        path: a .png.
+        metrics: [steps, 4]: generator loss, discriminator loss, D(x), D(G(z)).
+        steps_per_epoch: the curves are also drawn smoothed over a tenth of an epoch.
+    """
+    steps = np.arange(1, len(metrics) + 1)
+    window = max(1, min(steps_per_epoch // 10, len(steps)))
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    losses, verdicts = figure.subplots(2, 1, sharex=True)
+    curves = [
+        (losses, "generator", 0, "tab:blue"),
+        (losses, "discriminator", 1, "tab:orange"),
+        (verdicts, "D(x), of real images", 2, "tab:green"),
+        (verdicts, "D(G(z)), of generated images", 3, "tab:red"),
+    ]
+    for axes, label, column, color in curves:
+        values = metrics[:, column]
+        smooth = np.convolve(values, np.full(window, 1 / window), mode="valid")
+        axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.6)
+        axes.plot(steps[window - 1 :], smooth, color=color, linewidth=1.6, label=label)
+    losses.set_ylabel("loss")
+    losses.set_ylim(bottom=0)
+    verdicts.set_ylabel("probability of being real")
+    verdicts.set_ylim(0, 1)
+    verdicts.set_xlabel(f"step ({steps_per_epoch} an epoch)")
+    for axes in (losses, verdicts):
+        axes.grid(alpha=0.3)
+        axes.legend(loc="upper right")
+    with written_whole(path) as file:
+        figure.savefig(file, format="png", dpi=100)

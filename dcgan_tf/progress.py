@@ -1,0 +1,77 @@
+"""What the terminal shows: a bar for the running epoch, a line for each that is done."""
+
+from __future__ import annotations
+
+import sys
+
+from tqdm import tqdm
+
+from dcgan_tf.history import EpochMetrics
+
+
+class Progress:
+    """Follows a run on the terminal; the bar is left out where the output is not one.
+
+    Args:
+        steps_per_epoch: steps of one epoch.
+        batch_size: images of one step.
+        last_step: the step at which the run ends.
+    """
+
+    def __init__(self, steps_per_epoch: int, batch_size: int, last_step: int) -> None:
+        self.steps_per_epoch = steps_per_epoch
+        self.batch_size = batch_size
+        self.last_step = last_step
+        self.epochs = -(-last_step // steps_per_epoch)
+        self.bar: tqdm | None = None
+
+    def update(self, row: EpochMetrics) -> None:
+        """Moves the bar to `row.step`; the numbers are the epoch's means so far."""
+        if not sys.stderr.isatty():
+            return
+        if self.bar is None:
+            before = (row.epoch - 1) * self.steps_per_epoch
+            self.bar = tqdm(
+                total=min(self.steps_per_epoch, self.last_step - before),
+                desc=f"epoch {row.epoch}/{self.epochs}",
+                bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}",
+                dynamic_ncols=True,
+                leave=False,
+            )
+        step = row.step - (row.epoch - 1) * self.steps_per_epoch
+        step_seconds = self.batch_size / row.images_per_second
+        self.bar.set_postfix_str(
+            f"gen_loss {row.gen_loss:.3f}  disc_loss {row.disc_loss:.3f}  "
+            f"{row.images_per_second:.0f} images/s  "
+            f"left: {duration((self.bar.total - step) * step_seconds)}, "
+            f"run {duration((self.last_step - row.step) * step_seconds)}",
+            refresh=False,
+        )
+        self.bar.update(step - self.bar.n)
+        self.bar.refresh()
+
+    def end_epoch(self, row: EpochMetrics) -> None:
+        """Replaces the bar by one line on what the epoch came to."""
+        self.close()
+        left = (self.last_step - row.step) * self.batch_size / row.images_per_second
+        print(
+            f"epoch {row.epoch}/{self.epochs}  step {row.step}  "
+            f"gen_loss {row.gen_loss:.4f}  disc_loss {row.disc_loss:.4f}  "
+            f"D(x) {row.d_real:.3f}  D(G(z)) {row.d_fake:.3f}  "
+            f"{row.images_per_second:.0f} images/s  "
+            f"took {duration(row.seconds)}  left {duration(left)}",
+            flush=True,
+        )
+
+    def close(self) -> None:
+        """Takes the bar off the terminal."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `m:ss` or `h:mm:ss`; `?` where they are not known yet."""
+    if seconds != seconds:
+        return "?"
+    return tqdm.format_interval(round(seconds))

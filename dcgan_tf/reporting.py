@@ -1,0 +1,172 @@
+"""Everything a run shows of itself while it trains: files, TensorBoard, terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import io
+import json
+import math
+import time
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from dcgan_tf.config import Config
+from dcgan_tf.errors import UserError
+from dcgan_tf.events import EventLog
+from dcgan_tf.history import EpochMetrics, History
+from dcgan_tf.pictures import (
+    image_grid,
+    plot_losses,
+    save_gif,
+    save_png,
+    to_uint8,
+    written_whole,
+)
+from dcgan_tf.progress import Progress
+from dcgan_tf.run_directory import RunDirectory
+
+COLLECT_SECONDS = 0.5
+SCALARS_EVERY = 10
+
+
+class Report:
+    """Collects what the steps return, and keeps the run directory's files up to date with it.
+
+    Steps are collected some at a time, so that a fast device need not wait for each.
+
+    Args:
+        run: where the files are.
+        config: the run's settings.
+        history: the steps so far, those of the checkpoint that the run goes on from.
+        steps_per_epoch: steps of one epoch.
+        last_step: the step at which the run ends.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: Config,
+        history: History,
+        steps_per_epoch: int,
+        last_step: int,
+    ) -> None:
+        self.run = run
+        self.config = config
+        self.history = history
+        self.steps_per_epoch = steps_per_epoch
+        self.step = len(history.rows)
+        self.pending: list = []
+        self.traced = False
+        self.events = EventLog(run.events, self.step)
+        self.progress = Progress(steps_per_epoch, config.batch_size, last_step)
+        self.reported_at = self.steps_began_at = time.perf_counter()
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.close()
+        self.events.close()
+
+    def begin(self, reals: np.ndarray, grid: np.ndarray) -> None:
+        """Shows the first real images and the untrained generator's, before the first step."""
+        self.run.samples.mkdir(exist_ok=True)
+        save_png(self.run.samples / "reals.png", image_grid(to_uint8(reals)))
+        save_png(self.run.samples / "init.png", image_grid(to_uint8(grid)))
+        self.events.settings(json.dumps(dataclasses.asdict(self.config), indent=2))
+        self.events.images("samples", image_grid(to_uint8(grid)), 0)
+
+    def resume(self) -> None:
+        """Takes back what was shown of steps after the checkpoint's."""
+        for path in self.run.frames():
+            if path > self.run.frame(self.step // self.steps_per_epoch):
+                path.unlink()
+        self.write_files()
+
+    def add(self, output: tuple) -> None:
+        """Takes the `StepOutput` of one more step; looks at it now and then.
+
+        Raises:
+            UserError: a loss was not a number.
+        """
+        self.pending.append(output)
+        waited = time.perf_counter() - self.steps_began_at
+        if not self.traced or waited >= COLLECT_SECONDS:
+            self.collect()
+
+    def collect(self) -> None:
+        """Puts the steps since the last time into the history, the events and the bar."""
+        if not self.pending:
+            return
+        metrics = np.array([[float(value) for value in output[:4]] for output in self.pending])
+        now = time.perf_counter()
+        bad = ~np.isfinite(metrics).all(axis=1)
+        if bad.any():
+            first = int(bad.argmax())
+            gen_loss, disc_loss = metrics[first, :2]
+            raise UserError(
+                f"step {self.step + first + 1} has gen_loss {gen_loss} and disc_loss {disc_loss}"
+            )
+        step_seconds = (now - self.steps_began_at) / len(metrics) if self.traced else math.nan
+        self.history.append(metrics, step_seconds, now - self.reported_at)
+        for step, values in enumerate(metrics, self.step + 1):
+            if step % SCALARS_EVERY == 0:
+                names = EpochMetrics._fields[2:6]
+                self.events.scalars("step", dict(zip(names, values, strict=True)), step)
+        self.step += len(metrics)
+        self.last_logits = {"real": self.pending[-1][4], "fake": self.pending[-1][5]}
+        self.pending = []
+        self.traced = True
+        self.progress.update(self.epochs()[-1])
+        self.reported_at = now
+        self.steps_began_at = time.perf_counter()
+
+    @contextlib.contextmanager
+    def pause(self) -> Iterator[None]:
+        """Collects all steps so far; what happens within is not counted as their time."""
+        self.collect()
+        yield
+        self.steps_began_at = time.perf_counter()
+
+    def end_epoch(self, grid: np.ndarray, models: list[keras.Model]) -> None:
+        """Shows what the epoch came to.
+
+        Args:
+            grid: the fixed noise's images, float32 [16, H, W, C] in [-1, 1].
+            models: whose weights are shown as histograms.
+        """
+        row = self.epochs()[-1]
+        picture = image_grid(to_uint8(grid))
+        save_png(self.run.frame(row.epoch), picture)
+        self.events.images("samples", picture, row.step)
+        self.events.histograms(models, self.last_logits, row.step)
+        metrics = row._asdict()
+        scalars = {name: metrics[name] for name in EpochMetrics._fields[2:]}
+        self.events.scalars("epoch", scalars, row.step)
+        self.end_steps()
+
+    def end_steps(self) -> None:
+        """Brings the files and the terminal up to date, at an epoch's end or the run's."""
+        self.write_files()
+        self.progress.end_epoch(self.epochs()[-1])
+
+    def write_files(self) -> None:
+        """Writes metrics.csv, losses.png and training.gif anew from the history and the grids."""
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(EpochMetrics._fields)
+        for row in self.epochs():
+            writer.writerow("" if value != value else f"{value:.6g}" for value in row)
+        with written_whole(self.run.metrics_file) as file:
+            file.write(table.getvalue().encode())
+        plot_losses(self.run.losses_plot, self.history.rows[:, :4], self.steps_per_epoch)
+        if frames := self.run.frames():
+            save_gif(self.run.film, frames)
+
+    def epochs(self) -> list[EpochMetrics]:
+        """The rows of metrics.csv so far."""
+        return list(self.history.epochs(self.steps_per_epoch, self.config.batch_size))

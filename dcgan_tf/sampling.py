@@ -1,0 +1,119 @@
+"""Noise from seeds, and images from noise."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf.checkpoints import Checkpoints
+from dcgan_tf.config import Config
+from dcgan_tf.errors import UserError
+from dcgan_tf.models import make_generator_model
+from dcgan_tf.pictures import image_grid, save_png, to_uint8, written_whole
+from dcgan_tf.run_directory import RunDirectory
+
+
+def seeded_noise(seed: int, indices: range, noise_dim: int) -> np.ndarray:
+    """The noise of some images of a seed; each is a function of the seed and its index alone.
+
+    Returns:
+        float32 [len(indices), noise_dim], drawn from N(0, 1).
+    """
+    return np.stack(
+        [
+            np.random.default_rng((seed, index)).standard_normal(noise_dim, np.float32)
+            for index in indices
+        ]
+    )
+
+
+def load_generator(
+    run: RunDirectory, step: int | None = None
+) -> tuple[keras.Sequential, Config, int]:
+    """The generator of a run, as trained up to one of its checkpoints.
+
+    Args:
+        run: the run.
+        step: the checkpoint's step; None for the newest that is intact.
+
+    Returns:
+        The generator, the run's config, and the checkpoint's step.
+
+    Raises:
+        UserError: this is no run, it has no such checkpoint, or none yet.
+    """
+    config, _ = run.read_config()
+    generator = make_generator_model(config.noise_dim)
+    state = tf.train.Checkpoint(generator=generator)
+    restored = Checkpoints(run.checkpoints, state).restore(step)
+    if restored is None:
+        raise UserError(f"--run_dir {run.path} has no checkpoint yet: train first")
+    return generator, config, restored
+
+
+def sample_images(
+    generator: keras.Sequential, noise_dim: int, seed: int, num_images: int, batch_size: int
+) -> Iterator[np.ndarray]:
+    """Draws images in batches, with batch norm's moving averages.
+
+    Yields:
+        uint8 [batch, H, W, C] in [0, 255]; `num_images` in all.
+    """
+
+    generate = tf.function(lambda noise: generator(noise, training=False))
+    batch_size = min(batch_size, num_images)
+    for start in range(0, num_images, batch_size):
+        noise = seeded_noise(seed, range(start, start + batch_size), noise_dim)
+        images = to_uint8(generate(tf.constant(noise)).numpy())
+        yield images[: num_images - start]
+
+
+def writer_for(output: Path) -> Callable[[Iterator[np.ndarray]], None]:
+    """The function that writes batches of images to a path, by the path's suffix.
+
+    `.png` is one grid, `.npz` one array `images`, uint8 [N, H, W, C], and a path without a suffix
+    a folder with a PNG for each image. Nothing is left at the path unless all is written.
+
+    Raises:
+        UserError: the suffix is another, or the path can't be used.
+    """
+    writers = {".png": _write_grid, ".npz": _write_npz, "": _write_folder}
+    if output.suffix not in writers:
+        raise UserError(
+            f"--output {output} ends in {output.suffix}: give a .png, a .npz, or a folder"
+        )
+    if output.suffix and not output.parent.is_dir():
+        raise UserError(f"--output {output}: there is no folder {output.parent}")
+    if output.is_dir() and (output.suffix or any(output.iterdir())):
+        raise UserError(f"--output {output} is a folder in use: give a new or an empty one")
+    if output.is_file() and not output.suffix:
+        raise UserError(f"--output {output} is a file without a suffix: give a .png or .npz")
+    write = writers[output.suffix]
+    return lambda batches: write(output, batches)
+
+
+def _write_grid(path: Path, batches: Iterator[np.ndarray]) -> None:
+    save_png(path, image_grid(np.concatenate(list(batches))))
+
+
+def _write_npz(path: Path, batches: Iterator[np.ndarray]) -> None:
+    with written_whole(path) as file:
+        np.savez(file, images=np.concatenate(list(batches)))
+
+
+def _write_folder(folder: Path, batches: Iterator[np.ndarray]) -> None:
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        images = (image for batch in batches for image in batch)
+        for index, image in enumerate(images):
+            save_png(part / f"{index:06d}.png", image.squeeze(axis=-1))
+        part.replace(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,204 @@
+"""The training step, which reads like the tutorial's, and the loop around it."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf.checkpoints import Checkpoints
+from dcgan_tf.config import Config
+from dcgan_tf.data import make_batches
+from dcgan_tf.errors import Interrupted, UserError
+from dcgan_tf.history import History
+from dcgan_tf.interrupts import StopSignals
+from dcgan_tf.losses import discriminator_loss, generator_loss
+from dcgan_tf.models import make_discriminator_model, make_generator_model
+from dcgan_tf.reporting import Report
+from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.sampling import seeded_noise
+
+SAVE_SECONDS = 600
+GRID_IMAGES = 16
+
+
+class StepOutput(NamedTuple):
+    """What one training step found, before its update.
+
+    Attributes:
+        gen_loss, disc_loss: float32 scalars.
+        d_real, d_fake: float32 scalars, the mean probability D(x) and D(G(z)).
+        real_logits, fake_logits: float32 [batch, 1].
+    """
+
+    gen_loss: tf.Tensor
+    disc_loss: tf.Tensor
+    d_real: tf.Tensor
+    d_fake: tf.Tensor
+    real_logits: tf.Tensor
+    fake_logits: tf.Tensor
+
+
+class Trainer:
+    """Both models, their optimizers, and all else that training changes.
+
+    Args:
+        config: the settings of the run.
+        images: the training images, uint8 [N, 28, 28, 1].
+    """
+
+    def __init__(self, config: Config, images: np.ndarray) -> None:
+        self.config = config
+        self.images = images
+        self.steps_per_epoch = len(images) // config.batch_size
+
+        keras.utils.set_random_seed(config.seed)
+        self.generator = make_generator_model(config.noise_dim)
+        self.discriminator = make_discriminator_model(config.seed)
+        self.generator_optimizer = make_optimizer(config, self.generator)
+        self.discriminator_optimizer = make_optimizer(config, self.discriminator)
+
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        noise = seeded_noise(config.seed, range(GRID_IMAGES), config.noise_dim)
+        self.grid_noise = tf.Variable(noise, trainable=False)
+        self.history = History()
+        self.state = tf.train.Checkpoint(
+            generator=self.generator,
+            discriminator=self.discriminator,
+            generator_optimizer=self.generator_optimizer,
+            discriminator_optimizer=self.discriminator_optimizer,
+            dropout_seeds=dropout_seeds(self.discriminator),
+            step=self.step,
+            grid_noise=self.grid_noise,
+            history=self.history,
+        )
+
+    @tf.function
+    def train_step(self, images: tf.Tensor) -> StepOutput:
+        """One update of both models, as in the tutorial.
+
+        Args:
+            images: float32 [batch, 28, 28, 1] in [-1, 1].
+        """
+        noise = tf.random.stateless_normal(
+            [images.shape[0], self.config.noise_dim], seed=[self.config.seed, self.step]
+        )
+
+        with tf.GradientTape() as gen_tape, tf.GradientTape() as disc_tape:
+            generated_images = self.generator(noise, training=True)
+
+            real_logits = self.discriminator(images, training=True)
+            fake_logits = self.discriminator(generated_images, training=True)
+
+            gen_loss = generator_loss(fake_logits)
+            disc_loss = discriminator_loss(real_logits, fake_logits)
+
+        gen_variables = self.generator.trainable_variables
+        disc_variables = self.discriminator.trainable_variables
+        gen_gradients = gen_tape.gradient(gen_loss, gen_variables)
+        disc_gradients = disc_tape.gradient(disc_loss, disc_variables)
+
+        self.generator_optimizer.apply_gradients(zip(gen_gradients, gen_variables))
+        self.discriminator_optimizer.apply_gradients(zip(disc_gradients, disc_variables))
+        self.step.assign_add(1)
+
+        d_real = tf.reduce_mean(tf.sigmoid(real_logits))
+        d_fake = tf.reduce_mean(tf.sigmoid(fake_logits))
+        return StepOutput(gen_loss, disc_loss, d_real, d_fake, real_logits, fake_logits)
+
+    def last_step(self) -> int:
+        """The step at which training ends."""
+        last = self.config.epochs * self.steps_per_epoch
+        return min(last, self.config.max_steps or last)
+
+    def sample_grid(self) -> np.ndarray:
+        """The fixed noise's images, float32 [16, 28, 28, 1] in [-1, 1]."""
+        return self.generator(self.grid_noise, training=False).numpy()
+
+    def restore(self, run: RunDirectory) -> int:
+        """Goes back to the run's newest intact checkpoint.
+
+        Returns:
+            The step that the run goes on from; 0 where it has no checkpoint.
+
+        Raises:
+            UserError: the run has checkpoints, and none is intact.
+        """
+        checkpoints = Checkpoints(run.checkpoints, self.state)
+        step = checkpoints.restore() or 0
+        checkpoints.set_aside_after(step)
+        return step
+
+    def fit(self, run: RunDirectory) -> None:
+        """Trains from the current step to the last.
+
+        Args:
+            run: where everything goes.
+
+        Raises:
+            Interrupted: a signal asked to stop, and everything is saved.
+            UserError: a loss or a weight is no longer a number.
+            OSError: something can't be written.
+        """
+        start, last = int(self.step), self.last_step()
+        batches = make_batches(self.images, self.config, start, last)
+        checkpoints = Checkpoints(run.checkpoints, self.state)
+        report = Report(run, self.config, self.history, self.steps_per_epoch, last)
+        with StopSignals() as stop, report:
+            if start == 0:
+                report.begin(self.images[:GRID_IMAGES], self.sample_grid())
+            else:
+                report.resume()
+            saved_at = time.monotonic()
+            for step, images in enumerate(batches, start + 1):
+                report.add(self.train_step(images))
+
+                epoch_ends = step % self.steps_per_epoch == 0
+                run_ends = step == last or stop.received is not None
+                if epoch_ends or run_ends or self.save_is_due(step, saved_at):
+                    with report.pause():
+                        if epoch_ends:
+                            models = [self.generator, self.discriminator]
+                            report.end_epoch(self.sample_grid(), models)
+                        elif run_ends:
+                            report.end_steps()
+                        self.check_finite(step)
+                        report.events.flush()
+                        checkpoints.save(step)
+                        saved_at = time.monotonic()
+                if stop.received is not None:
+                    raise Interrupted(stop.received, f"saved at step {step} of {last}")
+
+    def save_is_due(self, step: int, saved_at: float) -> bool:
+        """Whether to save within an epoch: every `checkpoint_steps`, and every 10 minutes."""
+        every = self.config.checkpoint_steps
+        return bool(every and step % every == 0) or time.monotonic() - saved_at > SAVE_SECONDS
+
+    def check_finite(self, step: int) -> None:
+        """Refuses a state that must not be saved.
+
+        Raises:
+            UserError: a weight is infinite or not a number.
+        """
+        for variable in self.generator.variables + self.discriminator.variables:
+            if not np.isfinite(variable.numpy()).all():
+                raise UserError(f"step {step} left {variable.path} with values that are no numbers")
+
+
+def make_optimizer(config: Config, model: keras.Model) -> keras.optimizers.Adam:
+    """Adam, with its moments made, so that they can be restored before the first step."""
+    optimizer = keras.optimizers.Adam(config.learning_rate, beta_1=config.beta_1)
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def dropout_seeds(model: keras.Sequential) -> list[tf.Variable]:
+    """The states of a model's dropout layers, which `tf.train.Checkpoint` doesn't track."""
+    return [
+        layer.seed_generator.state.value
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Dropout)
+    ]

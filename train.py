@@ -1,0 +1,58 @@
+"""Trains the TensorFlow tutorial's DCGAN, and goes on with a run that was stopped.
+
+Everything goes into the run directory: config, checkpoints, sample grids, training.gif,
+losses.png, metrics.csv and TensorBoard's events. The same command continues a run.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from dcgan_tf.commandline import parse, quiet_tensorflow, run
+from dcgan_tf.config import Config, Settings, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFlags(Settings):
+    """Where the run is kept, which is no part of what it is."""
+
+    run_dir: str | None = setting(
+        None, "Run", "folder of the run (default: named by its settings, under runs/)"
+    )
+    resume: bool = setting(True, "Run", "go on with the run in the folder, if there is one")
+
+
+def main() -> None:
+    """Reads the flags, then starts or resumes the run that they describe."""
+    config, flags = parse(__doc__, Config, RunFlags)
+    with quiet_tensorflow():
+        from dcgan_tf.data import load_images
+        from dcgan_tf.run_directory import device_name, open_run
+        from dcgan_tf.training import Trainer
+
+        device = device_name()
+
+    images = load_images(config)
+    path = Path(flags.run_dir or config.default_run_dir())
+    with open_run(path, config, images, flags.resume) as run_directory:
+        trainer = Trainer(config, images)
+        start = trainer.restore(run_directory)
+        shape = "×".join(map(str, images.shape[1:]))
+        last = trainer.last_step()
+        print(f"dataset        {config.dataset}: {len(images):,} images of {shape}")
+        print(f"generator      {trainer.generator.count_params():,} parameters")
+        print(f"discriminator  {trainer.discriminator.count_params():,} parameters")
+        print(f"device         {device}")
+        print(f"run directory  {path}")
+        print(
+            f"training       {f'resumed after step {start}' if start else 'from the start'}, "
+            f"to step {last} ({trainer.steps_per_epoch} steps an epoch)",
+            flush=True,
+        )
+        if start >= last:
+            print("nothing left to do: more --epochs or --max_steps go on with this run")
+        else:
+            trainer.fit(run_directory)
+
+
+if __name__ == "__main__":
+    run(main)
