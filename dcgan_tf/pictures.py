@@ -77,10 +77,10 @@ def plot_losses(path: Path, metrics: np.ndarray, steps_per_epoch: int) -> None:
     Args:
         path: a .png.
         metrics: [steps, 4]: generator loss, discriminator loss, D(x), D(G(z)).
-        steps_per_epoch: the curves are also drawn smoothed over a tenth of an epoch.
+        steps_per_epoch: the curves are also drawn smoothed, over a tenth of an epoch at most.
     """
     steps = np.arange(1, len(metrics) + 1)
-    window = max(1, min(steps_per_epoch // 10, len(steps)))
+    window = max(1, min(steps_per_epoch, len(steps)) // 10)
     figure = Figure(figsize=(9, 6), layout="constrained")
     losses, verdicts = figure.subplots(2, 1, sharex=True)
     curves = [

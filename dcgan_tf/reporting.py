@@ -73,9 +73,14 @@ class Report:
         self.events.close()
 
     def begin(self, reals: np.ndarray, grid: np.ndarray) -> None:
-        """Shows the first real images and the untrained generator's, before the first step."""
+        """Shows what is to be learnt, and what the untrained generator makes.
+
+        Args:
+            reals: training images, uint8 [16, H, W, C] in [0, 255].
+            grid: the fixed noise's images, float32 [16, H, W, C] in [-1, 1].
+        """
         self.run.samples.mkdir(exist_ok=True)
-        save_png(self.run.samples / "reals.png", image_grid(to_uint8(reals)))
+        save_png(self.run.samples / "reals.png", image_grid(reals))
         save_png(self.run.samples / "init.png", image_grid(to_uint8(grid)))
         self.events.settings(json.dumps(dataclasses.asdict(self.config), indent=2))
         self.events.images("samples", image_grid(to_uint8(grid)), 0)
