@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
 from pathlib import Path
@@ -49,9 +50,12 @@ class Checkpoints:
             read_back(prefix)
         except tf.errors.OpError as error:
             shutil.rmtree(unfinished, ignore_errors=True)
+            full = "No space left" in error.message
             raise OSError(
-                f"{self.directory}: no checkpoint could be written: {error.message}"
-            ) from None
+                errno.ENOSPC if full else errno.EIO,
+                f"checkpoint not written ({'No space left on device' if full else error.message})",
+                f"{self.directory}/ckpt-{step}",
+            ) from error
         for path in sorted(unfinished.iterdir()):  # .data-… sorts before .index
             path.replace(self.directory / path.name)
         unfinished.rmdir()
@@ -84,7 +88,8 @@ class Checkpoints:
             except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
                 logger.warning("%s is damaged and not used: %s", prefix, first_line(error))
         if steps:
-            raise UserError(f"{self.directory} has no intact checkpoint of {step or 'any step'}")
+            of = "" if step is None else f" of step {step}"
+            raise UserError(f"{self.directory} has no intact checkpoint{of}")
         return None
 
     def set_aside_after(self, step: int) -> None:

@@ -105,23 +105,25 @@ def read_idx(path: Path) -> np.ndarray:
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            header = np.frombuffer(file.read(16), ">i4")
-            magic = header[0] if header.size else 0
+            header = file.read(16)
+            magic, *shape = [int.from_bytes(header[i : i + 4], "big") for i in range(0, 16, 4)]
             if magic != IDX_IMAGES:
                 what = "labels" if magic == IDX_LABELS else "no IDX images"
                 raise UserError(
                     f"{path} holds {what}: it starts with {magic}, IDX images with {IDX_IMAGES}"
                 )
-            if header.size < 4 or tuple(header[2:]) != (28, 28) or header[1] < 1:
-                raise UserError(f"{path} says its images are {header[1:].tolist()}, not N×28×28")
-            size = int(header[1]) * 28 * 28
-            pixels = np.frombuffer(file.read(size + 1), np.uint8)
-    except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
+            if len(header) < 16 or shape[0] == 0 or shape[1:] != [28, 28]:
+                raise UserError(f"{path} says its images are {shape}, not N×28×28")
+            size = shape[0] * 28 * 28
+            content = bytearray()
+            while len(content) <= size and (chunk := file.read(1 << 20)):
+                content += chunk
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is damaged or cut short: {error}") from None
-    if pixels.size != size:
-        found = "more" if pixels.size > size else f"{pixels.size:,}"
+    if len(content) != size:
+        found = "more" if len(content) > size else f"{len(content):,}"
         raise UserError(f"{path} should hold {size:,} bytes of pixels and holds {found}")
-    return pixels.reshape(-1, 28, 28, 1)
+    return np.frombuffer(content, np.uint8).reshape(-1, 28, 28, 1)
 
 
 def read_npz(path: Path) -> np.ndarray:

@@ -20,3 +20,7 @@ class Interrupted(UserError):
     def __init__(self, signal_number: int, saved: str) -> None:
         super().__init__(f"stopped by {signal.Signals(signal_number).name}: {saved}")
         self.exit_code = 128 + signal_number
+
+
+class Diverged(UserError):
+    """A loss or a weight is infinite or not a number, and was not saved."""

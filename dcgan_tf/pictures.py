@@ -18,12 +18,18 @@ LAST_FRAME_MS = 3000
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file that takes its place only when it is complete, whatever was there."""
+    """Opens a file that takes its place only when it is complete, whatever was there.
+
+    Raises:
+        OSError: it can't be written; the path is that of the file.
+    """
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
             yield file
         os.replace(part, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from dcgan_tf.config import Config
-from dcgan_tf.errors import UserError
+from dcgan_tf.errors import Diverged
 from dcgan_tf.events import EventLog
 from dcgan_tf.history import EpochMetrics, History
 from dcgan_tf.pictures import (
@@ -87,8 +87,9 @@ class Report:
 
     def resume(self) -> None:
         """Takes back what was shown of steps after the checkpoint's."""
-        for path in self.run.frames():
-            if path > self.run.frame(self.step // self.steps_per_epoch):
+        last = self.run.frame(self.step // self.steps_per_epoch)
+        for path in self.run.samples.glob("epoch_*.png"):
+            if path.name > last.name:
                 path.unlink()
         self.write_files()
 
@@ -96,7 +97,7 @@ class Report:
         """Takes the `StepOutput` of one more step; looks at it now and then.
 
         Raises:
-            UserError: a loss was not a number.
+            Diverged: a loss was not a number.
         """
         self.pending.append(output)
         waited = time.perf_counter() - self.steps_began_at
@@ -113,7 +114,7 @@ class Report:
         if bad.any():
             first = int(bad.argmax())
             gen_loss, disc_loss = metrics[first, :2]
-            raise UserError(
+            raise Diverged(
                 f"step {self.step + first + 1} has gen_loss {gen_loss} and disc_loss {disc_loss}"
             )
         step_seconds = (now - self.steps_began_at) / len(metrics) if self.traced else math.nan
@@ -134,6 +135,7 @@ class Report:
     def pause(self) -> Iterator[None]:
         """Collects all steps so far; what happens within is not counted as their time."""
         self.collect()
+        self.events.flush()
         yield
         self.steps_began_at = time.perf_counter()
 
@@ -152,6 +154,7 @@ class Report:
         metrics = row._asdict()
         scalars = {name: metrics[name] for name in EpochMetrics._fields[2:]}
         self.events.scalars("epoch", scalars, row.step)
+        self.events.flush()
         self.end_steps()
 
     def end_steps(self) -> None:

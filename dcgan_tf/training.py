@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ import tensorflow as tf
 from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.config import Config
 from dcgan_tf.data import make_batches
-from dcgan_tf.errors import Interrupted, UserError
+from dcgan_tf.errors import Diverged, Interrupted
 from dcgan_tf.history import History
 from dcgan_tf.interrupts import StopSignals
 from dcgan_tf.losses import discriminator_loss, generator_loss
@@ -140,37 +141,53 @@ class Trainer:
 
         Raises:
             Interrupted: a signal asked to stop, and everything is saved.
-            UserError: a loss or a weight is no longer a number.
+            Diverged: a loss or a weight is no longer a number.
             OSError: something can't be written.
         """
-        start, last = int(self.step), self.last_step()
-        batches = make_batches(self.images, self.config, start, last)
         checkpoints = Checkpoints(run.checkpoints, self.state)
+        last = self.last_step()
         report = Report(run, self.config, self.history, self.steps_per_epoch, last)
-        with StopSignals() as stop, report:
-            if start == 0:
-                report.begin(self.images[:GRID_IMAGES], self.sample_grid())
-            else:
-                report.resume()
-            saved_at = time.monotonic()
-            for step, images in enumerate(batches, start + 1):
-                report.add(self.train_step(images))
+        try:
+            with StopSignals() as stop, report:
+                if int(self.step) == 0:
+                    report.begin(self.images[:GRID_IMAGES], self.sample_grid())
+                else:
+                    report.resume()
+                self.run_steps(last, checkpoints, report, stop)
+        except Diverged as error:
+            steps = checkpoints.steps()
+            good = f"{run.checkpoints}/ckpt-{steps[-1]}" if steps else "none"
+            raise Diverged(
+                f"{error}, and was not saved (last good checkpoint: {good}); a new run with a lower "
+                f"--learning_rate may do better"
+            ) from None
 
-                epoch_ends = step % self.steps_per_epoch == 0
-                run_ends = step == last or stop.received is not None
-                if epoch_ends or run_ends or self.save_is_due(step, saved_at):
-                    with report.pause():
-                        if epoch_ends:
-                            models = [self.generator, self.discriminator]
-                            report.end_epoch(self.sample_grid(), models)
-                        elif run_ends:
-                            report.end_steps()
-                        self.check_finite(step)
-                        report.events.flush()
-                        checkpoints.save(step)
-                        saved_at = time.monotonic()
-                if stop.received is not None:
-                    raise Interrupted(stop.received, f"saved at step {step} of {last}")
+    def run_steps(
+        self, last: int, checkpoints: Checkpoints, report: Report, stop: StopSignals
+    ) -> None:
+        """Takes the steps up to the last, or until a signal; reports and saves on the way."""
+        start = int(self.step)
+        saved_at = time.monotonic()
+        batches = make_batches(self.images, self.config, start, last)
+        for step, images in enumerate(batches, start + 1):
+            report.add(self.train_step(images))
+
+            stopped = stop.received
+            epoch_ends = step % self.steps_per_epoch == 0
+            run_ends = step == last or stopped is not None
+            if epoch_ends or run_ends or self.save_is_due(step, saved_at):
+                with report.pause():
+                    self.check_finite(step)
+                    if epoch_ends:
+                        report.end_epoch(self.sample_grid(), [self.generator, self.discriminator])
+                    elif run_ends:
+                        report.end_steps()
+                    checkpoints.save(step)
+                    saved_at = time.monotonic()
+            if stopped is not None:
+                raise Interrupted(
+                    stopped, f"saved at step {step} of {last}; go on with the same command"
+                )
 
     def save_is_due(self, step: int, saved_at: float) -> bool:
         """Whether to save within an epoch: every `checkpoint_steps`, and every 10 minutes."""
@@ -181,11 +198,17 @@ class Trainer:
         """Refuses a state that must not be saved.
 
         Raises:
-            UserError: a weight is infinite or not a number.
+            Diverged: a weight or a moment is infinite or not a number.
         """
-        for variable in self.generator.variables + self.discriminator.variables:
+        holders = (
+            self.generator,
+            self.discriminator,
+            self.generator_optimizer,
+            self.discriminator_optimizer,
+        )
+        for variable in itertools.chain.from_iterable(holder.variables for holder in holders):
             if not np.isfinite(variable.numpy()).all():
-                raise UserError(f"step {step} left {variable.path} with values that are no numbers")
+                raise Diverged(f"step {step} left {variable.path} infinite or not a number")
 
 
 def make_optimizer(config: Config, model: keras.Model) -> keras.optimizers.Adam:

@@ -1,0 +1,95 @@
+"""What the tests share: small sets of real digits, and runs made of them."""
+
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BATCH_SIZE = 8
+STEPS_PER_EPOCH = 6
+
+# What a user's shell has: a command within this process may have set the level.
+ENVIRONMENT = {name: os.environ[name] for name in os.environ if name != "TF_CPP_MIN_LOG_LEVEL"}
+
+
+def write_idx(path, images):
+    """Writes uint8 [N, 28, 28] as the IDX format says: big-endian magic, count, rows, columns."""
+    path.write_bytes(struct.pack(">iiii", 2051, *images.shape) + images.tobytes())
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    """The real MNIST, as the file has it: uint8 [60000, 28, 28]."""
+    with np.load(ROOT / "dcgan_tf" / "assets" / "mnist.npz") as archive:
+        return archive["x_train"]
+
+
+@pytest.fixture(scope="session")
+def digits_dir(tmp_path_factory, mnist):
+    """A folder with 50 real digits: 6 batches of 8, and 2 left over."""
+    folder = tmp_path_factory.mktemp("digits")
+    write_idx(folder / "train-images-idx3-ubyte", mnist[:50])
+    return folder
+
+
+def train_command(run_dir, digits_dir, *flags):
+    """The command of a small run: 2 epochs of 6 steps, saved every 2 steps."""
+    return [
+        sys.executable,
+        str(ROOT / "train.py"),
+        f"--data_dir={digits_dir}",
+        f"--run_dir={run_dir}",
+        f"--batch_size={BATCH_SIZE}",
+        "--epochs=2",
+        "--checkpoint_steps=2",
+        *flags,
+    ]
+
+
+def start(command):
+    """Starts a command as a user would; `communicate()` gives what it printed."""
+    return subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(command):
+    """Runs a command to its end; returns its code, output and errors."""
+    process = start(command)
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def run_main(monkeypatch, capsys):
+    """Runs a command's `main` within this process; returns its code, output and errors."""
+
+    def call(module, *flags):
+        from dcgan_tf.commandline import run
+
+        monkeypatch.setattr(sys, "argv", [f"{module.__name__}.py", *map(str, flags)])
+        with pytest.raises(SystemExit) as exit:
+            run(module.main)
+        captured = capsys.readouterr()
+        return exit.value.code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory, digits_dir):
+    """A run of 12 steps that nothing interrupted, made by a process of its own."""
+    run_dir = tmp_path_factory.mktemp("runs") / "finished"
+    code, _, err = finish(train_command(run_dir, digits_dir))
+    assert code == 0 and err == "", err
+    return run_dir
+
+
+def one_sentence(text):
+    """Whether an error is a single line, and no traceback."""
+    return text.count("\n") == 1 and "Traceback" not in text

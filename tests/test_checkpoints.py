@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dcgan_tf.checkpoints import Checkpoints
+from dcgan_tf.errors import UserError
+
+
+def make_state(value):
+    variable = tf.Variable(np.full(1000, value, np.float32))
+    return variable, tf.train.Checkpoint(variable=variable)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Checkpoints of steps 10, 20 and 30, each of which holds its step."""
+    variable, state = make_state(0)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", state)
+    for step in (10, 20, 30):
+        variable.assign(tf.fill([1000], float(step)))
+        checkpoints.save(step)
+    return checkpoints, variable
+
+
+def test_newest_is_restored_and_any_other_by_its_step(saved):
+    checkpoints, variable = saved
+    assert checkpoints.restore() == 30 and variable[0] == 30
+    assert checkpoints.restore(20) == 20 and variable[0] == 20
+    with pytest.raises(UserError, match="no checkpoint of step 15; there are 10, 20, 30"):
+        checkpoints.restore(15)
+
+
+def test_nothing_to_restore(tmp_path):
+    assert Checkpoints(tmp_path, make_state(0)[1]).restore() is None
+
+
+def test_three_are_kept_and_tensorflow_finds_the_newest(saved):
+    checkpoints, _ = saved
+    checkpoints.save(40)
+    assert checkpoints.steps() == [20, 30, 40]
+    assert sorted(path.name for path in checkpoints.directory.iterdir()) == sorted(
+        ["checkpoint"]
+        + [f"ckpt-{n}.{part}" for n in (20, 30, 40) for part in ("index", "data-00000-of-00001")]
+    )
+    latest = tf.train.latest_checkpoint(str(checkpoints.directory))
+    assert latest == str(checkpoints.directory / "ckpt-40")
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 16
+    path.write_bytes(content)
+
+
+def swap(path):
+    """Puts another checkpoint's file in its place."""
+    path.write_bytes(path.with_name(path.name.replace("30", "10")).read_bytes())
+
+
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+@pytest.mark.parametrize("damage", [truncate, flip, lambda path: path.write_bytes(b"")])
+def test_damaged_newest_is_named_and_the_one_before_it_used(saved, caplog, part, damage):
+    checkpoints, variable = saved
+    damage(checkpoints.directory / f"ckpt-30.{part}")
+    assert checkpoints.restore() == 20 and variable[0] == 20
+    assert "ckpt-30 is damaged" in caplog.text
+    with pytest.raises(UserError, match="no intact checkpoint of step 30"):
+        checkpoints.restore(30)
+
+
+def test_data_of_another_checkpoint_is_found_out(saved, caplog):
+    checkpoints, variable = saved
+    swap(checkpoints.directory / "ckpt-30.data-00000-of-00001")
+    assert checkpoints.restore() == 20 and variable[0] == 20
+    assert "ckpt-30 is damaged" in caplog.text
+
+
+def test_lost_data_file(saved, caplog):
+    checkpoints, _ = saved
+    (checkpoints.directory / "ckpt-30.data-00000-of-00001").unlink()
+    assert checkpoints.restore() == 20
+    assert "ckpt-30 is damaged" in caplog.text
+
+
+def test_all_damaged_is_an_error_and_not_a_fresh_start(saved):
+    checkpoints, _ = saved
+    for path in checkpoints.directory.glob("*.data*"):
+        truncate(path)
+    with pytest.raises(UserError, match="no intact checkpoint"):
+        checkpoints.restore()
+
+
+def test_checkpoint_of_other_variables_is_not_used(saved):
+    checkpoints, _ = saved
+    other = tf.train.Checkpoint(another=tf.Variable(1.0))
+    with pytest.raises(UserError, match="no intact checkpoint"):
+        Checkpoints(checkpoints.directory, other).restore()
+
+
+def test_damaged_ones_are_set_aside_and_not_counted(saved):
+    checkpoints, _ = saved
+    checkpoints.set_aside_after(20)
+    assert checkpoints.steps() == [10, 20]
+    assert len(list((checkpoints.directory / "damaged").iterdir())) == 2
+
+
+def test_what_a_crash_left_unfinished_is_not_in_the_way(saved):
+    checkpoints, _ = saved
+    (checkpoints.directory / "unfinished").mkdir()
+    (checkpoints.directory / "unfinished" / "ckpt-40.index").write_bytes(b"half")
+    (checkpoints.directory / "ckpt-50.data-00000-of-00001").write_bytes(b"half")
+    assert checkpoints.restore() == 30
+    checkpoints.save(40)
+    assert checkpoints.restore() == 40

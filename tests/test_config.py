@@ -1,0 +1,71 @@
+import dataclasses
+
+import pytest
+
+from dcgan_tf.config import DATASETS, Config
+from dcgan_tf.errors import UserError
+
+
+def test_defaults_are_the_tutorials():
+    config = Config()
+    assert (config.dataset, config.epochs, config.batch_size) == ("mnist", 50, 256)
+    assert (config.learning_rate, config.beta_1, config.noise_dim) == (1e-4, 0.9, 100)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("dataset", "cats"),
+        ("epochs", 0),
+        ("epochs", "3"),
+        ("batch_size", -1),
+        ("max_steps", 0),
+        ("checkpoint_steps", 0),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("learning_rate", float("inf")),
+        ("beta_1", 1.0),
+        ("noise_dim", 0),
+        ("seed", -1),
+        ("seed", 2**31),
+        ("data_dir", 5),
+    ],
+)
+def test_impossible_value_is_refused_by_name(name, value):
+    with pytest.raises(UserError, match=f"--{name} must be .*{value!r}"):
+        Config(**{name: value})
+
+
+def test_unknown_dataset_names_all():
+    with pytest.raises(UserError) as error:
+        Config(dataset="cats")
+    assert all(name in str(error.value) for name in DATASETS)
+
+
+def test_dictionary_round_trip():
+    config = Config(seed=3, max_steps=10, learning_rate=1)
+    assert Config.from_dict(dataclasses.asdict(config)) == config
+
+
+def test_missing_and_unknown_settings_are_named():
+    values = dataclasses.asdict(Config())
+    del values["seed"]
+    values["sneed"] = 1
+    with pytest.raises(UserError, match="seed, sneed"):
+        Config.from_dict(values)
+
+
+def test_only_settings_that_change_the_result_count_as_differences():
+    config = Config()
+    free = Config(epochs=3, max_steps=9, checkpoint_steps=5, data_dir="/elsewhere")
+    assert config.differences(free) == []
+    assert config.differences(Config(seed=7, batch_size=64)) == [
+        "--batch_size was 256, is 64",
+        "--seed was 0, is 7",
+    ]
+
+
+def test_default_run_dir_names_what_was_changed():
+    assert Config().default_run_dir() == "runs/mnist"
+    assert Config(epochs=3).default_run_dir() == "runs/mnist"
+    assert Config(seed=1, beta_1=0.5).default_run_dir() == "runs/mnist-beta_1=0.5-seed=1"

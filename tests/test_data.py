@@ -1,0 +1,170 @@
+import gzip
+import hashlib
+import struct
+
+import numpy as np
+import pytest
+
+from dcgan_tf import data
+from dcgan_tf.config import DATASETS, Config
+from dcgan_tf.errors import UserError
+from tests.conftest import write_idx
+
+
+def test_every_dataset_has_a_loader():
+    assert tuple(data.LOADERS) == DATASETS
+
+
+def test_bundled_mnist_is_the_canonical_one():
+    images = data.load_images(Config())
+    assert images.shape == (60000, 28, 28, 1) and images.dtype == np.uint8
+    # The md5 of the original, uncompressed train-images-idx3-ubyte.
+    idx = struct.pack(">iiii", 2051, 60000, 28, 28) + images.tobytes()
+    assert hashlib.md5(idx).hexdigest() == "6bbc9ace898e44ae57da46a324031adb"
+
+
+def test_damaged_bundled_mnist_is_named(monkeypatch, tmp_path):
+    damaged = tmp_path / "mnist.npz"
+    damaged.write_bytes(data.MNIST_FILE.read_bytes()[:-1])
+    monkeypatch.setattr(data, "MNIST_FILE", damaged)
+    with pytest.raises(UserError, match="mnist.npz is damaged"):
+        data.load_images(Config())
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-images.idx3-ubyte"])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_idx_files_plain_and_gzipped(tmp_path, mnist, name, zipped):
+    write_idx(tmp_path / name, mnist[:9])
+    if zipped:
+        plain = tmp_path / name
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(plain.read_bytes()))
+        plain.unlink()
+    assert np.array_equal(data.read_folder(tmp_path)[..., 0], mnist[:9])
+
+
+def test_npz_in_keras_layout(tmp_path, mnist):
+    np.savez(tmp_path / "digits.npz", x_train=mnist[:9], y_train=np.zeros(9))
+    assert np.array_equal(data.read_folder(tmp_path)[..., 0], mnist[:9])
+
+
+def idx(magic=2051, count=2, rows=28, columns=28, pixels=2 * 28 * 28):
+    return struct.pack(">iiii", magic, count, rows, columns) + bytes(pixels)
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        (b"", "no IDX images"),
+        (b"GIF89a", "no IDX images"),
+        (idx(magic=2049), "holds labels"),
+        (idx()[:12], "not N×28×28"),
+        (idx(rows=32), "not N×28×28"),
+        (idx(count=0), "not N×28×28"),
+        (idx(count=-1), "should hold 3,367,254,359,280 bytes of pixels and holds 1,568"),
+        (idx(pixels=1000), "should hold 1,568 bytes of pixels and holds 1,000"),
+        (idx(pixels=1569), "should hold 1,568 bytes of pixels and holds more"),
+    ],
+)
+def test_bad_idx_is_named_with_what_is_wrong(tmp_path, content, told):
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"train-images-idx3-ubyte.*{told}"):
+        data.read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-9], lambda b: b"x" + b, lambda b: b[:30] + b[40:]]
+)
+def test_bad_gzip_is_named(tmp_path, damage):
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(damage(gzip.compress(idx())))
+    with pytest.raises(UserError, match="train-images-idx3-ubyte.gz is damaged or cut short"):
+        data.read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arrays, told",
+    [
+        ({"images": np.zeros((3, 28, 28), np.uint8)}, "no array x_train"),
+        ({"x_train": np.zeros((3, 28, 28))}, "float64"),
+        ({"x_train": np.zeros((3, 32, 32), np.uint8)}, "32, 32"),
+        ({"x_train": np.array([{}], dtype=object)}, "not an intact .npz"),
+    ],
+)
+def test_bad_npz_is_named_with_what_is_wrong(tmp_path, arrays, told):
+    np.savez(tmp_path / "mine.npz", **arrays)
+    with pytest.raises(UserError, match=f"mine.npz.*{told}"):
+        data.read_folder(tmp_path)
+
+
+def test_truncated_npz_is_named(tmp_path, mnist):
+    np.savez(tmp_path / "mine.npz", x_train=mnist[:9])
+    whole = (tmp_path / "mine.npz").read_bytes()
+    (tmp_path / "mine.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="mine.npz is not an intact .npz"):
+        data.read_folder(tmp_path)
+
+
+def test_folder_without_images_says_what_it_needs(tmp_path):
+    with pytest.raises(UserError, match=r"0 \.npz files and no train-images-idx3-ubyte"):
+        data.read_folder(tmp_path)
+    with pytest.raises(UserError, match="is not a folder"):
+        data.read_folder(tmp_path / "absent")
+
+
+def test_fewer_images_than_a_batch_gives_both_numbers(digits_dir):
+    with pytest.raises(UserError, match="--batch_size 64 is more than the 50 images"):
+        data.load_images(Config(data_dir=str(digits_dir), batch_size=64))
+
+
+def test_fashion_mnist_comes_from_debians_folder_before_a_download(tmp_path, mnist, monkeypatch):
+    def no_network():
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setattr(data.keras.datasets.fashion_mnist, "load_data", no_network)
+    monkeypatch.setattr(data, "DEBIAN_FASHION_MNIST", tmp_path)
+    write_idx(tmp_path / "train-images-idx3-ubyte", mnist[:9])
+    assert len(data.load_images(Config(dataset="fashion_mnist", batch_size=4))) == 9
+    monkeypatch.setattr(data, "DEBIAN_FASHION_MNIST", tmp_path / "absent")
+    with pytest.raises(UserError, match="could not be downloaded .URL fetch failure"):
+        data.load_images(Config(dataset="fashion_mnist"))
+
+
+def test_scale_maps_the_ends_to_minus_one_and_one():
+    pixels = np.array([[[[0], [255]]]], np.uint8)
+    assert data.scale(pixels).numpy().ravel().tolist() == [-1.0, 1.0]
+
+
+def numbered_images(count):
+    """Images whose every pixel is the image's own number, so that a batch tells who is in it."""
+    return np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 28, 28, 1), np.uint8)
+
+
+def members(batches):
+    return [np.rint(b[:, 0, 0, 0].numpy() * 127.5 + 127.5).astype(int).tolist() for b in batches]
+
+
+def test_an_epoch_shows_each_image_once_in_full_batches_and_in_an_order_of_its_own():
+    config = Config(batch_size=8, seed=5)
+    batches = members(data.make_batches(numbered_images(50), config, 0, 12))
+    assert [len(batch) for batch in batches] == [8] * 12
+    first, second = np.ravel(batches[:6]).tolist(), np.ravel(batches[6:]).tolist()
+    assert len(set(first)) == len(set(second)) == 48
+    assert first != second and first != sorted(first)
+    left_out = [set(range(50)) - set(epoch) for epoch in (first, second)]
+    assert left_out[0] != left_out[1]
+    assert members(data.make_batches(numbered_images(50), config, 0, 12)) == batches
+    other = Config(batch_size=8, seed=6)
+    assert members(data.make_batches(numbered_images(50), other, 0, 6)) != batches[:6]
+
+
+def test_batches_can_start_in_the_middle_of_an_epoch():
+    config = Config(batch_size=8)
+    whole = members(data.make_batches(numbered_images(50), config, 0, 12))
+    assert members(data.make_batches(numbered_images(50), config, 9, 12)) == whole[9:]
+
+
+def test_every_image_is_equally_likely_in_every_place():
+    batches = members(data.make_batches(numbered_images(10), Config(batch_size=2), 0, 1500))
+    counts = np.bincount(np.ravel(batches[::5]), minlength=10)
+    # 600 draws over 10 images: chi-squared with 9 degrees of freedom, 27.9 at p = 0.001.
+    assert ((counts - 60) ** 2 / 60).sum() < 27.9

@@ -1,0 +1,40 @@
+import numpy as np
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from dcgan_tf.events import EventLog
+
+
+def logged(directory):
+    """What TensorBoard's own reader finds."""
+    accumulator = EventAccumulator(str(directory), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    tags = accumulator.Tags()["tensors"]
+    return {tag: [event.step for event in accumulator.Tensors(tag)] for tag in tags}
+
+
+def log_steps(directory, start, stop):
+    log = EventLog(directory, start)
+    for step in range(start + 1, stop + 1):
+        log.scalars("step", {"gen_loss": step}, step)
+    log.images("samples", np.zeros((9, 9), np.uint8), stop)
+    log.close()
+
+
+def test_goes_on_without_a_step_twice(tmp_path):
+    log_steps(tmp_path, 0, 5)
+    log_steps(tmp_path, 3, 6)
+    assert logged(tmp_path) == {"step/gen_loss": [1, 2, 3, 4, 5, 6], "samples": [6]}
+
+
+def test_an_event_cut_short_is_dropped(tmp_path):
+    log_steps(tmp_path, 0, 5)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-7])
+    log_steps(tmp_path, 5, 6)
+    assert logged(tmp_path) == {"step/gen_loss": [1, 2, 3, 4, 5, 6], "samples": [6]}
+
+
+def test_a_run_that_starts_anew_keeps_nothing(tmp_path):
+    log_steps(tmp_path, 0, 5)
+    log_steps(tmp_path, 0, 2)
+    assert logged(tmp_path) == {"step/gen_loss": [1, 2], "samples": [2]}

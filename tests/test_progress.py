@@ -1,0 +1,44 @@
+import io
+import sys
+
+from dcgan_tf.history import EpochMetrics
+from dcgan_tf.progress import Progress, duration
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def row(step):
+    return EpochMetrics(2, step, 0.8, 1.2, 0.6, 0.4, 100.0, 9.0)
+
+
+def test_bar_tells_the_time_left_for_the_epoch_and_the_run(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    progress = Progress(steps_per_epoch=10, batch_size=50, last_step=50)
+    progress.update(row(14))
+    shown = sys.stderr.getvalue()
+    # Half a second a step: 6 steps of the epoch are left, and 36 of the run.
+    for part in ("epoch 2/5", "4/10", "gen_loss 0.800", "disc_loss 1.200", "100 images/s"):
+        assert part in shown
+    assert "left: 00:03, run 00:18" in shown
+    progress.end_epoch(row(20))
+    assert capsys.readouterr().out.startswith("epoch 2/5  step 20  gen_loss 0.8000")
+
+
+def test_where_there_is_no_terminal_an_epoch_is_one_plain_line(capsys):
+    progress = Progress(steps_per_epoch=10, batch_size=50, last_step=50)
+    progress.update(row(14))
+    progress.end_epoch(row(20))
+    captured = capsys.readouterr()
+    assert captured.err == "" and captured.out.count("\n") == 1 and "\r" not in captured.out
+
+
+def test_durations():
+    assert [duration(x) for x in (5.4, 65, 3600, float("nan"))] == [
+        "00:05",
+        "01:05",
+        "1:00:00",
+        "?",
+    ]

@@ -1,0 +1,245 @@
+"""Runs that are stopped, in every way, and go on as if they had not been."""
+
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import train
+from dcgan_tf.history import History
+from tests.conftest import BATCH_SIZE, STEPS_PER_EPOCH, finish, one_sentence, start, train_command
+from tests.test_events import logged
+
+LAST_STEP = 2 * STEPS_PER_EPOCH
+
+
+def state(run_dir):
+    """The bytes of every weight, moment, seed and count, the metrics, and the pictures."""
+    checkpoint = tf.train.latest_checkpoint(str(run_dir / "checkpoints"))
+    assert checkpoint.endswith(f"ckpt-{LAST_STEP}")
+    reader = tf.train.load_checkpoint(checkpoint)
+    values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    history = History()
+    history.deserialize(values.pop("history/.ATTRIBUTES/py_state"))
+    values["history"] = history.rows[:, :4]
+    del values["_CHECKPOINTABLE_OBJECT_GRAPH"]
+    assert len(values) > 60
+    contents = {name: np.asarray(value).tobytes() for name, value in values.items()}
+    contents |= {path.name: path.read_bytes() for path in (run_dir / "samples").iterdir()}
+    return contents | {"film": (run_dir / "training.gif").read_bytes()}
+
+
+def assert_same_run(run_dir, other):
+    """Everything is as in the other run, but for the times."""
+    ours, theirs = state(run_dir), state(other)
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+    assert [row[:6] for row in table(run_dir)] == [row[:6] for row in table(other)]
+    assert logged(run_dir / "tensorboard") == logged(other / "tensorboard")
+
+
+def table(run_dir):
+    with (run_dir / "metrics.csv").open() as file:
+        return list(csv.reader(file))
+
+
+def flags(run_dir, digits_dir, *more):
+    return train_command(run_dir, digits_dir, *more)[2:]
+
+
+def wait_for(condition, process):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def kill_after_checkpoint(command, run_dir, step, delay=0.0):
+    process = start(command)
+    wait_for((run_dir / "checkpoints" / f"ckpt-{step}.index").exists, process)
+    time.sleep(delay)
+    process.kill()
+    process.communicate()
+
+
+def test_finished_run_has_everything(finished_run):
+    names = {path.name for path in finished_run.iterdir()}
+    assert names == {
+        ".lock",
+        "config.json",
+        "checkpoints",
+        "samples",
+        "training.gif",
+        "losses.png",
+        "metrics.csv",
+        "tensorboard",
+    }
+    samples = sorted(path.name for path in (finished_run / "samples").iterdir())
+    assert samples == ["epoch_0001.png", "epoch_0002.png", "init.png", "reals.png"]
+    header, *rows = table(finished_run)
+    assert header == [
+        *("epoch", "step", "gen_loss", "disc_loss", "d_real", "d_fake"),
+        *("images_per_second", "seconds"),
+    ]
+    assert [row[:2] for row in rows] == [["1", "6"], ["2", "12"]]
+    assert all(float(value) > 0 for row in rows for value in row)
+    film = iio.imread(finished_run / "training.gif", index=None)
+    assert len(film) == 3
+    config = json.loads((finished_run / "config.json").read_text())
+    assert config["batch_size"] == BATCH_SIZE and config["epochs"] == 2
+    assert config["made_with"]["tensorflow"] == tf.__version__
+
+
+def test_tensorboard_has_scalars_grids_histograms_and_the_config(finished_run):
+    found = logged(finished_run / "tensorboard")
+    names = ("gen_loss", "disc_loss", "d_real", "d_fake")
+    assert all(found[f"step/{name}"] == [10] for name in names)
+    assert all(found[f"epoch/{name}"] == [6, 12] for name in (*names, "images_per_second"))
+    assert found["samples"] == [0, 6, 12] and found["config"] == [0]
+    assert found["logits/real"] == found["logits/fake"] == [6, 12]
+    assert sum(name.startswith(("generator/", "discriminator/")) for name in found) == 16
+
+
+def test_same_command_twice_has_nothing_left_to_do(run_main, finished_run, digits_dir):
+    before = state(finished_run)
+    code, out, _ = run_main(train, *flags(finished_run, digits_dir))
+    assert code == 0 and "nothing left to do" in out
+    assert state(finished_run) == before
+
+
+def test_first_lines_say_what_is_about_to_happen(run_main, digits_dir, tmp_path):
+    code, out, _ = run_main(train, *flags(tmp_path / "run", digits_dir, "--max_steps=2"))
+    assert code == 0
+    for part in ("mnist: 50 images of 28×28×1", "2,330,944", "212,865", "CPU", "from the start"):
+        assert part in out
+    assert out.splitlines()[-1].startswith("epoch 1/1  step 2  gen_loss ")
+    code, out, _ = run_main(train, *flags(tmp_path / "run", digits_dir, "--max_steps=3"))
+    assert "resumed after step 2, to step 3" in out
+
+
+def test_run_stopped_by_max_steps_within_an_epoch_goes_on(
+    run_main, finished_run, digits_dir, tmp_path
+):
+    run_dir = tmp_path / "run"
+    assert run_main(train, *flags(run_dir, digits_dir, "--max_steps=3"))[0] == 0
+    assert [row[:2] for row in table(run_dir)[1:]] == [["1", "3"]]
+    assert run_main(train, *flags(run_dir, digits_dir, "--max_steps=7"))[0] == 0
+    assert [row[:2] for row in table(run_dir)[1:]] == [["1", "6"], ["2", "7"]]
+    assert run_main(train, *flags(run_dir, digits_dir))[0] == 0
+    assert_same_run(run_dir, finished_run)
+
+
+def test_run_killed_within_an_epoch_ends_as_if_it_had_not_been(finished_run, digits_dir, tmp_path):
+    command = train_command(tmp_path, digits_dir)
+    kill_after_checkpoint(command, tmp_path, 8)
+    assert not (tmp_path / "checkpoints" / f"ckpt-{LAST_STEP}.index").exists()
+    code, out, _ = finish(command)
+    assert code == 0 and "resumed after step" in out
+    assert_same_run(tmp_path, finished_run)
+
+
+@pytest.mark.long
+def test_ten_kills_at_random_moments(finished_run, digits_dir, tmp_path):
+    """Each run is killed three times, wherever it is, and then left alone."""
+    for attempt in range(10):
+        run_dir = tmp_path / str(attempt)
+        command = train_command(run_dir, digits_dir)
+        for step in (2, 6, 8):
+            kill_after_checkpoint(command, run_dir, step, delay=random.uniform(0, 0.4))
+        assert finish(command)[0] == 0
+        assert_same_run(run_dir, finished_run)
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signal_saves_and_ends(digits_dir, tmp_path, number, code):
+    command = train_command(tmp_path, digits_dir, "--epochs=1000", "--checkpoint_steps=1000000")
+    process = start(command)
+    wait_for((tmp_path / "checkpoints" / "ckpt-6.index").exists, process)
+    process.send_signal(number)
+    process.send_signal(number)
+    err = process.communicate(timeout=30)[1]
+    assert process.returncode == code
+    assert f"stopped by {number.name}: saved at step" in err and one_sentence(err)
+    saved = int(err.split("saved at step ")[1].split()[0])
+    assert tf.train.latest_checkpoint(str(tmp_path / "checkpoints")).endswith(f"ckpt-{saved}")
+    assert table(tmp_path)[-1][1] == str(saved)
+
+
+def test_damaged_newest_checkpoint_is_named_and_the_run_still_ends_the_same(
+    run_main, finished_run, digits_dir, tmp_path, caplog
+):
+    run_dir = tmp_path / "run"
+    shutil.copytree(finished_run, run_dir)
+    data = run_dir / "checkpoints" / "ckpt-12.data-00000-of-00001"
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+    code, out, _ = run_main(train, *flags(run_dir, digits_dir))
+    assert code == 0 and "resumed after step 10" in out
+    assert "ckpt-12 is damaged" in caplog.text
+    assert_same_run(run_dir, finished_run)
+
+
+def test_other_settings_are_refused(run_main, finished_run, digits_dir):
+    before = state(finished_run)
+    code, _, err = run_main(train, *flags(finished_run, digits_dir, "--seed=5", "--beta_1=0.5"))
+    assert code == 1 and "--beta_1 was 0.9, is 0.5; --seed was 0, is 5" in err
+    assert one_sentence(err)
+    code, _, err = run_main(train, *flags(finished_run, digits_dir, "--noresume"))
+    assert code == 1 and "holds a run already" in err and one_sentence(err)
+    assert state(finished_run) == before
+
+
+def test_diverging_run_ends_at_the_step_and_is_not_saved(run_main, digits_dir, tmp_path):
+    code, _, err = run_main(train, *flags(tmp_path / "run", digits_dir, "--learning_rate=1e30"))
+    assert code == 1 and "step 2 has gen_loss nan" in err and one_sentence(err)
+    assert not list((tmp_path / "run").glob("checkpoints/*"))
+
+
+def test_weight_that_is_no_number_is_not_saved(run_main, digits_dir, tmp_path, monkeypatch):
+    """The loss of a step is found before its update, and so says nothing of what that broke."""
+    from dcgan_tf.training import Trainer
+
+    whole_step = Trainer.train_step
+
+    def broken_step(self, images):
+        output = whole_step(self, images)
+        if int(self.step) == 4:
+            self.generator.layers[0].kernel[0, 0].assign(np.nan)
+        return output
+
+    monkeypatch.setattr(Trainer, "train_step", broken_step)
+    code, _, err = run_main(train, *flags(tmp_path / "run", digits_dir))
+    assert code == 1 and "step 4 left" in err and "ckpt-2)" in err and one_sentence(err)
+
+
+def test_too_few_images_leave_no_run_behind(run_main, digits_dir, tmp_path):
+    code, _, err = run_main(train, *flags(tmp_path / "run", digits_dir, "--batch_size=51"))
+    assert code == 1 and "--batch_size 51" in err and "50 images" in err and one_sentence(err)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_full_disk_is_one_sentence_and_keeps_what_was_saved(run_main, digits_dir, tmp_path):
+    # A checkpoint takes 29 MiB: two fit, the third does not.
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=70m", "tmpfs", tmp_path])
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        code, _, err = run_main(train, *flags(tmp_path / "run", digits_dir))
+        assert code == 1 and "No space left on device" in err and one_sentence(err)
+        subprocess.run(["mount", "-o", "remount,size=200m", tmp_path], check=True)
+        code, out, _ = run_main(train, *flags(tmp_path / "run", digits_dir))
+        assert code == 0 and "resumed after step 4" in out
+    finally:
+        subprocess.run(["umount", tmp_path])

@@ -1,0 +1,91 @@
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+import sample
+from dcgan_tf.sampling import seeded_noise
+from tests.conftest import one_sentence
+
+
+def test_noise_of_an_image_depends_on_seed_and_index_alone():
+    whole = seeded_noise(7, range(20), 100)
+    assert whole.shape == (20, 100) and whole.dtype == np.float32
+    assert np.array_equal(seeded_noise(7, range(5, 9), 100), whole[5:9])
+    assert not np.array_equal(seeded_noise(8, range(20), 100), whole)
+    assert len(np.unique(whole)) == whole.size
+
+
+def test_noise_is_standard_normal():
+    noise = seeded_noise(0, range(500), 100)
+    assert abs(noise.mean()) < 0.02 and abs(noise.std() - 1) < 0.02
+    assert np.abs(np.corrcoef(noise[:10])[np.triu_indices(10, 1)]).max() < 0.4
+
+
+def draw(run_main, run, output, *flags):
+    code, out, err = run_main(sample, f"--run_dir={run}", f"--output={output}", *flags)
+    assert code == 0, err
+    return out
+
+
+def test_images_do_not_depend_on_batch_size_or_number(run_main, finished_run, tmp_path):
+    sets = []
+    for name, flags in {
+        "a": ["--num_images=21"],
+        "b": ["--num_images=21", "--batch_size=4"],
+        "c": ["--num_images=5", "--batch_size=1"],
+    }.items():
+        draw(run_main, finished_run, tmp_path / f"{name}.npz", *flags)
+        with np.load(tmp_path / f"{name}.npz") as archive:
+            sets.append(archive["images"].astype(int))
+    assert sets[0].shape == (21, 28, 28, 1) and sets[2].shape == (5, 28, 28, 1)
+    assert np.abs(sets[0] - sets[1]).max() <= 1
+    assert np.abs(sets[0][:5] - sets[2]).max() <= 1
+    assert sets[0].std() > 1
+
+
+def test_seed_of_the_run_gives_its_last_grid(run_main, finished_run, tmp_path):
+    out = draw(run_main, finished_run, tmp_path / "s.png")
+    assert "step 12" in out
+    grid = iio.imread(finished_run / "samples" / "epoch_0002.png").astype(int)
+    assert np.abs(iio.imread(tmp_path / "s.png") - grid).max() <= 1
+
+
+def test_folder_gets_a_png_for_each_image(run_main, finished_run, tmp_path):
+    draw(run_main, finished_run, tmp_path / "s", "--num_images=3", "--seed=5")
+    draw(run_main, finished_run, tmp_path / "s.npz", "--num_images=3", "--seed=5")
+    with np.load(tmp_path / "s.npz") as archive:
+        images = archive["images"]
+    names = sorted(path.name for path in (tmp_path / "s").iterdir())
+    assert names == ["000000.png", "000001.png", "000002.png"]
+    for name, image in zip(names, images):
+        assert np.array_equal(iio.imread(tmp_path / "s" / name), image[..., 0])
+    code, _, err = run_main(sample, f"--run_dir={finished_run}", f"--output={tmp_path / 's'}")
+    assert code == 1 and "folder in use" in err
+
+
+def test_checkpoint_by_step(run_main, finished_run, tmp_path):
+    draw(run_main, finished_run, tmp_path / "s.png", "--checkpoint=10")
+    code, _, err = run_main(sample, f"--run_dir={finished_run}", "--checkpoint=11")
+    assert code == 1 and "no checkpoint of step 11; there are 8, 10, 12" in err
+    assert one_sentence(err)
+
+
+@pytest.mark.parametrize(
+    "output, told",
+    [("x.jpg", "ends in .jpg"), ("absent/x.png", "there is no folder")],
+)
+def test_bad_output_is_one_sentence(run_main, finished_run, tmp_path, output, told):
+    code, _, err = run_main(sample, f"--run_dir={finished_run}", f"--output={tmp_path / output}")
+    assert code == 1 and told in err and one_sentence(err)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_run_without_checkpoint_is_one_sentence(run_main, finished_run, tmp_path):
+    (tmp_path / "config.json").write_bytes((finished_run / "config.json").read_bytes())
+    code, _, err = run_main(sample, f"--run_dir={tmp_path}", f"--output={tmp_path}/s.png")
+    assert code == 1 and "no checkpoint yet" in err and one_sentence(err)
+
+
+def test_folder_that_is_no_run_is_one_sentence(run_main, tmp_path):
+    code, _, err = run_main(sample, f"--run_dir={tmp_path}")
+    assert code == 1 and "is not a run directory" in err and one_sentence(err)
