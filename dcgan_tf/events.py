@@ -46,8 +46,10 @@ class EventLog:
         """Shows how the weights of models, and D's logits of one batch, are distributed."""
         with self.writer.as_default(step=step):
             for model in models:
-                for variable in model.trainable_variables:
-                    tf.summary.histogram(f"{model.name}/{variable.path}", variable)
+                for index, layer in enumerate(model.layers):
+                    for variable in layer.trainable_variables:
+                        name = f"{model.name}/{index}_{type(layer).__name__}/{variable.name}"
+                        tf.summary.histogram(name, variable)
             for name, values in logits.items():
                 tf.summary.histogram(f"logits/{name}", values)
 

@@ -158,8 +158,8 @@ class Trainer:
             steps = checkpoints.steps()
             good = f"{run.checkpoints}/ckpt-{steps[-1]}" if steps else "none"
             raise Diverged(
-                f"{error}, and was not saved (last good checkpoint: {good}); a new run with a lower "
-                f"--learning_rate may do better"
+                f"{error}, and was not saved (last good checkpoint: {good}); a new run with a "
+                f"lower --learning_rate may do better"
             ) from None
 
     def run_steps(
