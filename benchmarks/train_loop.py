@@ -1,0 +1,93 @@
+"""Measures what the training loop costs over the bare step: data, logging, pictures, checkpoints.
+
+    python -m benchmarks.train_loop
+
+A real run, on shuffled data and with all its output, in which every step is followed by the same
+step called bare, on one fixed batch. What the loop costs is what passes between its steps, and
+what its step takes longer than the bare one. Its epochs are short, so that their ends (grid, film,
+plot, histograms, checkpoint) can be timed several times; one end is counted per 234 steps, as in
+an epoch of MNIST.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.timing import print_setup, spread
+from dcgan_tf.config import Config
+from dcgan_tf.data import load_images, scale
+from dcgan_tf.run_directory import open_run
+from dcgan_tf.training import StepOutput, Trainer
+
+STEPS_AN_EPOCH = 5
+MNIST_STEPS_AN_EPOCH = 234
+EPOCHS = 8
+
+
+class Stopwatch:
+    """Stands in for a trainer's step, and times it, a bare one, and what passes in between.
+
+    Attributes:
+        loop, bare, between: seconds, one of each for every step.
+    """
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.step = trainer.train_step
+        self.batch = scale(trainer.images[: trainer.config.batch_size])
+        self.step(self.batch)
+        trainer.step.assign(0)
+        self.loop, self.bare, self.between = [], [], []
+        self.left_at = time.perf_counter()
+
+    def __call__(self, images: tf.Tensor) -> StepOutput:
+        entered = time.perf_counter()
+        output = self.step(images)
+        stepped = time.perf_counter()
+        self.step(self.batch)
+        self.between.append(entered - self.left_at)
+        self.loop.append(stepped - entered)
+        self.left_at = time.perf_counter()
+        self.bare.append(self.left_at - stepped)
+        return output
+
+
+def main() -> None:
+    """Runs the loop, and prints the parts of its cost and their sum."""
+    epochs = int(sys.argv[1]) if len(sys.argv) > 1 else EPOCHS
+    config = Config(epochs=epochs)
+    images = load_images(config)[: STEPS_AN_EPOCH * config.batch_size]
+    trainer = Trainer(config, images)
+    stopwatch = trainer.train_step = Stopwatch(trainer)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_run(Path(folder), config, images, resume=True) as run,
+    ):
+        trainer.fit(run)
+
+    first_of_epoch = np.arange(len(stopwatch.loop)) % STEPS_AN_EPOCH == 0
+    between, loop, bare = map(np.array, (stopwatch.between, stopwatch.loop, stopwatch.bare))
+    within, ends = between[~first_of_epoch], between[first_of_epoch][1:]
+    step = np.median(bare)
+    parts = {
+        "between steps": np.median(within) / step,
+        "within the step": np.median(loop / bare) - 1,
+        "epoch's end": np.median(ends) / step / MNIST_STEPS_AN_EPOCH,
+    }
+    print_setup()
+    print(f"seconds, median of {len(bare)} (quartiles)")
+    print(f"  bare step                         {spread(bare)}")
+    print(f"  the loop's step                   {spread(loop)}")
+    print(f"  between two steps                 {spread(within)}")
+    print(f"  an epoch's end, with checkpoint   {spread(ends)}")
+    print("cost over the bare step")
+    for name, share in parts.items():
+        print(f"  {name:<33} {share:+.2%}")
+    print(f"  {'together':<33} {sum(parts.values()):+.2%}")
+
+
+if __name__ == "__main__":
+    main()
