@@ -58,17 +58,26 @@ class History(tf.train.experimental.PythonState):
     def epochs(self, steps_per_epoch: int, batch_size: int) -> Iterator[EpochMetrics]:
         """A row for each epoch, and one for the steps of an unfinished one."""
         for start in range(0, len(self.rows), steps_per_epoch):
-            rows = self.rows[start : start + steps_per_epoch]
-            step_seconds = rows[:, 4][~np.isnan(rows[:, 4])]
-            speed = batch_size / step_seconds.mean() if len(step_seconds) else np.nan
-            began = self.rows[start - 1, 5] if start else 0.0
-            yield EpochMetrics(
-                start // steps_per_epoch + 1,
-                start + len(rows),
-                *rows[:, :4].mean(axis=0),
-                speed,
-                rows[-1, 5] - began,
-            )
+            yield self._epoch(start, steps_per_epoch, batch_size)
+
+    def last_epoch(self, steps_per_epoch: int, batch_size: int) -> EpochMetrics:
+        """The row of the epoch that the last step belongs to."""
+        last = len(self.rows) - 1
+        return self._epoch(last - last % steps_per_epoch, steps_per_epoch, batch_size)
+
+    def _epoch(self, start: int, steps_per_epoch: int, batch_size: int) -> EpochMetrics:
+        """The row of the epoch whose first step has the index `start`."""
+        rows = self.rows[start : start + steps_per_epoch]
+        step_seconds = rows[:, 4][~np.isnan(rows[:, 4])]
+        speed = batch_size / step_seconds.mean() if len(step_seconds) else np.nan
+        began = self.rows[start - 1, 5] if start else 0.0
+        return EpochMetrics(
+            start // steps_per_epoch + 1,
+            start + len(rows),
+            *rows[:, :4].mean(axis=0),
+            speed,
+            rows[-1, 5] - began,
+        )
 
     def serialize(self) -> bytes:
         """The rows as the bytes of a .npy file, for `tf.train.Checkpoint`."""

@@ -80,18 +80,23 @@ class Report:
             grid: the fixed noise's images, float32 [16, H, W, C] in [-1, 1].
         """
         self.run.samples.mkdir(exist_ok=True)
+        self.drop_later_frames()
         save_png(self.run.samples / "reals.png", image_grid(reals))
         save_png(self.run.samples / "init.png", image_grid(to_uint8(grid)))
         self.events.settings(json.dumps(dataclasses.asdict(self.config), indent=2))
         self.events.images("samples", image_grid(to_uint8(grid)), 0)
 
     def resume(self) -> None:
-        """Takes back what was shown of steps after the checkpoint's."""
+        """Brings the files back to what they were at the checkpoint."""
+        self.drop_later_frames()
+        self.write_files()
+
+    def drop_later_frames(self) -> None:
+        """Deletes the grids of epochs that are to be trained again."""
         last = self.run.frame(self.step // self.steps_per_epoch)
         for path in self.run.samples.glob("epoch_*.png"):
             if path.name > last.name:
                 path.unlink()
-        self.write_files()
 
     def add(self, output: tuple) -> None:
         """Takes the `StepOutput` of one more step; looks at it now and then.
@@ -127,7 +132,7 @@ class Report:
         self.last_logits = {"real": self.pending[-1][4], "fake": self.pending[-1][5]}
         self.pending = []
         self.traced = True
-        self.progress.update(self.epochs()[-1])
+        self.progress.update(self.last_epoch())
         self.reported_at = now
         self.steps_began_at = time.perf_counter()
 
@@ -146,7 +151,7 @@ class Report:
             grid: the fixed noise's images, float32 [16, H, W, C] in [-1, 1].
             models: whose weights are shown as histograms.
         """
-        row = self.epochs()[-1]
+        row = self.last_epoch()
         picture = image_grid(to_uint8(grid))
         save_png(self.run.frame(row.epoch), picture)
         self.events.images("samples", picture, row.step)
@@ -160,14 +165,14 @@ class Report:
     def end_steps(self) -> None:
         """Brings the files and the terminal up to date, at an epoch's end or the run's."""
         self.write_files()
-        self.progress.end_epoch(self.epochs()[-1])
+        self.progress.end_epoch(self.last_epoch())
 
     def write_files(self) -> None:
         """Writes metrics.csv, losses.png and training.gif anew from the history and the grids."""
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(EpochMetrics._fields)
-        for row in self.epochs():
+        for row in self.history.epochs(self.steps_per_epoch, self.config.batch_size):
             writer.writerow("" if value != value else f"{value:.6g}" for value in row)
         with written_whole(self.run.metrics_file) as file:
             file.write(table.getvalue().encode())
@@ -175,6 +180,6 @@ class Report:
         if frames := self.run.frames():
             save_gif(self.run.film, frames)
 
-    def epochs(self) -> list[EpochMetrics]:
-        """The rows of metrics.csv so far."""
-        return list(self.history.epochs(self.steps_per_epoch, self.config.batch_size))
+    def last_epoch(self) -> EpochMetrics:
+        """The row of metrics.csv that the last step belongs to."""
+        return self.history.last_epoch(self.steps_per_epoch, self.config.batch_size)

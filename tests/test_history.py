@@ -18,6 +18,7 @@ def test_epochs_are_means_of_their_steps():
     # Epoch 2 is step 3 so far: the block's two steps took 2 seconds, each 1.
     assert second[:2] == (2, 3)
     assert second[2:] == pytest.approx((5, 9, 0.9, 0.15, 16, 1))
+    assert history.last_epoch(steps_per_epoch=2, batch_size=8) == second
 
 
 def test_speed_is_unknown_where_the_only_step_was_traced():
