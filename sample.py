@@ -41,9 +41,7 @@ def main() -> None:
 
     write = writer_for(output)
     generator, config, step = load_generator(RunDirectory(Path(flags.run_dir)), flags.checkpoint)
-    write(
-        sample_images(generator, config.noise_dim, flags.seed, flags.num_images, flags.batch_size)
-    )
+    write(sample_images(generator, config, flags.seed, flags.num_images, flags.batch_size))
     print(f"{flags.num_images} images of seed {flags.seed}, from step {step}: {output}")
 
 

@@ -1,10 +1,11 @@
-"""Trains the TensorFlow tutorial's DCGAN, and goes on with a run that was stopped.
+"""Trains a DCGAN, by default the TensorFlow tutorial's, and goes on with a run that was stopped.
 
 Everything goes into the run directory: config, checkpoints, sample grids, training.gif,
 losses.png, metrics.csv and TensorBoard's events. The same command continues a run.
 """
 
 import dataclasses
+import math
 from pathlib import Path
 
 from dcgan_tf.commandline import parse, quiet_tensorflow, run
@@ -32,15 +33,16 @@ def main() -> None:
         device = device_name()
 
     images = load_images(config)
+    trainer = Trainer(config, images)
     path = Path(flags.run_dir or config.default_run_dir())
     with open_run(path, config, images, flags.resume) as run_directory:
-        trainer = Trainer(config, images)
         start = trainer.restore(run_directory)
         shape = "×".join(map(str, images.shape[1:]))
         last = trainer.last_step()
         print(f"dataset        {config.dataset}: {len(images):,} images of {shape}")
-        print(f"generator      {trainer.generator.count_params():,} parameters")
-        print(f"discriminator  {trainer.discriminator.count_params():,} parameters")
+        for model in (trainer.generator, trainer.discriminator):
+            trainable = sum(math.prod(weights.shape) for weights in model.trainable_variables)
+            print(f"{model.name:<14} {model.count_params():,} parameters, {trainable:,} trainable")
         print(f"device         {device}")
         print(f"run directory  {path}")
         print(

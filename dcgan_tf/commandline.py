@@ -56,8 +56,9 @@ def parse(description: str, *classes: type[Settings], argv: Sequence[str] | None
         sys.exit(0)
     if surplus:
         raise UserError(f"unexpected {surplus[0]!r}: every setting is a flag (--help lists them)")
+    given = {field.name: values[field.name].value for field in fields if values[field.name].present}
     return [
-        cls(**{field.name: values[field.name].value for field in dataclasses.fields(cls)})
+        cls.from_flags({f.name: given[f.name] for f in dataclasses.fields(cls) if f.name in given})
         for cls in classes
     ]
 

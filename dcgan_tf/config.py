@@ -9,6 +9,42 @@ from typing import Any
 from dcgan_tf.errors import UserError
 
 DATASETS = ("mnist", "fashion_mnist")
+ARCHITECTURES = ("tutorial", "paper", "blocks", "upsample")
+NOISES = ("normal", "uniform")
+DISCRIMINATOR_BATCHES = ("separate", "joint")
+
+# Radford et al., 2016, section 4; batch norm's constants and the kernel are PyTorch's reading.
+PAPER = {
+    "architecture": "paper",
+    "image_size": 64,
+    "kernel_size": 4,
+    "leaky_slope": 0.2,
+    "dropout": 0.0,
+    "discriminator_batch_norm": True,
+    "batch_norm_momentum": 0.9,
+    "batch_norm_epsilon": 1e-5,
+    "initializer_stddev": 0.02,
+    "noise": "uniform",
+    "batch_size": 128,
+    "epochs": 25,
+    "learning_rate": 2e-4,
+    "beta_1": 0.5,
+}
+
+PRESETS = {
+    "tutorial": {},
+    "paper": PAPER,
+    "blocks": PAPER | {"architecture": "blocks", "image_size": 32, "noise": "normal"},
+    "upsample": PAPER
+    | {
+        "architecture": "upsample",
+        "image_size": 32,
+        "kernel_size": 3,
+        "dropout": 0.25,
+        "discriminator_batch": "joint",
+        "noise": "normal",
+    },
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +58,7 @@ class Rule:
 AT_LEAST_ONE = Rule("a whole number from 1 up", lambda value: value >= 1)
 POSITIVE = Rule("a number above 0", lambda value: value > 0 and math.isfinite(value))
 BELOW_ONE = Rule("a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1)
+SHARE = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)
 SEED = Rule("a whole number from 0 to 2147483647", lambda value: 0 <= value < 2**31)
 
 
@@ -53,6 +90,11 @@ class Settings:
         UserError: a value has the wrong type or breaks its rule.
     """
 
+    @classmethod
+    def from_flags(cls, given: dict[str, Any]) -> "Settings":
+        """The settings as given on the command line, the others at their defaults."""
+        return cls(**given)
+
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -79,11 +121,56 @@ class Config(Settings):
         UserError: a value is not one that the setting can have.
     """
 
+    preset: str = setting(
+        "tutorial",
+        "Preset",
+        f"values for all flags that are not given: {', '.join(PRESETS)}",
+        one_of(tuple(PRESETS)),
+    )
     dataset: str = setting(
-        "mnist", "Data", f"images to learn: {' or '.join(DATASETS)}", one_of(DATASETS), fixed=True
+        "mnist", "Data", f"images to learn: {', '.join(DATASETS)}", one_of(DATASETS), fixed=True
     )
     data_dir: str | None = setting(
         None, "Data", "folder with your own copy: IDX files (plain or .gz) or a Keras .npz"
+    )
+    image_size: int | None = setting(
+        None,
+        "Data",
+        "resize to so many pixels a side: 4 to 7 times a power of two (default: the data's own)",
+        AT_LEAST_ONE,
+        fixed=True,
+    )
+    architecture: str = setting(
+        "tutorial", "Models", ", ".join(ARCHITECTURES), one_of(ARCHITECTURES), fixed=True
+    )
+    noise: str = setting(
+        "normal", "Models", "z from N(0, 1), or uniform in [-1, 1]", one_of(NOISES), fixed=True
+    )
+    noise_dim: int = setting(
+        100, "Models", "length of the noise vector z", AT_LEAST_ONE, fixed=True
+    )
+    base_filters: int = setting(
+        64,
+        "Models",
+        "filters at half the image's size; doubled with each halving",
+        AT_LEAST_ONE,
+        fixed=True,
+    )
+    kernel_size: int = setting(5, "Models", "of the convolutions", AT_LEAST_ONE, fixed=True)
+    leaky_slope: float = setting(0.3, "Models", "LeakyReLU's, below 0", SHARE, fixed=True)
+    dropout: float = setting(0.3, "Models", "rate, in the discriminator", BELOW_ONE, fixed=True)
+    generator_batch_norm: bool = setting(True, "Models", "batch norm in the generator", fixed=True)
+    discriminator_batch_norm: bool = setting(
+        False, "Models", "batch norm in the discriminator", fixed=True
+    )
+    batch_norm_momentum: float = setting(
+        0.99, "Models", "decay of batch norm's moving averages", BELOW_ONE, fixed=True
+    )
+    batch_norm_epsilon: float = setting(
+        1e-3, "Models", "added to batch norm's variance", POSITIVE, fixed=True
+    )
+    initializer_stddev: float | None = setting(
+        None, "Models", "draw weights from N(0, this) (default: Glorot's)", POSITIVE, fixed=True
     )
     batch_size: int = setting(256, "Training", "images a step", AT_LEAST_ONE, fixed=True)
     epochs: int = setting(50, "Training", "passes over the images, in total", AT_LEAST_ONE)
@@ -93,11 +180,28 @@ class Config(Settings):
     learning_rate: float = setting(
         1e-4, "Training", "Adam's learning rate, of both models", POSITIVE, fixed=True
     )
+    generator_learning_rate: float | None = setting(
+        None, "Training", "the generator's, where it differs", POSITIVE, fixed=True
+    )
+    discriminator_learning_rate: float | None = setting(
+        None, "Training", "the discriminator's, where it differs", POSITIVE, fixed=True
+    )
     beta_1: float = setting(
         0.9, "Training", "Adam's decay of the mean gradient", BELOW_ONE, fixed=True
     )
-    noise_dim: int = setting(
-        100, "Training", "length of the noise vector z", AT_LEAST_ONE, fixed=True
+    discriminator_batch: str = setting(
+        "separate",
+        "Training",
+        "real and generated images go through the discriminator separate, or joint as one batch",
+        one_of(DISCRIMINATOR_BATCHES),
+        fixed=True,
+    )
+    ema_decay: float | None = setting(
+        None,
+        "Training",
+        "also keep an averaged generator, and sample from it",
+        BELOW_ONE,
+        fixed=True,
     )
     seed: int = setting(
         0, "Training", "fixes the weights, noise, data order and dropout", SEED, fixed=True
@@ -105,6 +209,16 @@ class Config(Settings):
     checkpoint_steps: int | None = setting(
         None, "Run", "also save every so many steps", AT_LEAST_ONE
     )
+
+    @classmethod
+    def from_flags(cls, given: dict[str, Any]) -> "Config":
+        """The preset's values, but for those that were given.
+
+        Raises:
+            UserError: a value is not one that the setting can have.
+        """
+        preset = cls(preset=given.get("preset", "tutorial")).preset
+        return cls(**PRESETS[preset] | given)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Config":
@@ -129,11 +243,11 @@ class Config(Settings):
 
     def default_run_dir(self) -> str:
         """A readable folder under `runs/` that the same settings always lead back to."""
+        preset = Config.from_flags({"preset": self.preset, "dataset": self.dataset})
         changed = [
             f"{field.name}={getattr(self, field.name)}"
             for field in dataclasses.fields(self)
-            if field.metadata["fixed"]
-            and field.name != "dataset"
-            and getattr(self, field.name) != field.default
+            if field.metadata["fixed"] and getattr(self, field.name) != getattr(preset, field.name)
         ]
-        return "/".join(["runs", "-".join([self.dataset, *changed])])
+        named = [self.dataset] if self.preset == "tutorial" else [self.dataset, self.preset]
+        return "/".join(["runs", "-".join([*named, *changed])])

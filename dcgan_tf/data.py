@@ -27,13 +27,13 @@ def load_images(config: Config) -> np.ndarray:
     """Reads the training images that the config names.
 
     Returns:
-        uint8 [N, 28, 28, 1] in [0, 255].
+        uint8 [N, H, W, C] in [0, 255].
 
     Raises:
         UserError: a file is missing or is not what it should be, or there are fewer images
             than a batch.
     """
-    images = LOADERS[config.dataset](config.data_dir)
+    images = resize(LOADERS[config.dataset](config.data_dir), config.image_size)
     if len(images) < config.batch_size:
         raise UserError(
             f"--batch_size {config.batch_size} is more than the {len(images)} images of "
@@ -68,6 +68,25 @@ def load_fashion_mnist(data_dir: str | None) -> np.ndarray:
 
 
 LOADERS = {"mnist": load_mnist, "fashion_mnist": load_fashion_mnist}
+
+
+def resize(images: np.ndarray, size: int | None) -> np.ndarray:
+    """Resizes square images with antialiasing; leaves them alone if the size is theirs or None.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        size: pixels a side.
+
+    Returns:
+        uint8 [N, size, size, C].
+    """
+    if size in (None, images.shape[1]):
+        return images
+    resized = np.empty((len(images), size, size, images.shape[3]), np.uint8)
+    for start in range(0, len(images), 1000):
+        some = tf.image.resize(images[start : start + 1000], (size, size), antialias=True)
+        resized[start : start + 1000] = np.rint(some)
+    return resized
 
 
 def read_folder(folder: Path) -> np.ndarray:

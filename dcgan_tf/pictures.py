@@ -39,18 +39,19 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(np.asarray(images) * 127.5 + 127.5), 0, 255).astype(np.uint8)
 
 
-def image_grid(images: np.ndarray, border: int = 2) -> np.ndarray:
+def image_grid(images: np.ndarray, border: int = 2, zoom: int | None = None) -> np.ndarray:
     """Lays images out on a square, row by row, enlarged without smoothing if they are small.
 
     Args:
         images: uint8 [N, H, W, C], C 1 or 3.
         border: pixels of white between and around the tiles.
+        zoom: how often each pixel is repeated; by default, so that small tiles can be seen.
 
     Returns:
         uint8 [height, width] for C 1, [height, width, 3] for C 3.
     """
     count, height, width, channels = images.shape
-    zoom = max(1, 84 // height) if count <= 64 else 1
+    zoom = zoom or (max(1, 84 // height) if count <= 64 else 1)
     images = images.repeat(zoom, axis=1).repeat(zoom, axis=2)
     height, width = height * zoom + border, width * zoom + border
     columns = int(np.ceil(np.sqrt(count)))

@@ -1,4 +1,4 @@
-"""Noise from seeds, and images from noise."""
+"""Images from the generator of a run."""
 
 from __future__ import annotations
 
@@ -13,29 +13,16 @@ import tensorflow as tf
 from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.config import Config
 from dcgan_tf.errors import UserError
-from dcgan_tf.models import make_generator_model
+from dcgan_tf.models import make_generator
+from dcgan_tf.noise import seeded_noise
 from dcgan_tf.pictures import image_grid, save_png, to_uint8, written_whole
 from dcgan_tf.run_directory import RunDirectory
-
-
-def seeded_noise(seed: int, indices: range, noise_dim: int) -> np.ndarray:
-    """The noise of some images of a seed; each is a function of the seed and its index alone.
-
-    Returns:
-        float32 [len(indices), noise_dim], drawn from N(0, 1).
-    """
-    return np.stack(
-        [
-            np.random.default_rng((seed, index)).standard_normal(noise_dim, np.float32)
-            for index in indices
-        ]
-    )
 
 
 def load_generator(
     run: RunDirectory, step: int | None = None
 ) -> tuple[keras.Sequential, Config, int]:
-    """The generator of a run, as trained up to one of its checkpoints.
+    """The generator of a run, as trained up to one of its checkpoints; the averaged one, if any.
 
     Args:
         run: the run.
@@ -47,9 +34,10 @@ def load_generator(
     Raises:
         UserError: this is no run, it has no such checkpoint, or none yet.
     """
-    config, _ = run.read_config()
-    generator = make_generator_model(config.noise_dim)
-    state = tf.train.Checkpoint(generator=generator)
+    config, images = run.read_config()
+    generator = make_generator(config, tuple(images["shape"]))
+    name = "generator" if config.ema_decay is None else "averaged_generator"
+    state = tf.train.Checkpoint(**{name: generator})
     restored = Checkpoints(run.checkpoints, state).restore(step)
     if restored is None:
         raise UserError(f"--run_dir {run.path} has no checkpoint yet: train first")
@@ -57,7 +45,7 @@ def load_generator(
 
 
 def sample_images(
-    generator: keras.Sequential, noise_dim: int, seed: int, num_images: int, batch_size: int
+    generator: keras.Sequential, config: Config, seed: int, num_images: int, batch_size: int
 ) -> Iterator[np.ndarray]:
     """Draws images in batches, with batch norm's moving averages.
 
@@ -68,7 +56,8 @@ def sample_images(
     generate = tf.function(lambda noise: generator(noise, training=False))
     batch_size = min(batch_size, num_images)
     for start in range(0, num_images, batch_size):
-        noise = seeded_noise(seed, range(start, start + batch_size), noise_dim)
+        indices = range(start, start + batch_size)
+        noise = seeded_noise(config.noise, seed, indices, config.noise_dim)
         images = to_uint8(generate(tf.constant(noise)).numpy())
         yield images[: num_images - start]
 
@@ -113,7 +102,7 @@ def _write_folder(folder: Path, batches: Iterator[np.ndarray]) -> None:
     try:
         images = (image for batch in batches for image in batch)
         for index, image in enumerate(images):
-            save_png(part / f"{index:06d}.png", image.squeeze(axis=-1))
+            save_png(part / f"{index:06d}.png", image_grid(image[np.newaxis], border=0, zoom=1))
         part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf.averaging import make_average, update_average
 from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.config import Config
 from dcgan_tf.data import make_batches
@@ -17,10 +18,10 @@ from dcgan_tf.errors import Diverged, Interrupted
 from dcgan_tf.history import History
 from dcgan_tf.interrupts import StopSignals
 from dcgan_tf.losses import discriminator_loss, generator_loss
-from dcgan_tf.models import make_discriminator_model, make_generator_model
+from dcgan_tf.models import make_discriminator, make_generator
+from dcgan_tf.noise import seeded_noise, training_noise
 from dcgan_tf.reporting import Report
 from dcgan_tf.run_directory import RunDirectory
-from dcgan_tf.sampling import seeded_noise
 
 SAVE_SECONDS = 600
 GRID_IMAGES = 16
@@ -48,7 +49,7 @@ class Trainer:
 
     Args:
         config: the settings of the run.
-        images: the training images, uint8 [N, 28, 28, 1].
+        images: the training images, uint8 [N, H, W, C].
     """
 
     def __init__(self, config: Config, images: np.ndarray) -> None:
@@ -57,13 +58,20 @@ class Trainer:
         self.steps_per_epoch = len(images) // config.batch_size
 
         keras.utils.set_random_seed(config.seed)
-        self.generator = make_generator_model(config.noise_dim)
-        self.discriminator = make_discriminator_model(config.seed)
-        self.generator_optimizer = make_optimizer(config, self.generator)
-        self.discriminator_optimizer = make_optimizer(config, self.discriminator)
+        self.generator = make_generator(config, images.shape[1:])
+        self.discriminator = make_discriminator(config, images.shape[1:])
+        self.generator_optimizer = make_optimizer(
+            self.generator, config.generator_learning_rate or config.learning_rate, config.beta_1
+        )
+        self.discriminator_optimizer = make_optimizer(
+            self.discriminator,
+            config.discriminator_learning_rate or config.learning_rate,
+            config.beta_1,
+        )
+        self.discriminate = DISCRIMINATE[config.discriminator_batch]
 
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        noise = seeded_noise(config.seed, range(GRID_IMAGES), config.noise_dim)
+        noise = seeded_noise(config.noise, config.seed, range(GRID_IMAGES), config.noise_dim)
         self.grid_noise = tf.Variable(noise, trainable=False)
         self.history = History()
         self.state = tf.train.Checkpoint(
@@ -76,23 +84,28 @@ class Trainer:
             grid_noise=self.grid_noise,
             history=self.history,
         )
+        self.averaged_generator = None
+        if config.ema_decay is not None:
+            self.averaged_generator = make_average(self.generator)
+            self.state.averaged_generator = self.averaged_generator
 
     @tf.function
     def train_step(self, images: tf.Tensor) -> StepOutput:
         """One update of both models, as in the tutorial.
 
         Args:
-            images: float32 [batch, 28, 28, 1] in [-1, 1].
+            images: float32 [batch, H, W, C] in [-1, 1].
         """
-        noise = tf.random.stateless_normal(
-            [images.shape[0], self.config.noise_dim], seed=[self.config.seed, self.step]
-        )
+        config = self.config
+        noise_shape = [config.batch_size, config.noise_dim]
+        noise = training_noise(config.noise, noise_shape, config.seed, self.step)
 
         with tf.GradientTape() as gen_tape, tf.GradientTape() as disc_tape:
             generated_images = self.generator(noise, training=True)
 
-            real_logits = self.discriminator(images, training=True)
-            fake_logits = self.discriminator(generated_images, training=True)
+            real_logits, fake_logits = self.discriminate(
+                self.discriminator, images, generated_images
+            )
 
             gen_loss = generator_loss(fake_logits)
             disc_loss = discriminator_loss(real_logits, fake_logits)
@@ -104,6 +117,8 @@ class Trainer:
 
         self.generator_optimizer.apply_gradients(zip(gen_gradients, gen_variables))
         self.discriminator_optimizer.apply_gradients(zip(disc_gradients, disc_variables))
+        if self.averaged_generator is not None:
+            update_average(self.averaged_generator, self.generator, config.ema_decay, self.step)
         self.step.assign_add(1)
 
         d_real = tf.reduce_mean(tf.sigmoid(real_logits))
@@ -116,8 +131,9 @@ class Trainer:
         return min(last, self.config.max_steps or last)
 
     def sample_grid(self) -> np.ndarray:
-        """The fixed noise's images, float32 [16, 28, 28, 1] in [-1, 1]."""
-        return self.generator(self.grid_noise, training=False).numpy()
+        """The fixed noise's images, float32 [16, H, W, C] in [-1, 1]."""
+        generator = self.averaged_generator or self.generator
+        return generator(self.grid_noise, training=False).numpy()
 
     def restore(self, run: RunDirectory) -> int:
         """Goes back to the run's newest intact checkpoint.
@@ -211,11 +227,39 @@ class Trainer:
                 raise Diverged(f"step {step} left {variable.path} infinite or not a number")
 
 
-def make_optimizer(config: Config, model: keras.Model) -> keras.optimizers.Adam:
+def make_optimizer(
+    model: keras.Model, learning_rate: float, beta_1: float
+) -> keras.optimizers.Adam:
     """Adam, with its moments made, so that they can be restored before the first step."""
-    optimizer = keras.optimizers.Adam(config.learning_rate, beta_1=config.beta_1)
+    optimizer = keras.optimizers.Adam(learning_rate, beta_1=beta_1)
     optimizer.build(model.trainable_variables)
     return optimizer
+
+
+def discriminate_separately(
+    discriminator: keras.Sequential, real: tf.Tensor, fake: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The logits of real and of generated images, each batch on its own, as in the tutorial.
+
+    Batch norm in the discriminator then normalises each with its own statistics, and its moving
+    averages follow the one and the other in turn.
+    """
+    return discriminator(real, training=True), discriminator(fake, training=True)
+
+
+def discriminate_jointly(
+    discriminator: keras.Sequential, real: tf.Tensor, fake: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The logits of real and of generated images, from one batch of both.
+
+    Batch norm in the discriminator then normalises both with the statistics of the mixture, so
+    that a difference between their means stays visible to it.
+    """
+    real_logits, fake_logits = tf.split(discriminator(tf.concat([real, fake], 0), training=True), 2)
+    return real_logits, fake_logits
+
+
+DISCRIMINATE = {"separate": discriminate_separately, "joint": discriminate_jointly}
 
 
 def dropout_seeds(model: keras.Sequential) -> list[tf.Variable]:

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from dcgan_tf.config import DATASETS, Config
+from dcgan_tf.config import DATASETS, PRESETS, Config
 from dcgan_tf.errors import UserError
 
 
@@ -34,6 +34,26 @@ def test_defaults_are_the_tutorials():
 def test_impossible_value_is_refused_by_name(name, value):
     with pytest.raises(UserError, match=f"--{name} must be .*{value!r}"):
         Config(**{name: value})
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_flags_override_their_preset(name):
+    config = Config.from_flags({"preset": name, "batch_size": 7, "dropout": 0.1})
+    assert (config.preset, config.batch_size, config.dropout) == (name, 7, 0.1)
+    rest = {k: v for k, v in PRESETS[name].items() if k not in ("batch_size", "dropout")}
+    assert {k: getattr(config, k) for k in rest} == rest
+
+
+def test_paper_preset_is_the_papers():
+    config = Config.from_flags({"preset": "paper"})
+    assert (config.learning_rate, config.beta_1, config.batch_size) == (2e-4, 0.5, 128)
+    assert (config.initializer_stddev, config.leaky_slope, config.dropout) == (0.02, 0.2, 0)
+    assert (config.noise, config.image_size) == ("uniform", 64)
+
+
+def test_unknown_preset_names_all():
+    with pytest.raises(UserError, match="one of tutorial, paper, blocks, upsample, not 'big'"):
+        Config.from_flags({"preset": "big"})
 
 
 def test_unknown_dataset_names_all():
@@ -69,3 +89,5 @@ def test_default_run_dir_names_what_was_changed():
     assert Config().default_run_dir() == "runs/mnist"
     assert Config(epochs=3).default_run_dir() == "runs/mnist"
     assert Config(seed=1, beta_1=0.5).default_run_dir() == "runs/mnist-beta_1=0.5-seed=1"
+    paper = Config.from_flags({"preset": "paper", "beta_1": 0.4})
+    assert paper.default_run_dir() == "runs/mnist-paper-beta_1=0.4"

@@ -129,6 +129,16 @@ def test_fashion_mnist_comes_from_debians_folder_before_a_download(tmp_path, mni
         data.load_images(Config(dataset="fashion_mnist"))
 
 
+def test_resizing_keeps_flat_images_and_their_own_size(mnist):
+    flat = np.full((3, 28, 28, 1), 77, np.uint8)
+    assert (data.resize(flat, 64) == 77).all() and data.resize(flat, 64).shape == (3, 64, 64, 1)
+    assert data.resize(flat, None) is flat and data.resize(flat, 28) is flat
+    digits = mnist[:1500, ..., np.newaxis]
+    small = data.resize(digits, 14)
+    # Antialiased halving keeps the mean; picking every second pixel would not keep a blur.
+    assert abs(small.mean() - digits.mean()) < 0.5 and len(small) == 1500
+
+
 def test_scale_maps_the_ends_to_minus_one_and_one():
     pixels = np.array([[[[0], [255]]]], np.uint8)
     assert data.scale(pixels).numpy().ravel().tolist() == [-1.0, 1.0]

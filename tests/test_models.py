@@ -1,11 +1,39 @@
 import numpy as np
+import pytest
 
-from dcgan_tf.models import make_discriminator_model, make_generator_model
+from dcgan_tf import models
+from dcgan_tf.config import ARCHITECTURES, PRESETS, Config
+from dcgan_tf.errors import UserError
+from dcgan_tf.models import make_discriminator, make_generator, start_and_doublings
+
+MNIST = (28, 28, 1)
+COLOUR_64 = (64, 64, 3)
 
 
-def test_generator_has_the_tutorials_layers():
-    model = make_generator_model()
-    assert [(type(layer).__name__, layer.output.shape[1:]) for layer in model.layers] == [
+def outline(model):
+    """The name and output shape of every layer."""
+    return [(type(layer).__name__, layer.output.shape[1:]) for layer in model.layers]
+
+
+def shapes(model, kinds):
+    return [shape for kind, shape in outline(model) if kind in kinds]
+
+
+def trainable(model):
+    return sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+
+
+def preset(name, **given):
+    return Config.from_flags({"preset": name, **given})
+
+
+def test_every_architecture_has_builders():
+    assert tuple(models.ARCHITECTURES) == ARCHITECTURES
+
+
+def test_tutorial_generator_layer_by_layer():
+    model = make_generator(Config(), MNIST)
+    assert outline(model) == [
         ("Dense", (12544,)),
         ("BatchNormalization", (12544,)),
         ("LeakyReLU", (12544,)),
@@ -19,13 +47,13 @@ def test_generator_has_the_tutorials_layers():
         ("Conv2DTranspose", (28, 28, 1)),
     ]
     assert model.count_params() == 2_330_944
-    assert sum(int(np.prod(v.shape)) for v in model.non_trainable_variables) == 25_472
+    assert trainable(model) == 2_330_944 - 25_472
     assert not any(getattr(layer, "use_bias", False) for layer in model.layers)
 
 
-def test_discriminator_has_the_tutorials_layers():
-    model = make_discriminator_model(seed=0)
-    assert [(type(layer).__name__, layer.output.shape[1:]) for layer in model.layers] == [
+def test_tutorial_discriminator_layer_by_layer():
+    model = make_discriminator(Config(), MNIST)
+    assert outline(model) == [
         ("Conv2D", (14, 14, 64)),
         ("LeakyReLU", (14, 14, 64)),
         ("Dropout", (14, 14, 64)),
@@ -38,8 +66,8 @@ def test_discriminator_has_the_tutorials_layers():
     assert model.count_params() == 212_865
 
 
-def test_settings_are_the_tutorials():
-    generator, discriminator = make_generator_model(), make_discriminator_model(seed=0)
+def test_tutorial_settings():
+    generator, discriminator = make_generator(Config(), MNIST), make_discriminator(Config(), MNIST)
     layers = (*generator.layers, *discriminator.layers)
     convolutions = [layer for layer in layers if hasattr(layer, "kernel_size")]
     assert [x.strides for x in convolutions] == [(1, 1), (2, 2), (2, 2), (2, 2), (2, 2)]
@@ -56,16 +84,147 @@ def test_settings_are_the_tutorials():
             assert type(layer.kernel_initializer).__name__ == "GlorotUniform"
 
 
-def test_images_are_within_tanhs_range_and_logits_are_not_squashed():
-    generator, discriminator = make_generator_model(), make_discriminator_model(seed=0)
+def test_paper_generator_has_the_known_shapes_and_count():
+    model = make_generator(preset("paper"), COLOUR_64)
+    assert shapes(model, {"Conv2DTranspose"}) == [
+        (4, 4, 512),
+        (8, 8, 256),
+        (16, 16, 128),
+        (32, 32, 64),
+        (64, 64, 3),
+    ]
+    assert trainable(model) == 3_576_704
+    kinds = [kind for kind, _ in outline(model)]
+    block = ["Conv2DTranspose", "BatchNormalization", "ReLU"]
+    assert kinds == ["Reshape", *block * 4, "Conv2DTranspose"]
+
+
+def test_paper_discriminator_has_the_known_shapes_and_count():
+    model = make_discriminator(preset("paper"), COLOUR_64)
+    assert shapes(model, {"Conv2D"}) == [
+        (32, 32, 64),
+        (16, 16, 128),
+        (8, 8, 256),
+        (4, 4, 512),
+        (1, 1, 1),
+    ]
+    assert trainable(model) == 2_765_568
+    kinds = [kind for kind, _ in outline(model)]
+    block = ["Conv2D", "BatchNormalization", "LeakyReLU"]
+    assert kinds == ["Conv2D", "LeakyReLU", *block * 3, "Conv2D", "Flatten"]
+
+
+def test_paper_dropout_is_in_every_block_where_it_is_turned_on():
+    model = make_discriminator(preset("paper", dropout=0.25), COLOUR_64)
+    dropouts = [layer for layer in model.layers if type(layer).__name__ == "Dropout"]
+    assert [layer.rate for layer in dropouts] == [0.25] * 4
+
+
+def test_blocks_have_three_and_two_of_them():
+    config = preset("blocks")
+    generator = make_generator(config, (32, 32, 3))
+    assert shapes(generator, {"Conv2DTranspose"}) == [
+        (4, 4, 256),
+        (8, 8, 128),
+        (16, 16, 64),
+        (32, 32, 3),
+    ]
+    # 100·256·16 + 256·128·16 + 128·64·16 + 64·3·16 weights, and 2·(256 + 128 + 64) of batch norm.
+    assert trainable(generator) == 409_600 + 524_288 + 131_072 + 3_072 + 896
+    discriminator = make_discriminator(config, (32, 32, 3))
+    assert outline(discriminator) == [
+        ("Conv2D", (16, 16, 64)),
+        ("BatchNormalization", (16, 16, 64)),
+        ("LeakyReLU", (16, 16, 64)),
+        ("Conv2D", (8, 8, 128)),
+        ("BatchNormalization", (8, 8, 128)),
+        ("LeakyReLU", (8, 8, 128)),
+        ("Conv2D", (1, 1, 1)),
+        ("Flatten", (1,)),
+    ]
+    # 3·64·16 + 64·128·16 + 128·8·8 weights, and 2·(64 + 128) of batch norm.
+    assert trainable(discriminator) == 3_072 + 131_072 + 8_192 + 384
+
+
+def test_upsample_has_no_transposed_convolution():
+    config = preset("upsample")
+    generator = make_generator(config, (32, 32, 3))
+    block = ["BatchNormalization", "UpSampling2D", "Conv2D", "ReLU"]
+    assert [kind for kind, _ in outline(generator)] == ["Dense", "Reshape", *block * 3, "Conv2D"]
+    assert shapes(generator, {"Reshape", "UpSampling2D"}) == [
+        (4, 4, 256),
+        (8, 8, 256),
+        (16, 16, 256),
+        (32, 32, 128),
+    ]
+    # Dense 101·4096; convolutions 9·(256² + 256·128 + 128·64 + 64·3) and 256 + 128 + 64 + 3
+    # biases; batch norm 2·(256 + 256 + 128).
+    assert trainable(generator) == 413_696 + 9 * 106_688 + 451 + 1_280
+    discriminator = make_discriminator(config, (32, 32, 3))
+    assert [kind for kind, _ in outline(discriminator)] == [
+        *("Conv2D", "LeakyReLU", "Dropout"),
+        *("Conv2D", "LeakyReLU", "Dropout", "BatchNormalization") * 2,
+        *("Flatten", "Dense"),
+    ]
+    # 9·(3·64 + 64·128 + 128·256) and 448 biases, 2·(128 + 256) of batch norm, 4096 + 1 of dense.
+    assert trainable(discriminator) == 9 * 41_152 + 448 + 768 + 4_097
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("size, channels", [(28, 1), (32, 3), (64, 1), (96, 3), (128, 1), (256, 3)])
+def test_every_preset_builds_every_size(name, size, channels):
+    config = preset(name, base_filters=2)
+    images = make_generator(config, (size, size, channels))(np.zeros((2, 100), np.float32))
+    assert images.shape == (2, size, size, channels)
+    assert make_discriminator(config, (size, size, channels))(images).shape == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "size, split", [(8, (4, 1)), (28, (7, 2)), (64, (4, 4)), (96, (6, 4)), (160, (5, 5))]
+)
+def test_sizes_are_a_start_times_a_power_of_two(size, split):
+    assert start_and_doublings(size) == split
+
+
+@pytest.mark.parametrize(
+    "size, below, above", [(50, 48, 56), (100, 96, 112), (7, 8, 8), (31, 28, 32)]
+)
+def test_size_that_cannot_be_built_names_the_nearest(size, below, above):
+    with pytest.raises(UserError, match=f"--image_size {size} .* {below} and {above}"):
+        start_and_doublings(size)
+
+
+def test_batch_norm_can_be_left_out_of_either_network():
+    config = preset("paper", generator_batch_norm=False, discriminator_batch_norm=False)
+    for make in (make_generator, make_discriminator):
+        assert not shapes(make(config, COLOUR_64), {"BatchNormalization"})
+
+
+def test_normal_weights_have_the_papers_deviation():
+    for make in (make_generator, make_discriminator):
+        model = make(preset("paper"), COLOUR_64)
+        for layer in model.layers:
+            if hasattr(layer, "kernel") and layer.kernel.shape[-1] > 3:
+                kernel = layer.kernel.numpy()
+                assert abs(kernel.std() - 0.02) < 0.002 and abs(kernel.mean()) < 0.002
+            if hasattr(layer, "gamma"):
+                gamma = layer.gamma.numpy()
+                assert 0.005 < gamma.std() < 0.04 and abs(gamma.mean() - 1) < 0.02
+                assert (layer.momentum, layer.epsilon) == (0.9, 1e-5)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_images_are_within_tanhs_range_and_logits_are_not_squashed(name):
+    config = preset(name, base_filters=4)
+    generator, discriminator = make_generator(config, MNIST), make_discriminator(config, MNIST)
     images = generator(np.random.default_rng(0).normal(size=(4, 100)).astype("float32") * 50)
-    assert images.shape == (4, 28, 28, 1) and np.abs(images).max() <= 1
-    logits = discriminator(images * 1000)
-    assert logits.shape == (4, 1) and np.abs(logits).max() > 1
+    assert np.abs(images).max() <= 1
+    logits = discriminator(np.ones((4, 28, 28, 1), np.float32) * 1e6)
+    assert np.abs(logits).max() > 1
 
 
 def test_dropout_works_in_training_only_and_differs_between_the_layers():
-    model = make_discriminator_model(seed=0)
+    model = make_discriminator(Config(), MNIST)
     images = np.ones((2, 28, 28, 1), np.float32)
     assert np.array_equal(model(images, training=False), model(images, training=False))
     assert not np.array_equal(model(images, training=True), model(images, training=True))

@@ -3,22 +3,7 @@ import numpy as np
 import pytest
 
 import sample
-from dcgan_tf.sampling import seeded_noise
 from tests.conftest import one_sentence
-
-
-def test_noise_of_an_image_depends_on_seed_and_index_alone():
-    whole = seeded_noise(7, range(20), 100)
-    assert whole.shape == (20, 100) and whole.dtype == np.float32
-    assert np.array_equal(seeded_noise(7, range(5, 9), 100), whole[5:9])
-    assert not np.array_equal(seeded_noise(8, range(20), 100), whole)
-    assert len(np.unique(whole)) == whole.size
-
-
-def test_noise_is_standard_normal():
-    noise = seeded_noise(0, range(500), 100)
-    assert abs(noise.mean()) < 0.02 and abs(noise.std() - 1) < 0.02
-    assert np.abs(np.corrcoef(noise[:10])[np.triu_indices(10, 1)]).max() < 0.4
 
 
 def draw(run_main, run, output, *flags):

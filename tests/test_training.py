@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from dcgan_tf.config import Config
 from dcgan_tf.data import make_batches
-from dcgan_tf.training import Trainer
+from dcgan_tf.models import make_discriminator
+from dcgan_tf.training import Trainer, discriminate_jointly, discriminate_separately
 
 
 @pytest.fixture
@@ -119,6 +120,43 @@ def test_last_step_is_the_sooner_of_epochs_and_max_steps(mnist):
     assert last_step(epochs=3) == 18
     assert last_step(epochs=3, max_steps=7) == 7
     assert last_step(epochs=3, max_steps=70) == 18
+
+
+@pytest.mark.parametrize("name", ["paper", "blocks", "upsample"])
+def test_other_presets_train_and_keep_their_average(name, mnist):
+    flags = {"preset": name, "batch_size": 8, "base_filters": 4, "ema_decay": 0.5, "image_size": 28}
+    trainer = Trainer(Config.from_flags(flags), mnist[:50, ..., np.newaxis])
+    before = trainer.generator.get_weights()
+    for images in make_batches(trainer.images, trainer.config, 0, 3):
+        output = trainer.train_step(images)
+    assert all(np.isfinite(value).all() for value in output)
+    assert output.real_logits.shape == output.fake_logits.shape == (8, 1)
+    after, average = trainer.generator.get_weights(), trainer.averaged_generator.get_weights()
+    assert not any(np.array_equal(a, b) for a, b in zip(before, after))
+    assert not any(np.array_equal(a, b) for a, b in zip(after, average))
+    assert np.array_equal(
+        trainer.sample_grid(), trainer.averaged_generator(trainer.grid_noise, training=False)
+    )
+
+
+def test_separate_and_joint_batches_differ_by_batch_norm_alone(mnist):
+    """Without batch norm and dropout both give the same logits; with it, not the same."""
+    real, fake = (mnist[i : i + 8, ..., np.newaxis] / np.float32(255) for i in (0, 8))
+    for norm in (False, True):
+        flags = {"preset": "paper", "base_filters": 4, "discriminator_batch_norm": norm}
+        discriminator = make_discriminator(Config.from_flags(flags), (28, 28, 1))
+        separate = discriminate_separately(discriminator, real, fake)
+        joint = discriminate_jointly(discriminator, real, fake)
+        same = [np.allclose(a, b, atol=1e-6) for a, b in zip(separate, joint)]
+        assert same == [not norm] * 2
+        assert np.allclose(separate[0], discriminator(real, training=True), atol=1e-6)
+
+
+def test_learning_rates_of_their_own(mnist):
+    config = Config(batch_size=8, learning_rate=1e-3, discriminator_learning_rate=4e-3)
+    trainer = Trainer(config, mnist[:50, ..., np.newaxis])
+    assert float(trainer.generator_optimizer.learning_rate) == pytest.approx(1e-3)
+    assert float(trainer.discriminator_optimizer.learning_rate) == pytest.approx(4e-3)
 
 
 def test_it_learns_real_digits(mnist):
