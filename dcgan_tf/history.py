@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+
+from dcgan_tf.pictures import written_whole
 
 
 class EpochMetrics(NamedTuple):
@@ -29,16 +32,20 @@ class EpochMetrics(NamedTuple):
 
 
 class History(tf.train.experimental.PythonState):
-    """One row a step, saved within the checkpoint, so that a resumed run goes on with it.
+    """What every step reported and how long it took.
+
+    The metrics are saved within the checkpoint. The times, in which no two runs are alike, are
+    kept in a file of their own, so that equal runs have equal checkpoints.
 
     Attributes:
-        rows: float64 [steps, 6]: generator loss, discriminator loss, mean D(x), mean D(G(z)),
-            the step's seconds (NaN for one that traced the graph), and the training's seconds
-            at its end.
+        metrics: float64 [steps, 4]: generator loss, discriminator loss, mean D(x), mean D(G(z)).
+        times: float64 [steps, 2]: the step's seconds (NaN for one that traced the graph), and the
+            seconds with all that came between it and the step before.
     """
 
     def __init__(self) -> None:
-        self.rows = np.empty((0, 6))
+        self.metrics = np.empty((0, 4))
+        self.times = np.empty((0, 2))
 
     def append(self, metrics: np.ndarray, step_seconds: float, seconds: float) -> None:
         """Adds the rows of some steps.
@@ -49,42 +56,53 @@ class History(tf.train.experimental.PythonState):
             seconds: how long the steps, and all between them, took together.
         """
         count = len(metrics)
-        start = self.rows[-1, 5] if len(self.rows) else 0.0
-        times = np.column_stack(
-            [np.full(count, step_seconds), start + seconds * np.arange(1, count + 1) / count]
-        )
-        self.rows = np.concatenate([self.rows, np.column_stack([metrics, times])])
+        times = np.tile([step_seconds, seconds / count], (count, 1))
+        self.metrics = np.concatenate([self.metrics, metrics])
+        self.times = np.concatenate([self.times, times])
 
     def epochs(self, steps_per_epoch: int, batch_size: int) -> Iterator[EpochMetrics]:
         """A row for each epoch, and one for the steps of an unfinished one."""
-        for start in range(0, len(self.rows), steps_per_epoch):
+        for start in range(0, len(self.metrics), steps_per_epoch):
             yield self._epoch(start, steps_per_epoch, batch_size)
 
     def last_epoch(self, steps_per_epoch: int, batch_size: int) -> EpochMetrics:
         """The row of the epoch that the last step belongs to."""
-        last = len(self.rows) - 1
+        last = len(self.metrics) - 1
         return self._epoch(last - last % steps_per_epoch, steps_per_epoch, batch_size)
 
     def _epoch(self, start: int, steps_per_epoch: int, batch_size: int) -> EpochMetrics:
         """The row of the epoch whose first step has the index `start`."""
-        rows = self.rows[start : start + steps_per_epoch]
-        step_seconds = rows[:, 4][~np.isnan(rows[:, 4])]
-        speed = batch_size / step_seconds.mean() if len(step_seconds) else np.nan
-        began = self.rows[start - 1, 5] if start else 0.0
+        metrics = self.metrics[start : start + steps_per_epoch]
+        step_seconds, seconds = self.times[start : start + steps_per_epoch].T
+        timed = step_seconds[~np.isnan(step_seconds)]
         return EpochMetrics(
             start // steps_per_epoch + 1,
-            start + len(rows),
-            *rows[:, :4].mean(axis=0),
-            speed,
-            rows[-1, 5] - began,
+            start + len(metrics),
+            *metrics.mean(axis=0),
+            batch_size / timed.mean() if len(timed) else np.nan,
+            np.nansum(seconds),
         )
 
     def serialize(self) -> bytes:
-        """The rows as the bytes of a .npy file, for `tf.train.Checkpoint`."""
+        """The metrics as the bytes of a .npy file, for `tf.train.Checkpoint`."""
         file = io.BytesIO()
-        np.save(file, self.rows, allow_pickle=False)
+        np.save(file, self.metrics, allow_pickle=False)
         return file.getvalue()
 
     def deserialize(self, value: bytes) -> None:
-        """Takes the rows back from what `serialize` returned."""
-        self.rows = np.load(io.BytesIO(value), allow_pickle=False)
+        """Takes the metrics back from what `serialize` returned; the times are unknown."""
+        self.metrics = np.load(io.BytesIO(value), allow_pickle=False)
+        self.times = np.full((len(self.metrics), 2), np.nan)
+
+    def save_times(self, path: Path) -> None:
+        """Writes the times as a .npy file."""
+        with written_whole(path) as file:
+            np.save(file, self.times, allow_pickle=False)
+
+    def load_times(self, path: Path) -> None:
+        """Reads the times of the steps there are metrics of, as far as the file has them."""
+        try:
+            saved = np.load(path, allow_pickle=False).reshape(-1, 2)[: len(self.metrics)]
+        except (OSError, ValueError, EOFError):
+            return
+        self.times[: len(saved)] = saved

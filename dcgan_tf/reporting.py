@@ -58,7 +58,7 @@ class Report:
         self.config = config
         self.history = history
         self.steps_per_epoch = steps_per_epoch
-        self.step = len(history.rows)
+        self.step = len(history.metrics)
         self.pending: list = []
         self.traced = False
         self.events = EventLog(run.events, self.step)
@@ -88,6 +88,7 @@ class Report:
 
     def resume(self) -> None:
         """Brings the files back to what they were at the checkpoint."""
+        self.history.load_times(self.run.times_file)
         self.drop_later_frames()
         self.write_files()
 
@@ -140,6 +141,7 @@ class Report:
     def pause(self) -> Iterator[None]:
         """Collects all steps so far; what happens within is not counted as their time."""
         self.collect()
+        self.history.save_times(self.run.times_file)
         self.events.flush()
         yield
         self.steps_began_at = time.perf_counter()
@@ -176,7 +178,7 @@ class Report:
             writer.writerow("" if value != value else f"{value:.6g}" for value in row)
         with written_whole(self.run.metrics_file) as file:
             file.write(table.getvalue().encode())
-        plot_losses(self.run.losses_plot, self.history.rows[:, :4], self.steps_per_epoch)
+        plot_losses(self.run.losses_plot, self.history.metrics, self.steps_per_epoch)
         if frames := self.run.frames():
             save_gif(self.run.film, frames)
 

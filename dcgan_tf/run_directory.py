@@ -41,6 +41,10 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
+    def times_file(self) -> Path:
+        return self.path / "step_times.npy"
+
+    @property
     def samples(self) -> Path:
         return self.path / "samples"
 

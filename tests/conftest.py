@@ -70,8 +70,11 @@ def run_main(monkeypatch, capsys):
     """Runs a command's `main` within this process; returns its code, output and errors."""
 
     def call(module, *flags):
+        import keras
+
         from dcgan_tf.commandline import run
 
+        keras.utils.clear_session()  # a new process counts its layers from one, too
         monkeypatch.setattr(sys, "argv", [f"{module.__name__}.py", *map(str, flags)])
         with pytest.raises(SystemExit) as exit:
             run(module.main)

@@ -28,10 +28,34 @@ def test_speed_is_unknown_where_the_only_step_was_traced():
     assert math.isnan(row.images_per_second) and row.seconds == 4
 
 
-def test_checkpoint_round_trip(tmp_path):
+def make_history(step_seconds=0.5):
     history = History()
-    history.append(np.arange(12.0).reshape(3, 4), 0.5, 2.0)
+    history.append(np.arange(12.0).reshape(3, 4), step_seconds, 6.0)
+    return history
+
+
+def test_checkpoint_round_trip_with_times_from_their_file(tmp_path):
+    history = make_history()
     prefix = tf.train.Checkpoint(history=history).write(str(tmp_path / "x"))
+    history.append(np.ones((5, 4)), 0.1, 5.0)
+    history.save_times(tmp_path / "times.npy")
     restored = History()
     tf.train.Checkpoint(history=restored).read(prefix).assert_consumed()
-    assert np.array_equal(restored.rows, history.rows)
+    restored.load_times(tmp_path / "times.npy")
+    assert np.array_equal(restored.metrics, np.arange(12.0).reshape(3, 4))
+    assert restored.times.tolist() == [[0.5, 2.0]] * 3
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no array"])
+def test_times_that_are_lost_are_unknown(tmp_path, content):
+    if content is not None:
+        (tmp_path / "times.npy").write_bytes(content)
+    history = History()
+    history.deserialize(make_history().serialize())
+    history.load_times(tmp_path / "times.npy")
+    (row,) = history.epochs(steps_per_epoch=4, batch_size=8)
+    assert row.gen_loss == 4 and math.isnan(row.images_per_second) and row.seconds == 0
+
+
+def test_equal_metrics_have_equal_bytes_whatever_the_times():
+    assert make_history(0.5).serialize() == make_history(0.7).serialize()

@@ -6,6 +6,14 @@ import pytest
 from dcgan_tf.interrupts import StopSignals
 
 
+@pytest.fixture(autouse=True)
+def hangup():
+    """Gives SIGHUP its default handler, which a test run under `nohup` does not have."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_first_signal_is_remembered_and_handlers_come_back(number):
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
@@ -18,10 +26,7 @@ def test_first_signal_is_remembered_and_handlers_come_back(number):
 
 
 def test_hangup_that_nohup_ignores_stays_ignored():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with StopSignals() as stop:
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert stop.received is None
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with StopSignals() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.received is None
