@@ -12,6 +12,8 @@ DATASETS = ("mnist", "fashion_mnist")
 ARCHITECTURES = ("tutorial", "paper", "blocks", "upsample")
 NOISES = ("normal", "uniform")
 DISCRIMINATOR_BATCHES = ("separate", "joint")
+LOSSES = ("bce", "minimax", "least_squares", "hinge", "wasserstein")
+SMOOTHED_LOSSES = ("bce", "minimax", "least_squares")
 
 # Radford et al., 2016, section 4; batch norm's constants and the kernel are PyTorch's reading.
 PAPER = {
@@ -56,6 +58,7 @@ class Rule:
 
 
 AT_LEAST_ONE = Rule("a whole number from 1 up", lambda value: value >= 1)
+AT_LEAST_ZERO = Rule("a whole number from 0 up", lambda value: value >= 0)
 POSITIVE = Rule("a number above 0", lambda value: value > 0 and math.isfinite(value))
 BELOW_ONE = Rule("a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1)
 SHARE = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)
@@ -196,6 +199,45 @@ class Config(Settings):
         one_of(DISCRIMINATOR_BATCHES),
         fixed=True,
     )
+    loss: str = setting("bce", "Losses and remedies", ", ".join(LOSSES), one_of(LOSSES), fixed=True)
+    label_smoothing: float = setting(
+        0.0, "Losses and remedies", "real images' target is 1 less this", BELOW_ONE, fixed=True
+    )
+    discriminator_steps: int = setting(
+        1,
+        "Losses and remedies",
+        "updates of the discriminator to one of the generator (wasserstein: 5)",
+        AT_LEAST_ONE,
+        fixed=True,
+    )
+    weight_clip: float | None = setting(
+        None,
+        "Losses and remedies",
+        "keep the discriminator's weights within ± this (wasserstein without penalty: 0.01)",
+        POSITIVE,
+        fixed=True,
+    )
+    gradient_penalty: float | None = setting(
+        None,
+        "Losses and remedies",
+        "factor of (‖∇D‖ − 1)², for wasserstein (10 in its paper)",
+        POSITIVE,
+        fixed=True,
+    )
+    unroll_steps: int = setting(
+        0,
+        "Losses and remedies",
+        "updates of the discriminator that the generator looks ahead",
+        AT_LEAST_ZERO,
+        fixed=True,
+    )
+    pack: int = setting(
+        1,
+        "Losses and remedies",
+        "images that the discriminator sees at once, stacked as channels",
+        AT_LEAST_ONE,
+        fixed=True,
+    )
     ema_decay: float | None = setting(
         None,
         "Training",
@@ -217,8 +259,62 @@ class Config(Settings):
         Raises:
             UserError: a value is not one that the setting can have.
         """
-        preset = cls(preset=given.get("preset", "tutorial")).preset
-        return cls(**PRESETS[preset] | given)
+        preset = PRESETS[cls(preset=given.get("preset", "tutorial")).preset]
+        critic = {}
+        if given.get("loss") == "wasserstein":
+            critic = {"discriminator_steps": 5}
+            if "gradient_penalty" not in given:
+                critic["weight_clip"] = 0.01
+        return cls(**preset | critic | given)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for is_so, reason in (
+            (
+                self.gradient_penalty is not None and self.discriminator_batch_norm,
+                "--gradient_penalty needs the discriminator to treat each image on its own, which "
+                "batch norm does not: add --nodiscriminator_batch_norm",
+            ),
+            (
+                self.gradient_penalty is not None and self.weight_clip is not None,
+                "--gradient_penalty and --weight_clip are two ways to the same end: give one",
+            ),
+            (
+                self.loss == "wasserstein" and self.gradient_penalty == self.weight_clip,
+                "--loss wasserstein needs --weight_clip or --gradient_penalty, without which its "
+                "critic's scores have no bound",
+            ),
+            (
+                self.label_smoothing > 0 and self.loss not in SMOOTHED_LOSSES,
+                f"--label_smoothing moves a target, and --loss {self.loss} has none: it goes with "
+                f"{', '.join(SMOOTHED_LOSSES)}",
+            ),
+            (
+                self.unroll_steps > 0 and self.alternates,
+                "--unroll_steps takes one update of each model a step: leave out "
+                "--discriminator_steps, --weight_clip and --gradient_penalty",
+            ),
+            (
+                self.batch_size % self.pack != 0,
+                f"--batch_size {self.batch_size} is no multiple of --pack {self.pack}",
+            ),
+        ):
+            if is_so:
+                raise UserError(reason)
+
+    @property
+    def alternates(self) -> bool:
+        """Whether the discriminator has updates of its own before the generator's."""
+        return (
+            self.discriminator_steps > 1
+            or self.weight_clip is not None
+            or self.gradient_penalty is not None
+        )
+
+    @property
+    def images_per_step(self) -> int:
+        """How many real images one training step takes."""
+        return self.batch_size * self.discriminator_steps
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Config":

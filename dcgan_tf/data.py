@@ -34,9 +34,12 @@ def load_images(config: Config) -> np.ndarray:
             than a batch.
     """
     images = resize(LOADERS[config.dataset](config.data_dir), config.image_size)
-    if len(images) < config.batch_size:
+    if len(images) < config.images_per_step:
+        each = f"--batch_size {config.batch_size}"
+        if config.discriminator_steps > 1:
+            each += f" times --discriminator_steps {config.discriminator_steps}"
         raise UserError(
-            f"--batch_size {config.batch_size} is more than the {len(images)} images of "
+            f"{each} is more than the {len(images)} images of "
             f"{config.data_dir or config.dataset}: give a smaller one"
         )
     return images
@@ -177,20 +180,21 @@ def make_batches(images: np.ndarray, config: Config, start: int, stop: int) -> t
 
     Args:
         images: uint8 [N, H, W, C] in [0, 255].
-        config: its `seed` and `batch_size` are used.
+        config: its `seed` and `images_per_step` are used.
         start: the first step, counted from 0 at the start of training.
         stop: the step after the last.
 
     Returns:
-        A dataset of float32 [batch_size, H, W, C] in [-1, 1].
+        A dataset of float32 [images_per_step, H, W, C] in [-1, 1].
     """
     num_images = len(images)
-    steps_per_epoch = num_images // config.batch_size
+    batch_size = config.images_per_step
+    steps_per_epoch = num_images // batch_size
     pixels = tf.constant(images)
 
     def make_batch(step: tf.Tensor) -> tf.Tensor:
         epoch, step_in_epoch = step // steps_per_epoch, step % steps_per_epoch
-        places = step_in_epoch * config.batch_size + tf.range(config.batch_size, dtype=tf.int64)
+        places = step_in_epoch * batch_size + tf.range(batch_size, dtype=tf.int64)
         chosen = tf.random.experimental.index_shuffle(
             places, seed=[config.seed, epoch], max_index=tf.cast(num_images - 1, tf.int64)
         )

@@ -1,4 +1,10 @@
-"""The adversarial objectives: pure functions of the discriminator's logits."""
+"""The adversarial objectives: pure functions of the discriminator's logits.
+
+Logits are float32 [batch, 1], of real or of generated images; every loss is a float32 scalar.
+With D = sigmoid(logits), the tutorial's are the first two.
+"""
+
+from __future__ import annotations
 
 import keras
 import tensorflow as tf
@@ -6,19 +12,17 @@ import tensorflow as tf
 cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
 
-def discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+def discriminator_loss(
+    real_logits: tf.Tensor, fake_logits: tf.Tensor, label_smoothing: float = 0.0
+) -> tf.Tensor:
     """How far the discriminator is from calling real images 1 and generated ones 0.
 
-    The mean of −log D(x) plus the mean of −log(1 − D(G(z))), with D = sigmoid(logits).
-
-    Args:
-        real_logits: float32 [batch, 1], the discriminator's output on real images.
-        fake_logits: float32 [batch, 1], the same on generated images.
-
-    Returns:
-        A float32 scalar, 0 or more; 2 log 2 = 1.386 where it can't tell them apart.
+    The mean of −log D(x) plus the mean of −log(1 − D(G(z))): 2 log 2 = 1.386 where it can't tell
+    them apart. Smoothing is one-sided, as in Salimans et al., 2016, section 3.4: the target of
+    real images is 1 − label_smoothing, that of generated ones stays 0.
     """
-    real_loss = cross_entropy(tf.ones_like(real_logits), real_logits)
+    real_targets = tf.ones_like(real_logits) * (1.0 - label_smoothing)
+    real_loss = cross_entropy(real_targets, real_logits)
     fake_loss = cross_entropy(tf.zeros_like(fake_logits), fake_logits)
     return real_loss + fake_loss
 
@@ -26,12 +30,60 @@ def discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Ten
 def generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
     """How far the generator is from having its images called 1: the mean of −log D(G(z)).
 
-    This is the non-saturating loss of Goodfellow et al., 2014, section 3.
-
-    Args:
-        fake_logits: float32 [batch, 1], the discriminator's output on generated images.
-
-    Returns:
-        A float32 scalar, 0 or more; log 2 = 0.693 where the discriminator can't tell.
+    This is the non-saturating loss of Goodfellow et al., 2014, section 3: log 2 = 0.693 where the
+    discriminator can't tell.
     """
     return cross_entropy(tf.ones_like(fake_logits), fake_logits)
+
+
+def minimax_generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
+    """The mean of log(1 − D(G(z))), Goodfellow et al., 2014, equation 1.
+
+    Its gradient vanishes where the discriminator is sure, which is when the generator needs it.
+    """
+    return -cross_entropy(tf.zeros_like(fake_logits), fake_logits)
+
+
+def least_squares_discriminator_loss(
+    real_logits: tf.Tensor, fake_logits: tf.Tensor, label_smoothing: float = 0.0
+) -> tf.Tensor:
+    """Half the squared distances of real logits from 1 and of generated ones from 0.
+
+    Mao et al., 2017, equation 9. Smoothing moves the target of real images to 1 − label_smoothing.
+    """
+    real_loss = tf.reduce_mean((real_logits - (1.0 - label_smoothing)) ** 2)
+    return 0.5 * (real_loss + tf.reduce_mean(fake_logits**2))
+
+
+def least_squares_generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
+    """Half the squared distance of generated images' logits from 1 (Mao et al., 2017)."""
+    return 0.5 * tf.reduce_mean((fake_logits - 1.0) ** 2)
+
+
+def hinge_discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """How much real logits fall short of 1, and generated ones of −1 (Lim and Ye, 2017)."""
+    return tf.reduce_mean(tf.nn.relu(1.0 - real_logits)) + tf.reduce_mean(
+        tf.nn.relu(1.0 + fake_logits)
+    )
+
+
+def wasserstein_critic_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """The mean score of generated images less that of real ones (Arjovsky et al., 2017).
+
+    Its negative estimates the Wasserstein distance, as far as the critic is 1-Lipschitz.
+    """
+    return tf.reduce_mean(fake_logits) - tf.reduce_mean(real_logits)
+
+
+def score_generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
+    """The negative mean score of generated images, for the hinge and the Wasserstein loss."""
+    return -tf.reduce_mean(fake_logits)
+
+
+LOSSES = {
+    "bce": (discriminator_loss, generator_loss),
+    "minimax": (discriminator_loss, minimax_generator_loss),
+    "least_squares": (least_squares_discriminator_loss, least_squares_generator_loss),
+    "hinge": (hinge_discriminator_loss, score_generator_loss),
+    "wasserstein": (wasserstein_critic_loss, score_generator_loss),
+}

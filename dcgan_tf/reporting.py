@@ -62,7 +62,7 @@ class Report:
         self.pending: list = []
         self.traced = False
         self.events = EventLog(run.events, self.step)
-        self.progress = Progress(steps_per_epoch, config.batch_size, last_step)
+        self.progress = Progress(steps_per_epoch, config.images_per_step, last_step)
         self.reported_at = self.steps_began_at = time.perf_counter()
 
     def __enter__(self) -> Report:
@@ -174,7 +174,7 @@ class Report:
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(EpochMetrics._fields)
-        for row in self.history.epochs(self.steps_per_epoch, self.config.batch_size):
+        for row in self.history.epochs(self.steps_per_epoch, self.config.images_per_step):
             writer.writerow("" if value != value else f"{value:.6g}" for value in row)
         with written_whole(self.run.metrics_file) as file:
             file.write(table.getvalue().encode())
@@ -184,4 +184,4 @@ class Report:
 
     def last_epoch(self) -> EpochMetrics:
         """The row of metrics.csv that the last step belongs to."""
-        return self.history.last_epoch(self.steps_per_epoch, self.config.batch_size)
+        return self.history.last_epoch(self.steps_per_epoch, self.config.images_per_step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from typing import NamedTuple
@@ -17,9 +18,10 @@ from dcgan_tf.data import make_batches
 from dcgan_tf.errors import Diverged, Interrupted
 from dcgan_tf.history import History
 from dcgan_tf.interrupts import StopSignals
-from dcgan_tf.losses import discriminator_loss, generator_loss
+from dcgan_tf.losses import LOSSES
 from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.noise import seeded_noise, training_noise
+from dcgan_tf.remedies import critic_step, unrolled_step
 from dcgan_tf.reporting import Report
 from dcgan_tf.run_directory import RunDirectory
 
@@ -55,7 +57,7 @@ class Trainer:
     def __init__(self, config: Config, images: np.ndarray) -> None:
         self.config = config
         self.images = images
-        self.steps_per_epoch = len(images) // config.batch_size
+        self.steps_per_epoch = len(images) // config.images_per_step
 
         keras.utils.set_random_seed(config.seed)
         self.generator = make_generator(config, images.shape[1:])
@@ -69,6 +71,15 @@ class Trainer:
             config.beta_1,
         )
         self.discriminate = DISCRIMINATE[config.discriminator_batch]
+        self.discriminator_loss, self.generator_loss = LOSSES[config.loss]
+        if config.label_smoothing:
+            self.discriminator_loss = functools.partial(
+                self.discriminator_loss, label_smoothing=config.label_smoothing
+            )
+        if config.alternates:
+            self.train_step = tf.function(functools.partial(critic_step, self))
+        elif config.unroll_steps:
+            self.train_step = tf.function(functools.partial(unrolled_step, self))
 
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         noise = seeded_noise(config.noise, config.seed, range(GRID_IMAGES), config.noise_dim)
@@ -96,9 +107,7 @@ class Trainer:
         Args:
             images: float32 [batch, H, W, C] in [-1, 1].
         """
-        config = self.config
-        noise_shape = [config.batch_size, config.noise_dim]
-        noise = training_noise(config.noise, noise_shape, config.seed, self.step)
+        noise = self.noise()
 
         with tf.GradientTape() as gen_tape, tf.GradientTape() as disc_tape:
             generated_images = self.generator(noise, training=True)
@@ -107,8 +116,8 @@ class Trainer:
                 self.discriminator, images, generated_images
             )
 
-            gen_loss = generator_loss(fake_logits)
-            disc_loss = discriminator_loss(real_logits, fake_logits)
+            gen_loss = self.generator_loss(fake_logits)
+            disc_loss = self.discriminator_loss(real_logits, fake_logits)
 
         gen_variables = self.generator.trainable_variables
         disc_variables = self.discriminator.trainable_variables
@@ -117,13 +126,35 @@ class Trainer:
 
         self.generator_optimizer.apply_gradients(zip(gen_gradients, gen_variables))
         self.discriminator_optimizer.apply_gradients(zip(disc_gradients, disc_variables))
-        if self.averaged_generator is not None:
-            update_average(self.averaged_generator, self.generator, config.ema_decay, self.step)
-        self.step.assign_add(1)
+        return self.end_step(gen_loss, disc_loss, real_logits, fake_logits)
 
+    def end_step(
+        self,
+        gen_loss: tf.Tensor,
+        disc_loss: tf.Tensor,
+        real_logits: tf.Tensor,
+        fake_logits: tf.Tensor,
+    ) -> StepOutput:
+        """Counts a step whose updates are done, and gives its output."""
+        if self.averaged_generator is not None:
+            update_average(
+                self.averaged_generator, self.generator, self.config.ema_decay, self.step
+            )
+        self.step.assign_add(1)
         d_real = tf.reduce_mean(tf.sigmoid(real_logits))
         d_fake = tf.reduce_mean(tf.sigmoid(fake_logits))
         return StepOutput(gen_loss, disc_loss, d_real, d_fake, real_logits, fake_logits)
+
+    def draw(self, index: int = 0) -> tf.Tensor:
+        """A number for the randomness of one of a step's updates, the same in no other update."""
+        draws_per_step = 1 + self.config.discriminator_steps if self.config.alternates else 1
+        return self.step * draws_per_step + index
+
+    def noise(self, index: int = 0) -> tf.Tensor:
+        """The noise of one of a step's updates, float32 [batch, noise_dim]."""
+        config = self.config
+        shape = [config.batch_size, config.noise_dim]
+        return training_noise(config.noise, shape, config.seed, self.draw(index))
 
     def last_step(self) -> int:
         """The step at which training ends."""

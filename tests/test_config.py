@@ -91,3 +91,28 @@ def test_default_run_dir_names_what_was_changed():
     assert Config(seed=1, beta_1=0.5).default_run_dir() == "runs/mnist-beta_1=0.5-seed=1"
     paper = Config.from_flags({"preset": "paper", "beta_1": 0.4})
     assert paper.default_run_dir() == "runs/mnist-paper-beta_1=0.4"
+
+
+@pytest.mark.parametrize(
+    "given, told",
+    [
+        ({"preset": "paper", "gradient_penalty": 10.0}, "--gradient_penalty needs .* each image"),
+        ({"gradient_penalty": 10.0, "weight_clip": 0.1}, "two ways to the same end"),
+        ({"loss": "hinge", "label_smoothing": 0.1}, "--loss hinge has none"),
+        ({"unroll_steps": 5, "discriminator_steps": 2}, "--unroll_steps takes one update"),
+        ({"pack": 3}, "--batch_size 256 is no multiple of --pack 3"),
+    ],
+)
+def test_combination_that_makes_no_sense_is_refused_with_the_reason(given, told):
+    with pytest.raises(UserError, match=told):
+        Config.from_flags(given)
+
+
+def test_wasserstein_brings_what_it_needs():
+    config = Config.from_flags({"loss": "wasserstein"})
+    assert (config.discriminator_steps, config.weight_clip) == (5, 0.01)
+    assert config.images_per_step == 5 * 256
+    config = Config.from_flags({"loss": "wasserstein", "gradient_penalty": 10.0})
+    assert (config.discriminator_steps, config.weight_clip) == (5, None)
+    with pytest.raises(UserError, match="needs --weight_clip or --gradient_penalty"):
+        Config(loss="wasserstein")

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dcgan_tf import losses
+from dcgan_tf.config import LOSSES
 from dcgan_tf.losses import discriminator_loss, generator_loss
 
 
@@ -41,3 +43,46 @@ def test_gradients_are_those_of_the_non_saturating_game():
 def test_huge_logits_stay_finite():
     huge = logits(1e4, -1e4)
     assert float(discriminator_loss(huge, huge)) == pytest.approx(1e4)
+
+
+def test_every_loss_has_its_functions():
+    assert tuple(losses.LOSSES) == LOSSES
+
+
+def test_label_smoothing_is_one_sided():
+    # Target 0.9 at D(x) = 3/4; generated images keep the target 0 at D(G(z)) = 1/4.
+    third = math.log(3)
+    assert float(discriminator_loss(logits(third), logits(-third), 0.1)) == pytest.approx(
+        -(0.9 * math.log(3 / 4) + 0.1 * math.log(1 / 4)) - math.log(3 / 4)
+    )
+    loss = losses.least_squares_discriminator_loss(logits(3), logits(2), 0.1)
+    assert float(loss) == pytest.approx((2.1**2 + 2**2) / 2)
+
+
+def test_minimax_saturates_where_the_usual_loss_does_not():
+    third = math.log(3)
+    assert float(losses.minimax_generator_loss(logits(third, -third))) == pytest.approx(
+        (math.log(1 / 4) + math.log(3 / 4)) / 2
+    )
+    sure = logits(-10)  # D(G(z)) = 1 / (1 + e^10) = 4.54e-5
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(sure)
+        minimax, usual = losses.minimax_generator_loss(sure), generator_loss(sure)
+    assert float(tape.gradient(minimax, sure)[0, 0]) == pytest.approx(-4.54e-5, rel=1e-3)
+    assert float(tape.gradient(usual, sure)[0, 0]) == pytest.approx(-1, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "name, disc_loss, gen_loss",
+    [
+        # Real logits 3 and 0, generated 0.5 and -2.
+        ("least_squares", ((4 + 1) / 2 + (0.25 + 4) / 2) / 2, (0.25 + 9) / 2 / 2),
+        ("hinge", (0 + 1) / 2 + (1.5 + 0) / 2, 0.75),
+        ("wasserstein", -0.75 - 1.5, 0.75),
+    ],
+)
+def test_other_losses_against_numbers_worked_out_by_hand(name, disc_loss, gen_loss):
+    discriminator, generator = losses.LOSSES[name]
+    real, fake = logits(3, 0), logits(0.5, -2)
+    assert float(discriminator(real, fake)) == pytest.approx(disc_loss)
+    assert float(generator(fake)) == pytest.approx(gen_loss)
