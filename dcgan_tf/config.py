@@ -8,7 +8,7 @@ from typing import Any
 
 from dcgan_tf.errors import UserError
 
-DATASETS = ("mnist", "fashion_mnist")
+DATASETS = ("mnist", "fashion_mnist", "cifar10", "stacked_mnist", "folder")
 ARCHITECTURES = ("tutorial", "paper", "blocks", "upsample")
 NOISES = ("normal", "uniform")
 DISCRIMINATOR_BATCHES = ("separate", "joint")
@@ -134,14 +134,28 @@ class Config(Settings):
         "mnist", "Data", f"images to learn: {', '.join(DATASETS)}", one_of(DATASETS), fixed=True
     )
     data_dir: str | None = setting(
-        None, "Data", "folder with your own copy: IDX files (plain or .gz) or a Keras .npz"
+        None,
+        "Data",
+        "your images: a folder or .zip for --dataset folder; for the others a folder with your "
+        "own copy, as IDX files (plain or .gz), a Keras .npz, or CIFAR-10's .bin files",
     )
     image_size: int | None = setting(
         None,
         "Data",
-        "resize to so many pixels a side: 4 to 7 times a power of two (default: the data's own)",
+        "resize to so many pixels a side: 4 to 7 times a power of two (default: the data's "
+        "own; 64 for a folder)",
         AT_LEAST_ONE,
         fixed=True,
+    )
+    background: str = setting(
+        "white", "Data", "colour behind transparent pixels, a name or #rrggbb", fixed=True
+    )
+    flip: bool = setting(False, "Data", "mirror images left to right at random", fixed=True)
+    max_bad_images: float = setting(
+        0.01, "Data", "share of damaged files that may be left out", SHARE
+    )
+    cache_dir: str | None = setting(
+        None, "Data", "where decoded images are kept that don't fit in memory"
     )
     architecture: str = setting(
         "tutorial", "Models", ", ".join(ARCHITECTURES), one_of(ARCHITECTURES), fixed=True

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zipfile
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf.array_files import read_array_folder, read_cifar10_folder, read_npz
 from dcgan_tf.config import Config
+from dcgan_tf.disk_images import DiskImages
 from dcgan_tf.errors import UserError
+from dcgan_tf.folder import load_folder
 
 MNIST_FILE = Path(__file__).parent / "assets" / "mnist.npz"
 MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+FOLDER_IMAGE_SIZE = 64
 
-IDX_IMAGES = 2051
-IDX_LABELS = 2049
+Images = np.ndarray | DiskImages
 
 
-def load_images(config: Config) -> np.ndarray:
+def load_images(config: Config) -> Images:
     """Reads the training images that the config names.
 
     Returns:
@@ -31,9 +32,9 @@ def load_images(config: Config) -> np.ndarray:
 
     Raises:
         UserError: a file is missing or is not what it should be, or there are fewer images
-            than a batch.
+            than a step takes.
     """
-    images = resize(LOADERS[config.dataset](config.data_dir), config.image_size)
+    images = LOADERS[config.dataset](config)
     if len(images) < config.images_per_step:
         each = f"--batch_size {config.batch_size}"
         if config.discriminator_steps > 1:
@@ -42,38 +43,84 @@ def load_images(config: Config) -> np.ndarray:
             f"{each} is more than the {len(images)} images of "
             f"{config.data_dir or config.dataset}: give a smaller one"
         )
-    return images
+    return resize(images, config.image_size)
 
 
-def load_mnist(data_dir: str | None) -> np.ndarray:
+def load_mnist(config: Config) -> np.ndarray:
     """MNIST's 60,000 training digits: the user's copy, or the one in this package."""
-    if data_dir is not None:
-        return read_folder(Path(data_dir))
+    if config.data_dir is not None:
+        return read_array_folder(Path(config.data_dir))
     if hashlib.sha256(MNIST_FILE.read_bytes()).hexdigest() != MNIST_SHA256:
         raise UserError(f"{MNIST_FILE} is damaged (its sha256 is wrong): install it again")
     return read_npz(MNIST_FILE)
 
 
-def load_fashion_mnist(data_dir: str | None) -> np.ndarray:
+def load_fashion_mnist(config: Config) -> np.ndarray:
     """Fashion-MNIST's 60,000 training images: the user's copy, Debian's, or Keras's download."""
-    if data_dir is not None:
-        return read_folder(Path(data_dir))
+    if config.data_dir is not None:
+        return read_array_folder(Path(config.data_dir))
     if DEBIAN_FASHION_MNIST.is_dir():
-        return read_folder(DEBIAN_FASHION_MNIST)
-    try:
-        (images, _), _ = keras.datasets.fashion_mnist.load_data()
-    except Exception as error:
-        raise UserError(
-            f"fashion_mnist could not be downloaded ({error}): put it in a folder and give "
-            f"--data_dir, or install Debian's package dataset-fashion-mnist"
-        ) from None
+        return read_array_folder(DEBIAN_FASHION_MNIST)
+    images = download(keras.datasets.fashion_mnist, "or install Debian's dataset-fashion-mnist")
     return images[..., np.newaxis]
 
 
-LOADERS = {"mnist": load_mnist, "fashion_mnist": load_fashion_mnist}
+def load_cifar10(config: Config) -> np.ndarray:
+    """CIFAR-10's 50,000 training images: the user's copy, or Keras's download."""
+    if config.data_dir is not None:
+        return read_cifar10_folder(Path(config.data_dir))
+    return download(keras.datasets.cifar10, "with its binary version or a Keras .npz")
 
 
-def resize(images: np.ndarray, size: int | None) -> np.ndarray:
+def load_stacked_mnist(config: Config) -> np.ndarray:
+    """60,000 images of three random MNIST digits, one a colour channel: 1,000 modes.
+
+    Metz et al., 2017, section 3.3.1. The digits are drawn once and for all, whatever the seed.
+    """
+    digits = load_mnist(config)
+    chosen = np.random.default_rng(0).integers(len(digits), size=(3, len(digits)))
+    return np.concatenate([digits[channel] for channel in chosen], axis=-1)
+
+
+def load_image_folder(config: Config) -> Images:
+    """The images of the user's folder or .zip, cropped to squares and resized."""
+    if config.data_dir is None:
+        raise UserError("--dataset folder needs --data_dir: the folder or .zip of your images")
+    return load_folder(
+        Path(config.data_dir),
+        config.image_size or FOLDER_IMAGE_SIZE,
+        config.background,
+        config.max_bad_images,
+        None if config.cache_dir is None else Path(config.cache_dir),
+    )
+
+
+LOADERS = {
+    "mnist": load_mnist,
+    "fashion_mnist": load_fashion_mnist,
+    "cifar10": load_cifar10,
+    "stacked_mnist": load_stacked_mnist,
+    "folder": load_image_folder,
+}
+
+
+def download(source: object, otherwise: str) -> np.ndarray:
+    """The training images of one of `keras.datasets`, from its cache or its server.
+
+    Raises:
+        UserError: neither has them.
+    """
+    try:
+        (images, _), _ = source.load_data()
+    except Exception as error:
+        name = source.__name__.split(".")[-1]
+        raise UserError(
+            f"{name} could not be downloaded ({error}): give --data_dir, {otherwise}"
+        ) from None
+    return images
+
+
+def resize(images: Images, size: int | None) -> Images:
     """Resizes square images with antialiasing; leaves them alone if the size is theirs or None.
 
     Args:
@@ -92,86 +139,7 @@ def resize(images: np.ndarray, size: int | None) -> np.ndarray:
     return resized
 
 
-def read_folder(folder: Path) -> np.ndarray:
-    """Reads the training images of a folder that holds IDX files or one Keras-layout .npz.
-
-    Returns:
-        uint8 [N, 28, 28, 1] in [0, 255].
-
-    Raises:
-        UserError: there is no such file, or it is not what it should be.
-    """
-    if not folder.is_dir():
-        raise UserError(f"--data_dir {folder} is not a folder")
-    for name in ("train-images-idx3-ubyte", "train-images.idx3-ubyte"):
-        for path in (folder / name, folder / f"{name}.gz"):
-            if path.exists():
-                return read_idx(path)
-    archives = sorted(folder.glob("*.npz"))
-    if len(archives) == 1:
-        return read_npz(archives[0])
-    raise UserError(
-        f"--data_dir {folder} has {len(archives)} .npz files and no train-images-idx3-ubyte[.gz]: "
-        f"it needs the one or the other"
-    )
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """Reads an IDX file of 28×28 images, plain or gzipped (http://yann.lecun.com/exdb/mnist).
-
-    Returns:
-        uint8 [N, 28, 28, 1] in [0, 255].
-
-    Raises:
-        UserError: the file is damaged, cut short, or holds something else.
-    """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            header = file.read(16)
-            magic, *shape = [int.from_bytes(header[i : i + 4], "big") for i in range(0, 16, 4)]
-            if magic != IDX_IMAGES:
-                what = "labels" if magic == IDX_LABELS else "no IDX images"
-                raise UserError(
-                    f"{path} holds {what}: it starts with {magic}, IDX images with {IDX_IMAGES}"
-                )
-            if len(header) < 16 or shape[0] == 0 or shape[1:] != [28, 28]:
-                raise UserError(f"{path} says its images are {shape}, not N×28×28")
-            size = shape[0] * 28 * 28
-            content = bytearray()
-            while len(content) <= size and (chunk := file.read(1 << 20)):
-                content += chunk
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path} is damaged or cut short: {error}") from None
-    if len(content) != size:
-        found = "more" if len(content) > size else f"{len(content):,}"
-        raise UserError(f"{path} should hold {size:,} bytes of pixels and holds {found}")
-    return np.frombuffer(content, np.uint8).reshape(-1, 28, 28, 1)
-
-
-def read_npz(path: Path) -> np.ndarray:
-    """Reads `x_train` of a .npz in Keras's layout.
-
-    Returns:
-        uint8 [N, 28, 28, 1] in [0, 255].
-
-    Raises:
-        UserError: the file is damaged, or has no such array of 28×28 uint8 images.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            images = archive["x_train"]
-    except KeyError:
-        raise UserError(f"{path} has no array x_train, which Keras's layout has") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise UserError(f"{path} is not an intact .npz: {error}") from None
-    if images.dtype != np.uint8 or images.shape[1:] not in ((28, 28), (28, 28, 1)):
-        raise UserError(
-            f"{path}: x_train is {images.dtype} {list(images.shape)}, not uint8 [N, 28, 28]"
-        )
-    return images.reshape(-1, 28, 28, 1)
-
-
-def make_batches(images: np.ndarray, config: Config, start: int, stop: int) -> tf.data.Dataset:
+def make_batches(images: Images, config: Config, start: int, stop: int) -> tf.data.Dataset:
     """The shuffled batches of the steps from `start` up to `stop`, one a step.
 
     Each epoch goes through the images in an order of its own, a function of the seed and the
@@ -180,7 +148,7 @@ def make_batches(images: np.ndarray, config: Config, start: int, stop: int) -> t
 
     Args:
         images: uint8 [N, H, W, C] in [0, 255].
-        config: its `seed` and `images_per_step` are used.
+        config: its `seed`, `images_per_step` and `flip` are used.
         start: the first step, counted from 0 at the start of training.
         stop: the step after the last.
 
@@ -190,7 +158,7 @@ def make_batches(images: np.ndarray, config: Config, start: int, stop: int) -> t
     num_images = len(images)
     batch_size = config.images_per_step
     steps_per_epoch = num_images // batch_size
-    pixels = tf.constant(images)
+    take = taker(images)
 
     def make_batch(step: tf.Tensor) -> tf.Tensor:
         epoch, step_in_epoch = step // steps_per_epoch, step % steps_per_epoch
@@ -198,9 +166,31 @@ def make_batches(images: np.ndarray, config: Config, start: int, stop: int) -> t
         chosen = tf.random.experimental.index_shuffle(
             places, seed=[config.seed, epoch], max_index=tf.cast(num_images - 1, tf.int64)
         )
-        return scale(tf.gather(pixels, chosen))
+        batch = scale(take(chosen))
+        return flip_half(batch, config.seed, step) if config.flip else batch
 
-    return tf.data.Dataset.range(start, stop).map(make_batch).prefetch(tf.data.AUTOTUNE)
+    batches = tf.data.Dataset.range(start, stop)
+    return batches.map(make_batch, num_parallel_calls=2).prefetch(tf.data.AUTOTUNE)
+
+
+def taker(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from int64 [k] to the images of these numbers, uint8 [k, H, W, C]."""
+    if isinstance(images, np.ndarray):
+        pixels = tf.constant(images)
+        return lambda chosen: tf.gather(pixels, chosen)
+
+    def read(chosen: tf.Tensor) -> tf.Tensor:
+        batch = tf.numpy_function(images.__getitem__, [chosen], tf.uint8)
+        return tf.ensure_shape(batch, [*chosen.shape, *images.shape[1:]])
+
+    return read
+
+
+def flip_half(images: tf.Tensor, seed: int, step: tf.Tensor) -> tf.Tensor:
+    """Mirrors each image left to right with a chance of one half, by the seed and the step."""
+    # The noise of a step is drawn from (seed, step): the flips need numbers of their own.
+    chance = tf.random.stateless_uniform([images.shape[0], 1, 1, 1], [seed, -1 - step])
+    return tf.where(chance < 0.5, tf.reverse(images, axis=[2]), images)
 
 
 def scale(images: tf.Tensor) -> tf.Tensor:

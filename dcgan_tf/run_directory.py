@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
-import hashlib
 import json
 import platform
 import shutil
@@ -18,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.config import Config
+from dcgan_tf.disk_images import DiskImages, fingerprint
 from dcgan_tf.errors import UserError
 from dcgan_tf.pictures import written_whole
 
@@ -100,12 +100,12 @@ class RunDirectory:
             file.write((json.dumps(values, indent=2) + "\n").encode())
 
 
-def describe(images: np.ndarray) -> dict[str, Any]:
+def describe(images: np.ndarray | DiskImages) -> dict[str, Any]:
     """What a run must find again when it is resumed: the images' number, shape and sha256."""
     return {
         "number": len(images),
         "shape": list(images.shape[1:]),
-        "sha256": hashlib.sha256(np.ascontiguousarray(images)).hexdigest(),
+        "sha256": fingerprint(images),
     }
 
 
@@ -129,7 +129,7 @@ def device_name() -> str:
 
 @contextmanager
 def open_run(
-    path: Path, config: Config, images: np.ndarray, resume: bool
+    path: Path, config: Config, images: np.ndarray | DiskImages, resume: bool
 ) -> Iterator[RunDirectory]:
     """Makes a run directory, or goes on with the run in it, and keeps other processes out.
 
@@ -155,8 +155,9 @@ def open_run(
                     f"--run_dir {path} is in use by another process: wait for it to end, or give "
                     f"another folder"
                 ) from None
-            _check(run, config, describe(images), resume)
-            run.write_config(config, describe(images))
+            described = describe(images)
+            _check(run, config, described, resume)
+            run.write_config(config, described)
             made = None
             yield run
     finally:

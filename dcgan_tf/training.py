@@ -14,7 +14,7 @@ import tensorflow as tf
 from dcgan_tf.averaging import make_average, update_average
 from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.config import Config
-from dcgan_tf.data import make_batches
+from dcgan_tf.data import Images, make_batches
 from dcgan_tf.errors import Diverged, Interrupted
 from dcgan_tf.history import History
 from dcgan_tf.interrupts import StopSignals
@@ -54,7 +54,7 @@ class Trainer:
         images: the training images, uint8 [N, H, W, C].
     """
 
-    def __init__(self, config: Config, images: np.ndarray) -> None:
+    def __init__(self, config: Config, images: Images) -> None:
         self.config = config
         self.images = images
         self.steps_per_epoch = len(images) // config.images_per_step

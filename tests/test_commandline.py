@@ -38,7 +38,10 @@ def test_help_has_every_flag_in_its_group_with_its_default(run_main):
         ("--learning_rate=fast", "fast"),
         ("--epochs=2.5", "2.5"),
         ("--seed=", "seed"),
-        ("--dataset=cats", "--dataset must be one of mnist, fashion_mnist, not 'cats'"),
+        (
+            "--dataset=cats",
+            "--dataset must be one of mnist, fashion_mnist, cifar10, stacked_mnist, folder, not 'cats'",
+        ),
         ("--epoch=3", "epochs"),
         ("mnist", "unexpected 'mnist'"),
     ],

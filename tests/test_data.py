@@ -2,11 +2,13 @@ import gzip
 import hashlib
 import struct
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from dcgan_tf import data
+from dcgan_tf import array_files, data
 from dcgan_tf.config import DATASETS, Config
+from dcgan_tf.disk_images import DiskImages
 from dcgan_tf.errors import UserError
 from tests.conftest import write_idx
 
@@ -39,12 +41,12 @@ def test_idx_files_plain_and_gzipped(tmp_path, mnist, name, zipped):
         plain = tmp_path / name
         (tmp_path / f"{name}.gz").write_bytes(gzip.compress(plain.read_bytes()))
         plain.unlink()
-    assert np.array_equal(data.read_folder(tmp_path)[..., 0], mnist[:9])
+    assert np.array_equal(array_files.read_array_folder(tmp_path)[..., 0], mnist[:9])
 
 
 def test_npz_in_keras_layout(tmp_path, mnist):
     np.savez(tmp_path / "digits.npz", x_train=mnist[:9], y_train=np.zeros(9))
-    assert np.array_equal(data.read_folder(tmp_path)[..., 0], mnist[:9])
+    assert np.array_equal(array_files.read_array_folder(tmp_path)[..., 0], mnist[:9])
 
 
 def idx(magic=2051, count=2, rows=28, columns=28, pixels=2 * 28 * 28):
@@ -69,7 +71,7 @@ def test_bad_idx_is_named_with_what_is_wrong(tmp_path, content, told):
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"train-images-idx3-ubyte.*{told}"):
-        data.read_folder(tmp_path)
+        array_files.read_array_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_bad_idx_is_named_with_what_is_wrong(tmp_path, content, told):
 def test_bad_gzip_is_named(tmp_path, damage):
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(damage(gzip.compress(idx())))
     with pytest.raises(UserError, match="train-images-idx3-ubyte.gz is damaged or cut short"):
-        data.read_folder(tmp_path)
+        array_files.read_array_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_bad_gzip_is_named(tmp_path, damage):
 def test_bad_npz_is_named_with_what_is_wrong(tmp_path, arrays, told):
     np.savez(tmp_path / "mine.npz", **arrays)
     with pytest.raises(UserError, match=f"mine.npz.*{told}"):
-        data.read_folder(tmp_path)
+        array_files.read_array_folder(tmp_path)
 
 
 def test_truncated_npz_is_named(tmp_path, mnist):
@@ -101,14 +103,14 @@ def test_truncated_npz_is_named(tmp_path, mnist):
     whole = (tmp_path / "mine.npz").read_bytes()
     (tmp_path / "mine.npz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="mine.npz is not an intact .npz"):
-        data.read_folder(tmp_path)
+        array_files.read_array_folder(tmp_path)
 
 
 def test_folder_without_images_says_what_it_needs(tmp_path):
     with pytest.raises(UserError, match=r"0 \.npz files and no train-images-idx3-ubyte"):
-        data.read_folder(tmp_path)
+        array_files.read_array_folder(tmp_path)
     with pytest.raises(UserError, match="is not a folder"):
-        data.read_folder(tmp_path / "absent")
+        array_files.read_array_folder(tmp_path / "absent")
 
 
 def test_fewer_images_than_a_batch_gives_both_numbers(digits_dir):
@@ -137,6 +139,70 @@ def test_resizing_keeps_flat_images_and_their_own_size(mnist):
     small = data.resize(digits, 14)
     # Antialiased halving keeps the mean; picking every second pixel would not keep a blur.
     assert abs(small.mean() - digits.mean()) < 0.5 and len(small) == 1500
+
+
+def test_stacked_mnist_has_a_digit_in_each_channel_and_all_modes(mnist):
+    images = data.load_images(Config(dataset="stacked_mnist"))
+    assert images.shape == (60000, 28, 28, 3)
+    known = {digit.tobytes() for digit in mnist}
+    channels = [images[i, ..., c].tobytes() for i in range(100) for c in range(3)]
+    assert known.issuperset(channels) and len(set(channels)) > 290
+    assert np.array_equal(images, data.load_images(Config(dataset="stacked_mnist", seed=5)))
+
+
+def test_cifar10_in_its_binary_version(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(256, size=(6, 32, 32, 3), dtype=np.uint8)
+    for number in (1, 2):
+        records = [bytes([7]) + im.transpose(2, 0, 1).tobytes() for im in images[:: 2 * number - 3]]
+        (tmp_path / f"data_batch_{number}.bin").write_bytes(b"".join(records))
+    found = array_files.read_cifar10_folder(tmp_path)
+    assert np.array_equal(found, np.concatenate([images[::-1], images]))
+    (tmp_path / "data_batch_2.bin").write_bytes(b"cut short")
+    with pytest.raises(UserError, match="data_batch_2.bin has 9 bytes"):
+        array_files.read_cifar10_folder(tmp_path)
+
+
+def test_cifar10_as_npz_or_not_at_all(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="no data_batch_1.bin"):
+        array_files.read_cifar10_folder(tmp_path)
+    images = np.arange(2 * 32 * 32 * 3, dtype=np.uint8).reshape(2, 32, 32, 3)
+    np.savez(tmp_path / "x.npz", x_train=images)
+    config = Config(dataset="cifar10", data_dir=str(tmp_path), batch_size=2)
+    assert np.array_equal(data.load_images(config), images)
+
+    def no_network():
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setattr(data.keras.datasets.cifar10, "load_data", no_network)
+    with pytest.raises(UserError, match="cifar10 could not be downloaded .URL fetch failure"):
+        data.load_images(Config(dataset="cifar10"))
+
+
+def test_folder_of_images_trains_like_an_array(tmp_path, mnist):
+    """The batches of images on disk are those of the same images in memory."""
+    for i, digit in enumerate(mnist[:20]):
+        iio.imwrite(tmp_path / f"{i:02d}.png", digit)
+    config = Config(dataset="folder", data_dir=str(tmp_path), image_size=28, batch_size=4)
+    images = data.load_images(config)
+    assert np.array_equal(images[..., 0], mnist[:20])
+    (tmp_path / "pixels").write_bytes(images.tobytes())
+    on_disk = DiskImages(tmp_path / "pixels", images.shape)
+    pairs = zip(*(data.make_batches(x, config, 3, 9) for x in (images, on_disk)), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
+    with pytest.raises(UserError, match="--dataset folder needs --data_dir"):
+        data.load_images(Config(dataset="folder"))
+
+
+def test_flipping_mirrors_half_of_the_images_and_can_be_repeated(mnist):
+    images = mnist[:256, ..., np.newaxis]
+    plain = next(iter(data.make_batches(images, Config(), 1, 2))).numpy()
+    flipped = next(iter(data.make_batches(images, Config(flip=True), 1, 2))).numpy()
+    again = next(iter(data.make_batches(images, Config(flip=True), 1, 2))).numpy()
+    same = (flipped == plain).all(axis=(1, 2, 3))
+    mirrored = (flipped == plain[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert (same | mirrored).all() and 90 < mirrored.sum() < 166
+    assert np.array_equal(flipped, again)
 
 
 def test_scale_maps_the_ends_to_minus_one_and_one():
