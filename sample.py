@@ -7,8 +7,8 @@ import dataclasses
 from pathlib import Path
 
 from dcgan_tf.commandline import parse, quiet_tensorflow, run
-from dcgan_tf.config import AT_LEAST_ONE, SEED, Settings, setting
 from dcgan_tf.errors import UserError
+from dcgan_tf.settings import AT_LEAST_ONE, SEED, Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,8 @@ import math
 from pathlib import Path
 
 from dcgan_tf.commandline import parse, quiet_tensorflow, run
-from dcgan_tf.config import Config, Settings, setting
+from dcgan_tf.config import Config
+from dcgan_tf.settings import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 
 from absl import flags
 
-from dcgan_tf.config import Settings, value_type
 from dcgan_tf.errors import UserError
+from dcgan_tf.settings import Settings, value_type
 
 DEFINE = {
     str: flags.DEFINE_string,

@@ -15,6 +15,7 @@ from dcgan_tf.averaging import make_average, update_average
 from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.config import Config
 from dcgan_tf.data import Images, make_batches
+from dcgan_tf.discrimination import DISCRIMINATE
 from dcgan_tf.errors import Diverged, Interrupted
 from dcgan_tf.history import History
 from dcgan_tf.interrupts import StopSignals
@@ -265,32 +266,6 @@ def make_optimizer(
     optimizer = keras.optimizers.Adam(learning_rate, beta_1=beta_1)
     optimizer.build(model.trainable_variables)
     return optimizer
-
-
-def discriminate_separately(
-    discriminator: keras.Sequential, real: tf.Tensor, fake: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The logits of real and of generated images, each batch on its own, as in the tutorial.
-
-    Batch norm in the discriminator then normalises each with its own statistics, and its moving
-    averages follow the one and the other in turn.
-    """
-    return discriminator(real, training=True), discriminator(fake, training=True)
-
-
-def discriminate_jointly(
-    discriminator: keras.Sequential, real: tf.Tensor, fake: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The logits of real and of generated images, from one batch of both.
-
-    Batch norm in the discriminator then normalises both with the statistics of the mixture, so
-    that a difference between their means stays visible to it.
-    """
-    real_logits, fake_logits = tf.split(discriminator(tf.concat([real, fake], 0), training=True), 2)
-    return real_logits, fake_logits
-
-
-DISCRIMINATE = {"separate": discriminate_separately, "joint": discriminate_jointly}
 
 
 def dropout_seeds(model: keras.Sequential) -> list[tf.Variable]:

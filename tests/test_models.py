@@ -234,14 +234,6 @@ def test_dropout_works_in_training_only_and_differs_between_the_layers():
     assert not np.array_equal(first(ones, training=True), second(ones, training=True))
 
 
-def test_pack_stacks_neighbours_as_channels():
-    images = np.arange(4 * 2 * 2 * 3, dtype=np.float32).reshape(4, 2, 2, 3)
-    packed = models.Pack(2)(images).numpy()
-    assert packed.shape == (2, 2, 2, 6)
-    assert np.array_equal(packed[1, ..., :3], images[2])
-    assert np.array_equal(packed[1, ..., 3:], images[3])
-
-
 def test_packed_discriminator_gives_a_logit_for_each_group():
     model = make_discriminator(Config(pack=4, batch_size=8), MNIST)
     assert model(np.zeros((8, 28, 28, 1), np.float32)).shape == (2, 1)

@@ -5,8 +5,7 @@ import tensorflow as tf
 
 from dcgan_tf.config import Config
 from dcgan_tf.data import make_batches
-from dcgan_tf.models import make_discriminator
-from dcgan_tf.training import Trainer, discriminate_jointly, discriminate_separately
+from dcgan_tf.training import Trainer
 
 
 @pytest.fixture
@@ -137,19 +136,6 @@ def test_other_presets_train_and_keep_their_average(name, mnist):
     assert np.array_equal(
         trainer.sample_grid(), trainer.averaged_generator(trainer.grid_noise, training=False)
     )
-
-
-def test_separate_and_joint_batches_differ_by_batch_norm_alone(mnist):
-    """Without batch norm and dropout both give the same logits; with it, not the same."""
-    real, fake = (mnist[i : i + 8, ..., np.newaxis] / np.float32(255) for i in (0, 8))
-    for norm in (False, True):
-        flags = {"preset": "paper", "base_filters": 4, "discriminator_batch_norm": norm}
-        discriminator = make_discriminator(Config.from_flags(flags), (28, 28, 1))
-        separate = discriminate_separately(discriminator, real, fake)
-        joint = discriminate_jointly(discriminator, real, fake)
-        same = [np.allclose(a, b, atol=1e-6) for a, b in zip(separate, joint)]
-        assert same == [not norm] * 2
-        assert np.allclose(separate[0], discriminator(real, training=True), atol=1e-6)
 
 
 def test_learning_rates_of_their_own(mnist):

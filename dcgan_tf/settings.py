@@ -1,0 +1,76 @@
+"""Dataclass fields that are flags too, and check their values."""
+
+import dataclasses
+import math
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from dcgan_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What a value must be: a test, and the words for it in an error."""
+
+    wanted: str
+    holds: Callable[[Any], bool]
+
+
+AT_LEAST_ONE = Rule("a whole number from 1 up", lambda value: value >= 1)
+AT_LEAST_ZERO = Rule("a whole number from 0 up", lambda value: value >= 0)
+POSITIVE = Rule("a number above 0", lambda value: value > 0 and math.isfinite(value))
+BELOW_ONE = Rule("a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1)
+SHARE = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)
+SEED = Rule("a whole number from 0 to 2147483647", lambda value: 0 <= value < 2**31)
+
+
+def one_of(names: tuple[str, ...]) -> Rule:
+    return Rule(f"one of {', '.join(names)}", lambda value: value in names)
+
+
+def setting(
+    default: object, group: str, help: str, rule: Rule | None = None, fixed: bool = False
+) -> Any:
+    """Declares one setting: a dataclass field that is also a flag.
+
+    Args:
+        default: the value where none is given; None marks a setting that may stay unset.
+        group: the heading in `--help`.
+        help: the line in `--help`.
+        rule: what the value must be.
+        fixed: whether a run must keep the value from its first step to its last.
+    """
+    return dataclasses.field(
+        default=default, metadata={"group": group, "help": help, "rule": rule, "fixed": fixed}
+    )
+
+
+class Settings:
+    """Base of dataclasses made of `setting`s: checks every value when it is made.
+
+    Raises:
+        UserError: a value has the wrong type or breaks its rule.
+    """
+
+    @classmethod
+    def from_flags(cls, given: dict[str, Any]) -> "Settings":
+        """The settings as given on the command line, the others at their defaults."""
+        return cls(**given)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.default is None:
+                continue
+            kind = value_type(field)
+            accepted = (int, float) if kind is float else kind
+            rule = field.metadata["rule"]
+            if not isinstance(value, accepted) or (rule and not rule.holds(value)):
+                wanted = rule.wanted if rule else f"a {kind.__name__}"
+                raise UserError(f"--{field.name} must be {wanted}, not {value!r}")
+
+
+def value_type(field: dataclasses.Field) -> type:
+    """The type of a setting's value, without the `None` of one that may stay unset."""
+    return (*typing.get_args(field.type), field.type)[0]
