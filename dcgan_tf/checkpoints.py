@@ -29,9 +29,10 @@ class Checkpoints:
         self.directory = directory
         self.state = state
 
-    def steps(self) -> list[int]:
-        """The steps that have a checkpoint, oldest first."""
-        names = (path.stem.removeprefix("ckpt-") for path in self.directory.glob("ckpt-*.index"))
+    def steps(self, suffix: str = "index") -> list[int]:
+        """The steps that have a checkpoint, or any file of one with suffix `*`, oldest first."""
+        files = self.directory.glob(f"ckpt-*.{suffix}")
+        names = {path.name.removeprefix("ckpt-").split(".")[0] for path in files}
         return sorted(int(name) for name in names if name.isdigit())
 
     def save(self, step: int) -> None:
@@ -70,12 +71,13 @@ class Checkpoints:
         that are damaged are named in a warning.
 
         Returns:
-            The step of the checkpoint, or None where there is no checkpoint.
+            The step of the checkpoint, or None where there is no checkpoint, but for files that a
+            crash left of the first.
 
         Raises:
             UserError: there are checkpoints and none is intact, or none of the given step.
         """
-        steps = self.steps()
+        steps = self.steps("*")
         if step is not None and step not in steps:
             there = ", ".join(map(str, steps)) or "none"
             raise UserError(f"{self.directory} has no checkpoint of step {step}; there are {there}")
@@ -87,14 +89,14 @@ class Checkpoints:
                 return candidate
             except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
                 logger.warning("%s is damaged and not used: %s", prefix, first_line(error))
-        if steps:
+        if self.steps() or step is not None:
             of = "" if step is None else f" of step {step}"
             raise UserError(f"{self.directory} has no intact checkpoint{of}")
         return None
 
     def set_aside_after(self, step: int) -> None:
         """Moves the checkpoints after `step`, which could not be used, into `damaged/`."""
-        for later in self.steps():
+        for later in self.steps("*"):
             if later > step:
                 self._move(later, self.directory / "damaged")
         self._update_latest()

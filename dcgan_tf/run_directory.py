@@ -84,6 +84,7 @@ class RunDirectory:
         try:
             values = json.loads(self.config_file.read_text())
             images = values.pop("images")
+            images["shape"] = [int(side) for side in images["shape"]]
             values.pop("made_with")
             return Config.from_dict(values), images
         except FileNotFoundError:
@@ -177,7 +178,7 @@ def _make_folder(path: Path) -> Path | None:
 def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bool) -> None:
     """Refuses a folder in which this run can't start or go on."""
     if not run.config_file.exists():
-        if any(path.name != ".lock" for path in run.path.iterdir()):
+        if any(not path.name.startswith(".") for path in run.path.iterdir()):
             raise UserError(
                 f"--run_dir {run.path} is not a run directory (it has files and no config.json): "
                 f"give a new or an empty folder"

@@ -79,11 +79,21 @@ def test_data_of_another_checkpoint_is_found_out(saved, caplog):
     assert "ckpt-30 is damaged" in caplog.text
 
 
-def test_lost_data_file(saved, caplog):
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+def test_lost_file_is_noticed(saved, caplog, part):
     checkpoints, _ = saved
-    (checkpoints.directory / "ckpt-30.data-00000-of-00001").unlink()
+    (checkpoints.directory / f"ckpt-30.{part}").unlink()
     assert checkpoints.restore() == 20
     assert "ckpt-30 is damaged" in caplog.text
+
+
+def test_crash_within_the_first_save_is_a_fresh_start(saved):
+    checkpoints, _ = saved
+    for path in checkpoints.directory.glob("*.index"):
+        path.unlink()
+    assert checkpoints.restore() is None
+    checkpoints.set_aside_after(0)
+    assert not list(checkpoints.directory.glob("ckpt-*"))
 
 
 def test_all_damaged_is_an_error_and_not_a_fresh_start(saved):
@@ -114,5 +124,7 @@ def test_what_a_crash_left_unfinished_is_not_in_the_way(saved):
     (checkpoints.directory / "unfinished" / "ckpt-40.index").write_bytes(b"half")
     (checkpoints.directory / "ckpt-50.data-00000-of-00001").write_bytes(b"half")
     assert checkpoints.restore() == 30
+    checkpoints.set_aside_after(30)
     checkpoints.save(40)
     assert checkpoints.restore() == 40
+    assert len(list(checkpoints.directory.glob("ckpt-*"))) == 6

@@ -62,6 +62,12 @@ def test_folder_of_other_things_is_refused_and_left_alone(tmp_path):
         open_and_close(tmp_path / "letter.txt" / "run")
 
 
+def test_what_a_kill_left_of_the_first_config_is_not_in_the_way(tmp_path):
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".config.json.part").write_text("{")
+    assert open_and_close(tmp_path).read_config()[0] == Config()
+
+
 def test_nothing_is_left_of_a_run_that_could_not_be_made(tmp_path, monkeypatch):
     monkeypatch.setattr(RunDirectory, "write_config", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
