@@ -68,7 +68,7 @@ class Config(Settings):
     preset: str = setting(
         "tutorial",
         "Preset",
-        f"values for all flags that are not given: {', '.join(PRESETS)}",
+        f"values for the flags that are not given (below: tutorial's): {', '.join(PRESETS)}",
         one_of(tuple(PRESETS)),
     )
     dataset: str = setting(

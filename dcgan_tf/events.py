@@ -48,8 +48,8 @@ class EventLog:
             for model in models:
                 for index, layer in enumerate(model.layers):
                     for variable in layer.trainable_variables:
-                        name = f"{model.name}/{index}_{type(layer).__name__}/{variable.name}"
-                        tf.summary.histogram(name, variable)
+                        name = f"{model.name}/{index}_{type(layer).__name__}_{variable.name}"
+                        tf.summary.histogram(f"weights/{name}", variable)
             for name, values in logits.items():
                 tf.summary.histogram(f"logits/{name}", values)
 
@@ -66,9 +66,12 @@ def drop_events_after(directory: Path, step: int) -> None:
     """Rewrites the event files of a folder without the events of steps after `step`.
 
     A run that was killed logged steps that it takes again when it is resumed. A last event that
-    was cut short is dropped too.
+    was cut short is dropped too, and all there is where the run starts anew, at step 0.
     """
     for path in directory.glob("events.out.tfevents.*"):
+        if step == 0:
+            path.unlink()
+            continue
         kept = []
         try:
             for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
@@ -76,8 +79,6 @@ def drop_events_after(directory: Path, step: int) -> None:
                     kept.append(record)
         except tf.errors.DataLossError:
             pass
-        with written_whole(path) as file:
-            part = file.name
-            with tf.io.TFRecordWriter(part) as writer:
-                for record in kept:
-                    writer.write(record)
+        with written_whole(path) as file, tf.io.TFRecordWriter(file.name) as writer:
+            for record in kept:
+                writer.write(record)

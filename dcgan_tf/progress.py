@@ -42,7 +42,7 @@ class Progress:
         step_seconds = self.batch_size / row.images_per_second
         self.bar.set_postfix_str(
             f"gen_loss {row.gen_loss:.3f}  disc_loss {row.disc_loss:.3f}  "
-            f"{row.images_per_second:.0f} images/s  "
+            f"{speed(row.images_per_second)}  "
             f"left: {duration((self.bar.total - step) * step_seconds)}, "
             f"run {duration((self.last_step - row.step) * step_seconds)}",
             refresh=False,
@@ -58,7 +58,7 @@ class Progress:
             f"epoch {row.epoch}/{self.epochs}  step {row.step}  "
             f"gen_loss {row.gen_loss:.4f}  disc_loss {row.disc_loss:.4f}  "
             f"D(x) {row.d_real:.3f}  D(G(z)) {row.d_fake:.3f}  "
-            f"{row.images_per_second:.0f} images/s  "
+            f"{speed(row.images_per_second)}  "
             f"took {duration(row.seconds)}  left {duration(left)}",
             flush=True,
         )
@@ -68,6 +68,12 @@ class Progress:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+
+def speed(images_per_second: float) -> str:
+    """Images per second in words; `?` where it is not known yet."""
+    known = images_per_second == images_per_second
+    return f"{images_per_second:.0f} images/s" if known else "? images/s"
 
 
 def duration(seconds: float) -> str:

@@ -35,7 +35,8 @@ class StepOutput(NamedTuple):
 
     Attributes:
         gen_loss, disc_loss: float32 scalars.
-        d_real, d_fake: float32 scalars, the mean probability D(x) and D(G(z)).
+        d_real, d_fake: float32 scalars, the means of D(x) and D(G(z)), with D = sigmoid(logits):
+            probabilities, unless the loss makes the logits scores.
         real_logits, fake_logits: float32 [batch, 1].
     """
 

@@ -2,7 +2,7 @@ import io
 import sys
 
 from dcgan_tf.history import EpochMetrics
-from dcgan_tf.progress import Progress, duration
+from dcgan_tf.progress import Progress, duration, speed
 
 
 class Terminal(io.StringIO):
@@ -42,3 +42,7 @@ def test_durations():
         "1:00:00",
         "?",
     ]
+
+
+def test_speed():
+    assert [speed(99.6), speed(float("nan"))] == ["100 images/s", "? images/s"]
