@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from dcgan_tf.config import Config
 from dcgan_tf.data import make_batches
-from dcgan_tf.training import Trainer
+from dcgan_tf.training import Trainer, dropout_seeds
 
 
 @pytest.fixture
@@ -110,6 +110,16 @@ def test_state_holds_all_that_training_changes(trainer, tmp_path):
     # Adam: 2 moments for each of 10 and 6 weights, a step and a rate each. And the step.
     assert len(everything(trainer)) == 16 + 8 + (20 + 2) + (12 + 2) + 2 + 1
     assert all(np.array_equal(a, b) for a, b in zip(everything(trainer), everything(other)))
+
+
+def test_every_pass_through_the_discriminator_has_a_dropout_mask_of_its_own(trainer):
+    for images in make_batches(trainer.images, trainer.config, 0, 3):
+        trainer.train_step(images)
+    # Each of 3 steps passes real images and generated ones; the layers' seeds are 3 and 4.
+    assert [state.numpy().tolist() for state in dropout_seeds(trainer.discriminator)] == [
+        [3, 6],
+        [4, 6],
+    ]
 
 
 def test_last_step_is_the_sooner_of_epochs_and_max_steps(mnist):
