@@ -39,12 +39,11 @@ class Progress:
                 leave=False,
             )
         step = row.step - (row.epoch - 1) * self.steps_per_epoch
-        step_seconds = self.batch_size / row.images_per_second
         self.bar.set_postfix_str(
             f"gen_loss {row.gen_loss:.3f}  disc_loss {row.disc_loss:.3f}  "
             f"{speed(row.images_per_second)}  "
-            f"left: {duration((self.bar.total - step) * step_seconds)}, "
-            f"run {duration((self.last_step - row.step) * step_seconds)}",
+            f"left: {self.time_of(self.bar.total - step, row)}, "
+            f"run {self.time_of(self.last_step - row.step, row)}",
             refresh=False,
         )
         self.bar.update(step - self.bar.n)
@@ -53,15 +52,18 @@ class Progress:
     def end_epoch(self, row: EpochMetrics) -> None:
         """Replaces the bar by one line on what the epoch came to."""
         self.close()
-        left = (self.last_step - row.step) * self.batch_size / row.images_per_second
         print(
             f"epoch {row.epoch}/{self.epochs}  step {row.step}  "
             f"gen_loss {row.gen_loss:.4f}  disc_loss {row.disc_loss:.4f}  "
             f"D(x) {row.d_real:.3f}  D(G(z)) {row.d_fake:.3f}  "
             f"{speed(row.images_per_second)}  "
-            f"took {duration(row.seconds)}  left {duration(left)}",
+            f"took {duration(row.seconds)}  left {self.time_of(self.last_step - row.step, row)}",
             flush=True,
         )
+
+    def time_of(self, steps: int, row: EpochMetrics) -> str:
+        """How long some steps take, in words, at the speed of the epoch."""
+        return duration(steps * self.batch_size / row.images_per_second if steps else 0.0)
 
     def close(self) -> None:
         """Takes the bar off the terminal."""

@@ -35,6 +35,12 @@ def test_where_there_is_no_terminal_an_epoch_is_one_plain_line(capsys):
     assert captured.err == "" and captured.out.count("\n") == 1 and "\r" not in captured.out
 
 
+def test_nothing_is_left_at_the_end_though_the_speed_is_unknown(capsys):
+    progress = Progress(steps_per_epoch=10, batch_size=50, last_step=1)
+    progress.end_epoch(EpochMetrics(1, 1, 0.8, 1.2, 0.6, 0.4, float("nan"), 9.0))
+    assert capsys.readouterr().out.endswith("? images/s  took 00:09  left 00:00\n")
+
+
 def test_durations():
     assert [duration(x) for x in (5.4, 65, 3600, float("nan"))] == [
         "00:05",
