@@ -10,6 +10,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -28,6 +29,9 @@ from dcgan_tf.pictures import (
 )
 from dcgan_tf.progress import Progress
 from dcgan_tf.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from dcgan_tf.training import StepOutput
 
 COLLECT_SECONDS = 0.5
 SCALARS_EVERY = 10
@@ -59,7 +63,7 @@ class Report:
         self.history = history
         self.steps_per_epoch = steps_per_epoch
         self.step = len(history.metrics)
-        self.pending: list = []
+        self.pending: list[StepOutput] = []
         self.traced = False
         self.events = EventLog(run.events, self.step)
         self.progress = Progress(steps_per_epoch, config.images_per_step, last_step)
@@ -99,8 +103,8 @@ class Report:
             if path.name > last.name:
                 path.unlink()
 
-    def add(self, output: tuple) -> None:
-        """Takes the `StepOutput` of one more step; looks at it now and then.
+    def add(self, output: StepOutput) -> None:
+        """Takes what one more step returned; looks at it now and then.
 
         Raises:
             Diverged: a loss was not a number.
@@ -130,7 +134,8 @@ class Report:
                 names = EpochMetrics._fields[2:6]
                 self.events.scalars("step", dict(zip(names, values, strict=True)), step)
         self.step += len(metrics)
-        self.last_logits = {"real": self.pending[-1][4], "fake": self.pending[-1][5]}
+        last = self.pending[-1]
+        self.last_logits = {"real": last.real_logits, "fake": last.fake_logits}
         self.pending = []
         self.traced = True
         self.progress.update(self.last_epoch())
