@@ -58,10 +58,10 @@ def start(command):
     )
 
 
-def finish(command):
+def finish(command, timeout=240):
     """Runs a command to its end; returns its code, output and errors."""
     process = start(command)
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=timeout)
     return process.returncode, out, err
 
 

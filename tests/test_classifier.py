@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from dcgan_tf import classifier
+from dcgan_tf.data import MNIST_FILE
+
+
+@pytest.fixture(scope="module")
+def test_digits():
+    """MNIST's 10,000 test digits, which nothing is trained on, and their labels."""
+    with np.load(MNIST_FILE) as archive:
+        return archive["x_test"][..., np.newaxis], archive["y_test"]
+
+
+def test_the_weights_that_come_with_the_project_are_small_and_accurate(test_digits):
+    digits, labels = test_digits
+    found = classifier.classify(classifier.load_classifier(), digits)
+    assert found.shape == (10_000,)
+    assert (found == labels).mean() >= 0.992
+    assert classifier.WEIGHTS_FILE.stat().st_size < 2_000_000
+
+
+def test_training_learns_digits_and_is_a_function_of_the_seed(test_digits):
+    digits, labels = test_digits
+    trained = [
+        classifier.train_classifier(digits[:1280], labels[:1280], epochs=epochs)
+        for epochs in (4, 1, 1)
+    ]
+    found = classifier.classify(trained[0], digits[5000:6000])
+    assert (found == labels[5000:6000]).mean() > 0.8
+    for a, b in zip(trained[1].get_weights(), trained[2].get_weights()):
+        np.testing.assert_allclose(a, b, atol=1e-5)
