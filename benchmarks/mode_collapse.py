@@ -23,7 +23,7 @@ from dcgan_tf.data import load_images
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.sampling import load_generator, sample_images
 
-STEPS = 3000
+STEPS = 1000
 SAMPLES = 26_000
 MODES = 1000
 RUNS = Path("runs/mode_collapse")
