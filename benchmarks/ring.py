@@ -2,9 +2,9 @@
 
     python -m benchmarks.ring [STEPS [PICTURE]]
 
-The case is that of Metz et al., 2017, section 3.1: an easy distribution in the plane, of which a GAN
-may get one mode after the other, and not all at once. A mode is counted as covered if at least 1 %
-of the samples lie within three standard deviations of it.
+The case is that of Metz et al., 2017, section 3.1: an easy distribution in the plane, of which a
+GAN may get one mode after the other, and not all at once. A mode is counted as covered if at least
+1 % of the samples lie within three standard deviations of it.
 """
 
 import sys
