@@ -25,6 +25,6 @@ def test_stacked_digits_are_counted_by_their_three_labels():
 
 def test_a_mode_of_the_ring_counts_from_one_percent_of_the_samples():
     samples = np.repeat(ring.MODES[:3], [500, 495, 5], axis=0)
-    samples[:100] += 0.029 * np.array([0.6, 0.8])
-    samples[100:200] += 0.031 * np.array([0.6, 0.8])
+    samples[:100] += 2.9 * ring.DEVIATION * np.array([0.6, 0.8])
+    samples[100:200] += 3.1 * ring.DEVIATION * np.array([0.6, 0.8])
     assert ring.covered(samples) == (2, pytest.approx(0.9))
