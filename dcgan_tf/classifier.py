@@ -92,7 +92,7 @@ def train_classifier(
         return tf.image.random_crop(tf.pad(digit, [[2, 2], [2, 2], [0, 0]]), digit.shape), label
 
     batches = tf.data.Dataset.from_tensor_slices((digits, labels)).shuffle(len(digits))
-    batches = batches.map(move, num_parallel_calls=2, deterministic=True).batch(BATCH_SIZE)
+    batches = batches.map(move).batch(BATCH_SIZE)
     batches = batches.map(lambda moved, label: (scale(moved), label)).prefetch(2)
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * len(batches))
     classifier.compile(
@@ -100,7 +100,7 @@ def train_classifier(
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    classifier.fit(batches, epochs=epochs, verbose=2)
+    classifier.fit(batches, epochs=epochs, shuffle=False, verbose=2)
     return classifier
 
 
