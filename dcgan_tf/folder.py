@@ -30,7 +30,7 @@ from dcgan_tf.pictures import written_whole
 DEEP_GREY_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 GREY_MODES = ("1", "L", "LA", *DEEP_GREY_MODES)
 
-MEMORY_LIMIT = 256 << 20
+MEMORY_LIMIT = 64 << 20
 MAX_PIXELS = 100_000_000
 WORKERS = min(8, os.cpu_count() or 1)
 IN_FLIGHT = 64
