@@ -42,6 +42,7 @@ REMEDIES = {
 def train(name: str, steps: int) -> RunDirectory:
     """Trains one of the runs, or goes on with it."""
     run = RunDirectory(RUNS / name)
+    # As many epochs as steps, since the steps alone are to end the run.
     flags = f"{COMMON} {REMEDIES[name]} --max_steps {steps} --epochs {steps} --run_dir {run.path}"
     print(f"\n$ python train.py {flags}", flush=True)
     subprocess.run([sys.executable, "train.py", *flags.split()], check=True)
@@ -60,8 +61,8 @@ def covered(classifier: keras.Sequential, images: np.ndarray) -> tuple[int, floa
         each, in nats: 0 to log 1000 = 6.9.
     """
     digits = [classify(classifier, images[..., i : i + 1]) for i in range(3)]
-    counts = np.bincount(100 * digits[0] + 10 * digits[1] + digits[2], minlength=MODES)
-    shares = counts[counts > 0] / len(images)
+    _, counts = np.unique(100 * digits[0] + 10 * digits[1] + digits[2], return_counts=True)
+    shares = counts / len(images)
     return len(shares), float((shares * np.log(MODES * shares)).sum())
 
 

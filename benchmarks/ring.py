@@ -24,7 +24,7 @@ from dcgan_tf.losses import discriminator_loss, generator_loss
 from dcgan_tf.pictures import written_whole
 from dcgan_tf.remedies import unrolled_step
 
-STEPS = 5_000
+STEPS = 6_000
 SHOWN = 6
 BATCH_SIZE = 128
 NOISE_DIM = 256

@@ -39,5 +39,4 @@ def test_a_folder_of_100000_images_takes_the_memory_of_10000(tmp_path, mnist):
         assert code == 0, err
         assert f"{count:,} images of 64×64×3" in out
         peaks[count] = int(out.split("peak ")[1])
-    print(peaks)
     assert peaks[100_000] == pytest.approx(peaks[10_000], rel=0.1)
