@@ -1,0 +1,168 @@
+"""Distances between two sets of images, as pure functions of their features.
+
+Features are float [N, features], of real or of generated images. All is computed in float64.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.metrics import pairwise_distances_chunked
+from sklearn.metrics.pairwise import polynomial_kernel
+from sklearn.neighbors import NearestNeighbors
+
+KID_BLOCKS = 10
+PRECISION_NEIGHBOURS = 3
+DENSITY_NEIGHBOURS = 5
+NEAREST_CHUNK = 500
+
+
+def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
+    """How far two sets are apart, if each were a Gaussian: Heusel et al., 2017, equation 6.
+
+    ‖m₁ − m₂‖² + tr C₁ + tr C₂ − 2 tr (C₁ C₂)^½, from 0 up. The last trace is that of
+    (C₁^½ C₂ C₁^½)^½, which has the same eigenvalues and is symmetric.
+    """
+    real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
+    covariance, other = (np.atleast_2d(np.cov(each, rowvar=False)) for each in (real, fake))
+    values, vectors = np.linalg.eigh(covariance)
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    product = np.linalg.eigvalsh(root @ other @ root)
+    apart = ((real.mean(axis=0) - fake.mean(axis=0)) ** 2).sum()
+    distance = apart + np.trace(covariance) + np.trace(other)
+    return max(0.0, float(distance - 2 * np.sqrt(np.clip(product, 0, None)).sum()))
+
+
+def kernel_distance(real: np.ndarray, fake: np.ndarray) -> tuple[float, float]:
+    """KID, the squared maximum mean discrepancy: Bińkowski et al., 2018, section 4.
+
+    Its kernel is (x·y / features + 1)³. The estimate is unbiased, so it may be below 0. It is the
+    mean over KID_BLOCKS pairs of blocks that share no image, hence independent.
+
+    Returns:
+        The distance and its standard error.
+
+    Raises:
+        ValueError: a set has fewer than two images a block.
+    """
+    size = min(len(real), len(fake)) // KID_BLOCKS
+    if size < 2:
+        raise ValueError(f"{min(len(real), len(fake))} images are too few")
+    real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
+    values = []
+    for i in range(KID_BLOCKS):
+        x, y = real[i::KID_BLOCKS][:size], fake[i::KID_BLOCKS][:size]
+        within = sum(
+            (kernel.sum() - np.trace(kernel)) / (size * (size - 1))
+            for kernel in (polynomial_kernel(x), polynomial_kernel(y))
+        )
+        values.append(within - 2 * polynomial_kernel(x, y).mean())
+    return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(KID_BLOCKS))
+
+
+class Manifolds(NamedTuple):
+    """How two sets overlap, judged by balls that reach to each image's k-th nearest neighbour.
+
+    `precision`: the share of generated images that lie in a ball of a real one; `recall`: the
+    share of real images in a ball of a generated one (Kynkäänniemi et al., 2019; k = 3). `density`:
+    in how many balls of real images a generated one lies, over k; 1 is normal, and more is
+    possible; `coverage`: the share of real images with a generated one in their ball (Naeem et
+    al., 2020; k = 5).
+    """
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def manifolds(real: np.ndarray, fake: np.ndarray) -> Manifolds:
+    """Precision, recall, density and coverage of generated images.
+
+    Raises:
+        ValueError: a set has no more than DENSITY_NEIGHBOURS images.
+    """
+    real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
+    real_radii, real_wide_radii = neighbour_distances(real)
+    fake_radii, _ = neighbour_distances(fake)
+    covered = np.zeros(len(real), bool)
+    recalled = np.zeros(len(real), bool)
+    precise, hits = 0, 0
+
+    def look(distances: np.ndarray, start: int) -> None:
+        nonlocal precise, hits, covered, recalled
+        precise += (distances <= real_radii).any(axis=1).sum()
+        in_balls = distances <= real_wide_radii
+        hits += in_balls.sum()
+        covered |= in_balls.any(axis=0)
+        recalled |= (fake_radii[start : start + len(distances)] >= distances.T).any(axis=1)
+
+    for _ in pairwise_distances_chunked(fake, real, reduce_func=look):
+        pass
+    return Manifolds(
+        float(precise / len(fake)),
+        float(recalled.mean()),
+        float(hits / (DENSITY_NEIGHBOURS * len(fake))),
+        float(covered.mean()),
+    )
+
+
+def neighbour_distances(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each image's distance to its PRECISION_NEIGHBOURS-th and DENSITY_NEIGHBOURS-th neighbour."""
+    if len(features) <= DENSITY_NEIGHBOURS:
+        raise ValueError(f"{len(features)} images have no {DENSITY_NEIGHBOURS} neighbours each")
+    neighbours = NearestNeighbors(n_neighbors=DENSITY_NEIGHBOURS, algorithm="brute")
+    distances, _ = neighbours.fit(features).kneighbors()
+    return distances[:, PRECISION_NEIGHBOURS - 1], distances[:, DENSITY_NEIGHBOURS - 1]
+
+
+class ClassScores(NamedTuple):
+    """What a classifier makes of a set of images.
+
+    `score`: exp of the mean divergence of an image's class probabilities from their mean, 1 to
+    the number of classes (Salimans et al., 2016, with this classifier in place of Inception).
+    `shares`: of the images that go to each class. `divergence`: theirs from equal shares, in nats,
+    0 at best. `missed`: how many classes no image goes to.
+    """
+
+    score: float
+    shares: np.ndarray
+    divergence: float
+    missed: int
+
+
+def class_scores(probabilities: np.ndarray) -> ClassScores:
+    """Scores of class probabilities, float [N, classes]."""
+    probabilities = np.asarray(probabilities, np.float64)
+    classes = probabilities.shape[1]
+    ratio = np.clip(probabilities, 1e-30, None) / probabilities.mean(axis=0).clip(1e-30)
+    score = np.exp((probabilities * np.log(ratio)).sum(axis=1).mean())
+    counts = np.bincount(probabilities.argmax(axis=1), minlength=classes)
+    shares = counts / len(probabilities)
+    present = shares[counts > 0]
+    divergence = (present * np.log(classes * present)).sum()
+    return ClassScores(float(score), shares, float(divergence), int((counts == 0).sum()))
+
+
+def nearest(images: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each image's nearest among others, by the root mean square of their pixels' differences.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        others: uint8 [M, H, W, C].
+
+    Returns:
+        Distances, float [N], in units of [0, 255]; and which, int [N].
+    """
+    others = others.reshape(len(others), -1).astype(np.float32)
+    lengths = np.einsum("ij,ij->i", others, others)
+    which = []
+    for start in range(0, len(images), NEAREST_CHUNK):
+        some = images[start : start + NEAREST_CHUNK]
+        some = some.reshape(len(some), -1).astype(np.float32)
+        # ‖a − b‖² is this plus ‖a‖², which is the same for every b.
+        which.append((lengths - 2 * some @ others.T).argmin(axis=1))
+    which = np.concatenate(which)
+    apart = images.reshape(len(images), -1).astype(np.float32) - others[which]
+    return np.sqrt((apart**2).mean(axis=1)), which
