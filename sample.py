@@ -16,8 +16,8 @@ class SampleFlags(Settings):
     """What to draw, and where to put it."""
 
     run_dir: str | None = setting(None, "Run", "folder of the run (required)")
-    checkpoint: int | None = setting(
-        None, "Run", "step of the checkpoint (default: the newest)", AT_LEAST_ONE
+    checkpoint: str | None = setting(
+        None, "Run", "step of the checkpoint, or best (default: the newest)"
     )
     num_images: int = setting(16, "Images", "how many", AT_LEAST_ONE)
     seed: int = setting(0, "Images", "which ones", SEED)

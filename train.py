@@ -27,6 +27,7 @@ def main() -> None:
     """Reads the flags, then starts or resumes the run that they describe."""
     config, flags = parse(__doc__, Config, RunFlags)
     with quiet_tensorflow():
+        from dcgan_tf import evaluation
         from dcgan_tf.data import load_images
         from dcgan_tf.run_directory import device_name, open_run
         from dcgan_tf.training import Trainer
@@ -34,6 +35,9 @@ def main() -> None:
         device = device_name()
 
     images = load_images(config)
+    evaluator = None
+    if config.epochs_to_evaluation:
+        evaluator = evaluation.Evaluator(config, images, evaluation.TRAINING_NUM_IMAGES)
     trainer = Trainer(config, images)
     path = Path(flags.run_dir or config.default_run_dir())
     with open_run(path, config, images, flags.resume) as run_directory:
@@ -54,7 +58,7 @@ def main() -> None:
         if start >= last:
             print("nothing left to do: more --epochs or --max_steps go on with this run")
         else:
-            trainer.fit(run_directory)
+            trainer.fit(run_directory, evaluator)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
-"""Reads images from files of raw arrays: IDX, .npz, and CIFAR-10's binary batches."""
+"""Reads images and labels from files of raw arrays: IDX, .npz, and CIFAR-10's binary batches.
+
+A set has two parts, "train" and "test".
+"""
 
 from __future__ import annotations
 
 import gzip
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,56 +17,74 @@ from dcgan_tf.errors import UserError
 
 IDX_IMAGES = 2051
 IDX_LABELS = 2049
-
+IDX_KINDS = {IDX_IMAGES: "images", IDX_LABELS: "labels"}
+IDX_PARTS = {"train": "train", "test": "t10k"}
 
 CIFAR10_RECORD = 1 + 3 * 32 * 32
+CIFAR10_PARTS = {"train": "data_batch_*.bin", "test": "test_batch.bin"}
 
 
-def read_array_folder(folder: Path) -> np.ndarray:
-    """Reads the training images of a folder that holds IDX files or one Keras-layout .npz.
+def read_array_folder(folder: Path, part: str = "train", kind: int = IDX_IMAGES) -> np.ndarray:
+    """Reads a part of a folder that holds IDX files or one Keras-layout .npz.
+
+    Args:
+        folder: where the files are.
+        part: "train" or "test".
+        kind: IDX_IMAGES or IDX_LABELS.
 
     Returns:
-        uint8 [N, 28, 28, 1] in [0, 255].
+        uint8 [N, 28, 28, 1] in [0, 255], or the labels, uint8 [N].
 
     Raises:
         UserError: there is no such file, or it is not what it should be.
     """
     if not folder.is_dir():
         raise UserError(f"--data_dir {folder} is not a folder")
-    for name in ("train-images-idx3-ubyte", "train-images.idx3-ubyte"):
+    stem = f"{IDX_PARTS[part]}-{IDX_KINDS[kind]}"
+    dimensions = kind % 256
+    for name in (f"{stem}-idx{dimensions}-ubyte", f"{stem}.idx{dimensions}-ubyte"):
         for path in (folder / name, folder / f"{name}.gz"):
             if path.exists():
-                return read_idx(path)
+                return read_idx(path, kind)
     archives = sorted(folder.glob("*.npz"))
     if len(archives) == 1:
-        return read_npz(archives[0])
+        return (read_npz if kind == IDX_IMAGES else read_npz_labels)(archives[0], part=part)
     raise UserError(
-        f"--data_dir {folder} has {len(archives)} .npz files and no train-images-idx3-ubyte[.gz]: "
-        f"it needs the one or the other"
+        f"--data_dir {folder} has {len(archives)} .npz files and no {stem}-idx{dimensions}-ubyte"
+        f"[.gz]: it needs the one or the other"
     )
 
 
-def read_idx(path: Path) -> np.ndarray:
-    """Reads an IDX file of 28×28 images, plain or gzipped (http://yann.lecun.com/exdb/mnist).
+def read_idx(path: Path, wanted: int = IDX_IMAGES) -> np.ndarray:
+    """Reads an IDX file, plain or gzipped (http://yann.lecun.com/exdb/mnist).
+
+    Args:
+        path: the file.
+        wanted: IDX_IMAGES, of 28×28 pixels, or IDX_LABELS.
 
     Returns:
-        uint8 [N, 28, 28, 1] in [0, 255].
+        uint8 [N, 28, 28, 1] in [0, 255], or uint8 [N].
 
     Raises:
         UserError: the file is damaged, cut short, or holds something else.
     """
+    kind = IDX_KINDS[wanted]
+    sides = [28, 28] if wanted == IDX_IMAGES else []
+    header_size = 4 * (2 + len(sides))
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            header = file.read(16)
-            magic, *shape = [int.from_bytes(header[i : i + 4], "big") for i in range(0, 16, 4)]
-            if magic != IDX_IMAGES:
-                what = "labels" if magic == IDX_LABELS else "no IDX images"
+            header = file.read(header_size)
+            numbers = [header[i : i + 4] for i in range(0, header_size, 4)]
+            magic, count, *shape = [int.from_bytes(number, "big") for number in numbers]
+            if magic != wanted:
+                what = IDX_KINDS.get(magic, f"no IDX {kind}")
                 raise UserError(
-                    f"{path} holds {what}: it starts with {magic}, IDX images with {IDX_IMAGES}"
+                    f"{path} holds {what}: it starts with {magic}, IDX {kind} with {wanted}"
                 )
-            if len(header) < 16 or shape[0] == 0 or shape[1:] != [28, 28]:
-                raise UserError(f"{path} says its images are {shape}, not N×28×28")
-            size = shape[0] * 28 * 28
+            if len(header) < header_size or count == 0 or shape != sides:
+                expected = "×".join(["N", *map(str, sides)])
+                raise UserError(f"{path} says its {kind} are {[count, *shape]}, not {expected}")
+            size = count * math.prod(sides)
             content = bytearray()
             while len(content) <= size and (chunk := file.read(1 << 20)):
                 content += chunk
@@ -70,19 +92,25 @@ def read_idx(path: Path) -> np.ndarray:
         raise UserError(f"{path} is damaged or cut short: {error}") from None
     if len(content) != size:
         found = "more" if len(content) > size else f"{len(content):,}"
-        raise UserError(f"{path} should hold {size:,} bytes of pixels and holds {found}")
-    return np.frombuffer(content, np.uint8).reshape(-1, 28, 28, 1)
+        raise UserError(f"{path} should hold {size:,} bytes of {kind} and holds {found}")
+    values = np.frombuffer(content, np.uint8)
+    return values.reshape(-1, 28, 28, 1) if sides else values
 
 
-def read_cifar10_folder(folder: Path) -> np.ndarray:
-    """Reads CIFAR-10's training images, from its binary version or one Keras-layout .npz.
+def read_cifar10_folder(folder: Path, part: str = "train", kind: int = IDX_IMAGES) -> np.ndarray:
+    """Reads a part of CIFAR-10, from its binary version or one Keras-layout .npz.
 
-    The binary version is five files `data_batch_N.bin` of records: a label, then 32×32 bytes of
-    red, of green and of blue. The Python version is a pickle, which could run code, and is not
-    read.
+    The binary version is five files `data_batch_N.bin`, and `test_batch.bin`, of records: a label,
+    then 32×32 bytes of red, of green and of blue. The Python version is a pickle, which could run
+    code, and is not read.
+
+    Args:
+        folder: where the files are.
+        part: "train" or "test".
+        kind: IDX_IMAGES or IDX_LABELS.
 
     Returns:
-        uint8 [N, 32, 32, 3] in [0, 255].
+        uint8 [N, 32, 32, 3] in [0, 255], or the labels, uint8 [N].
 
     Raises:
         UserError: there is no such file, or it is not what it should be.
@@ -91,12 +119,15 @@ def read_cifar10_folder(folder: Path) -> np.ndarray:
         raise UserError(f"--data_dir {folder} is not a folder")
     archives = sorted(folder.glob("*.npz"))
     if len(archives) == 1:
-        return read_npz(archives[0], (32, 32, 3))
-    paths = sorted(folder.glob("data_batch_*.bin"))
+        if kind == IDX_LABELS:
+            return read_npz_labels(archives[0], part)
+        return read_npz(archives[0], (32, 32, 3), part)
+    paths = sorted(folder.glob(CIFAR10_PARTS[part]))
     if not paths:
+        names = "data_batch_1.bin to data_batch_5.bin" if part == "train" else "test_batch.bin"
         raise UserError(
-            f"--data_dir {folder} has {len(archives)} .npz files and no data_batch_1.bin to "
-            f"data_batch_5.bin: it needs the one or the others"
+            f"--data_dir {folder} has {len(archives)} .npz files and no {names}: it needs the one "
+            f"or the other"
         )
     batches = []
     for path in paths:
@@ -106,16 +137,22 @@ def read_cifar10_folder(folder: Path) -> np.ndarray:
                 f"{path} has {content.size:,} bytes, which is no multiple of {CIFAR10_RECORD:,}, "
                 f"the size of CIFAR-10's records"
             )
-        batches.append(content.reshape(-1, CIFAR10_RECORD)[:, 1:].reshape(-1, 3, 32, 32))
-    return np.concatenate(batches).transpose(0, 2, 3, 1).copy()
+        batches.append(content.reshape(-1, CIFAR10_RECORD))
+    records = np.concatenate(batches)
+    if kind == IDX_LABELS:
+        return records[:, 0].copy()
+    return records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1).copy()
 
 
-def read_npz(path: Path, shape: tuple[int, int, int] = (28, 28, 1)) -> np.ndarray:
-    """Reads `x_train` of a .npz in Keras's layout.
+def read_npz(
+    path: Path, shape: tuple[int, int, int] = (28, 28, 1), part: str = "train"
+) -> np.ndarray:
+    """Reads `x_train` or `x_test` of a .npz in Keras's layout.
 
     Args:
         path: the file.
         shape: of one image; a single channel may be left out in the file.
+        part: "train" or "test".
 
     Returns:
         uint8 [N, H, W, C] in [0, 255].
@@ -123,17 +160,38 @@ def read_npz(path: Path, shape: tuple[int, int, int] = (28, 28, 1)) -> np.ndarra
     Raises:
         UserError: the file is damaged, or has no such array.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            images = archive["x_train"]
-    except KeyError:
-        raise UserError(f"{path} has no array x_train, which Keras's layout has") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise UserError(f"{path} is not an intact .npz: {error}") from None
+    images = read_npz_array(path, f"x_{part}")
     flat = shape[:2] if shape[2] == 1 else shape
     if images.dtype != np.uint8 or images.shape[1:] not in (shape, flat):
         raise UserError(
-            f"{path}: x_train is {images.dtype} {list(images.shape)}, not uint8 [N, "
+            f"{path}: x_{part} is {images.dtype} {list(images.shape)}, not uint8 [N, "
             f"{', '.join(map(str, flat))}]"
         )
     return images.reshape(-1, *shape)
+
+
+def read_npz_labels(path: Path, part: str) -> np.ndarray:
+    """Reads `y_train` or `y_test` of a .npz in Keras's layout: uint8 [N].
+
+    Raises:
+        UserError: the file is damaged, or has no such array.
+    """
+    labels = read_npz_array(path, f"y_{part}")
+    if labels.dtype.kind not in "iu" or labels.size != len(labels):
+        raise UserError(f"{path}: y_{part} is {labels.dtype} {list(labels.shape)}, not integer [N]")
+    return labels.reshape(-1).astype(np.uint8)
+
+
+def read_npz_array(path: Path, name: str) -> np.ndarray:
+    """Reads one array of a .npz.
+
+    Raises:
+        UserError: the file is damaged, or has no such array.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return archive[name]
+    except KeyError:
+        raise UserError(f"{path} has no array {name}, which Keras's layout has") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise UserError(f"{path} is not an intact .npz: {error}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -35,11 +36,15 @@ class Checkpoints:
         names = {path.name.removeprefix("ckpt-").split(".")[0] for path in files}
         return sorted(int(name) for name in names if name.isdigit())
 
-    def save(self, step: int) -> None:
+    def save(self, step: int, by_quality: Sequence[int] = ()) -> None:
         """Writes a checkpoint, reads it back, and only then puts it among the others.
 
         The `.index` file is moved in last: without it there is no checkpoint, so that one cut
-        short by a crash is never seen. All but the newest three are deleted.
+        short by a crash is never seen. All but the newest three and the best are deleted.
+
+        Args:
+            step: of the state.
+            by_quality: steps that were evaluated, the best first.
 
         Raises:
             OSError: it can't be written, for want of room or rights; the earlier ones are intact.
@@ -60,9 +65,37 @@ class Checkpoints:
         for path in sorted(unfinished.iterdir()):  # .data-… sorts before .index
             path.replace(self.directory / path.name)
         unfinished.rmdir()
-        for old in self.steps()[:-KEEP]:
-            self._move(old, None)
+        steps = self.steps()
+        best = next((good for good in by_quality if good in steps), None)
+        if best is not None:
+            with written_whole(self.best_file) as file:
+                file.write(f"{best}\n".encode())
+        for old in steps[:-KEEP]:
+            if old != best:
+                self._move(old, None)
         self._update_latest()
+
+    @property
+    def best_file(self) -> Path:
+        """The file that holds the step of the best checkpoint."""
+        return self.directory / "best"
+
+    def step_of(self, name: str | None) -> int | None:
+        """The step of the checkpoint that is called so: a number, or "best"; None for None.
+
+        Raises:
+            UserError: it is called otherwise, or none was evaluated.
+        """
+        if name is None or name.isdecimal():
+            return name and int(name)
+        if name != "best":
+            raise UserError(f"--checkpoint must be the step of a checkpoint or best, not {name!r}")
+        try:
+            return int(self.best_file.read_text())
+        except (OSError, ValueError):
+            raise UserError(
+                f"{self.directory} has no best checkpoint: no epoch was evaluated (--eval_every)"
+            ) from None
 
     def restore(self, step: int | None = None) -> int | None:
         """Puts the newest intact checkpoint, or that of one step, into the state.

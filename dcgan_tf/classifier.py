@@ -1,4 +1,4 @@
-"""The digit classifier that judges generated digits: how it was made, and how to use it.
+"""The classifiers that judge generated images: how they are made, and how to use them.
 
     python -m dcgan_tf.classifier
 
@@ -8,6 +8,8 @@ writes the weights that come with the project.
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
 
 import keras
@@ -19,19 +21,20 @@ from dcgan_tf.data import MNIST_FILE, scale
 from dcgan_tf.pictures import written_whole
 
 WEIGHTS_FILE = Path(__file__).parent / "assets" / "mnist_classifier.npz"
+DIGIT_SHAPE = (28, 28, 1)
 CLASSES = 10
 EPOCHS = 10
 BATCH_SIZE = 128
 LEARNING_RATE = 3e-3
 
 
-def make_classifier() -> keras.Sequential:
-    """A small convolutional network: float32 [batch, 28, 28, 1] in [-1, 1] to logits [batch, 10].
+def make_classifier(shape: tuple[int, int, int] = DIGIT_SHAPE) -> keras.Sequential:
+    """A small convolutional network: float32 [batch, H, W, C] in [-1, 1] to logits [batch, 10].
 
     Its last layer but one gives 96 features.
     """
     stack = [
-        layers.Input((28, 28, 1)),
+        layers.Input(shape),
         *block(24, kernel_size=5, strides=2),
         *block(48, kernel_size=3),
         layers.MaxPooling2D(),
@@ -51,45 +54,60 @@ def block(filters: int, kernel_size: int, strides: int = 1) -> list[layers.Layer
     ]
 
 
-def load_classifier() -> keras.Sequential:
-    """The classifier with the weights that come with the project."""
-    classifier = make_classifier()
-    with np.load(WEIGHTS_FILE, allow_pickle=False) as archive:
-        classifier.set_weights([archive[name] for name in archive.files])
+def load_classifier(
+    path: Path = WEIGHTS_FILE, shape: tuple[int, int, int] = DIGIT_SHAPE
+) -> keras.Sequential:
+    """The classifier of digits with the weights that come with the project, or another's.
+
+    Raises:
+        OSError, ValueError: the file is missing, or is not one that `save_classifier` wrote.
+    """
+    classifier = make_classifier(shape)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            classifier.set_weights([archive[name] for name in archive.files])
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
     return classifier
 
 
-def classify(classifier: keras.Sequential, digits: np.ndarray) -> np.ndarray:
-    """Which digit each image shows.
+def save_classifier(classifier: keras.Sequential, path: Path) -> None:
+    """Writes the weights as a .npz."""
+    with written_whole(path) as file:
+        np.savez_compressed(file, *classifier.get_weights())
+
+
+def classify(classifier: keras.Sequential, images: np.ndarray) -> np.ndarray:
+    """The class of each image.
 
     Args:
-        classifier: what `load_classifier` returned.
-        digits: uint8 [N, 28, 28, 1] in [0, 255].
+        classifier: what `load_classifier` or `train_classifier` returned.
+        images: uint8 [N, H, W, C] in [0, 255].
 
     Returns:
         int64 [N] in [0, 9].
     """
-    return classifier.predict(scale(digits), batch_size=1000, verbose=0).argmax(axis=1)
+    return classifier.predict(scale(images), batch_size=1000, verbose=0).argmax(axis=1)
 
 
 def train_classifier(
-    digits: np.ndarray, labels: np.ndarray, epochs: int = EPOCHS, seed: int = 0
+    images: np.ndarray, labels: np.ndarray, epochs: int = EPOCHS, seed: int = 0
 ) -> keras.Sequential:
-    """Trains on digits that are moved by up to two pixels, at a rate that falls to 0.
+    """Trains on images that are moved by up to two pixels, at a rate that falls to 0.
 
     Args:
-        digits: uint8 [N, 28, 28, 1] in [0, 255].
+        images: uint8 [N, H, W, C] in [0, 255].
         labels: uint8 [N] in [0, 9].
         epochs: passes over them.
         seed: fixes the weights, the order and the moves.
     """
     keras.utils.set_random_seed(seed)
-    classifier = make_classifier()
+    classifier = make_classifier(images.shape[1:])
 
-    def move(digit: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.image.random_crop(tf.pad(digit, [[2, 2], [2, 2], [0, 0]]), digit.shape), label
+    def move(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.image.random_crop(tf.pad(image, [[2, 2], [2, 2], [0, 0]]), image.shape), label
 
-    batches = tf.data.Dataset.from_tensor_slices((digits, labels)).shuffle(len(digits))
+    batches = tf.data.Dataset.from_tensor_slices((images, labels)).shuffle(len(images))
     batches = batches.map(move).batch(BATCH_SIZE)
     batches = batches.map(lambda moved, label: (scale(moved), label)).prefetch(2)
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * len(batches))
@@ -103,13 +121,12 @@ def train_classifier(
 
 
 def main() -> None:
-    """Trains, tests and writes the classifier."""
+    """Trains, tests and writes the classifier of digits."""
     with np.load(MNIST_FILE, allow_pickle=False) as mnist:
         classifier = train_classifier(mnist["x_train"][..., np.newaxis], mnist["y_train"])
         right = classify(classifier, mnist["x_test"][..., np.newaxis]) == mnist["y_test"]
     print(f"{right.sum():,} of {len(right):,} test digits right: {right.mean():.2%}")
-    with written_whole(WEIGHTS_FILE) as file:
-        np.savez_compressed(file, *classifier.get_weights())
+    save_classifier(classifier, WEIGHTS_FILE)
     print(f"weights: {WEIGHTS_FILE}")
 
 

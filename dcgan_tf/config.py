@@ -21,6 +21,8 @@ ARCHITECTURES = ("tutorial", "paper", "blocks", "upsample")
 NOISES = ("normal", "uniform")
 DISCRIMINATOR_BATCHES = ("separate", "joint")
 LOSSES = ("bce", "minimax", "least_squares", "hinge", "wasserstein")
+SELF_JUDGED = ("mnist", "stacked_mnist")
+EVAL_EVERY = 5
 SMOOTHED_LOSSES = ("bce", "minimax", "least_squares")
 
 # Radford et al., 2016, section 4; batch norm's constants and the kernel are PyTorch's reading.
@@ -94,6 +96,13 @@ class Config(Settings):
     flip: bool = setting(False, "Data", "mirror images left to right at random", fixed=True)
     max_bad_images: float = setting(
         0.01, "Data", "share of damaged files that may be left out", SHARE
+    )
+    held_out: float = setting(
+        0.1,
+        "Data",
+        "share of a folder's images that are kept from training, to evaluate with",
+        BELOW_ONE,
+        fixed=True,
     )
     cache_dir: str | None = setting(
         None, "Data", "where decoded images are kept that don't fit in memory"
@@ -203,6 +212,19 @@ class Config(Settings):
     seed: int = setting(
         0, "Training", "fixes the weights, noise, data order and dropout", SEED, fixed=True
     )
+    eval_every: int | None = setting(
+        None,
+        "Evaluation",
+        f"judge the images after every so many epochs, 0 never (default: {EVAL_EVERY} for the "
+        f"project's own copy of {' and '.join(SELF_JUDGED)}, 0 for others)",
+        AT_LEAST_ZERO,
+    )
+    inception_weights: str | None = setting(
+        None,
+        "Evaluation",
+        "keras.applications' InceptionV3 weights without top, a .h5 file, which images of a "
+        "folder are judged by (default: downloaded by Keras)",
+    )
     checkpoint_steps: int | None = setting(
         None, "Run", "also save every so many steps", AT_LEAST_ONE
     )
@@ -265,6 +287,13 @@ class Config(Settings):
             or self.weight_clip is not None
             or self.gradient_penalty is not None
         )
+
+    @property
+    def epochs_to_evaluation(self) -> int:
+        """Every how many epochs the images are judged; 0 if they are not."""
+        if self.eval_every is not None:
+            return self.eval_every
+        return EVAL_EVERY if self.dataset in SELF_JUDGED and self.data_dir is None else 0
 
     @property
     def images_per_step(self) -> int:

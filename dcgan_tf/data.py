@@ -10,7 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.array_files import read_array_folder, read_cifar10_folder, read_npz
+from dcgan_tf.array_files import (
+    IDX_IMAGES,
+    read_array_folder,
+    read_cifar10_folder,
+    read_npz,
+    read_npz_labels,
+)
 from dcgan_tf.config import Config
 from dcgan_tf.disk_images import DiskImages
 from dcgan_tf.errors import UserError
@@ -34,7 +40,7 @@ def load_images(config: Config) -> Images:
         UserError: a file is missing or is not what it should be, or there are fewer images
             than a step takes.
     """
-    images = LOADERS[config.dataset](config)
+    images = LOADERS[config.dataset](config, "train")
     if len(images) < config.images_per_step:
         each = f"--batch_size {config.batch_size}"
         if config.discriminator_steps > 1:
@@ -46,43 +52,57 @@ def load_images(config: Config) -> Images:
     return resize(images, config.image_size)
 
 
-def load_mnist(config: Config) -> np.ndarray:
-    """MNIST's 60,000 training digits: the user's copy, or the one in this package."""
+def load_held_out(config: Config) -> Images:
+    """Reads the images of the same kind that no training sees, to compare generated ones with.
+
+    Returns:
+        uint8 [N, H, W, C] in [0, 255].
+
+    Raises:
+        UserError: there are none, or a file is missing or is not what it should be.
+    """
+    return resize(LOADERS[config.dataset](config, "test"), config.image_size)
+
+
+def load_mnist(config: Config, part: str, kind: int = IDX_IMAGES) -> np.ndarray:
+    """MNIST's 60,000 training or 10,000 test digits: the user's copy, or the package's."""
     if config.data_dir is not None:
-        return read_array_folder(Path(config.data_dir))
+        return read_array_folder(Path(config.data_dir), part, kind)
     if hashlib.sha256(MNIST_FILE.read_bytes()).hexdigest() != MNIST_SHA256:
         raise UserError(f"{MNIST_FILE} is damaged (its sha256 is wrong): install it again")
-    return read_npz(MNIST_FILE)
+    return (read_npz if kind == IDX_IMAGES else read_npz_labels)(MNIST_FILE, part=part)
 
 
-def load_fashion_mnist(config: Config) -> np.ndarray:
-    """Fashion-MNIST's 60,000 training images: the user's copy, Debian's, or Keras's download."""
+def load_fashion_mnist(config: Config, part: str, kind: int = IDX_IMAGES) -> np.ndarray:
+    """Fashion-MNIST, 60,000 and 10,000: the user's copy, Debian's, or Keras's download."""
     if config.data_dir is not None:
-        return read_array_folder(Path(config.data_dir))
+        return read_array_folder(Path(config.data_dir), part, kind)
     if DEBIAN_FASHION_MNIST.is_dir():
-        return read_array_folder(DEBIAN_FASHION_MNIST)
-    images = download(keras.datasets.fashion_mnist, "or install Debian's dataset-fashion-mnist")
-    return images[..., np.newaxis]
+        return read_array_folder(DEBIAN_FASHION_MNIST, part, kind)
+    otherwise = "or install Debian's dataset-fashion-mnist"
+    values = download(keras.datasets.fashion_mnist, otherwise, part, kind)
+    return values[..., np.newaxis] if kind == IDX_IMAGES else values
 
 
-def load_cifar10(config: Config) -> np.ndarray:
-    """CIFAR-10's 50,000 training images: the user's copy, or Keras's download."""
+def load_cifar10(config: Config, part: str, kind: int = IDX_IMAGES) -> np.ndarray:
+    """CIFAR-10's 50,000 training or 10,000 test images: the user's copy, or Keras's download."""
     if config.data_dir is not None:
-        return read_cifar10_folder(Path(config.data_dir))
-    return download(keras.datasets.cifar10, "with its binary version or a Keras .npz")
+        return read_cifar10_folder(Path(config.data_dir), part, kind)
+    otherwise = "with its binary version or a Keras .npz"
+    return download(keras.datasets.cifar10, otherwise, part, kind)
 
 
-def load_stacked_mnist(config: Config) -> np.ndarray:
-    """60,000 images of three random MNIST digits, one a colour channel: 1,000 modes.
+def load_stacked_mnist(config: Config, part: str) -> np.ndarray:
+    """As many images as MNIST has, of three random digits, one a colour channel: 1,000 modes.
 
     Metz et al., 2017, section 3.3.1. The digits are drawn once and for all, whatever the seed.
     """
-    digits = load_mnist(config)
+    digits = load_mnist(config, part)
     chosen = np.random.default_rng(0).integers(len(digits), size=(3, len(digits)))
     return np.concatenate([digits[channel] for channel in chosen], axis=-1)
 
 
-def load_image_folder(config: Config) -> Images:
+def load_image_folder(config: Config, part: str) -> Images:
     """The images of the user's folder or .zip, cropped to squares and resized."""
     if config.data_dir is None:
         raise UserError("--dataset folder needs --data_dir: the folder or .zip of your images")
@@ -92,6 +112,8 @@ def load_image_folder(config: Config) -> Images:
         config.background,
         config.max_bad_images,
         None if config.cache_dir is None else Path(config.cache_dir),
+        config.held_out,
+        part,
     )
 
 
@@ -104,20 +126,21 @@ LOADERS = {
 }
 
 
-def download(source: object, otherwise: str) -> np.ndarray:
-    """The training images of one of `keras.datasets`, from its cache or its server.
+def download(source: object, otherwise: str, part: str, kind: int) -> np.ndarray:
+    """The images or labels of a part of one of `keras.datasets`, from its cache or its server.
 
     Raises:
         UserError: neither has them.
     """
     try:
-        (images, _), _ = source.load_data()
+        train, test = source.load_data()
     except Exception as error:
         name = source.__name__.split(".")[-1]
         raise UserError(
             f"{name} could not be downloaded ({error}): give --data_dir, {otherwise}"
         ) from None
-    return images
+    images, labels = train if part == "train" else test
+    return images if kind == IDX_IMAGES else labels.reshape(-1)
 
 
 def resize(images: Images, size: int | None) -> Images:

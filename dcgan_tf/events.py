@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.plugins.hparams import api as hparams
 
 from dcgan_tf.pictures import written_whole
 
@@ -24,10 +26,13 @@ class EventLog:
         drop_events_after(directory, step)
         self.writer = tf.summary.create_file_writer(str(directory), max_queue=1000)
 
-    def settings(self, text: str) -> None:
-        """Shows the config, as text, at step 0."""
+    def settings(self, values: dict[str, str | float | bool | None]) -> None:
+        """Shows the config as text, and as hyper-parameters by which runs can be compared."""
         with self.writer.as_default(step=0):
-            tf.summary.text("config", f"```\n{text}\n```")
+            tf.summary.text("config", f"```\n{json.dumps(values, indent=2)}\n```")
+            hparams.hparams(
+                {name: "" if value is None else value for name, value in values.items()}
+            )
 
     def scalars(self, group: str, values: dict[str, float], step: int) -> None:
         """Adds a point to each of a group's curves."""

@@ -51,9 +51,15 @@ class Look(NamedTuple):
 
 
 def load_folder(
-    source: Path, image_size: int, background: str, max_bad_images: float, cache_dir: Path | None
+    source: Path,
+    image_size: int,
+    background: str,
+    max_bad_images: float,
+    cache_dir: Path | None,
+    held_out: float = 0.0,
+    part: str = "train",
 ) -> np.ndarray | DiskImages:
-    """Decodes every image of a folder, nested ones included, or of a .zip.
+    """Decodes the images of one part of a folder, nested ones included, or of a .zip.
 
     What takes more than MEMORY_LIMIT goes into a file, which later calls use again for as long as
     the images stay the same.
@@ -64,6 +70,8 @@ def load_folder(
         background: the colour behind transparent pixels, by a name that Pillow knows or #rrggbb.
         max_bad_images: the share of damaged images, in [0, 1], that may be left out.
         cache_dir: where the file is; by default in the user's cache folder.
+        held_out: the share of images, in [0, 1), that are kept from training, by their names.
+        part: "train", or "test" for those held out.
 
     Returns:
         uint8 [N, image_size, image_size, C] in [0, 255], in the order of the sorted paths; C is 1
@@ -80,6 +88,7 @@ def load_folder(
         warnings.filterwarnings("ignore", module=r"PIL\.")
         is_coloured = functools.partial(has_colour, files, colour)
         look = Look(image_size, 3 if any(in_parallel(is_coloured, files.names)) else 1, colour)
+        files = pick_part(files, held_out, part)
         if len(files.names) * image_size**2 * look.channels <= MEMORY_LIMIT:
             images, damaged = decode_to_memory(files, look)
         else:
@@ -88,6 +97,28 @@ def load_folder(
                 images, damaged = read_cache(cache) or decode_to_cache(files, look, cache)
     check_damage(files, damaged, max_bad_images)
     return images
+
+
+def pick_part(files: Files, held_out: float, part: str) -> Files:
+    """Leaves the images of one part, as their names say: more images move none to the other part.
+
+    Raises:
+        UserError: none are left.
+    """
+
+    def is_held_out(name: str) -> bool:
+        number = int.from_bytes(
+            hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8], "big"
+        )
+        return number < held_out * 2**64
+
+    names = [name for name in files.names if is_held_out(name) == (part == "test")]
+    if not names:
+        raise UserError(
+            f"--data_dir {files.source}: of its {len(files.names):,} images --held_out {held_out} "
+            f"leaves none {'to train on' if part == 'train' else 'to compare with'}"
+        )
+    return files._replace(names=names)
 
 
 def parse_colour(name: str) -> tuple[int, ...]:
@@ -229,7 +260,8 @@ def digest(files: Files, look: Look) -> str:
         with contextlib.suppress(OSError):  # a link to nowhere is an image like any damaged one
             state = (files.source / name).stat()
             states.append([name, state.st_size, state.st_mtime_ns])
-    what = [CACHE_VERSION, look, str(files.source.resolve()), states]
+    names = [] if files.source.is_dir() else files.names
+    what = [CACHE_VERSION, look, str(files.source.resolve()), states, names]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
 
 

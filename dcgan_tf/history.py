@@ -14,11 +14,11 @@ from dcgan_tf.pictures import written_whole
 
 
 class EpochMetrics(NamedTuple):
-    """One row of `metrics.csv`.
+    """One row of `metrics.csv`, without the columns of an evaluation.
 
-    Losses, D(x) and D(G(z)) are means over the epoch's steps so far. `images_per_second` counts
-    training steps only, without the one that traces the graph (NaN where there is no other);
-    `seconds` is the epoch's whole time.
+    Losses, D(x), D(G(z)), gradients' norms and the spread (see `VitalSigns`) are means over the
+    epoch's steps so far. `images_per_second` counts training steps only, without the one that
+    traces the graph (NaN where there is no other); `seconds` is the epoch's whole time.
     """
 
     epoch: int
@@ -27,8 +27,38 @@ class EpochMetrics(NamedTuple):
     disc_loss: float
     d_real: float
     d_fake: float
+    gen_gradient_norm: float
+    disc_gradient_norm: float
+    spread: float
     images_per_second: float
     seconds: float
+
+
+STEP_METRICS = EpochMetrics._fields[2:9]
+EVALUATION_METRICS = ("frechet_distance", "frechet_floor", "precision", "recall")
+
+
+class Evaluation(NamedTuple):
+    """What one evaluation within the training found.
+
+    Attributes:
+        step: the step after which it was made.
+        metrics: the values of EVALUATION_METRICS; the floor is the distance of real images.
+        class_shares: of the generated images that the judge gives to each class; may be empty.
+    """
+
+    step: int
+    metrics: np.ndarray
+    class_shares: np.ndarray
+
+    def columns(self) -> dict[str, float]:
+        """Its columns in `metrics.csv`; shares are among them if there are ten classes at most."""
+        columns = dict(zip(EVALUATION_METRICS, map(float, self.metrics)))
+        if len(self.class_shares):
+            columns["classes_missed"] = int((self.class_shares == 0).sum())
+        if len(self.class_shares) <= 10:
+            columns |= {f"share_{i}": float(share) for i, share in enumerate(self.class_shares)}
+        return columns
 
 
 class History(tf.train.experimental.PythonState):
@@ -38,20 +68,22 @@ class History(tf.train.experimental.PythonState):
     kept in a file of their own, so that equal runs have equal checkpoints.
 
     Attributes:
-        metrics: float64 [steps, 4]: generator loss, discriminator loss, mean D(x), mean D(G(z)).
+        metrics: float64 [steps, 7]: what STEP_METRICS names.
+        evaluations: those made so far, oldest first.
         times: float64 [steps, 2]: the step's seconds (NaN for one that traced the graph), and the
             seconds with all that came between it and the step before.
     """
 
     def __init__(self) -> None:
-        self.metrics = np.empty((0, 4))
+        self.metrics = np.empty((0, len(STEP_METRICS)))
+        self.evaluations: list[Evaluation] = []
         self.times = np.empty((0, 2))
 
     def append(self, metrics: np.ndarray, step_seconds: float, seconds: float) -> None:
         """Adds the rows of some steps.
 
         Args:
-            metrics: [steps, 4]: generator loss, discriminator loss, D(x), D(G(z)).
+            metrics: [steps, 7]: what STEP_METRICS names.
             step_seconds: how long each step took; NaN if it traced the graph.
             seconds: how long the steps, and all between them, took together.
         """
@@ -83,15 +115,31 @@ class History(tf.train.experimental.PythonState):
             np.nansum(seconds),
         )
 
+    def by_quality(self) -> list[int]:
+        """The steps that were evaluated, the one with the smallest Fréchet distance first."""
+        ranked = sorted(self.evaluations, key=lambda evaluation: evaluation.metrics[0])
+        return [evaluation.step for evaluation in ranked]
+
+    def evaluation_of(self, step: int) -> Evaluation | None:
+        """The evaluation made after a step, if there was one."""
+        return next((made for made in self.evaluations if made.step == step), None)
+
     def serialize(self) -> bytes:
-        """The metrics as the bytes of a .npy file, for `tf.train.Checkpoint`."""
+        """Metrics and evaluations as the bytes of two .npy files, for `tf.train.Checkpoint`."""
         file = io.BytesIO()
-        np.save(file, self.metrics, allow_pickle=False)
+        rows = [[each.step, *each.metrics, *each.class_shares] for each in self.evaluations]
+        for array in (self.metrics, np.array(rows, np.float64)):
+            np.save(file, array, allow_pickle=False)
         return file.getvalue()
 
     def deserialize(self, value: bytes) -> None:
-        """Takes the metrics back from what `serialize` returned; the times are unknown."""
-        self.metrics = np.load(io.BytesIO(value), allow_pickle=False)
+        """Takes back what `serialize` returned; the times are unknown."""
+        file = io.BytesIO(value)
+        self.metrics, rows = (np.load(file, allow_pickle=False) for _ in range(2))
+        shares_at = 1 + len(EVALUATION_METRICS)
+        self.evaluations = [
+            Evaluation(int(row[0]), row[1:shares_at], row[shares_at:]) for row in rows
+        ]
         self.times = np.full((len(self.metrics), 2), np.nan)
 
     def save_times(self, path: Path) -> None:

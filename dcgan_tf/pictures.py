@@ -6,11 +6,14 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import imageio.v3 as iio
 import numpy as np
 from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from dcgan_tf.history import Evaluation
 
 FRAME_MS = 200
 LAST_FRAME_MS = 3000
@@ -39,13 +42,16 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(np.asarray(images) * 127.5 + 127.5), 0, 255).astype(np.uint8)
 
 
-def image_grid(images: np.ndarray, border: int = 2, zoom: int | None = None) -> np.ndarray:
-    """Lays images out on a square, row by row, enlarged without smoothing if they are small.
+def image_grid(
+    images: np.ndarray, border: int = 2, zoom: int | None = None, columns: int | None = None
+) -> np.ndarray:
+    """Lays images out row by row, enlarged without smoothing if they are small.
 
     Args:
         images: uint8 [N, H, W, C], C 1 or 3.
         border: pixels of white between and around the tiles.
         zoom: how often each pixel is repeated; by default, so that small tiles can be seen.
+        columns: images in a row; by default, so that the grid is a square.
 
     Returns:
         uint8 [height, width] for C 1, [height, width, 3] for C 3.
@@ -54,7 +60,7 @@ def image_grid(images: np.ndarray, border: int = 2, zoom: int | None = None) -> 
     zoom = zoom or (max(1, 84 // height) if count <= 64 else 1)
     images = images.repeat(zoom, axis=1).repeat(zoom, axis=2)
     height, width = height * zoom + border, width * zoom + border
-    columns = int(np.ceil(np.sqrt(count)))
+    columns = columns or int(np.ceil(np.sqrt(count)))
     rows = -(-count // columns)
     grid = np.full((rows * height + border, columns * width + border, channels), 255, np.uint8)
     for i, image in enumerate(images):
@@ -83,7 +89,7 @@ def plot_losses(path: Path, metrics: np.ndarray, steps_per_epoch: int) -> None:
 
     Args:
         path: a .png.
-        metrics: [steps, 4]: generator loss, discriminator loss, D(x), D(G(z)).
+        metrics: [steps, 4 or more]: generator loss, discriminator loss, D(x), D(G(z)), ….
         steps_per_epoch: the curves are also drawn smoothed, over a tenth of an epoch at most.
     """
     steps = np.arange(1, len(metrics) + 1)
@@ -109,5 +115,40 @@ def plot_losses(path: Path, metrics: np.ndarray, steps_per_epoch: int) -> None:
     for axes in (losses, verdicts):
         axes.grid(alpha=0.3)
         axes.legend(loc="upper right")
+    with written_whole(path) as file:
+        figure.savefig(file, format="png", dpi=100)
+
+
+def plot_evaluations(path: Path, evaluations: list[Evaluation], steps_per_epoch: int) -> None:
+    """Draws the Fréchet distance, precision and recall, and the classes' shares over the epochs.
+
+    Args:
+        path: a .png.
+        evaluations: at least one, oldest first.
+        steps_per_epoch: steps of one epoch.
+    """
+    epochs = [evaluation.step / steps_per_epoch for evaluation in evaluations]
+    distances, floors, precisions, recalls = np.array([each.metrics for each in evaluations]).T
+    shares = np.array([each.class_shares for each in evaluations]).T
+    panels = 3 if 0 < len(shares) <= 10 else 2
+    figure = Figure(figsize=(9, 3 * panels), layout="constrained")
+    quality, overlap, *rest = figure.subplots(panels, 1, sharex=True)
+    best = distances.argmin()
+    quality.plot(epochs, distances, "o-", markersize=4, label="generated images")
+    quality.plot(epochs[best], distances[best], "*", color="tab:red", markersize=12, label="best")
+    quality.plot(epochs, floors, "--", color="tab:gray", label="real images")
+    quality.set(yscale="log", ylabel="Fréchet distance")
+    overlap.plot(epochs, precisions, "o-", markersize=4, label="precision")
+    overlap.plot(epochs, recalls, "o-", markersize=4, label="recall")
+    overlap.set(ylim=(0, 1), ylabel="share of images")
+    for axes in rest:
+        for i, share in enumerate(shares):
+            axes.plot(epochs, share, "o-", markersize=3, linewidth=1, label=str(i))
+        axes.axhline(1 / len(shares), linestyle="--", color="tab:gray")
+        axes.set(ylim=(0, None), ylabel="share of each class")
+    for axes in (quality, overlap, *rest):
+        axes.grid(alpha=0.3)
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    axes.set_xlabel("epoch")
     with written_whole(path) as file:
         figure.savefig(file, format="png", dpi=100)

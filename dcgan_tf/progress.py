@@ -6,7 +6,7 @@ import sys
 
 from tqdm import tqdm
 
-from dcgan_tf.history import EpochMetrics
+from dcgan_tf.history import EpochMetrics, Evaluation
 
 
 class Progress:
@@ -49,8 +49,8 @@ class Progress:
         self.bar.update(step - self.bar.n)
         self.bar.refresh()
 
-    def end_epoch(self, row: EpochMetrics) -> None:
-        """Replaces the bar by one line on what the epoch came to."""
+    def end_epoch(self, row: EpochMetrics, evaluation: Evaluation | None = None) -> None:
+        """Replaces the bar by one line on what the epoch came to, and one on its evaluation."""
         self.close()
         print(
             f"epoch {row.epoch}/{self.epochs}  step {row.step}  "
@@ -60,6 +60,19 @@ class Progress:
             f"took {duration(row.seconds)}  left {self.time_of(self.last_step - row.step, row)}",
             flush=True,
         )
+        if evaluation is not None:
+            distance, floor, precision, recall = evaluation.metrics
+            classes = ""
+            if count := len(evaluation.class_shares):
+                classes = f"  classes missed {(evaluation.class_shares == 0).sum()} of {count}"
+            if 0 < count <= 10:
+                shares = " ".join(f"{share:.0%}"[:-1] for share in evaluation.class_shares)
+                classes += f"  shares {shares} %"
+            print(
+                f"  Fréchet distance {distance:.2f} (real {floor:.2f})  "
+                f"precision {precision:.3f}  recall {recall:.3f}{classes}",
+                flush=True,
+            )
 
     def time_of(self, steps: int, row: EpochMetrics) -> str:
         """How long some steps take, in words, at the speed of the epoch."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import keras
 import tensorflow as tf
 
+from dcgan_tf.health import vital_signs
+
 if TYPE_CHECKING:
     from dcgan_tf.training import StepOutput, Trainer
 
@@ -40,19 +42,20 @@ def critic_step(trainer: Trainer, images: tf.Tensor) -> StepOutput:
                 seed = tf.stack([config.seed, trainer.draw(i)])
                 penalty = gradient_penalty(discriminator, real, fake, seed)
                 loss += config.gradient_penalty * penalty
-        trainer.discriminator_optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
+        disc_gradients = tape.gradient(loss, weights)
+        trainer.discriminator_optimizer.apply_gradients(zip(disc_gradients, weights))
         if config.weight_clip is not None:
             for weight in weights:
                 weight.assign(tf.clip_by_value(weight, -config.weight_clip, config.weight_clip))
 
     noise = trainer.noise(config.discriminator_steps)
     with tf.GradientTape() as tape:
-        gen_loss = trainer.generator_loss(
-            discriminator(generator(noise, training=True), training=True)
-        )
-    gradients = tape.gradient(gen_loss, generator.trainable_variables)
-    trainer.generator_optimizer.apply_gradients(zip(gradients, generator.trainable_variables))
-    return trainer.end_step(gen_loss, disc_loss, real_logits, fake_logits)
+        fake = generator(noise, training=True)
+        gen_loss = trainer.generator_loss(discriminator(fake, training=True))
+    gen_gradients = tape.gradient(gen_loss, generator.trainable_variables)
+    trainer.generator_optimizer.apply_gradients(zip(gen_gradients, generator.trainable_variables))
+    signs = vital_signs(real, fake, gen_gradients, disc_gradients)
+    return trainer.end_step(gen_loss, disc_loss, real_logits, fake_logits, signs)
 
 
 def gradient_penalty(
@@ -83,7 +86,8 @@ def unrolled_step(trainer: Trainer, images: tf.Tensor) -> StepOutput:
 
     Metz et al., 2017: the generator's loss is that after K updates of a copy of the discriminator,
     and its gradient goes back through these updates. The discriminator itself is then updated
-    once, as in the tutorial.
+    once, as in the tutorial. In the zero-sum game, `minimax`, the generator's loss has a term of
+    the real images too: they have a share in where the updates lead.
 
     Args:
         trainer: its config's `unroll_steps` counts.
@@ -103,12 +107,17 @@ def unrolled_step(trainer: Trainer, images: tf.Tensor) -> StepOutput:
             return trainer.discriminator_loss(*trainer.discriminate(copy, images, fake))
 
         ahead = unroll(loss_of, optimizer, disc_weights, trainer.config.unroll_steps)
-        gen_loss = trainer.generator_loss(with_weights(discriminator, ahead)(fake, training=True))
+        if trainer.config.loss == "minimax":
+            gen_loss = -loss_of(ahead)
+        else:
+            logits_ahead = with_weights(discriminator, ahead)(fake, training=True)
+            gen_loss = trainer.generator_loss(logits_ahead)
     gen_gradients = gen_tape.gradient(gen_loss, gen_weights)
     disc_gradients = disc_tape.gradient(disc_loss, disc_weights)
     trainer.generator_optimizer.apply_gradients(zip(gen_gradients, gen_weights))
     optimizer.apply_gradients(zip(disc_gradients, disc_weights))
-    return trainer.end_step(gen_loss, disc_loss, real_logits, fake_logits)
+    signs = vital_signs(images, fake, gen_gradients, disc_gradients)
+    return trainer.end_step(gen_loss, disc_loss, real_logits, fake_logits, signs)
 
 
 def with_weights(model: keras.Model, weights: Weights) -> Callable:

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import dataclasses
 import io
-import json
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -18,9 +18,11 @@ import numpy as np
 from dcgan_tf.config import Config
 from dcgan_tf.errors import Diverged
 from dcgan_tf.events import EventLog
-from dcgan_tf.history import EpochMetrics, History
+from dcgan_tf.health import Watch
+from dcgan_tf.history import STEP_METRICS, EpochMetrics, History
 from dcgan_tf.pictures import (
     image_grid,
+    plot_evaluations,
     plot_losses,
     save_gif,
     save_png,
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 COLLECT_SECONDS = 0.5
 SCALARS_EVERY = 10
+
+logger = logging.getLogger(__name__)
 
 
 class Report:
@@ -65,6 +69,7 @@ class Report:
         self.step = len(history.metrics)
         self.pending: list[StepOutput] = []
         self.traced = False
+        self.watch = Watch(config.loss, self.step)
         self.events = EventLog(run.events, self.step)
         self.progress = Progress(steps_per_epoch, config.images_per_step, last_step)
         self.reported_at = self.steps_began_at = time.perf_counter()
@@ -87,7 +92,7 @@ class Report:
         self.drop_later_frames()
         save_png(self.run.samples / "reals.png", image_grid(reals))
         save_png(self.run.samples / "init.png", image_grid(to_uint8(grid)))
-        self.events.settings(json.dumps(dataclasses.asdict(self.config), indent=2))
+        self.events.settings(dataclasses.asdict(self.config))
         self.events.images("samples", image_grid(to_uint8(grid)), 0)
 
     def resume(self) -> None:
@@ -118,9 +123,10 @@ class Report:
         """Puts the steps since the last time into the history, the events and the bar."""
         if not self.pending:
             return
-        metrics = np.array([[float(value) for value in output[:4]] for output in self.pending])
+        count = len(STEP_METRICS)
+        metrics = np.array([[float(value) for value in output[:count]] for output in self.pending])
         now = time.perf_counter()
-        bad = ~np.isfinite(metrics).all(axis=1)
+        bad = ~np.isfinite(metrics[:, :2]).all(axis=1)
         if bad.any():
             first = int(bad.argmax())
             gen_loss, disc_loss = metrics[first, :2]
@@ -131,14 +137,16 @@ class Report:
         self.history.append(metrics, step_seconds, now - self.reported_at)
         for step, values in enumerate(metrics, self.step + 1):
             if step % SCALARS_EVERY == 0:
-                names = EpochMetrics._fields[2:6]
-                self.events.scalars("step", dict(zip(names, values, strict=True)), step)
+                self.events.scalars("step", dict(zip(STEP_METRICS, values, strict=True)), step)
         self.step += len(metrics)
         last = self.pending[-1]
         self.last_logits = {"real": last.real_logits, "fake": last.fake_logits}
         self.pending = []
         self.traced = True
         self.progress.update(self.last_epoch())
+        for warning in self.watch.warnings(self.history.metrics):
+            self.progress.close()
+            logger.warning("%s", warning)
         self.reported_at = now
         self.steps_began_at = time.perf_counter()
 
@@ -166,24 +174,34 @@ class Report:
         metrics = row._asdict()
         scalars = {name: metrics[name] for name in EpochMetrics._fields[2:]}
         self.events.scalars("epoch", scalars, row.step)
+        if evaluation := self.history.evaluation_of(row.step):
+            self.events.scalars("evaluation", evaluation.columns(), row.step)
         self.events.flush()
         self.end_steps()
 
     def end_steps(self) -> None:
         """Brings the files and the terminal up to date, at an epoch's end or the run's."""
         self.write_files()
-        self.progress.end_epoch(self.last_epoch())
+        row = self.last_epoch()
+        self.progress.end_epoch(row, self.history.evaluation_of(row.step))
 
     def write_files(self) -> None:
-        """Writes metrics.csv, losses.png and training.gif anew from the history and the grids."""
+        """Writes metrics.csv, the plots and training.gif anew from the history and the grids."""
+        evaluations = self.history.evaluations
+        names = [*EpochMetrics._fields, *(evaluations[0].columns() if evaluations else ())]
         table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(EpochMetrics._fields)
+        writer = csv.DictWriter(table, names, lineterminator="\n")
+        writer.writeheader()
         for row in self.history.epochs(self.steps_per_epoch, self.config.images_per_step):
-            writer.writerow("" if value != value else f"{value:.6g}" for value in row)
+            evaluation = self.history.evaluation_of(row.step)
+            columns = row._asdict() | (evaluation.columns() if evaluation else {})
+            known = {name: value for name, value in columns.items() if value == value}
+            writer.writerow({name: f"{value:.6g}" for name, value in known.items()})
         with written_whole(self.run.metrics_file) as file:
             file.write(table.getvalue().encode())
         plot_losses(self.run.losses_plot, self.history.metrics, self.steps_per_epoch)
+        if evaluations:
+            plot_evaluations(self.run.evaluations_plot, evaluations, self.steps_per_epoch)
         if frames := self.run.frames():
             save_gif(self.run.film, frames)
 

@@ -61,6 +61,18 @@ class RunDirectory:
         return self.path / "losses.png"
 
     @property
+    def evaluations_plot(self) -> Path:
+        return self.path / "evaluations.png"
+
+    @property
+    def evaluation_file(self) -> Path:
+        return self.path / "evaluation.json"
+
+    @property
+    def closest_picture(self) -> Path:
+        return self.path / "closest.png"
+
+    @property
     def film(self) -> Path:
         return self.path / "training.gif"
 

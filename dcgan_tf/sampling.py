@@ -20,13 +20,13 @@ from dcgan_tf.run_directory import RunDirectory
 
 
 def load_generator(
-    run: RunDirectory, step: int | None = None
+    run: RunDirectory, checkpoint: str | None = None
 ) -> tuple[keras.Sequential, Config, int]:
     """The generator of a run, as trained up to one of its checkpoints; the averaged one, if any.
 
     Args:
         run: the run.
-        step: the checkpoint's step; None for the newest that is intact.
+        checkpoint: its step, or "best"; None for the newest that is intact.
 
     Returns:
         The generator, the run's config, and the checkpoint's step.
@@ -38,10 +38,23 @@ def load_generator(
     generator = make_generator(config, tuple(images["shape"]))
     name = "generator" if config.ema_decay is None else "averaged_generator"
     state = tf.train.Checkpoint(**{name: generator})
-    restored = Checkpoints(run.checkpoints, state).restore(step)
+    checkpoints = Checkpoints(run.checkpoints, state)
+    restored = checkpoints.restore(checkpoints.step_of(checkpoint))
     if restored is None:
         raise UserError(f"--run_dir {run.path} has no checkpoint yet: train first")
     return generator, config, restored
+
+
+def checkpoint_names(run: RunDirectory) -> list[str]:
+    """What `load_generator` calls the checkpoints of a run, oldest first.
+
+    Raises:
+        UserError: there are none.
+    """
+    steps = Checkpoints(run.checkpoints, tf.train.Checkpoint()).steps()
+    if not steps:
+        raise UserError(f"--run_dir {run.path} has no checkpoint yet: train first")
+    return [str(step) for step in steps]
 
 
 def sample_images(

@@ -17,8 +17,12 @@ class Rule:
     holds: Callable[[Any], bool]
 
 
-AT_LEAST_ONE = Rule("a whole number from 1 up", lambda value: value >= 1)
-AT_LEAST_ZERO = Rule("a whole number from 0 up", lambda value: value >= 0)
+def at_least(least: int) -> Rule:
+    return Rule(f"a whole number from {least} up", lambda value: value >= least)
+
+
+AT_LEAST_ZERO = at_least(0)
+AT_LEAST_ONE = at_least(1)
 POSITIVE = Rule("a number above 0", lambda value: value > 0 and math.isfinite(value))
 BELOW_ONE = Rule("a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1)
 SHARE = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)

@@ -17,6 +17,8 @@ from dcgan_tf.config import Config
 from dcgan_tf.data import Images, make_batches
 from dcgan_tf.discrimination import DISCRIMINATE
 from dcgan_tf.errors import Diverged, Interrupted
+from dcgan_tf.evaluation import Evaluator
+from dcgan_tf.health import VitalSigns, vital_signs
 from dcgan_tf.history import History
 from dcgan_tf.interrupts import StopSignals
 from dcgan_tf.losses import LOSSES
@@ -37,6 +39,7 @@ class StepOutput(NamedTuple):
         gen_loss, disc_loss: float32 scalars.
         d_real, d_fake: float32 scalars, the means of D(x) and D(G(z)), with D = sigmoid(logits):
             probabilities, unless the loss makes the logits scores.
+        gen_gradient_norm, disc_gradient_norm, spread: float32 scalars, see `VitalSigns`.
         real_logits, fake_logits: float32 [batch, 1].
     """
 
@@ -44,6 +47,9 @@ class StepOutput(NamedTuple):
     disc_loss: tf.Tensor
     d_real: tf.Tensor
     d_fake: tf.Tensor
+    gen_gradient_norm: tf.Tensor
+    disc_gradient_norm: tf.Tensor
+    spread: tf.Tensor
     real_logits: tf.Tensor
     fake_logits: tf.Tensor
 
@@ -128,7 +134,8 @@ class Trainer:
 
         self.generator_optimizer.apply_gradients(zip(gen_gradients, gen_variables))
         self.discriminator_optimizer.apply_gradients(zip(disc_gradients, disc_variables))
-        return self.end_step(gen_loss, disc_loss, real_logits, fake_logits)
+        signs = vital_signs(images, generated_images, gen_gradients, disc_gradients)
+        return self.end_step(gen_loss, disc_loss, real_logits, fake_logits, signs)
 
     def end_step(
         self,
@@ -136,6 +143,7 @@ class Trainer:
         disc_loss: tf.Tensor,
         real_logits: tf.Tensor,
         fake_logits: tf.Tensor,
+        signs: VitalSigns,
     ) -> StepOutput:
         """Counts a step whose updates are done, and gives its output."""
         if self.averaged_generator is not None:
@@ -145,7 +153,7 @@ class Trainer:
         self.step.assign_add(1)
         d_real = tf.reduce_mean(tf.sigmoid(real_logits))
         d_fake = tf.reduce_mean(tf.sigmoid(fake_logits))
-        return StepOutput(gen_loss, disc_loss, d_real, d_fake, real_logits, fake_logits)
+        return StepOutput(gen_loss, disc_loss, d_real, d_fake, *signs, real_logits, fake_logits)
 
     def draw(self, index: int = 0) -> tf.Tensor:
         """A number for the randomness of one of a step's updates, the same in no other update."""
@@ -182,11 +190,12 @@ class Trainer:
         checkpoints.set_aside_after(step)
         return step
 
-    def fit(self, run: RunDirectory) -> None:
+    def fit(self, run: RunDirectory, evaluator: Evaluator | None = None) -> None:
         """Trains from the current step to the last.
 
         Args:
             run: where everything goes.
+            evaluator: judges the images after some epochs, if they are to be judged.
 
         Raises:
             Interrupted: a signal asked to stop, and everything is saved.
@@ -202,7 +211,7 @@ class Trainer:
                     report.begin(self.images[:GRID_IMAGES], self.sample_grid())
                 else:
                     report.resume()
-                self.run_steps(last, checkpoints, report, stop)
+                self.run_steps(last, checkpoints, report, evaluator, stop)
         except Diverged as error:
             steps = checkpoints.steps()
             good = f"{run.checkpoints}/ckpt-{steps[-1]}" if steps else "none"
@@ -212,11 +221,17 @@ class Trainer:
             ) from None
 
     def run_steps(
-        self, last: int, checkpoints: Checkpoints, report: Report, stop: StopSignals
+        self,
+        last: int,
+        checkpoints: Checkpoints,
+        report: Report,
+        evaluator: Evaluator | None,
+        stop: StopSignals,
     ) -> None:
         """Takes the steps up to the last, or until a signal; reports and saves on the way."""
         start = int(self.step)
         saved_at = time.monotonic()
+        self.evaluate_if_due(start, evaluator)
         batches = make_batches(self.images, self.config, start, last)
         for step, images in enumerate(batches, start + 1):
             report.add(self.train_step(images))
@@ -228,15 +243,25 @@ class Trainer:
                 with report.pause():
                     self.check_finite(step)
                     if epoch_ends:
+                        if stopped is None:
+                            self.evaluate_if_due(step, evaluator)
                         report.end_epoch(self.sample_grid(), [self.generator, self.discriminator])
                     elif run_ends:
                         report.end_steps()
-                    checkpoints.save(step)
+                    checkpoints.save(step, self.history.by_quality())
                     saved_at = time.monotonic()
             if stopped is not None:
                 raise Interrupted(
                     stopped, f"saved at step {step} of {last}; go on with the same command"
                 )
+
+    def evaluate_if_due(self, step: int, evaluator: Evaluator | None) -> None:
+        """Judges the images after an epoch whose turn it is, unless that was done already."""
+        if evaluator is None or step == 0 or self.history.evaluation_of(step):
+            return
+        if step % (self.steps_per_epoch * self.config.epochs_to_evaluation) == 0:
+            made = evaluator.evaluation(step, self.averaged_generator or self.generator)
+            self.history.evaluations.append(made)
 
     def save_is_due(self, step: int, saved_at: float) -> bool:
         """Whether to save within an epoch: every `checkpoint_steps`, and every 10 minutes."""

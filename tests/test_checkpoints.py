@@ -46,6 +46,27 @@ def test_three_are_kept_and_tensorflow_finds_the_newest(saved):
     assert latest == str(checkpoints.directory / "ckpt-40")
 
 
+def test_the_best_is_kept_beside_the_newest_three(saved):
+    checkpoints, variable = saved
+    with pytest.raises(UserError, match="no best checkpoint"):
+        checkpoints.step_of("best")
+    for step in (40, 50, 60):
+        variable.assign(tf.fill([1000], float(step)))
+        checkpoints.save(step, by_quality=[5, 20, 40, 30])  # that of step 5 is gone
+    assert checkpoints.steps() == [20, 40, 50, 60]
+    assert checkpoints.restore(checkpoints.step_of("best")) == 20 and variable[0] == 20
+    checkpoints.save(70, by_quality=[70, 20])
+    assert checkpoints.steps() == [50, 60, 70] and checkpoints.step_of("best") == 70
+
+
+def test_names_of_checkpoints(saved):
+    checkpoints, _ = saved
+    assert checkpoints.step_of(None) is None and checkpoints.step_of("20") == 20
+    for name in ("last", "-1", "1.5", ""):
+        with pytest.raises(UserError, match="step of a checkpoint or best, not"):
+            checkpoints.step_of(name)
+
+
 def truncate(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 

@@ -62,9 +62,9 @@ def idx(magic=2051, count=2, rows=28, columns=28, pixels=2 * 28 * 28):
         (idx()[:12], "not N×28×28"),
         (idx(rows=32), "not N×28×28"),
         (idx(count=0), "not N×28×28"),
-        (idx(count=-1), "should hold 3,367,254,359,280 bytes of pixels and holds 1,568"),
-        (idx(pixels=1000), "should hold 1,568 bytes of pixels and holds 1,000"),
-        (idx(pixels=1569), "should hold 1,568 bytes of pixels and holds more"),
+        (idx(count=-1), "should hold 3,367,254,359,280 bytes of images and holds 1,568"),
+        (idx(pixels=1000), "should hold 1,568 bytes of images and holds 1,000"),
+        (idx(pixels=1569), "should hold 1,568 bytes of images and holds more"),
     ],
 )
 def test_bad_idx_is_named_with_what_is_wrong(tmp_path, content, told):
@@ -183,7 +183,9 @@ def test_folder_of_images_trains_like_an_array(tmp_path, mnist):
     """The batches of images on disk are those of the same images in memory."""
     for i, digit in enumerate(mnist[:20]):
         iio.imwrite(tmp_path / f"{i:02d}.png", digit)
-    config = Config(dataset="folder", data_dir=str(tmp_path), image_size=28, batch_size=4)
+    config = Config(
+        dataset="folder", data_dir=str(tmp_path), image_size=28, batch_size=4, held_out=0.0
+    )
     images = data.load_images(config)
     assert np.array_equal(images[..., 0], mnist[:20])
     (tmp_path / "pixels").write_bytes(images.tobytes())
@@ -244,3 +246,45 @@ def test_every_image_is_equally_likely_in_every_place():
     counts = np.bincount(np.ravel(batches[::5]), minlength=10)
     # 600 draws over 10 images: chi-squared with 9 degrees of freedom, 27.9 at p = 0.001.
     assert ((counts - 60) ** 2 / 60).sum() < 27.9
+
+
+LABELS = array_files.IDX_LABELS
+
+
+def test_test_images_and_labels_of_idx_files(tmp_path, mnist):
+    write_idx(tmp_path / "t10k-images-idx3-ubyte", mnist[:9])
+    labels = struct.pack(">ii", 2049, 4) + bytes([3, 1, 4, 1])
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    assert np.array_equal(array_files.read_array_folder(tmp_path, "test")[..., 0], mnist[:9])
+    found = array_files.read_array_folder(tmp_path, "train", LABELS)
+    assert found.tolist() == [3, 1, 4, 1]
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(labels[:-1])
+    with pytest.raises(UserError, match="hold 4 bytes of labels and holds 3"):
+        array_files.read_array_folder(tmp_path, "test", LABELS)
+
+
+def test_labels_of_an_npz_may_have_two_axes_as_cifars_have(tmp_path):
+    np.savez(tmp_path / "a.npz", y_test=np.array([[5], [2]]), y_train=np.zeros((2, 10)))
+    assert array_files.read_array_folder(tmp_path, "test", LABELS).tolist() == [5, 2]
+    assert array_files.read_cifar10_folder(tmp_path, "test", LABELS).tolist() == [5, 2]
+    with pytest.raises(UserError, match=r"y_train is float64 \[2, 10\], not integer \[N\]"):
+        array_files.read_array_folder(tmp_path, "train", LABELS)
+
+
+def test_labels_of_cifar10s_binary_version(tmp_path):
+    records = np.zeros((2, 1 + 3072), np.uint8)
+    records[:, 0] = 7, 2
+    records[1, 1] = 9
+    (tmp_path / "test_batch.bin").write_bytes(records.tobytes())
+    assert array_files.read_cifar10_folder(tmp_path, "test", LABELS).tolist() == [7, 2]
+    images = array_files.read_cifar10_folder(tmp_path, "test")
+    assert images.shape == (2, 32, 32, 3) and images[1, 0, 0].tolist() == [9, 0, 0]
+    with pytest.raises(UserError, match="no data_batch_1.bin"):
+        array_files.read_cifar10_folder(tmp_path, "train", LABELS)
+
+
+def test_bundled_mnist_has_its_test_part():
+    images = data.load_held_out(Config())
+    idx = struct.pack(">iiii", 2051, 10000, 28, 28) + images.tobytes()
+    # The md5 of the original, uncompressed t10k-images-idx3-ubyte.
+    assert hashlib.md5(idx).hexdigest() == "2646ac647ad5339dbf082846283269ea"

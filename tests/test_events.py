@@ -1,5 +1,6 @@
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from dcgan_tf.events import EventLog
 
@@ -39,3 +40,15 @@ def test_a_run_that_starts_anew_keeps_nothing(tmp_path):
     log_steps(tmp_path, 0, 5)
     log_steps(tmp_path, 0, 0)
     assert logged(tmp_path) == {"samples": [0]}
+
+
+def test_settings_are_hyper_parameters(tmp_path):
+    log = EventLog(tmp_path, 0)
+    log.settings({"loss": "bce", "learning_rate": 1e-4, "flip": False, "data_dir": None})
+    log.close()
+    accumulator = EventAccumulator(str(tmp_path))
+    accumulator.Reload()
+    content = accumulator.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    found = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert found["learning_rate"].number_value == 1e-4 and found["loss"].string_value == "bce"
+    assert found["flip"].bool_value is False and found["data_dir"].string_value == ""

@@ -706,3 +706,34 @@ def test_the_cache_is_in_the_temporary_folder_without_a_home(source, monkeypatch
     images = folder.load_folder(source, 8, "white", 0.0, None)
     assert images.path.parent == source.parent / f"dcgan_tf-{os.getuid()}"
     assert images.path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_held_out_images_are_chosen_by_name_and_never_trained_on(source):
+    save_numbered(source, 60)
+
+    def part_of(part, path=source):
+        return set(numbers(folder.load_folder(path, 8, "white", 0.0, None, 0.25, part)))
+
+    train, test = part_of("train"), part_of("test")
+    assert train | test == set(range(60)) and not train & test
+    assert 7 <= len(test) <= 23  # 15 expected, with a standard deviation of 3.4
+    assert part_of("test", zip_of(source)) == test
+    for i in range(60, 80):
+        save(source / f"{i}.png", np.full((8, 8, 3), i, np.uint8))
+    assert part_of("train") >= train and part_of("test") >= test
+
+
+def test_parts_that_are_kept_on_disk_have_files_of_their_own(source, on_disk, tmp_path):
+    save_numbered(source, 30)
+    for path in (source, zip_of(source)):
+        train, test = (
+            folder.load_folder(path, 8, "white", 0.0, tmp_path / "cache", 0.25, part)
+            for part in ("train", "test")
+        )
+        assert sorted(numbers(train) + numbers(test)) == list(range(30))
+
+
+def test_a_part_without_images_is_refused(source):
+    save_numbered(source, 1)
+    with pytest.raises(UserError, match="--held_out 0.0 leaves none to compare with"):
+        folder.load_folder(source, 8, "white", 0.0, None, 0.0, "test")

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from dcgan_tf import pictures
+from dcgan_tf.history import Evaluation
 
 
 def test_to_uint8_has_one_contrast_and_rounds():
@@ -76,3 +77,19 @@ def test_failed_write_names_the_file(tmp_path):
     path = tmp_path / "absent" / "a.txt"
     with pytest.raises(OSError, match=r"absent/a.txt"), pictures.written_whole(path):
         pass
+
+
+def test_evaluations_plot_of_one_evaluation_and_of_many(tmp_path):
+    for count, classes in ((1, 0), (5, 10), (3, 1000)):
+        made = [
+            Evaluation(10 * i, np.array([9.0 / (i + 1), 0.1, 0.5, 0.4]), np.full(classes, 0.1))
+            for i in range(count)
+        ]
+        pictures.plot_evaluations(tmp_path / "plot.png", made, 10)
+        panels = 3 if classes == 10 else 2
+        assert iio.imread(tmp_path / "plot.png").shape[:2] == (300 * panels, 900)
+
+
+def test_columns_of_a_grid():
+    grid = pictures.image_grid(np.zeros((6, 4, 4, 1), np.uint8), border=1, zoom=1, columns=3)
+    assert grid.shape == (2 * 5 + 1, 3 * 5 + 1)

@@ -1,7 +1,9 @@
 import io
 import sys
 
-from dcgan_tf.history import EpochMetrics
+import numpy as np
+
+from dcgan_tf.history import EpochMetrics, Evaluation
 from dcgan_tf.progress import Progress, duration, speed
 
 
@@ -11,7 +13,7 @@ class Terminal(io.StringIO):
 
 
 def row(step):
-    return EpochMetrics(2, step, 0.8, 1.2, 0.6, 0.4, 100.0, 9.0)
+    return EpochMetrics(2, step, 0.8, 1.2, 0.6, 0.4, 1.0, 1.0, 0.9, 100.0, 9.0)
 
 
 def test_bar_tells_the_time_left_for_the_epoch_and_the_run(monkeypatch, capsys):
@@ -37,8 +39,23 @@ def test_where_there_is_no_terminal_an_epoch_is_one_plain_line(capsys):
 
 def test_nothing_is_left_at_the_end_though_the_speed_is_unknown(capsys):
     progress = Progress(steps_per_epoch=10, batch_size=50, last_step=1)
-    progress.end_epoch(EpochMetrics(1, 1, 0.8, 1.2, 0.6, 0.4, float("nan"), 9.0))
+    progress.end_epoch(row(1)._replace(images_per_second=float("nan")))
     assert capsys.readouterr().out.endswith("? images/s  took 00:09  left 00:00\n")
+
+
+def test_an_evaluation_has_a_line_of_its_own(capsys):
+    progress = Progress(steps_per_epoch=10, batch_size=50, last_step=50)
+    shares = np.array([0.0, 0.25, 0.75])
+    values = np.array([12.345, 1.5, 0.5, 0.25])
+    progress.end_epoch(row(20), Evaluation(20, values, shares))
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "  Fréchet distance 12.35 (real 1.50)  precision 0.500  recall 0.250  "
+        "classes missed 1 of 3  shares 0 25 75 %"
+    )
+    progress.end_epoch(row(20), Evaluation(20, values, np.repeat([0.0, 0.01], [900, 100])))
+    assert capsys.readouterr().out.endswith("recall 0.250  classes missed 900 of 1000\n")
+    progress.end_epoch(row(20), Evaluation(20, values, np.array([])))
+    assert capsys.readouterr().out.endswith("precision 0.500  recall 0.250\n")
 
 
 def test_durations():

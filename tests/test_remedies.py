@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from dcgan_tf.config import Config
 from dcgan_tf.data import make_batches
-from dcgan_tf.remedies import gradient_penalty, unroll, with_weights
+from dcgan_tf.remedies import gradient_penalty, unroll, unrolled_step, with_weights
 from dcgan_tf.training import Trainer
 
 SEED = tf.constant([0, 0], tf.int64)
@@ -129,6 +129,19 @@ def test_unrolling_changes_the_generators_update_and_not_the_discriminators(mnis
         np.testing.assert_allclose(a, b, atol=1e-7)
     pairs = zip(plain.generator.get_weights(), ahead.generator.get_weights())
     assert any(np.abs(a - b).max() > 1e-5 for a, b in pairs)
+
+
+def test_unrolled_minimax_is_the_zero_sum_game(mnist):
+    config = Config(batch_size=4, base_filters=4, dropout=0.0, loss="minimax", unroll_steps=0)
+    trainer = Trainer(config, mnist[:50, ..., np.newaxis])
+    images = next(iter(make_batches(trainer.images, config, 0, 1)))
+    output = unrolled_step(trainer, images)
+    assert float(output.gen_loss) == pytest.approx(-float(output.disc_loss), rel=1e-6)
+    # Looking no step ahead, its gradient is that of minimax as it is: the same update.
+    usual = Trainer(config, mnist[:50, ..., np.newaxis])
+    usual.train_step(images)
+    for a, b in zip(trainer.generator.get_weights(), usual.generator.get_weights()):
+        np.testing.assert_allclose(a, b, atol=2e-6)
 
 
 def test_packing_trains(mnist):

@@ -40,7 +40,7 @@ def assert_same_run(run_dir, other):
     ours, theirs = state(run_dir), state(other)
     assert ours.keys() == theirs.keys()
     assert [name for name in ours if ours[name] != theirs[name]] == []
-    assert [row[:6] for row in table(run_dir)] == [row[:6] for row in table(other)]
+    assert [row[:9] for row in table(run_dir)] == [row[:9] for row in table(other)]
     assert logged(run_dir / "tensorboard") == logged(other / "tensorboard")
 
 
@@ -87,7 +87,7 @@ def test_finished_run_has_everything(finished_run):
     header, *rows = table(finished_run)
     assert header == [
         *("epoch", "step", "gen_loss", "disc_loss", "d_real", "d_fake"),
-        *("images_per_second", "seconds"),
+        *("gen_gradient_norm", "disc_gradient_norm", "spread", "images_per_second", "seconds"),
     ]
     assert [row[:2] for row in rows] == [["1", "6"], ["2", "12"]]
     assert all(float(value) > 0 for row in rows for value in row)
@@ -100,7 +100,7 @@ def test_finished_run_has_everything(finished_run):
 
 def test_tensorboard_has_scalars_grids_histograms_and_the_config(finished_run):
     found = logged(finished_run / "tensorboard")
-    names = ("gen_loss", "disc_loss", "d_real", "d_fake")
+    names = ("gen_loss", "disc_loss", "d_real", "d_fake", "disc_gradient_norm", "spread")
     assert all(found[f"step/{name}"] == [10] for name in names)
     assert all(found[f"epoch/{name}"] == [6, 12] for name in (*names, "images_per_second"))
     assert found["samples"] == [0, 6, 12] and found["config"] == [0]

@@ -1,0 +1,97 @@
+"""Whether another classifier judges as the project's own does: a table and a rank correlation.
+
+    python -m benchmarks.second_opinion
+
+Trains on MNIST and judges the generator at several moments, by the project's classifier and by one
+of another kind, a dense network that is trained here. Then it trains on eight of the ten digits,
+and lists the classes that each of the two finds missing.
+"""
+
+import keras
+import numpy as np
+from keras import layers
+from scipy.stats import spearmanr
+
+from benchmarks.timing import print_setup
+from dcgan_tf.array_files import IDX_LABELS
+from dcgan_tf.classifier import classify
+from dcgan_tf.config import Config
+from dcgan_tf.data import load_images, load_mnist, make_batches, scale
+from dcgan_tf.evaluation import Evaluator
+from dcgan_tf.judges import Judge, viewer
+from dcgan_tf.training import Trainer
+
+MOMENTS = (25, 50, 100, 150, 225, 325, 450, 600, 800, 1000)
+DROPPED = (2, 7)
+RARE = 0.01
+NUM_IMAGES = 5000
+CONFIG = Config(
+    batch_size=64,
+    learning_rate=5e-4,
+    beta_1=0.5,
+    kernel_size=4,
+    base_filters=32,
+    initializer_stddev=0.02,
+    ema_decay=0.99,
+)
+
+
+def train_dense_network() -> keras.Sequential:
+    """A classifier without convolutions; its last layer but one gives 64 features."""
+    keras.utils.set_random_seed(0)
+    hidden = [layers.Dense(units, "relu") for units in (512, 256, 64)]
+    stack = [layers.Input((28, 28, 1)), layers.Flatten(), *hidden, layers.Dense(10)]
+    network = keras.Sequential(stack)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile("adam", loss)
+    labels = load_mnist(CONFIG, "train", IDX_LABELS)
+    network.fit(scale(load_images(CONFIG)), labels, batch_size=128, epochs=5, verbose=0)
+    right = classify(network, load_mnist(CONFIG, "test")) == load_mnist(CONFIG, "test", IDX_LABELS)
+    print(f"dense network: {right.mean():.2%} of the test digits right")
+    return network
+
+
+def train(images: np.ndarray, evaluators: list[Evaluator]) -> list[list[float]]:
+    """The Fréchet distances at each of MOMENTS, by each evaluator; the last images are kept."""
+    trainer = Trainer(CONFIG, images)
+    distances = []
+    for step, batch in enumerate(make_batches(images, CONFIG, 0, MOMENTS[-1]), 1):
+        trainer.train_step(batch)
+        if step in MOMENTS:
+            samples = evaluators[0].samples(trainer.averaged_generator)
+            found = [evaluator.scores(samples).frechet_distance for evaluator in evaluators]
+            distances.append(found)
+            print(f"{step:>8}" + "".join(f"{distance:>14.2f}" for distance in found), flush=True)
+    return distances
+
+
+def missed(evaluator: Evaluator, samples: np.ndarray) -> list[int]:
+    """The classes that get less than RARE of the images."""
+    shares = evaluator.scores(samples).class_shares
+    return [i for i, share in enumerate(shares) if share < RARE]
+
+
+def main() -> None:
+    """Trains, judges and prints."""
+    print_setup()
+    images = load_images(CONFIG)
+    evaluators = [Evaluator(CONFIG, images, NUM_IMAGES) for _ in range(2)]
+    evaluators[1].judge = Judge("dense network", 1000, viewer(train_dense_network()))
+    print("\nFréchet distance by the\n    step    classifier dense network")
+    distances = np.array(train(images, evaluators))
+    correlation = spearmanr(*distances.T).statistic
+    print(f"rank correlation {correlation:.3f}\n")
+
+    labels = load_mnist(CONFIG, "train", IDX_LABELS)
+    kept = images[~np.isin(labels, DROPPED)]
+    trainer = Trainer(CONFIG, kept)
+    for batch in make_batches(kept, CONFIG, 0, MOMENTS[-1]):
+        trainer.train_step(batch)
+    samples = evaluators[0].samples(trainer.averaged_generator)
+    print(f"trained without {DROPPED}; less than {RARE:.0%} of the images are in classes")
+    for evaluator in evaluators:
+        print(f"{evaluator.judge.name:>18}: {missed(evaluator, samples)}")
+
+
+if __name__ == "__main__":
+    main()
