@@ -1,8 +1,8 @@
-"""Says how good the images of a run are: prints a table and writes evaluation.json beside it.
+"""Says how good the images of a run are: prints a table, and writes it into the run's folder.
 
 Generated images are compared with images that no training saw; `real` is what training images
-get in their place, the best to be hoped for. closest.png shows the generated images that come
-nearest to a training image, each above it.
+get in their place, the best to be hoped for. evaluation.json has all figures; closest.png shows
+the generated images that come nearest to a training image, each below it.
 """
 
 import dataclasses
