@@ -6,11 +6,13 @@ import contextlib
 import dataclasses
 import errno
 import inspect
+import logging
 import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from absl import flags
@@ -52,7 +54,7 @@ def parse(description: str, *classes: type[Settings], argv: Sequence[str] | None
     except flags.Error as error:
         raise UserError(f"{error} (--help lists the flags)".replace("\n", " ")) from None
     if values["help"].value:
-        print(_help(description, os.path.basename(argv[0]), fields))
+        print(_help(description, _command(Path(argv[0])), fields))
         sys.exit(0)
     if surplus:
         raise UserError(f"unexpected {surplus[0]!r}: every setting is a flag (--help lists them)")
@@ -61,6 +63,13 @@ def parse(description: str, *classes: type[Settings], argv: Sequence[str] | None
         cls.from_flags({f.name: given[f.name] for f in dataclasses.fields(cls) if f.name in given})
         for cls in classes
     ]
+
+
+def _command(path: Path) -> str:
+    """What follows `python` on the command line that runs a file."""
+    if path.resolve().parent == Path(__file__).resolve().parent:
+        return f"-m {__package__}.{path.stem}"
+    return path.name
 
 
 def _help(description: str, program: str, fields: list[dataclasses.Field]) -> str:
@@ -89,6 +98,7 @@ def _help(description: str, program: str, fields: list[dataclasses.Field]) -> st
 def run(main: Callable[[], Any]) -> NoReturn:
     """Runs a command's `main` and exits: 0 if it returns, else one sentence and non-zero."""
     program = os.path.basename(sys.argv[0])
+    logging.basicConfig(format="%(message)s")
     try:
         main()
         sys.exit(0)

@@ -16,7 +16,6 @@ from dcgan_tf.commandline import parse, quiet_tensorflow, run
 from dcgan_tf.errors import UserError
 from dcgan_tf.settings import Settings, at_least, setting
 
-CLOSEST = 12
 ROWS = {
     "frechet_distance": "Fréchet distance",
     "kid": "KID × 1000",
@@ -56,44 +55,16 @@ def main() -> None:
     if flags.run_dir is None:
         raise UserError("--run_dir is required: the folder of a run that train.py made")
     with quiet_tensorflow():
-        from dcgan_tf.data import load_images
-        from dcgan_tf.evaluation import Evaluator
+        from dcgan_tf.evaluation import judge_run
         from dcgan_tf.pictures import image_grid, save_png, written_whole
-        from dcgan_tf.run_directory import RunDirectory, describe
-        from dcgan_tf.sampling import checkpoint_names, load_generator
+        from dcgan_tf.run_directory import RunDirectory
 
     run_directory = RunDirectory(Path(flags.run_dir))
-    config, described = run_directory.read_config()
-    if flags.inception_weights is not None:
-        config = dataclasses.replace(config, inception_weights=flags.inception_weights)
-    names = [flags.checkpoint]
-    if flags.checkpoint == "all":
-        names = checkpoint_names(run_directory)
-    generators = [load_generator(run_directory, name) for name in names]
-
-    training = load_images(config)
-    if describe(training) != described:
-        raise UserError(
-            f"{config.data_dir or config.dataset} does not hold the images that --run_dir "
-            f"{flags.run_dir} was trained on"
-        )
-    evaluator = Evaluator(config, training, flags.num_images)
-    found = {
-        "judge": evaluator.judge.name,
-        "num_images": flags.num_images,
-        "num_held_out": len(evaluator.held_out),
-        "warning": evaluator.doubts(),
-        "real": evaluator.floor._asdict(),
-        "checkpoints": {},
-    }
-    for generator, _, step in generators:
-        images = evaluator.samples(generator)
-        memorisation, distances, which = evaluator.memorisation(images)
-        scores = evaluator.scores(images)._asdict() | {"memorisation": memorisation._asdict()}
-        found["checkpoints"][step] = scores
-    order = distances.argsort()[:CLOSEST]
-    pairs = np.concatenate([training[which[order]], images[order]])
-    save_png(run_directory.closest_picture, image_grid(pairs, columns=len(order)))
+    found, originals, closest = judge_run(
+        run_directory, flags.checkpoint, flags.num_images, flags.inception_weights
+    )
+    pairs = image_grid(np.concatenate([originals, closest]), columns=len(closest))
+    save_png(run_directory.closest_picture, pairs)
     with written_whole(run_directory.evaluation_file) as file:
         file.write((json.dumps(found, indent=2) + "\n").encode())
     print(table(found))

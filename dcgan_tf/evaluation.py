@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from dcgan_tf.config import Config
-from dcgan_tf.data import Images, load_held_out, resize
+from dcgan_tf.data import Images, load_held_out, load_images, resize
 from dcgan_tf.errors import UserError
 from dcgan_tf.history import Evaluation
 from dcgan_tf.judges import View, make_judge
@@ -20,13 +21,15 @@ from dcgan_tf.metrics import (
     manifolds,
     nearest,
 )
-from dcgan_tf.sampling import sample_images
+from dcgan_tf.run_directory import RunDirectory, describe
+from dcgan_tf.sampling import checkpoint_names, load_generator, sample_images
 
 TRAINING_NUM_IMAGES = 5_000
 LEAST_IMAGES = 20
 SAMPLING_BATCH = 500
 IMAGES_A_FEATURE = 4
 MEMORY_SIZE = 16
+CLOSEST = 12
 
 
 class Scores(NamedTuple):
@@ -168,6 +171,54 @@ class Evaluator:
             float(np.median(distances)), float(np.median(held_out)), float(closer)
         )
         return figures, distances, which
+
+
+def judge_run(
+    run: RunDirectory, checkpoint: str | None, num_images: int, inception_weights: str | None
+) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """Judges checkpoints of a run.
+
+    Args:
+        run: the run.
+        checkpoint: the step of one, "best" or "all"; None for the newest.
+        num_images: how many images of each kind, at most.
+        inception_weights: in place of those that the run was given; None for them.
+
+    Returns:
+        What was found, ready for JSON; and, of the last checkpoint, the CLOSEST images to a
+        training image: first these training images, then the generated ones, uint8 [N, H, W, C].
+
+    Raises:
+        UserError: there is no such run or checkpoint, its images are not to be had any more, or
+            they can't be judged.
+    """
+    config, described = run.read_config()
+    if inception_weights is not None:
+        config = dataclasses.replace(config, inception_weights=inception_weights)
+    names = checkpoint_names(run) if checkpoint == "all" else [checkpoint]
+    generators = [load_generator(run, name) for name in names]
+    training = load_images(config)
+    if describe(training) != described:
+        raise UserError(
+            f"{config.data_dir or config.dataset} does not hold the images that --run_dir "
+            f"{run.path} was trained on"
+        )
+    evaluator = Evaluator(config, training, num_images)
+    found = {
+        "judge": evaluator.judge.name,
+        "num_images": num_images,
+        "num_held_out": len(evaluator.held_out),
+        "warning": evaluator.doubts(),
+        "real": evaluator.floor._asdict(),
+        "checkpoints": {},
+    }
+    for generator, _, step in generators:
+        images = evaluator.samples(generator)
+        memorisation, distances, which = evaluator.memorisation(images)
+        scores = evaluator.scores(images)._asdict()
+        found["checkpoints"][step] = scores | {"memorisation": memorisation._asdict()}
+    order = distances.argsort()[:CLOSEST]
+    return found, training[which[order]], images[order]
 
 
 def spread(images: Images, number: int) -> np.ndarray:

@@ -62,13 +62,13 @@ class Ailment(NamedTuple):
 
 
 def ailments(metrics: np.ndarray, loss: str) -> Iterator[Ailment]:
-    """What ails a run, by the means of its last WINDOW steps; nothing before there are as many.
+    """What ails a run, by the means of its last WINDOW steps; the first as many are let pass.
 
     Args:
         metrics: [steps, 7]: what `STEP_METRICS` in `history.py` names.
         loss: the run's; D(x) and D(G(z)) are probabilities in some of them only.
     """
-    if len(metrics) < WINDOW:
+    if len(metrics) < 2 * WINDOW:
         return
     _, _, d_real, d_fake, gen_norm, disc_norm, spread = metrics[-WINDOW:].mean(axis=0)
     if loss in PROBABLE_LOSSES and d_real > 0.99 and d_fake < 0.01:

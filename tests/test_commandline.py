@@ -1,5 +1,7 @@
+import contextlib
 import dataclasses
 import errno
+import io
 import os
 import sys
 
@@ -19,6 +21,16 @@ def test_flags_become_settings():
     )
     assert config == Config(seed=4, beta_1=0.5)
     assert flags == train.RunFlags(resume=False)
+
+
+def test_help_says_how_a_module_is_run():
+    for path, told in (
+        (ROOT / "dcgan_tf" / "evaluate.py", "python -m dcgan_tf.evaluate [flags]"),
+        (ROOT / "sample.py", "python sample.py [flags]"),
+    ):
+        with pytest.raises(SystemExit), contextlib.redirect_stdout(io.StringIO()) as out:
+            parse("", train.RunFlags, argv=[str(path), "--help"])
+        assert told in out.getvalue()
 
 
 def test_help_has_every_flag_in_its_group_with_its_default(run_main):

@@ -100,7 +100,7 @@ def test_health_is_told_once(train_run, monkeypatch, caplog):
     monkeypatch.setattr(health, "COLLAPSED_SPREAD", 99.0)
     train_run("--epochs=4", "--eval_every=0")
     (line,) = [record.getMessage() for record in caplog.records if "collapse" in record.message]
-    assert "since step 1 " in line
+    assert "since step 7 " in line
 
 
 def test_mistakes(run_main, train_run, copy_of_mnist, tmp_path):

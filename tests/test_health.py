@@ -58,7 +58,7 @@ def test_each_ailment_is_told_once_with_the_step_it_began_at(name):
 
 def test_a_healthy_run_and_a_short_one_have_no_ailments():
     assert not list(health.ailments(steps(500), "bce"))
-    assert not list(health.ailments(steps(health.WINDOW - 1, spread=0.0), "bce"))
+    assert not list(health.ailments(steps(2 * health.WINDOW - 1, spread=0.0), "bce"))
 
 
 def test_scores_of_a_critic_are_no_probabilities():
