@@ -23,7 +23,7 @@ from dcgan_tf.run_directory import RunDirectory
 
 RUNS = Path("runs")
 TUTORIAL = "--kernel_size 4 --initializer_stddev 0.02 --learning_rate 5e-4 --beta_1 0.5"
-DIGITS = "--base_filters 16 --batch_size 64 --ema_decay 0.999 --epochs 5 --eval_every 1"
+DIGITS = "--base_filters 16 --batch_size 64 --ema_decay 0.999 --epochs 3 --eval_every 1"
 FACES = "--dataset folder --preset blocks --base_filters 32 --batch_size 32 --ema_decay 0.99"
 
 

@@ -21,6 +21,7 @@ ARCHITECTURES = ("tutorial", "paper", "blocks", "upsample")
 NOISES = ("normal", "uniform")
 DISCRIMINATOR_BATCHES = ("separate", "joint")
 LOSSES = ("bce", "minimax", "least_squares", "hinge", "wasserstein")
+LABELLED = ("mnist", "fashion_mnist", "cifar10")
 SELF_JUDGED = ("mnist", "stacked_mnist")
 EVAL_EVERY = 5
 SMOOTHED_LOSSES = ("bce", "minimax", "least_squares")

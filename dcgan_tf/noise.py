@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -23,7 +25,13 @@ def training_noise(kind: str, shape: list[int], seed: int, step: tf.Tensor) -> t
     return tf.random.stateless_uniform(shape, [seed, step], minval=-1.0, maxval=1.0)
 
 
-def seeded_noise(kind: str, seed: int, indices: range, noise_dim: int) -> np.ndarray:
+def seeded_noise(
+    kind: str,
+    seed: int,
+    indices: Sequence[int],
+    noise_dim: int,
+    limit: float | None = None,
+) -> np.ndarray:
     """The noise of some images of a seed; each is a function of the seed and its index alone.
 
     Args:
@@ -31,11 +39,21 @@ def seeded_noise(kind: str, seed: int, indices: range, noise_dim: int) -> np.nda
         seed: which images.
         indices: which of them.
         noise_dim: the length of each vector.
+        limit: keeps all values within ± this, for images that are more usual and less varied.
+            Normal values beyond it are drawn again (Brock et al., 2019, section 3.1); uniform
+            ones, which have no tails, are scaled.
 
     Returns:
         float32 [len(indices), noise_dim].
     """
-    generators = (np.random.default_rng((seed, index)) for index in indices)
-    if kind == "normal":
-        return np.stack([rng.standard_normal(noise_dim, np.float32) for rng in generators])
-    return np.stack([rng.uniform(-1, 1, noise_dim).astype(np.float32) for rng in generators])
+    return np.stack([_one_noise(kind, (seed, index), noise_dim, limit) for index in indices])
+
+
+def _one_noise(kind: str, seed: tuple[int, int], noise_dim: int, limit: float | None) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    if kind == "uniform":
+        return rng.uniform(-1, 1, noise_dim).astype(np.float32) * np.float32(min(limit or 1, 1))
+    noise = rng.standard_normal(noise_dim, np.float32)
+    while limit is not None and (beyond := np.abs(noise) > limit).any():
+        noise[beyond] = rng.standard_normal(int(beyond.sum()), np.float32)
+    return noise

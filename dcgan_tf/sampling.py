@@ -13,7 +13,7 @@ import tensorflow as tf
 from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.config import Config
 from dcgan_tf.errors import UserError
-from dcgan_tf.models import make_generator
+from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.noise import seeded_noise
 from dcgan_tf.pictures import image_grid, save_png, to_uint8, written_whole
 from dcgan_tf.run_directory import RunDirectory
@@ -37,12 +37,31 @@ def load_generator(
     config, images = run.read_config()
     generator = make_generator(config, tuple(images["shape"]))
     name = "generator" if config.ema_decay is None else "averaged_generator"
-    state = tf.train.Checkpoint(**{name: generator})
-    checkpoints = Checkpoints(run.checkpoints, state)
-    restored = checkpoints.restore(checkpoints.step_of(checkpoint))
-    if restored is None:
+    return generator, config, restore_model(run, name, generator, checkpoint)
+
+
+def load_discriminator(
+    run: RunDirectory, checkpoint: str | None = None
+) -> tuple[keras.Sequential, Config, int]:
+    """The discriminator of a run; arguments, result and errors are as of `load_generator`."""
+    config, images = run.read_config()
+    discriminator = make_discriminator(config, tuple(images["shape"]))
+    return discriminator, config, restore_model(run, "discriminator", discriminator, checkpoint)
+
+
+def restore_model(
+    run: RunDirectory, name: str, model: keras.Sequential, checkpoint: str | None
+) -> int:
+    """Puts the weights of a checkpoint into a model; returns the checkpoint's step.
+
+    Raises:
+        UserError: there is no such checkpoint, or none yet.
+    """
+    checkpoints = Checkpoints(run.checkpoints, tf.train.Checkpoint(**{name: model}))
+    step = checkpoints.restore(checkpoints.step_of(checkpoint))
+    if step is None:
         raise UserError(f"--run_dir {run.path} has no checkpoint yet: train first")
-    return generator, config, restored
+    return step
 
 
 def checkpoint_names(run: RunDirectory) -> list[str]:
@@ -58,21 +77,38 @@ def checkpoint_names(run: RunDirectory) -> list[str]:
 
 
 def sample_images(
-    generator: keras.Sequential, config: Config, seed: int, num_images: int, batch_size: int
+    generator: keras.Sequential,
+    config: Config,
+    seed: int,
+    num_images: int,
+    batch_size: int,
+    limit: float | None = None,
 ) -> Iterator[np.ndarray]:
-    """Draws images in batches, with batch norm's moving averages.
+    """Draws the first images of a seed, in batches, with batch norm's moving averages.
+
+    Args:
+        generator: what `load_generator` returned.
+        config: its run's.
+        seed: which images.
+        num_images: how many.
+        batch_size: how many at once.
+        limit: of the noise's values, see `seeded_noise`.
 
     Yields:
         uint8 [batch, H, W, C] in [0, 255]; `num_images` in all.
     """
-
-    generate = tf.function(lambda noise: generator(noise, training=False))
+    draw = drawer(generator)
     batch_size = min(batch_size, num_images)
     for start in range(0, num_images, batch_size):
         indices = range(start, start + batch_size)
-        noise = seeded_noise(config.noise, seed, indices, config.noise_dim)
-        images = to_uint8(generate(tf.constant(noise)).numpy())
+        images = draw(seeded_noise(config.noise, seed, indices, config.noise_dim, limit))
         yield images[: num_images - start]
+
+
+def drawer(generator: keras.Sequential) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from noise, float32 [N, noise_dim], to images, uint8 [N, H, W, C] in [0, 255]."""
+    generate = tf.function(lambda noise: generator(noise, training=False), reduce_retracing=True)
+    return lambda noise: to_uint8(generate(tf.constant(noise)).numpy())
 
 
 def writer_for(output: Path) -> Callable[[Iterator[np.ndarray]], None]:

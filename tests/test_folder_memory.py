@@ -33,7 +33,7 @@ def test_a_folder_of_100000_images_takes_the_memory_of_10000(tmp_path, mnist):
             *(sys.executable, "-c", PEAK, str(ROOT / "train.py")),
             *(f"--data_dir={source}", f"--run_dir={tmp_path / f'run{count}'}"),
             *("--preset=paper", "--dataset=folder", f"--cache_dir={tmp_path / 'cache'}"),
-            *("--base_filters=8", "--batch_size=32", "--max_steps=50"),
+            *("--base_filters=8", "--batch_size=32", "--max_steps=50", "--held_out=0"),
         ]
         code, out, err = finish(command, timeout=1800)
         assert code == 0, err

@@ -1,0 +1,72 @@
+"""Says how much a discriminator has learnt: a linear classifier on its features, on few labels.
+
+Radford et al., 2016, section 5: every convolution's activations, max-pooled to 4×4, flattened and
+concatenated, under a linear L2-SVM. Beside it the same on raw pixels, and on the features of an
+untrained discriminator of the same shape. Training images are classified by their labels; the
+accuracy is that on the test images.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from dcgan_tf.commandline import parse, quiet_tensorflow, run
+from dcgan_tf.config import LABELLED
+from dcgan_tf.errors import UserError
+from dcgan_tf.settings import AT_LEAST_ONE, SEED, Settings, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureFlags(Settings):
+    """Which discriminator, and on how many labels."""
+
+    run_dir: str | None = setting(None, "Run", "folder of the run (required)")
+    checkpoint: str | None = setting(
+        None, "Run", "step of the checkpoint, or best (default: the newest)"
+    )
+    labels: int = setting(
+        1000, "Data", "labelled training images, as many of each class", AT_LEAST_ONE
+    )
+    seed: int = setting(0, "Data", "which ones", SEED)
+
+
+def main() -> None:
+    """Reads the flags, classifies by each kind of features, and prints the accuracies."""
+    (flags,) = parse(__doc__, FeatureFlags)
+    if flags.run_dir is None:
+        raise UserError("--run_dir is required: the folder of a run that train.py made")
+    with quiet_tensorflow():
+        import keras
+
+        from dcgan_tf.array_files import IDX_LABELS
+        from dcgan_tf.data import LOADERS, resize
+        from dcgan_tf.models import make_discriminator
+        from dcgan_tf.representation import accuracy, extract, pick_labelled
+        from dcgan_tf.run_directory import RunDirectory
+        from dcgan_tf.sampling import load_discriminator
+
+    discriminator, config, step = load_discriminator(
+        RunDirectory(Path(flags.run_dir)), flags.checkpoint
+    )
+    if config.dataset not in LABELLED:
+        raise UserError(f"--run_dir {flags.run_dir} learnt {config.dataset}, which has no labels")
+    load = LOADERS[config.dataset]
+    sets = {part: resize(load(config, part), config.image_size) for part in ("train", "test")}
+    labels = {part: load(config, part, IDX_LABELS) for part in ("train", "test")}
+    chosen = pick_labelled(labels["train"], flags.labels, flags.seed)
+    sets["train"], labels["train"] = sets["train"][chosen], labels["train"][chosen]
+
+    keras.utils.set_random_seed(flags.seed)
+    untrained = make_discriminator(config, sets["train"].shape[1:])
+    print(f"{len(chosen):,} labelled images, {len(sets['test']):,} test images")
+    for name, model in (
+        ("raw pixels", None),
+        ("untrained discriminator", untrained),
+        (f"discriminator of step {step}", discriminator),
+    ):
+        train, test = (extract(model, sets[part]) for part in ("train", "test"))
+        found = accuracy(train, labels["train"], test, labels["test"])
+        print(f"{name:<32} {train.shape[1]:>6,} features {found:>8.2%} right", flush=True)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,110 @@
+"""The web page in a real browser: Debian's Chromium, without a screen."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+selenium = pytest.importorskip("selenium", reason="needs selenium")
+from selenium import webdriver  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+from tests.test_web import server  # noqa: E402, F401
+
+pytestmark = pytest.mark.skipif(
+    not shutil.which("chromium") or not shutil.which("chromedriver"),
+    reason="needs Debian's chromium and chromium-driver",
+)
+
+
+@pytest.fixture
+def browser(server, tmp_path):  # noqa: F811
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--window-size=1000,1400"):
+        options.add_argument(argument)
+    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path)})
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    with webdriver.Chrome(options, service) as driver:
+        driver.get(f"http://127.0.0.1:{server}/")
+        wait(driver, lambda: len(tiles(driver)) == 16)
+        yield driver
+
+
+def wait(driver, condition):
+    WebDriverWait(driver, 30).until(lambda _: condition())
+
+
+def tiles(driver):
+    return driver.find_elements(By.CSS_SELECTOR, "#grid button")
+
+
+def source(driver, name):
+    return driver.find_element(By.ID, name).get_attribute("src")
+
+
+def loaded(driver):
+    """Whether every picture of the page has arrived."""
+    return driver.execute_script(
+        "return [...document.images].every((i) => i.complete && i.naturalWidth > 0)"
+    )
+
+
+def test_click_pick_slide_and_save(browser, tmp_path):
+    wait(browser, lambda: loaded(browser))
+    before = tiles(browser)[0].find_element(By.TAG_NAME, "img").get_attribute("src")
+    browser.find_element(By.ID, "new").click()
+
+    def changed():
+        first = tiles(browser)[0].find_element(By.TAG_NAME, "img")
+        return first.get_attribute("src") != before
+
+    wait(browser, changed)
+    for i in (4, 9, 2):
+        tiles(browser)[i].click()
+    assert "from=4&to=9&share=500" in source(browser, "between")
+    assert "a=4&b=9&c=2" in source(browser, "sum")
+    share = browser.find_element(By.ID, "share")
+    share.send_keys(Keys.ARROW_RIGHT)
+    assert "share=501" in source(browser, "between")
+    epoch = browser.find_element(By.ID, "epoch")
+    epoch.send_keys(Keys.HOME)
+    assert source(browser, "film").endswith("epoch=0")
+    wait(browser, lambda: loaded(browser))
+    browser.find_element(By.CSS_SELECTOR, "#grid a").click()
+    wait(browser, lambda: list(tmp_path.glob("seed_*_image_0.png")))
+    messages = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert messages == []
+
+
+def test_keyboard_alone_picks_images(browser):
+    first = tiles(browser)[0]
+    first.send_keys(Keys.ENTER)
+    assert first.get_attribute("aria-pressed") == "true"
+    browser.switch_to.active_element.send_keys(Keys.TAB)
+    assert browser.switch_to.active_element.text == "save"
+
+
+def test_a_phones_width_needs_no_scrolling_sideways(browser):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True},
+    )
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+
+
+def test_dark_mode_and_alternative_texts(browser):
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": "dark"}]},
+    )
+    script = (
+        "const c = document.createElement('canvas').getContext('2d', {willReadFrequently: true});"
+        "c.fillStyle = getComputedStyle(document.querySelector('button')).backgroundColor;"
+        "c.fillRect(0, 0, 1, 1); return [...c.getImageData(0, 0, 1, 1).data]"
+    )
+    assert np.mean(browser.execute_script(script)[:3]) < 100
+    images = browser.find_elements(By.TAG_NAME, "img")
+    assert len(images) >= 20 and all(image.get_attribute("alt") for image in images)

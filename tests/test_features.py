@@ -1,0 +1,80 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from dcgan_tf import features, representation
+from dcgan_tf.config import Config
+from dcgan_tf.errors import UserError
+from dcgan_tf.models import make_discriminator
+from tests.conftest import ROOT, finish, one_sentence
+
+
+def test_activations_by_hand():
+    # One filter that doubles, on 8×8 pixels: the greatest of each 2×2 field, then LeakyReLU.
+    convolution = layers.Conv2D(2, 1, use_bias=False)
+    stack = [layers.Input((8, 8, 1)), convolution, layers.LeakyReLU(0.5), layers.Flatten()]
+    model = keras.Sequential([*stack, layers.Dense(1)])
+    convolution.set_weights([np.array([[[[2.0, -2.0]]]], np.float32)])
+    image = np.zeros((1, 8, 8, 1), np.float32)
+    image[0, 0, 1], image[0, 7, 7], image[0, 2, 2] = 3, -1, -4
+    found = representation.pooled_activations(model, tf.constant(image)).numpy()
+    found = found.reshape(4, 4, 2)
+    expected = np.zeros((4, 4, 2))
+    expected[0, 0, 0] = 6  # where the pixel is 3, and −6 in the other filter is below 0
+    expected[3, 3, 1], expected[1, 1, 1] = 2, 8
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "preset, size, count",
+    [
+        # Filters 4 and 8 (and 16, 32), 4×4 fields each, or all there are.
+        ("tutorial", 28, 16 * (4 + 8)),
+        ("paper", 64, 16 * (4 + 8 + 16 + 32)),
+        ("blocks", 32, 16 * (4 + 8)),
+    ],
+)
+def test_number_of_features(preset, size, count):
+    config = Config.from_flags({"preset": preset, "base_filters": 4})
+    model = make_discriminator(config, (size, size, 1))
+    found = representation.pooled_activations(model, tf.zeros([3, size, size, 1]))
+    assert found.shape == (3, count)
+
+
+def test_labelled_images_are_spread_over_the_classes():
+    labels = np.repeat(np.arange(3), [50, 20, 30])
+    chosen = representation.pick_labelled(labels, 50, 0)
+    assert len(set(chosen)) == 50
+    assert np.bincount(labels[chosen]).tolist() == [17, 17, 16]
+    with pytest.raises(UserError, match="--labels 70: class 1 has 20 images only"):
+        representation.pick_labelled(labels, 70, 0)
+
+
+def test_a_linear_machine_finds_a_line():
+    points = np.random.default_rng(0).standard_normal((400, 2))
+    labels = (points @ [1, 2] > 0).astype(int)
+    found = representation.accuracy(points[:200], labels[:200], points[200:], labels[200:])
+    assert found > 0.9
+
+
+def test_command_prints_three_accuracies(tmp_path):
+    import sys
+
+    run_dir = tmp_path / "run"
+    flags = ["--max_steps=2", "--batch_size=8", "--base_filters=4", f"--run_dir={run_dir}"]
+    assert finish([sys.executable, str(ROOT / "train.py"), *flags])[0] == 0
+    command = [sys.executable, "-m", "dcgan_tf.features", f"--run_dir={run_dir}", "--labels=200"]
+    code, out, err = finish(["env", "-C", str(ROOT), *command])
+    assert code == 0, err
+    lines = out.splitlines()
+    assert lines[0] == "200 labelled images, 10,000 test images"
+    names = ("raw pixels", "untrained discriminator", "discriminator of step 2")
+    for line, name in zip(lines[1:], names, strict=True):
+        assert line.startswith(name) and float(line.split("%")[0].split()[-1]) > 50
+
+
+def test_a_run_without_labels_is_refused(run_main, tmp_path, monkeypatch):
+    code, _, err = run_main(features, f"--run_dir={tmp_path}")
+    assert code == 1 and "not a run directory" in err and one_sentence(err)
