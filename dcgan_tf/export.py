@@ -2,8 +2,8 @@
 
 generator.keras and saved_model/ take noise, float32 [N, noise_dim]; the one gives images as float32
 in [-1, 1], the other, by its signature, as uint8 in [0, 255]. generator.tflite and
-generator_float16.tflite give float32 in [-1, 1]; the second is half as large. Each is loaded again
-and compared with the run's own images before the command ends.
+generator_float16.tflite take the noise of one image and give float32 in [-1, 1]; the second is half
+as large. Each is loaded again and compared with the run's own images before the command ends.
 """
 
 import dataclasses
@@ -56,9 +56,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     print(f"generator of step {step}: {config.noise_dim} {config.noise} numbers to an image")
     for name, (write, load) in FORMATS.items():
-        with quiet_tensorflow():
-            write(generator, folder / name)
-            difference = np.abs(load(folder / name)(noise).astype(int) - own).max()
+        write(generator, folder / name)
+        difference = np.abs(load(folder / name)(noise).astype(int) - own).max()
         if difference > TOLERANCES[name]:
             raise UserError(
                 f"{folder / name} differs by {difference} of 255 from the run's images, more "

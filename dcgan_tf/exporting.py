@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,28 +51,33 @@ def load_saved_model(path: Path) -> Draw:
 
 def write_tflite(generator: keras.Sequential, path: Path) -> None:
     """TFLite with float32 weights."""
-    path.write_bytes(converter(generator).convert())
+    path.write_bytes(convert(tf.lite.TFLiteConverter.from_keras_model(generator)))
 
 
 def write_tflite_float16(generator: keras.Sequential, path: Path) -> None:
     """TFLite with float16 weights."""
-    half = converter(generator)
-    half.optimizations = [tf.lite.Optimize.DEFAULT]
-    half.target_spec.supported_types = [tf.float16]
-    path.write_bytes(half.convert())
+    converter = tf.lite.TFLiteConverter.from_keras_model(generator)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    path.write_bytes(convert(converter))
 
 
-def converter(generator: keras.Sequential) -> tf.lite.TFLiteConverter:
-    """What turns the noise of one image into TFLite's format."""
-    draw = tf.function(lambda noise: generator(noise, training=False))
-    shape = [1, *generator.input_shape[1:]]
-    concrete = draw.get_concrete_function(tf.TensorSpec(shape, tf.float32, "noise"))
-    return tf.lite.TFLiteConverter.from_concrete_functions([concrete], generator)
+def convert(converter: tf.lite.TFLiteConverter) -> bytes:
+    """The model in TFLite's format, without what Keras prints on the way."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return converter.convert()
 
 
 def load_tflite(path: Path) -> Draw:
     """TensorFlow's interpreter of it, which draws image by image."""
-    interpreter = tf.lite.Interpreter(model_path=str(path))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
+        interpreter = tf.lite.Interpreter(
+            str(path),
+            experimental_op_resolver_type=(
+                tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            ),
+        )
     interpreter.allocate_tensors()
     (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
 
