@@ -16,6 +16,7 @@ KID_BLOCKS = 10
 PRECISION_NEIGHBOURS = 3
 DENSITY_NEIGHBOURS = 5
 NEAREST_CHUNK = 500
+CHUNK_MIB = 32
 
 
 def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
@@ -96,9 +97,11 @@ def manifolds(real: np.ndarray, fake: np.ndarray) -> Manifolds:
         in_balls = distances <= real_wide_radii
         hits += in_balls.sum()
         covered |= in_balls.any(axis=0)
-        recalled |= (fake_radii[start : start + len(distances)] >= distances.T).any(axis=1)
+        radii = fake_radii[start : start + len(distances), np.newaxis]
+        recalled |= (distances <= radii).any(axis=0)
 
-    for _ in pairwise_distances_chunked(fake, real, reduce_func=look):
+    chunks = pairwise_distances_chunked(fake, real, reduce_func=look, working_memory=CHUNK_MIB)
+    for _ in chunks:
         pass
     return Manifolds(
         float(precise / len(fake)),
@@ -156,13 +159,15 @@ def nearest(images: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndar
         Distances, float [N], in units of [0, 255]; and which, int [N].
     """
     others = others.reshape(len(others), -1).astype(np.float32)
-    lengths = np.einsum("ij,ij->i", others, others)
+    lengths, doubled = np.einsum("ij,ij->i", others, others), -2 * others.T
     which = []
     for start in range(0, len(images), NEAREST_CHUNK):
         some = images[start : start + NEAREST_CHUNK]
         some = some.reshape(len(some), -1).astype(np.float32)
         # ‖a − b‖² is this plus ‖a‖², which is the same for every b.
-        which.append((lengths - 2 * some @ others.T).argmin(axis=1))
+        squares = some @ doubled
+        squares += lengths
+        which.append(squares.argmin(axis=1))
     which = np.concatenate(which)
     apart = images.reshape(len(images), -1).astype(np.float32) - others[which]
     return np.sqrt((apart**2).mean(axis=1)), which

@@ -106,13 +106,11 @@ def test_manifolds_that_coincide_and_that_are_apart(rng):
         metrics.manifolds(points[:5], points)
 
 
-def test_chunks_of_the_distances_change_nothing(rng):
-    import sklearn
-
+def test_chunks_of_the_distances_change_nothing(rng, monkeypatch):
     real, fake = rng.standard_normal((300, 3)), rng.standard_normal((200, 3)) + 0.5
     whole = metrics.manifolds(real, fake)
-    with sklearn.config_context(working_memory=0.05):  # MiB: 21 rows of 300 distances
-        assert metrics.manifolds(real, fake) == whole
+    monkeypatch.setattr(metrics, "CHUNK_MIB", 0.05)  # 21 rows of 300 distances
+    assert metrics.manifolds(real, fake) == whole
 
 
 def test_class_scores_by_hand():
