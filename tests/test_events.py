@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -14,6 +16,8 @@ def logged(directory):
 
 
 def log_steps(directory, start, stop):
+    # TensorBoard reads files by their names, which tell the second; runs go on in a later one.
+    time.sleep(1)
     log = EventLog(directory, start)
     for step in range(start + 1, stop + 1):
         log.scalars("step", {"gen_loss": step}, step)
