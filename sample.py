@@ -85,12 +85,13 @@ def main() -> None:
         raise UserError("--run_dir is required: the folder of a run that train.py made")
     output = Path(flags.output)
     with quiet_tensorflow():
-        from dcgan_tf.latent_pictures import draw_latent
         from dcgan_tf.run_directory import RunDirectory
         from dcgan_tf.sampling import load_generator, sample_images, writer_for
 
     run_directory = RunDirectory(Path(flags.run_dir))
     if flags.mode:
+        from dcgan_tf.latent_pictures import draw_latent
+
         print(draw_latent(run_directory, flags, output))
         return
     write = writer_for(output)

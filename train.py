@@ -27,7 +27,6 @@ def main() -> None:
     """Reads the flags, then starts or resumes the run that they describe."""
     config, flags = parse(__doc__, Config, RunFlags)
     with quiet_tensorflow():
-        from dcgan_tf import evaluation
         from dcgan_tf.data import load_images
         from dcgan_tf.run_directory import device_name, open_run
         from dcgan_tf.training import Trainer
@@ -37,6 +36,8 @@ def main() -> None:
     images = load_images(config)
     evaluator = None
     if config.epochs_to_evaluation:
+        from dcgan_tf import evaluation  # and scikit-learn, which takes a while to import
+
         evaluator = evaluation.Evaluator(config, images, evaluation.TRAINING_NUM_IMAGES)
     trainer = Trainer(config, images)
     path = Path(flags.run_dir or config.default_run_dir())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 import numpy as np
@@ -17,7 +17,6 @@ from dcgan_tf.config import Config
 from dcgan_tf.data import Images, make_batches
 from dcgan_tf.discrimination import DISCRIMINATE
 from dcgan_tf.errors import Diverged, Interrupted
-from dcgan_tf.evaluation import Evaluator
 from dcgan_tf.health import VitalSigns, vital_signs
 from dcgan_tf.history import History
 from dcgan_tf.interrupts import StopSignals
@@ -27,6 +26,9 @@ from dcgan_tf.noise import seeded_noise, training_noise
 from dcgan_tf.remedies import critic_step, unrolled_step
 from dcgan_tf.reporting import Report
 from dcgan_tf.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from dcgan_tf.evaluation import Evaluator
 
 SAVE_SECONDS = 600
 GRID_IMAGES = 16
