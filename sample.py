@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dcgan_tf.commandline import parse, quiet_tensorflow, run
 from dcgan_tf.errors import UserError
-from dcgan_tf.settings import AT_LEAST_ONE, POSITIVE, SEED, Settings, at_least, setting
+from dcgan_tf.settings import AT_LEAST_ONE, POSITIVE, SEED, OfCheckpoint, at_least, setting
 
 MODES = {
     "interpolate": (".png", ".gif"),
@@ -22,13 +22,9 @@ MODES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class SampleFlags(Settings):
+class SampleFlags(OfCheckpoint):
     """What to draw, and where to put it."""
 
-    run_dir: str | None = setting(None, "Run", "folder of the run (required)")
-    checkpoint: str | None = setting(
-        None, "Run", "step of the checkpoint, or best (default: the newest)"
-    )
     num_images: int = setting(16, "Images", "how many", AT_LEAST_ONE)
     seed: int = setting(0, "Images", "which ones", SEED)
     batch_size: int = setting(256, "Images", "how many at once", AT_LEAST_ONE)
@@ -81,8 +77,6 @@ class SampleFlags(Settings):
 def main() -> None:
     """Reads the flags, loads the generator, and writes what it draws."""
     (flags,) = parse(__doc__, SampleFlags)
-    if flags.run_dir is None:
-        raise UserError("--run_dir is required: the folder of a run that train.py made")
     output = Path(flags.output)
     with quiet_tensorflow():
         from dcgan_tf.run_directory import RunDirectory

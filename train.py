@@ -34,12 +34,12 @@ def main() -> None:
         device = device_name()
 
     images = load_images(config)
+    trainer = Trainer(config, images)
     evaluator = None
-    if config.epochs_to_evaluation:
+    if trainer.is_judged():
         from dcgan_tf import evaluation  # and scikit-learn, which takes a while to import
 
         evaluator = evaluation.Evaluator(config, images, evaluation.TRAINING_NUM_IMAGES)
-    trainer = Trainer(config, images)
     path = Path(flags.run_dir or config.default_run_dir())
     with open_run(path, config, images, flags.resume) as run_directory:
         start = trainer.restore(run_directory)

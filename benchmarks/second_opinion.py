@@ -7,6 +7,8 @@ of another kind, a dense network that is trained here. Then it trains on eight o
 and lists the classes that each of the two finds missing.
 """
 
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 from keras import layers
@@ -51,18 +53,12 @@ def train_dense_network() -> keras.Sequential:
     return network
 
 
-def train(images: np.ndarray, evaluators: list[Evaluator]) -> list[list[float]]:
-    """The Fréchet distances at each of MOMENTS, by each evaluator; the last images are kept."""
+def train(images: np.ndarray) -> Iterator[tuple[int, keras.Sequential]]:
+    """Trains, and yields the step and the averaged generator after each step."""
     trainer = Trainer(CONFIG, images)
-    distances = []
     for step, batch in enumerate(make_batches(images, CONFIG, 0, MOMENTS[-1]), 1):
         trainer.train_step(batch)
-        if step in MOMENTS:
-            samples = evaluators[0].samples(trainer.averaged_generator)
-            found = [evaluator.scores(samples).frechet_distance for evaluator in evaluators]
-            distances.append(found)
-            print(f"{step:>8}" + "".join(f"{distance:>14.2f}" for distance in found), flush=True)
-    return distances
+        yield step, trainer.averaged_generator
 
 
 def missed(evaluator: Evaluator, samples: np.ndarray) -> list[int]:
@@ -78,16 +74,19 @@ def main() -> None:
     evaluators = [Evaluator(CONFIG, images, NUM_IMAGES) for _ in range(2)]
     evaluators[1].judge = Judge("dense network", 1000, viewer(train_dense_network()))
     print("\nFréchet distance by the\n    step    classifier dense network")
-    distances = np.array(train(images, evaluators))
-    correlation = spearmanr(*distances.T).statistic
+    distances = []
+    for step, generator in train(images):
+        if step in MOMENTS:
+            samples = evaluators[0].samples(generator)
+            distances.append([judged.scores(samples).frechet_distance for judged in evaluators])
+            print(f"{step:>8}" + "".join(f"{distance:>14.2f}" for distance in distances[-1]))
+    correlation = spearmanr(*zip(*distances)).statistic
     print(f"rank correlation {correlation:.3f}\n")
 
     labels = load_mnist(CONFIG, "train", IDX_LABELS)
     kept = images[~np.isin(labels, DROPPED)]
-    trainer = Trainer(CONFIG, kept)
-    for batch in make_batches(kept, CONFIG, 0, MOMENTS[-1]):
-        trainer.train_step(batch)
-    samples = evaluators[0].samples(trainer.averaged_generator)
+    *_, (_, generator) = train(kept)
+    samples = evaluators[0].samples(generator)
     print(f"trained without {DROPPED}; less than {RARE:.0%} of the images are in classes")
     for evaluator in evaluators:
         print(f"{evaluator.judge.name:>18}: {missed(evaluator, samples)}")

@@ -11,9 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.data import Images, scale
-
-BATCH_SIZE = 100
+from dcgan_tf.data import Images, apply_to, scale
+from dcgan_tf.discrimination import as_packs
 
 
 class Excitement(NamedTuple):
@@ -53,9 +52,7 @@ def guided_forward(discriminator: keras.Sequential, images: tf.Tensor) -> tf.Ten
     Returns:
         float32 [N, height, width, filters].
     """
-    # A discriminator that packs images sees each image M times.
-    first = discriminator.layers[0]
-    values = tf.repeat(images, getattr(first, "images", 1), axis=0)
+    values = as_packs(discriminator, images)
     for layer in discriminator.layers[: last_filters(discriminator) + 1]:
         if isinstance(layer, keras.layers.LeakyReLU | keras.layers.ReLU):
             values = guided(layer, values)
@@ -88,14 +85,11 @@ def most_exciting(
         filters: how many, those with the greatest responses.
         count: images of each.
     """
-    respond = tf.function(
-        lambda batch: tf.reduce_max(guided_forward(discriminator, batch), axis=[1, 2]),
-        reduce_retracing=True,
-    )
-    starts = range(0, len(images), BATCH_SIZE)
-    responses = np.concatenate(
-        [respond(scale(images[start : start + BATCH_SIZE])).numpy() for start in starts]
-    )
+
+    def greatest(batch: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_max(guided_forward(discriminator, batch), axis=[1, 2])
+
+    responses = apply_to(images, greatest)
     chosen = responses.max(axis=0).argsort()[::-1][:filters]
     order = (-responses[:, chosen]).argsort(axis=0)[:count].T
     return [Excitement(int(f), which, responses[which, f]) for f, which in zip(chosen, order)]

@@ -48,7 +48,7 @@ def read_array_folder(folder: Path, part: str = "train", kind: int = IDX_IMAGES)
                 return read_idx(path, kind)
     archives = sorted(folder.glob("*.npz"))
     if len(archives) == 1:
-        return (read_npz if kind == IDX_IMAGES else read_npz_labels)(archives[0], part=part)
+        return read_npz(archives[0], part, kind)
     raise UserError(
         f"--data_dir {folder} has {len(archives)} .npz files and no {stem}-idx{dimensions}-ubyte"
         f"[.gz]: it needs the one or the other"
@@ -119,9 +119,7 @@ def read_cifar10_folder(folder: Path, part: str = "train", kind: int = IDX_IMAGE
         raise UserError(f"--data_dir {folder} is not a folder")
     archives = sorted(folder.glob("*.npz"))
     if len(archives) == 1:
-        if kind == IDX_LABELS:
-            return read_npz_labels(archives[0], part)
-        return read_npz(archives[0], (32, 32, 3), part)
+        return read_npz(archives[0], part, kind, (32, 32, 3))
     paths = sorted(folder.glob(CIFAR10_PARTS[part]))
     if not paths:
         names = "data_batch_1.bin to data_batch_5.bin" if part == "train" else "test_batch.bin"
@@ -145,21 +143,27 @@ def read_cifar10_folder(folder: Path, part: str = "train", kind: int = IDX_IMAGE
 
 
 def read_npz(
-    path: Path, shape: tuple[int, int, int] = (28, 28, 1), part: str = "train"
+    path: Path,
+    part: str = "train",
+    kind: int = IDX_IMAGES,
+    shape: tuple[int, int, int] = (28, 28, 1),
 ) -> np.ndarray:
-    """Reads `x_train` or `x_test` of a .npz in Keras's layout.
+    """Reads `x_train`, `x_test`, `y_train` or `y_test` of a .npz in Keras's layout.
 
     Args:
         path: the file.
-        shape: of one image; a single channel may be left out in the file.
         part: "train" or "test".
+        kind: IDX_IMAGES or IDX_LABELS.
+        shape: of one image; a single channel may be left out in the file.
 
     Returns:
-        uint8 [N, H, W, C] in [0, 255].
+        uint8 [N, H, W, C] in [0, 255], or the labels, uint8 [N].
 
     Raises:
         UserError: the file is damaged, or has no such array.
     """
+    if kind == IDX_LABELS:
+        return read_npz_labels(path, part)
     images = read_npz_array(path, f"x_{part}")
     flat = shape[:2] if shape[2] == 1 else shape
     if images.dtype != np.uint8 or images.shape[1:] not in (shape, flat):

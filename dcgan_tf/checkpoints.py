@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import keras
+import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.errors import UserError
+from dcgan_tf.errors import Diverged, UserError
 from dcgan_tf.pictures import written_whole
 
 KEEP = 3
@@ -23,10 +26,10 @@ class Checkpoints:
 
     Args:
         directory: where they are; made by the first save.
-        state: all that training changes.
+        state: all that training changes; may be left out to look only at what there is.
     """
 
-    def __init__(self, directory: Path, state: tf.train.Checkpoint) -> None:
+    def __init__(self, directory: Path, state: tf.train.Checkpoint | None = None) -> None:
         self.directory = directory
         self.state = state
 
@@ -86,8 +89,10 @@ class Checkpoints:
         Raises:
             UserError: it is called otherwise, or none was evaluated.
         """
-        if name is None or name.isdecimal():
-            return name and int(name)
+        if name is None:
+            return None
+        if name.isdecimal():
+            return int(name)
         if name != "best":
             raise UserError(f"--checkpoint must be the step of a checkpoint or best, not {name!r}")
         try:
@@ -161,6 +166,21 @@ def read_back(prefix: str) -> None:
     reader = tf.train.load_checkpoint(prefix)
     for name in reader.get_variable_to_shape_map():
         reader.get_tensor(name)
+
+
+def check_finite(holders: Sequence[keras.Model | keras.optimizers.Optimizer], step: int) -> None:
+    """Refuses a state that must not be saved.
+
+    Args:
+        holders: of the variables that training changes.
+        step: of the state.
+
+    Raises:
+        Diverged: a weight or a moment is infinite or not a number.
+    """
+    for variable in itertools.chain.from_iterable(holder.variables for holder in holders):
+        if not np.isfinite(variable.numpy()).all():
+            raise Diverged(f"step {step} left {variable.path} infinite or not a number")
 
 
 def first_line(error: Exception) -> str:

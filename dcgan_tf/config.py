@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from dcgan_tf.errors import UserError
+from dcgan_tf.presets import PRESETS
 from dcgan_tf.settings import (
     AT_LEAST_ONE,
     AT_LEAST_ZERO,
@@ -25,39 +26,6 @@ LABELLED = ("mnist", "fashion_mnist", "cifar10")
 SELF_JUDGED = ("mnist", "stacked_mnist")
 EVAL_EVERY = 5
 SMOOTHED_LOSSES = ("bce", "minimax", "least_squares")
-
-# Radford et al., 2016, section 4; batch norm's constants and the kernel are PyTorch's reading.
-PAPER = {
-    "architecture": "paper",
-    "image_size": 64,
-    "kernel_size": 4,
-    "leaky_slope": 0.2,
-    "dropout": 0.0,
-    "discriminator_batch_norm": True,
-    "batch_norm_momentum": 0.9,
-    "batch_norm_epsilon": 1e-5,
-    "initializer_stddev": 0.02,
-    "noise": "uniform",
-    "batch_size": 128,
-    "epochs": 25,
-    "learning_rate": 2e-4,
-    "beta_1": 0.5,
-}
-
-PRESETS = {
-    "tutorial": {},
-    "paper": PAPER,
-    "blocks": PAPER | {"architecture": "blocks", "image_size": 32, "noise": "normal"},
-    "upsample": PAPER
-    | {
-        "architecture": "upsample",
-        "image_size": 32,
-        "kernel_size": 3,
-        "dropout": 0.25,
-        "discriminator_batch": "joint",
-        "noise": "normal",
-    },
-}
 
 
 @dataclasses.dataclass(frozen=True)

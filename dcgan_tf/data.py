@@ -15,7 +15,6 @@ from dcgan_tf.array_files import (
     read_array_folder,
     read_cifar10_folder,
     read_npz,
-    read_npz_labels,
 )
 from dcgan_tf.config import Config
 from dcgan_tf.disk_images import DiskImages
@@ -70,7 +69,7 @@ def load_mnist(config: Config, part: str, kind: int = IDX_IMAGES) -> np.ndarray:
         return read_array_folder(Path(config.data_dir), part, kind)
     if hashlib.sha256(MNIST_FILE.read_bytes()).hexdigest() != MNIST_SHA256:
         raise UserError(f"{MNIST_FILE} is damaged (its sha256 is wrong): install it again")
-    return (read_npz if kind == IDX_IMAGES else read_npz_labels)(MNIST_FILE, part=part)
+    return read_npz(MNIST_FILE, part, kind)
 
 
 def load_fashion_mnist(config: Config, part: str, kind: int = IDX_IMAGES) -> np.ndarray:
@@ -214,6 +213,26 @@ def flip_half(images: tf.Tensor, seed: int, step: tf.Tensor) -> tf.Tensor:
     # The noise of a step is drawn from (seed, step): the flips need numbers of their own.
     chance = tf.random.stateless_uniform([images.shape[0], 1, 1, 1], [seed, -1 - step])
     return tf.where(chance < 0.5, tf.reverse(images, axis=[2]), images)
+
+
+def apply_to(
+    images: Images, function: Callable[[tf.Tensor], tf.Tensor], batch_size: int = 500
+) -> np.ndarray:
+    """What a function of some images in [-1, 1] gives for any number of them.
+
+    Args:
+        images: uint8 [N, H, W, C] in [0, 255].
+        function: from float32 [k, H, W, C] in [-1, 1], k being `batch_size` at most, to [k, …].
+        batch_size: how many images it takes at once.
+
+    Returns:
+        [N, …].
+    """
+    function = tf.function(function, reduce_retracing=True)
+    starts = range(0, len(images), batch_size)
+    return np.concatenate(
+        [function(scale(images[start : start + batch_size])).numpy() for start in starts]
+    )
 
 
 def scale(images: tf.Tensor) -> tf.Tensor:

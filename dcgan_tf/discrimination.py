@@ -61,3 +61,9 @@ class Pack(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"images": self.images}
+
+
+def as_packs(discriminator: keras.Sequential, images: tf.Tensor) -> tf.Tensor:
+    """Images as a discriminator takes them one by one: repeated M times if it packs M."""
+    first = discriminator.layers[0]
+    return tf.repeat(images, first.images, axis=0) if isinstance(first, Pack) else images

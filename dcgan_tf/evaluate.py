@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from dcgan_tf.commandline import parse, quiet_tensorflow, run
-from dcgan_tf.errors import UserError
-from dcgan_tf.settings import Settings, at_least, setting
+from dcgan_tf.settings import OfRun, at_least, setting
 
 ROWS = {
     "frechet_distance": "Fréchet distance",
@@ -36,10 +35,9 @@ UNITS = {"kid": 1000, "kid_standard_error": 1000}
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateFlags(Settings):
+class EvaluateFlags(OfRun):
     """Which images to judge."""
 
-    run_dir: str | None = setting(None, "Run", "folder of the run (required)")
     checkpoint: str | None = setting(
         None, "Run", "step of the checkpoint, best, or all (default: the newest)"
     )
@@ -52,8 +50,6 @@ class EvaluateFlags(Settings):
 def main() -> None:
     """Reads the flags, judges each checkpoint, and shows and writes what was found."""
     (flags,) = parse(__doc__, EvaluateFlags)
-    if flags.run_dir is None:
-        raise UserError("--run_dir is required: the folder of a run that train.py made")
     with quiet_tensorflow():
         from dcgan_tf.evaluation import judge_run
         from dcgan_tf.pictures import image_grid, save_png, written_whole

@@ -145,9 +145,14 @@ class Evaluator:
     def evaluation(self, step: int, generator: keras.Sequential) -> Evaluation:
         """What a run notes of its generator after a step."""
         scores = self.scores(self.samples(generator))
-        floor = self.floor.frechet_distance
-        values = (scores.frechet_distance, floor, scores.precision, scores.recall)
-        return Evaluation(step, np.array(values), np.array(scores.class_shares or ()))
+        return Evaluation(
+            step,
+            scores.frechet_distance,
+            self.floor.frechet_distance,
+            scores.precision,
+            scores.recall,
+            np.array(scores.class_shares or ()),
+        )
 
     @functools.cached_property
     def shrunk_training(self) -> np.ndarray:

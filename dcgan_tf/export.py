@@ -13,7 +13,7 @@ import numpy as np
 
 from dcgan_tf.commandline import parse, quiet_tensorflow, run
 from dcgan_tf.errors import UserError
-from dcgan_tf.settings import Settings, setting
+from dcgan_tf.settings import OfCheckpoint, setting
 
 COMPARED = 16
 TOLERANCES = {
@@ -25,21 +25,15 @@ TOLERANCES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportFlags(Settings):
+class ExportFlags(OfCheckpoint):
     """What to export, and where to."""
 
-    run_dir: str | None = setting(None, "Run", "folder of the run (required)")
-    checkpoint: str | None = setting(
-        None, "Run", "step of the checkpoint, or best (default: the newest)"
-    )
     output: str = setting("export", "Export", "folder for the files, new or empty")
 
 
 def main() -> None:
     """Reads the flags, writes each format, and compares its images with the run's."""
     (flags,) = parse(__doc__, ExportFlags)
-    if flags.run_dir is None:
-        raise UserError("--run_dir is required: the folder of a run that train.py made")
     folder = Path(flags.output)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"--output {folder} is in use: give a new or an empty folder")

@@ -12,17 +12,13 @@ from pathlib import Path
 from dcgan_tf.commandline import parse, quiet_tensorflow, run
 from dcgan_tf.config import LABELLED
 from dcgan_tf.errors import UserError
-from dcgan_tf.settings import AT_LEAST_ONE, SEED, Settings, setting
+from dcgan_tf.settings import AT_LEAST_ONE, SEED, OfCheckpoint, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureFlags(Settings):
+class FeatureFlags(OfCheckpoint):
     """Which discriminator, and on how many labels."""
 
-    run_dir: str | None = setting(None, "Run", "folder of the run (required)")
-    checkpoint: str | None = setting(
-        None, "Run", "step of the checkpoint, or best (default: the newest)"
-    )
     labels: int = setting(
         1000, "Data", "labelled training images, as many of each class", AT_LEAST_ONE
     )
@@ -32,8 +28,6 @@ class FeatureFlags(Settings):
 def main() -> None:
     """Reads the flags, classifies by each kind of features, and prints the accuracies."""
     (flags,) = parse(__doc__, FeatureFlags)
-    if flags.run_dir is None:
-        raise UserError("--run_dir is required: the folder of a run that train.py made")
     with quiet_tensorflow():
         import keras
 
@@ -44,11 +38,11 @@ def main() -> None:
         from dcgan_tf.run_directory import RunDirectory
         from dcgan_tf.sampling import load_discriminator
 
-    discriminator, config, step = load_discriminator(
-        RunDirectory(Path(flags.run_dir)), flags.checkpoint
-    )
+    run_directory = RunDirectory(Path(flags.run_dir))
+    config, _ = run_directory.read_config()
     if config.dataset not in LABELLED:
         raise UserError(f"--run_dir {flags.run_dir} learnt {config.dataset}, which has no labels")
+    discriminator, _, step = load_discriminator(run_directory, flags.checkpoint)
     load = LOADERS[config.dataset]
     sets = {part: resize(load(config, part), config.image_size) for part in ("train", "test")}
     labels = {part: load(config, part, IDX_LABELS) for part in ("train", "test")}

@@ -35,7 +35,6 @@ class EpochMetrics(NamedTuple):
 
 
 STEP_METRICS = EpochMetrics._fields[2:9]
-EVALUATION_METRICS = ("frechet_distance", "frechet_floor", "precision", "recall")
 
 
 class Evaluation(NamedTuple):
@@ -43,17 +42,22 @@ class Evaluation(NamedTuple):
 
     Attributes:
         step: the step after which it was made.
-        metrics: the values of EVALUATION_METRICS; the floor is the distance of real images.
+        frechet_distance, frechet_floor: of generated images, and of as many real ones.
+        precision, recall: of generated images.
         class_shares: of the generated images that the judge gives to each class; may be empty.
     """
 
     step: int
-    metrics: np.ndarray
+    frechet_distance: float
+    frechet_floor: float
+    precision: float
+    recall: float
     class_shares: np.ndarray
 
     def columns(self) -> dict[str, float]:
         """Its columns in `metrics.csv`; shares are among them if there are ten classes at most."""
-        columns = dict(zip(EVALUATION_METRICS, map(float, self.metrics)))
+        columns = self._asdict()
+        del columns["step"], columns["class_shares"]
         if len(self.class_shares):
             columns["classes_missed"] = int((self.class_shares == 0).sum())
         if len(self.class_shares) <= 10:
@@ -117,8 +121,8 @@ class History(tf.train.experimental.PythonState):
 
     def by_quality(self) -> list[int]:
         """The steps that were evaluated, the one with the smallest Fréchet distance first."""
-        ranked = sorted(self.evaluations, key=lambda evaluation: evaluation.metrics[0])
-        return [evaluation.step for evaluation in ranked]
+        ranked = sorted(self.evaluations, key=lambda made: made.frechet_distance)
+        return [made.step for made in ranked]
 
     def evaluation_of(self, step: int) -> Evaluation | None:
         """The evaluation made after a step, if there was one."""
@@ -127,7 +131,7 @@ class History(tf.train.experimental.PythonState):
     def serialize(self) -> bytes:
         """Metrics and evaluations as the bytes of two .npy files, for `tf.train.Checkpoint`."""
         file = io.BytesIO()
-        rows = [[each.step, *each.metrics, *each.class_shares] for each in self.evaluations]
+        rows = [[*made[:-1], *made.class_shares] for made in self.evaluations]
         for array in (self.metrics, np.array(rows, np.float64)):
             np.save(file, array, allow_pickle=False)
         return file.getvalue()
@@ -136,10 +140,7 @@ class History(tf.train.experimental.PythonState):
         """Takes back what `serialize` returned; the times are unknown."""
         file = io.BytesIO(value)
         self.metrics, rows = (np.load(file, allow_pickle=False) for _ in range(2))
-        shares_at = 1 + len(EVALUATION_METRICS)
-        self.evaluations = [
-            Evaluation(int(row[0]), row[1:shares_at], row[shares_at:]) for row in rows
-        ]
+        self.evaluations = [Evaluation(int(row[0]), *row[1:5].tolist(), row[5:]) for row in rows]
         self.times = np.full((len(self.metrics), 2), np.nan)
 
     def save_times(self, path: Path) -> None:

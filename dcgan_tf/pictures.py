@@ -128,12 +128,12 @@ def plot_evaluations(path: Path, evaluations: list[Evaluation], steps_per_epoch:
         steps_per_epoch: steps of one epoch.
     """
     epochs = [evaluation.step / steps_per_epoch for evaluation in evaluations]
-    distances, floors, precisions, recalls = np.array([each.metrics for each in evaluations]).T
-    shares = np.array([each.class_shares for each in evaluations]).T
+    _, distances, floors, precisions, recalls, shares = zip(*evaluations)
+    shares = np.transpose(shares)
     panels = 3 if 0 < len(shares) <= 10 else 2
     figure = Figure(figsize=(9, 3 * panels), layout="constrained")
     quality, overlap, *rest = figure.subplots(panels, 1, sharex=True)
-    best = distances.argmin()
+    best = int(np.argmin(distances))
     quality.plot(epochs, distances, "o-", markersize=4, label="generated images")
     quality.plot(epochs[best], distances[best], "*", color="tab:red", markersize=12, label="best")
     quality.plot(epochs, floors, "--", color="tab:gray", label="real images")

@@ -61,7 +61,6 @@ class Progress:
             flush=True,
         )
         if evaluation is not None:
-            distance, floor, precision, recall = evaluation.metrics
             classes = ""
             if count := len(evaluation.class_shares):
                 classes = f"  classes missed {(evaluation.class_shares == 0).sum()} of {count}"
@@ -69,8 +68,9 @@ class Progress:
                 shares = " ".join(f"{share:.0%}"[:-1] for share in evaluation.class_shares)
                 classes += f"  shares {shares} %"
             print(
-                f"  Fréchet distance {distance:.2f} (real {floor:.2f})  "
-                f"precision {precision:.3f}  recall {recall:.3f}{classes}",
+                f"  Fréchet distance {evaluation.frechet_distance:.2f} "
+                f"(real {evaluation.frechet_floor:.2f})  precision {evaluation.precision:.3f}  "
+                f"recall {evaluation.recall:.3f}{classes}",
                 flush=True,
             )
 

@@ -9,11 +9,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.svm import LinearSVC
 
-from dcgan_tf.data import Images, scale
+from dcgan_tf.data import Images, apply_to
+from dcgan_tf.discrimination import as_packs
 from dcgan_tf.errors import UserError
 
 POOLED = 4
-BATCH_SIZE = 500
 REGULARISATION = 0.01
 
 
@@ -30,13 +30,11 @@ def pooled_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf
     Returns:
         float32 [N, features].
     """
-    first, last = discriminator.layers[0], discriminator.layers[-1]
-    # A discriminator that packs images sees each image M times.
-    values = tf.repeat(images, getattr(first, "images", 1), axis=0)
+    values = as_packs(discriminator, images)
     features, pending = [], False
     for layer in discriminator.layers:
         starts_block = isinstance(layer, keras.layers.Conv2D | keras.layers.Flatten)
-        if pending and (starts_block or layer is last):
+        if pending and (starts_block or layer is discriminator.layers[-1]):
             features.append(pool(values))
             pending = False
         values = layer(values, training=False)
@@ -58,16 +56,13 @@ def extract(discriminator: keras.Sequential | None, images: Images) -> np.ndarra
         discriminator: whose activations are taken.
         images: uint8 [N, H, W, C].
     """
-    view = tf.function(
-        lambda batch: (
-            tf.reshape(batch, [-1, int(np.prod(images.shape[1:]))])
-            if discriminator is None
-            else pooled_activations(discriminator, batch)
-        ),
-        reduce_retracing=True,
-    )
-    starts = range(0, len(images), BATCH_SIZE)
-    return np.concatenate([view(scale(images[s : s + BATCH_SIZE])).numpy() for s in starts])
+
+    def view(batch: tf.Tensor) -> tf.Tensor:
+        if discriminator is None:
+            return tf.reshape(batch, [-1, int(np.prod(images.shape[1:]))])
+        return pooled_activations(discriminator, batch)
+
+    return apply_to(images, view)
 
 
 def pick_labelled(labels: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -70,7 +70,7 @@ def checkpoint_names(run: RunDirectory) -> list[str]:
     Raises:
         UserError: there are none.
     """
-    steps = Checkpoints(run.checkpoints, tf.train.Checkpoint()).steps()
+    steps = Checkpoints(run.checkpoints).steps()
     if not steps:
         raise UserError(f"--run_dir {run.path} has no checkpoint yet: train first")
     return [str(step) for step in steps]

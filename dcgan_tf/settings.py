@@ -75,6 +75,31 @@ class Settings:
                 raise UserError(f"--{field.name} must be {wanted}, not {value!r}")
 
 
+@dataclasses.dataclass(frozen=True)
+class OfRun(Settings):
+    """Flags of a command that starts from a run directory.
+
+    Raises:
+        UserError: none is given.
+    """
+
+    run_dir: str | None = setting(None, "Run", "folder of the run (required)")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.run_dir is None:
+            raise UserError("--run_dir is required: the folder of a run that train.py made")
+
+
+@dataclasses.dataclass(frozen=True)
+class OfCheckpoint(OfRun):
+    """Flags of a command that starts from one checkpoint of a run."""
+
+    checkpoint: str | None = setting(
+        None, "Run", "step of the checkpoint, or best (default: the newest)"
+    )
+
+
 def value_type(field: dataclasses.Field) -> type:
     """The type of a setting's value, without the `None` of one that may stay unset."""
     return (*typing.get_args(field.type), field.type)[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.averaging import make_average, update_average
-from dcgan_tf.checkpoints import Checkpoints
+from dcgan_tf.checkpoints import Checkpoints, check_finite
 from dcgan_tf.config import Config
 from dcgan_tf.data import Images, make_batches
 from dcgan_tf.discrimination import DISCRIMINATE
@@ -173,6 +172,11 @@ class Trainer:
         last = self.config.epochs * self.steps_per_epoch
         return min(last, self.config.max_steps or last)
 
+    def is_judged(self) -> bool:
+        """Whether the training reaches an epoch after which its images are to be judged."""
+        every = self.config.epochs_to_evaluation
+        return 0 < every * self.steps_per_epoch <= self.last_step()
+
     def sample_grid(self) -> np.ndarray:
         """The fixed noise's images, float32 [16, H, W, C] in [-1, 1]."""
         generator = self.averaged_generator or self.generator
@@ -243,7 +247,15 @@ class Trainer:
             run_ends = step == last or stopped is not None
             if epoch_ends or run_ends or self.save_is_due(step, saved_at):
                 with report.pause():
-                    self.check_finite(step)
+                    check_finite(
+                        (
+                            self.generator,
+                            self.discriminator,
+                            self.generator_optimizer,
+                            self.discriminator_optimizer,
+                        ),
+                        step,
+                    )
                     if epoch_ends:
                         if stopped is None:
                             self.evaluate_if_due(step, evaluator)
@@ -269,22 +281,6 @@ class Trainer:
         """Whether to save within an epoch: every `checkpoint_steps`, and every 10 minutes."""
         every = self.config.checkpoint_steps
         return bool(every and step % every == 0) or time.monotonic() - saved_at > SAVE_SECONDS
-
-    def check_finite(self, step: int) -> None:
-        """Refuses a state that must not be saved.
-
-        Raises:
-            Diverged: a weight or a moment is infinite or not a number.
-        """
-        holders = (
-            self.generator,
-            self.discriminator,
-            self.generator_optimizer,
-            self.discriminator_optimizer,
-        )
-        for variable in itertools.chain.from_iterable(holder.variables for holder in holders):
-            if not np.isfinite(variable.numpy()).all():
-                raise Diverged(f"step {step} left {variable.path} infinite or not a number")
 
 
 def make_optimizer(

@@ -9,16 +9,15 @@ from pathlib import Path
 
 from dcgan_tf.commandline import parse, quiet_tensorflow, run
 from dcgan_tf.errors import UserError
-from dcgan_tf.settings import Rule, Settings, setting
+from dcgan_tf.settings import OfRun, Rule, setting
 
 PORT = Rule("a whole number from 1 to 65535", lambda value: 1 <= value <= 65535)
 
 
 @dataclasses.dataclass(frozen=True)
-class WebFlags(Settings):
+class WebFlags(OfRun):
     """Which run, and where it is served."""
 
-    run_dir: str | None = setting(None, "Run", "folder of the run (required)")
     host: str = setting("127.0.0.1", "Server", "address; 0.0.0.0 lets other machines in")
     port: int = setting(8000, "Server", "port", PORT)
 
@@ -26,8 +25,6 @@ class WebFlags(Settings):
 def main() -> None:
     """Reads the flags, loads the generator, and serves until it is interrupted."""
     (flags,) = parse(__doc__, WebFlags)
-    if flags.run_dir is None:
-        raise UserError("--run_dir is required: the folder of a run that train.py made")
     with quiet_tensorflow():
         import waitress
 

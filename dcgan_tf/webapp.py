@@ -165,7 +165,7 @@ def make_app(run: RunDirectory) -> flask.Flask:
         names = checkpoint_names(run)
         chosen = flask.request.args.get("checkpoint", names[-1])
         if chosen == "best":
-            chosen = str(Checkpoints(run.checkpoints, None).step_of("best"))
+            chosen = str(Checkpoints(run.checkpoints).step_of("best"))
         if chosen not in names:
             bad(f"checkpoint must be one of {', '.join(names)} or best")
         return painter.drawer(chosen)

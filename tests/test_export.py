@@ -1,19 +1,18 @@
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dcgan_tf import export, exporting
-from tests.conftest import finish, one_sentence
+from dcgan_tf.noise import seeded_noise
+from tests.conftest import ROOT, finish, one_sentence
 from tests.test_sampling import draw
 
 
 @pytest.fixture(scope="module")
 def exported(finished_run, tmp_path_factory):
     """All formats, and what the command said."""
-    import sys
-
-    from tests.conftest import ROOT
-
     folder = tmp_path_factory.mktemp("export") / "out"
     command = [sys.executable, "-m", "dcgan_tf.export", f"--run_dir={finished_run}"]
     code, out, err = finish(["env", "-C", str(ROOT), *command, f"--output={folder}"])
@@ -31,8 +30,6 @@ def test_every_format_says_how_near_it_is(exported):
 
 @pytest.mark.parametrize("name", exporting.FORMATS)
 def test_images_are_those_of_the_run(exported, run_main, finished_run, tmp_path, name):
-    from dcgan_tf.noise import seeded_noise
-
     draw(run_main, finished_run, tmp_path / "a.npz", "--num_images=5", "--seed=4")
     with np.load(tmp_path / "a.npz") as archive:
         images = archive["images"].astype(int)

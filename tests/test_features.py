@@ -1,3 +1,5 @@
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from dcgan_tf import features, representation
 from dcgan_tf.config import Config
 from dcgan_tf.errors import UserError
 from dcgan_tf.models import make_discriminator
+from dcgan_tf.run_directory import RunDirectory
 from tests.conftest import ROOT, finish, one_sentence
 
 
@@ -60,8 +63,6 @@ def test_a_linear_machine_finds_a_line():
 
 
 def test_command_prints_three_accuracies(tmp_path):
-    import sys
-
     run_dir = tmp_path / "run"
     flags = ["--max_steps=2", "--batch_size=8", "--base_filters=4", f"--run_dir={run_dir}"]
     assert finish([sys.executable, str(ROOT / "train.py"), *flags])[0] == 0
@@ -75,6 +76,13 @@ def test_command_prints_three_accuracies(tmp_path):
         assert line.startswith(name) and float(line.split("%")[0].split()[-1]) > 50
 
 
-def test_a_run_without_labels_is_refused(run_main, tmp_path, monkeypatch):
+def test_a_folder_that_is_no_run_is_refused(run_main, tmp_path):
     code, _, err = run_main(features, f"--run_dir={tmp_path}")
     assert code == 1 and "not a run directory" in err and one_sentence(err)
+
+
+def test_a_run_without_labels_is_refused(run_main, tmp_path):
+    config = Config.from_flags({"dataset": "stacked_mnist"})
+    RunDirectory(tmp_path).write_config(config, {"number": 60000, "shape": [28, 28, 3]})
+    code, _, err = run_main(features, f"--run_dir={tmp_path}")
+    assert code == 1 and "stacked_mnist, which has no labels" in err and one_sentence(err)

@@ -1,3 +1,6 @@
+import dataclasses
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -74,9 +77,6 @@ def test_steps_before_a_resume_are_not_told_again():
 
 
 def test_every_flag_that_is_advised_exists():
-    import dataclasses
-    import re
-
     names = {field.name for field in dataclasses.fields(Config)}
     for changes in SICK.values():
         metrics = np.concatenate([steps(500), steps(300, **changes)])

@@ -63,7 +63,7 @@ def test_equal_metrics_have_equal_bytes_whatever_the_times():
 
 
 def evaluation(step, distance, shares=()):
-    return Evaluation(step, np.array([distance, 0.5, 0.25, 0.125]), np.array(shares))
+    return Evaluation(step, distance, 0.5, 0.25, 0.125, np.array(shares))
 
 
 def test_evaluations_come_back_from_a_checkpoint_and_are_ranked():

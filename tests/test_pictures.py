@@ -82,7 +82,7 @@ def test_failed_write_names_the_file(tmp_path):
 def test_evaluations_plot_of_one_evaluation_and_of_many(tmp_path):
     for count, classes in ((1, 0), (5, 10), (3, 1000)):
         made = [
-            Evaluation(10 * i, np.array([9.0 / (i + 1), 0.1, 0.5, 0.4]), np.full(classes, 0.1))
+            Evaluation(10 * i, 9.0 / (i + 1), 0.1, 0.5, 0.4, np.full(classes, 0.1))
             for i in range(count)
         ]
         pictures.plot_evaluations(tmp_path / "plot.png", made, 10)

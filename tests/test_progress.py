@@ -45,16 +45,15 @@ def test_nothing_is_left_at_the_end_though_the_speed_is_unknown(capsys):
 
 def test_an_evaluation_has_a_line_of_its_own(capsys):
     progress = Progress(steps_per_epoch=10, batch_size=50, last_step=50)
-    shares = np.array([0.0, 0.25, 0.75])
-    values = np.array([12.345, 1.5, 0.5, 0.25])
-    progress.end_epoch(row(20), Evaluation(20, values, shares))
+    made = Evaluation(20, 12.345, 1.5, 0.5, 0.25, np.array([0.0, 0.25, 0.75]))
+    progress.end_epoch(row(20), made)
     assert capsys.readouterr().out.splitlines()[1] == (
         "  Fréchet distance 12.35 (real 1.50)  precision 0.500  recall 0.250  "
         "classes missed 1 of 3  shares 0 25 75 %"
     )
-    progress.end_epoch(row(20), Evaluation(20, values, np.repeat([0.0, 0.01], [900, 100])))
+    progress.end_epoch(row(20), made._replace(class_shares=np.repeat([0.0, 0.01], [900, 100])))
     assert capsys.readouterr().out.endswith("recall 0.250  classes missed 900 of 1000\n")
-    progress.end_epoch(row(20), Evaluation(20, values, np.array([])))
+    progress.end_epoch(row(20), made._replace(class_shares=np.array([])))
     assert capsys.readouterr().out.endswith("precision 0.500  recall 0.250\n")
 
 

@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from dcgan_tf.config import Config
 from dcgan_tf.data import make_batches
-from dcgan_tf.training import Trainer, dropout_seeds
+from dcgan_tf.history import STEP_METRICS
+from dcgan_tf.training import StepOutput, Trainer, dropout_seeds
 
 
 @pytest.fixture
@@ -23,6 +24,10 @@ def adam(weight, gradient, moments, step, rate=1e-4, beta_1=0.9, beta_2=0.999, e
     moments[1] = beta_2 * moments[1] + (1 - beta_2) * gradient**2
     scaled = rate * np.sqrt(1 - beta_2**step) / (1 - beta_1**step)
     return weight - scaled * moments[0] / (np.sqrt(moments[1]) + epsilon)
+
+
+def test_a_step_gives_what_the_history_keeps_in_its_order():
+    assert StepOutput._fields[: len(STEP_METRICS)] == STEP_METRICS
 
 
 def test_step_is_the_tutorials_worked_out_slowly(trainer, mnist):

@@ -1,11 +1,13 @@
 import base64
 import concurrent.futures
+import json
 import random
 import socket
 import string
 import subprocess
 import sys
 import time
+import urllib.request
 
 import imageio.v3 as iio
 import numpy as np
@@ -141,9 +143,6 @@ def test_hostile_requests_bring_nothing_down(server):
 
 
 def test_many_clients_get_each_their_own_images(server, client):
-    import json
-    import urllib.request
-
     def fetch(seed):
         with urllib.request.urlopen(f"http://127.0.0.1:{server}/api/images?seed={seed}") as answer:
             return json.load(answer)

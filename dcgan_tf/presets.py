@@ -1,0 +1,34 @@
+"""The presets: values of a run's settings, where they are not the tutorial's."""
+
+# Radford et al., 2016, section 4; batch norm's constants and the kernel are PyTorch's reading.
+PAPER = {
+    "architecture": "paper",
+    "image_size": 64,
+    "kernel_size": 4,
+    "leaky_slope": 0.2,
+    "dropout": 0.0,
+    "discriminator_batch_norm": True,
+    "batch_norm_momentum": 0.9,
+    "batch_norm_epsilon": 1e-5,
+    "initializer_stddev": 0.02,
+    "noise": "uniform",
+    "batch_size": 128,
+    "epochs": 25,
+    "learning_rate": 2e-4,
+    "beta_1": 0.5,
+}
+
+PRESETS = {
+    "tutorial": {},
+    "paper": PAPER,
+    "blocks": PAPER | {"architecture": "blocks", "image_size": 32, "noise": "normal"},
+    "upsample": PAPER
+    | {
+        "architecture": "upsample",
+        "image_size": 32,
+        "kernel_size": 3,
+        "dropout": 0.25,
+        "discriminator_batch": "joint",
+        "noise": "normal",
+    },
+}
