@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dcgan_tf.commandline import parse, quiet_tensorflow, run
 from dcgan_tf.config import Config
+from dcgan_tf.memory import keep_freed_memory
 from dcgan_tf.settings import Settings, setting
 
 
@@ -26,21 +27,24 @@ class RunFlags(Settings):
 def main() -> None:
     """Reads the flags, then starts or resumes the run that they describe."""
     config, flags = parse(__doc__, Config, RunFlags)
+    keep_freed_memory()
     with quiet_tensorflow():
+        from dcgan_tf.autotune import settle
         from dcgan_tf.data import load_images
-        from dcgan_tf.run_directory import device_name, open_run
+        from dcgan_tf.run_directory import RunDirectory, device_name, open_run
         from dcgan_tf.training import Trainer
 
         device = device_name()
 
+    path = Path(flags.run_dir or config.default_run_dir())
     images = load_images(config)
+    config = settle(config, RunDirectory(path))
     trainer = Trainer(config, images)
     evaluator = None
     if trainer.is_judged():
         from dcgan_tf import evaluation  # and scikit-learn, which takes a while to import
 
         evaluator = evaluation.Evaluator(config, images, evaluation.TRAINING_NUM_IMAGES)
-    path = Path(flags.run_dir or config.default_run_dir())
     with open_run(path, config, images, flags.resume) as run_directory:
         start = trainer.restore(run_directory)
         shape = "×".join(map(str, images.shape[1:]))

@@ -25,6 +25,8 @@ LOSSES = ("bce", "minimax", "least_squares", "hinge", "wasserstein")
 LABELLED = ("mnist", "fashion_mnist", "cifar10")
 SELF_JUDGED = ("mnist", "stacked_mnist")
 EVAL_EVERY = 5
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+CONVOLUTIONS = ("auto", "native", "phases")
 SMOOTHED_LOSSES = ("bce", "minimax", "least_squares")
 
 
@@ -181,6 +183,28 @@ class Config(Settings):
     seed: int = setting(
         0, "Training", "fixes the weights, noise, data order and dropout", SEED, fixed=True
     )
+    precision: str = setting(
+        "auto",
+        "Speed",
+        f"of products and convolutions: {', '.join(PRECISIONS)}; auto measures at a run's start",
+        one_of(PRECISIONS),
+        fixed=True,
+    )
+    convolutions: str = setting(
+        "auto",
+        "Speed",
+        "transposed ones, and gradients, by TensorFlow's own kernels (native), or put together "
+        "from forward convolutions (phases); auto measures at a run's start",
+        one_of(CONVOLUTIONS),
+        fixed=True,
+    )
+    jit_compile: bool = setting(False, "Speed", "compile the step with XLA", fixed=True)
+    steps_per_call: int = setting(
+        1,
+        "Speed",
+        "steps without Python in between, for devices that it would hold up",
+        AT_LEAST_ONE,
+    )
     eval_every: int | None = setting(
         None,
         "Evaluation",
@@ -239,6 +263,11 @@ class Config(Settings):
                 self.unroll_steps > 0 and self.alternates,
                 "--unroll_steps takes one update of each model a step: leave out "
                 "--discriminator_steps, --weight_clip and --gradient_penalty",
+            ),
+            (
+                self.precision == "float16" and (self.unroll_steps > 0 or self.alternates),
+                "--precision float16 scales its losses, which goes with the plain step only: give "
+                "bfloat16 or float32",
             ),
             (
                 self.batch_size % self.pack != 0,

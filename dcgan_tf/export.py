@@ -39,6 +39,7 @@ def main() -> None:
         raise UserError(f"--output {folder} is in use: give a new or an empty folder")
     with quiet_tensorflow():
         from dcgan_tf.exporting import FORMATS
+        from dcgan_tf.fast_layers import plain
         from dcgan_tf.noise import seeded_noise
         from dcgan_tf.pictures import to_uint8
         from dcgan_tf.run_directory import RunDirectory
@@ -46,9 +47,13 @@ def main() -> None:
 
     generator, config, step = load_generator(RunDirectory(Path(flags.run_dir)), flags.checkpoint)
     noise = seeded_noise(config.noise, config.seed, range(COMPARED), config.noise_dim)
+    generator = plain(generator)
     own = to_uint8(generator(noise, training=False)).astype(int)
     folder.mkdir(parents=True, exist_ok=True)
-    print(f"generator of step {step}: {config.noise_dim} {config.noise} numbers to an image")
+    print(
+        f"generator of step {step}, in float32: {config.noise_dim} {config.noise} numbers to an "
+        f"image"
+    )
     for name, (write, load) in FORMATS.items():
         write(generator, folder / name)
         difference = np.abs(load(folder / name)(noise).astype(int) - own).max()

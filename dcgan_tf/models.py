@@ -7,15 +7,23 @@ image size is a starting size of 4 to 7 times a power of two, and each doubling 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from types import ModuleType
+
 import keras
 from keras import layers
 
+from dcgan_tf import fast_layers
 from dcgan_tf.config import Config
 from dcgan_tf.discrimination import Pack
 from dcgan_tf.errors import UserError
 
 Layers = list[layers.Layer]
 ImageShape = tuple[int, int, int]
+
+POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+OUTPUT = {"activation": "tanh", "dtype": "float32"}
 
 
 def make_generator(config: Config, image_shape: ImageShape) -> keras.Sequential:
@@ -25,8 +33,9 @@ def make_generator(config: Config, image_shape: ImageShape) -> keras.Sequential:
         UserError: images of that size can't be built by doubling.
     """
     build, _ = ARCHITECTURES[config.architecture]
-    stack = [layers.Input((config.noise_dim,)), *build(config, image_shape)]
-    return keras.Sequential(stack, name="generator")
+    with precision(config):
+        stack = [layers.Input((config.noise_dim,)), *build(config, image_shape)]
+        return keras.Sequential(stack, name="generator")
 
 
 def make_discriminator(config: Config, image_shape: ImageShape) -> keras.Sequential:
@@ -36,9 +45,21 @@ def make_discriminator(config: Config, image_shape: ImageShape) -> keras.Sequent
         UserError: images of that size can't be built by doubling.
     """
     _, build = ARCHITECTURES[config.architecture]
-    pack = [Pack(config.pack)] if config.pack > 1 else []
-    stack = [layers.Input(image_shape), *pack, *build(config, image_shape)]
-    return keras.Sequential(stack, name="discriminator")
+    with precision(config):
+        pack = [Pack(config.pack)] if config.pack > 1 else []
+        stack = [layers.Input(image_shape), *pack, *build(config, image_shape)]
+        return keras.Sequential(stack, name="discriminator")
+
+
+@contextlib.contextmanager
+def precision(config: Config) -> Iterator[None]:
+    """Layers that are made within compute in the config's precision, with float32 weights."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(POLICIES.get(config.precision, "float32"))
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 def tutorial_generator(config: Config, image_shape: ImageShape) -> Layers:
@@ -58,7 +79,7 @@ def tutorial_generator(config: Config, image_shape: ImageShape) -> Layers:
             *generator_norm(config),
             layers.LeakyReLU(config.leaky_slope),
         ]
-    return [*stack, transposed(config, image_shape[2], activation="tanh")]
+    return [*stack, transposed(config, image_shape[2], **OUTPUT)]
 
 
 def tutorial_discriminator(config: Config, image_shape: ImageShape) -> Layers:
@@ -72,7 +93,7 @@ def tutorial_discriminator(config: Config, image_shape: ImageShape) -> Layers:
             layers.LeakyReLU(config.leaky_slope),
             *dropout(config, block),
         ]
-    return [*stack, layers.Flatten(), layers.Dense(1, kernel_initializer=kernel_init(config))]
+    return [*stack, *dense_to_logit(config)]
 
 
 def paper_generator(config: Config, image_shape: ImageShape) -> Layers:
@@ -86,7 +107,7 @@ def paper_generator(config: Config, image_shape: ImageShape) -> Layers:
     for block in range(doublings):
         filters = config.base_filters * 2 ** (doublings - 1 - block)
         stack += generator_block(config, filters) if block else first_block(config, filters, start)
-    return [*stack, transposed(config, image_shape[2], activation="tanh")]
+    return [*stack, transposed(config, image_shape[2], **OUTPUT)]
 
 
 def paper_discriminator(config: Config, image_shape: ImageShape) -> Layers:
@@ -133,7 +154,7 @@ def upsample_generator(config: Config, image_shape: ImageShape) -> Layers:
             same_size(config, count),
             layers.ReLU(),
         ]
-    return [*stack, same_size(config, image_shape[2], activation="tanh")]
+    return [*stack, same_size(config, image_shape[2], **OUTPUT)]
 
 
 def upsample_discriminator(config: Config, image_shape: ImageShape) -> Layers:
@@ -147,7 +168,7 @@ def upsample_discriminator(config: Config, image_shape: ImageShape) -> Layers:
             *dropout(config, block),
             *(discriminator_norm(config) if block else []),
         ]
-    return [*stack, layers.Flatten(), layers.Dense(1, kernel_initializer=kernel_init(config))]
+    return [*stack, *dense_to_logit(config)]
 
 
 ARCHITECTURES = {
@@ -203,26 +224,31 @@ def discriminator_block(config: Config, filters: int, block: int, norm: bool) ->
 
 def to_logit(config: Config, size: int) -> Layers:
     """One convolution over the whole of a size×size map."""
-    conv = layers.Conv2D(1, size, use_bias=False, kernel_initializer=kernel_init(config))
-    return [conv, layers.Flatten()]
+    conv = layers.Conv2D(
+        1, size, use_bias=False, kernel_initializer=kernel_init(config), dtype="float32"
+    )
+    return [conv, layers.Flatten(dtype="float32")]
 
 
-def transposed(
-    config: Config, filters: int, strides: int = 2, activation: str | None = None
-) -> layers.Layer:
-    return layers.Conv2DTranspose(
+def dense_to_logit(config: Config) -> Layers:
+    dense = layers.Dense(1, kernel_initializer=kernel_init(config), dtype="float32")
+    return [layers.Flatten(), dense]
+
+
+def transposed(config: Config, filters: int, strides: int = 2, **kwargs: str) -> layers.Layer:
+    return convolutions(config).Conv2DTranspose(
         filters,
         config.kernel_size,
         strides=strides,
         padding="same",
         use_bias=False,
-        activation=activation,
         kernel_initializer=kernel_init(config),
+        **kwargs,
     )
 
 
 def strided(config: Config, filters: int, use_bias: bool) -> layers.Layer:
-    return layers.Conv2D(
+    return convolutions(config).Conv2D(
         filters,
         config.kernel_size,
         strides=2,
@@ -232,14 +258,19 @@ def strided(config: Config, filters: int, use_bias: bool) -> layers.Layer:
     )
 
 
-def same_size(config: Config, filters: int, activation: str | None = None) -> layers.Layer:
-    return layers.Conv2D(
+def same_size(config: Config, filters: int, **kwargs: str) -> layers.Layer:
+    return convolutions(config).Conv2D(
         filters,
         config.kernel_size,
         padding="same",
-        activation=activation,
         kernel_initializer=kernel_init(config),
+        **kwargs,
     )
+
+
+def convolutions(config: Config) -> ModuleType:
+    """Where the convolutions come from: Keras, or this project's, which compute the same."""
+    return fast_layers if config.convolutions == "phases" else layers
 
 
 def generator_norm(config: Config) -> Layers:
@@ -255,7 +286,7 @@ def batch_norm(config: Config) -> Layers:
     deviation = config.initializer_stddev
     ones = keras.initializers.RandomNormal(1.0, deviation) if deviation else "ones"
     return [
-        layers.BatchNormalization(
+        fast_layers.BatchNormalization(
             momentum=config.batch_norm_momentum,
             epsilon=config.batch_norm_epsilon,
             gamma_initializer=ones,
@@ -272,4 +303,6 @@ def kernel_init(config: Config) -> keras.initializers.Initializer:
 
 def dropout(config: Config, block: int) -> Layers:
     """Dropout with random numbers of its own, or no layer where the rate is 0."""
-    return [layers.Dropout(config.dropout, seed=config.seed + block)] if config.dropout else []
+    if not config.dropout:
+        return []
+    return [fast_layers.Dropout(config.dropout, seed=config.seed + block)]

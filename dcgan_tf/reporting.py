@@ -109,7 +109,7 @@ class Report:
                 path.unlink()
 
     def add(self, output: StepOutput) -> None:
-        """Takes what one more step returned; looks at it now and then.
+        """Takes what one more step returned, or several at once; looks at it now and then.
 
         Raises:
             Diverged: a loss was not a number.
@@ -124,7 +124,9 @@ class Report:
         if not self.pending:
             return
         count = len(STEP_METRICS)
-        metrics = np.array([[float(value) for value in output[:count]] for output in self.pending])
+        metrics = np.concatenate(
+            [np.reshape(output[:count], (count, -1)).T for output in self.pending]
+        )
         now = time.perf_counter()
         bad = ~np.isfinite(metrics[:, :2]).all(axis=1)
         if bad.any():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import keras
@@ -19,9 +20,11 @@ from dcgan_tf.errors import Diverged, Interrupted
 from dcgan_tf.health import VitalSigns, vital_signs
 from dcgan_tf.history import History
 from dcgan_tf.interrupts import StopSignals
+from dcgan_tf.loss_scaling import scaled_step
 from dcgan_tf.losses import LOSSES
 from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.noise import seeded_noise, training_noise
+from dcgan_tf.one_pass import one_pass_step
 from dcgan_tf.remedies import critic_step, unrolled_step
 from dcgan_tf.reporting import Report
 from dcgan_tf.run_directory import RunDirectory
@@ -72,12 +75,10 @@ class Trainer:
         self.generator = make_generator(config, images.shape[1:])
         self.discriminator = make_discriminator(config, images.shape[1:])
         self.generator_optimizer = make_optimizer(
-            self.generator, config.generator_learning_rate or config.learning_rate, config.beta_1
+            config, self.generator, config.generator_learning_rate
         )
         self.discriminator_optimizer = make_optimizer(
-            self.discriminator,
-            config.discriminator_learning_rate or config.learning_rate,
-            config.beta_1,
+            config, self.discriminator, config.discriminator_learning_rate
         )
         self.discriminate = DISCRIMINATE[config.discriminator_batch]
         self.discriminator_loss, self.generator_loss = LOSSES[config.loss]
@@ -85,10 +86,16 @@ class Trainer:
             self.discriminator_loss = functools.partial(
                 self.discriminator_loss, label_smoothing=config.label_smoothing
             )
-        if config.alternates:
-            self.train_step = tf.function(functools.partial(critic_step, self))
-        elif config.unroll_steps:
-            self.train_step = tf.function(functools.partial(unrolled_step, self))
+        for step, needed in (
+            (one_pass_step, not config.discriminator_batch_norm),
+            (critic_step, config.alternates),
+            (unrolled_step, config.unroll_steps),
+            (scaled_step, config.precision == "float16"),
+        ):
+            if needed:
+                self.train_step = tf.function(functools.partial(step, self))
+        if config.jit_compile:
+            self.train_step = tf.function(self.train_step.python_function, jit_compile=True)
 
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         noise = seeded_noise(config.noise, config.seed, range(GRID_IMAGES), config.noise_dim)
@@ -137,6 +144,24 @@ class Trainer:
         self.discriminator_optimizer.apply_gradients(zip(disc_gradients, disc_variables))
         signs = vital_signs(images, generated_images, gen_gradients, disc_gradients)
         return self.end_step(gen_loss, disc_loss, real_logits, fake_logits, signs)
+
+    @tf.function
+    def train_steps(self, batches: Iterator[tf.Tensor], count: tf.Tensor) -> StepOutput:
+        """Some steps, without Python in between.
+
+        Args:
+            batches: of a dataset, whose elements `train_step` takes.
+            count: int scalar, how many steps.
+
+        Returns:
+            What they return, each stacked: float32 [count, …].
+        """
+        return tf.map_fn(
+            lambda _: self.train_step(next(batches)),
+            tf.range(count),
+            fn_output_signature=StepOutput(*[tf.float32] * len(StepOutput._fields)),
+            parallel_iterations=1,
+        )
 
     def end_step(
         self,
@@ -238,9 +263,15 @@ class Trainer:
         start = int(self.step)
         saved_at = time.monotonic()
         self.evaluate_if_due(start, evaluator)
-        batches = make_batches(self.images, self.config, start, last)
-        for step, images in enumerate(batches, start + 1):
-            report.add(self.train_step(images))
+        batches = iter(make_batches(self.images, self.config, start, last))
+        step = start
+        while step < last:
+            count = self.steps_at_once(step, last)
+            if count == 1:
+                report.add(self.train_step(next(batches)))
+            else:
+                report.add(self.train_steps(batches, tf.constant(count)))
+            step += count
 
             stopped = stop.received
             epoch_ends = step % self.steps_per_epoch == 0
@@ -277,6 +308,12 @@ class Trainer:
             made = evaluator.evaluation(step, self.averaged_generator or self.generator)
             self.history.evaluations.append(made)
 
+    def steps_at_once(self, step: int, last: int) -> int:
+        """How many steps the next call takes: up to the next at which something is to be done."""
+        intervals = (self.steps_per_epoch, self.config.checkpoint_steps or last)
+        pause = min(last, *(step - step % interval + interval for interval in intervals))
+        return min(self.config.steps_per_call, pause - step)
+
     def save_is_due(self, step: int, saved_at: float) -> bool:
         """Whether to save within an epoch: every `checkpoint_steps`, and every 10 minutes."""
         every = self.config.checkpoint_steps
@@ -284,10 +321,15 @@ class Trainer:
 
 
 def make_optimizer(
-    model: keras.Model, learning_rate: float, beta_1: float
-) -> keras.optimizers.Adam:
-    """Adam, with its moments made, so that they can be restored before the first step."""
-    optimizer = keras.optimizers.Adam(learning_rate, beta_1=beta_1)
+    config: Config, model: keras.Model, learning_rate: float | None
+) -> keras.optimizers.Optimizer:
+    """Adam, with its moments made, so that they can be restored before the first step.
+
+    Its rate is the config's where the model has none of its own.
+    """
+    optimizer = keras.optimizers.Adam(learning_rate or config.learning_rate, beta_1=config.beta_1)
+    if config.precision == "float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)
     return optimizer
 

@@ -1,4 +1,5 @@
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -37,6 +38,12 @@ def test_images_are_those_of_the_run(exported, run_main, finished_run, tmp_path,
     made = load(exported[0] / name)(seeded_noise("normal", 4, range(5), 100))
     assert made.dtype == np.uint8
     assert np.abs(made.astype(int) - images).max() <= export.TOLERANCES[name]
+
+
+def test_keras_file_is_of_keras_own_layers(exported):
+    with zipfile.ZipFile(exported[0] / "generator.keras") as archive:
+        description = archive.read("config.json").decode()
+    assert "Conv2DTranspose" in description and "dcgan_tf" not in description
 
 
 def test_saved_model_is_used_without_this_project(exported):
