@@ -30,7 +30,9 @@ FACES = "--dataset folder --preset blocks --base_filters 32 --batch_size 32 --em
 def digits() -> dict[str, str]:
     """The flags of each run on MNIST; the losses train the tutorial's models."""
     presets = {
-        name: f"--preset {name} --image_size 28 {DIGITS}" for name in PRESETS if name != "tutorial"
+        name: f"--preset {name} --image_size 28 {DIGITS}"
+        for name in PRESETS
+        if "architecture" in PRESETS[name]
     }
     return {loss: f"--loss {loss} {TUTORIAL} {DIGITS}" for loss in LOSSES} | presets
 

@@ -1,11 +1,11 @@
-"""Timing two things in alternation, which holds on a machine whose speed drifts."""
+"""Timing things in alternation, which holds on a machine whose speed drifts."""
 
 from __future__ import annotations
 
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -13,21 +13,22 @@ import tensorflow as tf
 
 from dcgan_tf.run_directory import device_name
 
+PRODUCT_SIZE = 2048
 
-def alternate(first: Callable, second: Callable, rounds: int) -> np.ndarray:
-    """Calls two functions in turn, after one call each that is not counted.
 
-    The order changes from round to round, so that neither always follows the other.
+def alternate(functions: Sequence[Callable], rounds: int) -> np.ndarray:
+    """Calls functions in turn, after one call each that is not counted.
+
+    The order is reversed from round to round, so that none always follows the same other.
 
     Returns:
-        float64 [rounds, 2]: the seconds of each.
+        float64 [rounds, functions]: the seconds of each.
     """
-    functions = (first, second)
     for function in functions:
         function()
-    seconds = np.empty((rounds, 2))
+    seconds = np.empty((rounds, len(functions)))
     for i in range(rounds):
-        for which in (0, 1) if i % 2 else (1, 0):
+        for which in list(range(len(functions)))[:: 1 if i % 2 else -1]:
             start = time.perf_counter()
             functions[which]()
             seconds[i, which] = time.perf_counter() - start
@@ -38,6 +39,13 @@ def spread(values: np.ndarray) -> str:
     """The median of some values, and their quartiles."""
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
     return f"{middle:.3f} ({low:.3f}–{high:.3f})"
+
+
+def product_rate(dtype: tf.DType) -> float:
+    """Multiply-adds a second of a matrix product, the median of ten: the machine's limit."""
+    size = PRODUCT_SIZE
+    matrix = tf.cast(tf.random.stateless_normal([size, size], [0, 0]), dtype)
+    return size**3 / float(np.median(alternate([lambda: (matrix @ matrix).numpy()], 10)))
 
 
 def print_setup() -> None:

@@ -1,96 +1,84 @@
-"""Compares this project's training step with the TensorFlow tutorial's own, written out here.
+"""Compares this project's training step with the tutorial's, and with PyTorch's.
 
-    python -m benchmarks.train_step
+    python -m benchmarks.train_step [--preset paper] [--rounds 20] [--precision bfloat16]
 
-Both run in one process, in alternation, on the same images. The ratio is the tutorial's time over
-this project's: above 1, this project is faster.
+All run in one process, in alternation, on the same images. A ratio is the other's time over this
+project's: above 1, this project is faster. With the paper's preset, the tutorial's step trains the
+paper's models, of Keras's own layers. PyTorch is compared where it is installed.
 """
 
-import sys
+import argparse
+import importlib.util
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
-import keras
+import numpy as np
 import tensorflow as tf
-from keras import layers
 
-from benchmarks.timing import alternate, print_setup, spread
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_images, scale
+from benchmarks.timing import alternate, print_setup, product_rate, spread
+from benchmarks.tutorial import make_models, make_step
+from dcgan_tf.autotune import settle
+from dcgan_tf.config import PRECISIONS, Config
+from dcgan_tf.data import scale
+from dcgan_tf.fast_layers import plain
+from dcgan_tf.memory import keep_freed_memory
+from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.training import Trainer
 
-ROUNDS = 20
+# Multiply-adds of a step, each convolution counted as if no pixel lay outside of the image.
+PRODUCTS = {"tutorial": 58e9, "paper": 134e9}
+SHAPES = {"tutorial": (28, 28, 1), "paper": (64, 64, 3)}
 
 
-def tutorial_step() -> tf.types.experimental.PolymorphicFunction:
-    """The step of https://www.tensorflow.org/tutorials/generative/dcgan, with its models."""
-    generator = keras.Sequential(
-        [
-            layers.Input((100,)),
-            layers.Dense(7 * 7 * 256, use_bias=False),
-            layers.BatchNormalization(),
-            layers.LeakyReLU(),
-            layers.Reshape((7, 7, 256)),
-            layers.Conv2DTranspose(128, 5, strides=1, padding="same", use_bias=False),
-            layers.BatchNormalization(),
-            layers.LeakyReLU(),
-            layers.Conv2DTranspose(64, 5, strides=2, padding="same", use_bias=False),
-            layers.BatchNormalization(),
-            layers.LeakyReLU(),
-            layers.Conv2DTranspose(
-                1, 5, strides=2, padding="same", use_bias=False, activation="tanh"
-            ),
-        ]
-    )
-    discriminator = keras.Sequential(
-        [
-            layers.Input((28, 28, 1)),
-            layers.Conv2D(64, 5, strides=2, padding="same"),
-            layers.LeakyReLU(),
-            layers.Dropout(0.3),
-            layers.Conv2D(128, 5, strides=2, padding="same"),
-            layers.LeakyReLU(),
-            layers.Dropout(0.3),
-            layers.Flatten(),
-            layers.Dense(1),
-        ]
-    )
-    cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
-    generator_optimizer = keras.optimizers.Adam(1e-4)
-    discriminator_optimizer = keras.optimizers.Adam(1e-4)
+def peers(trainer: Trainer, images: tf.Tensor) -> dict[str, Callable[[], None]]:
+    """The steps to compare with."""
+    config = trainer.config
+    if config.preset == "tutorial":
+        models = make_models()
+    else:
+        models = (plain(trainer.generator), plain(trainer.discriminator))
+    theirs = make_step(*models, config.learning_rate, config.beta_1)
+    others = {"the tutorial's step, float32": lambda: theirs(images)}
+    if importlib.util.find_spec("torch"):
+        from benchmarks import torch_step
 
-    @tf.function
-    def train_step(images: tf.Tensor) -> None:
-        noise = tf.random.normal([256, 100])
-        with tf.GradientTape() as gen_tape, tf.GradientTape() as disc_tape:
-            generated = generator(noise, training=True)
-            real_output = discriminator(images, training=True)
-            fake_output = discriminator(generated, training=True)
-            gen_loss = cross_entropy(tf.ones_like(fake_output), fake_output)
-            disc_loss = cross_entropy(tf.ones_like(real_output), real_output) + cross_entropy(
-                tf.zeros_like(fake_output), fake_output
-            )
-        for optimizer, tape, loss, model in (
-            (generator_optimizer, gen_tape, gen_loss, generator),
-            (discriminator_optimizer, disc_tape, disc_loss, discriminator),
-        ):
-            gradients = tape.gradient(loss, model.trainable_variables)
-            optimizer.apply_gradients(zip(gradients, model.trainable_variables))
-
-    return train_step
+        others |= torch_step.steps(config, images.numpy())
+    return others
 
 
 def main() -> None:
-    """Times both steps and prints their seconds and ratio."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    config = Config()
-    trainer = Trainer(config, load_images(config))
-    images = scale(trainer.images[: config.batch_size])
-    theirs, ours = tutorial_step(), trainer.train_step
-    seconds = alternate(lambda: theirs(images), lambda: ours(images), rounds)
+    """Times all steps and prints their seconds and ratios."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--preset", choices=SHAPES, default="tutorial")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
+    flags = parser.parse_args()
+
+    keep_freed_memory()
+    config = Config.from_flags({"preset": flags.preset, "precision": flags.precision})
+    with tempfile.TemporaryDirectory() as folder:
+        config = settle(config, RunDirectory(Path(folder)))
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (config.batch_size, *SHAPES[flags.preset]), np.uint8)
+    trainer, images = Trainer(config, pixels), scale(pixels)
+    others = peers(trainer, images)
+    functions = [lambda: trainer.train_step(images), *others.values()]
+    seconds = alternate(functions, flags.rounds)
+
     print_setup()
-    print(f"seconds a step at batch {config.batch_size}: median of {rounds} (quartiles)")
-    print(f"  the tutorial's   {spread(seconds[:, 0])}")
-    print(f"  this project's   {spread(seconds[:, 1])}")
-    print(f"  ratio            {spread(seconds[:, 0] / seconds[:, 1])}")
+    print(f"{flags.preset}, batch {config.batch_size}: median of {flags.rounds} (quartiles)")
+    print(f"{'':<36}{'seconds a step':<24}ratio")
+    ours = seconds[:, 0]
+    print(f"{f'this project, {config.precision}':<36}{spread(ours)}")
+    for name, theirs in zip(others, seconds[:, 1:].T):
+        print(f"{name:<36}{spread(theirs):<24}{spread(theirs / ours)}")
+    for precision in dict.fromkeys(("float32", config.precision)):
+        rate = product_rate(tf.as_dtype(precision))
+        print(
+            f"all multiply-adds at the rate of a {precision} matrix product "
+            f"({2 * rate / 1e9:.0f} GFLOP/s): {PRODUCTS[flags.preset] / rate:.3f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from dcgan_tf.errors import Diverged, UserError
 from dcgan_tf.pictures import written_whole
 
 KEEP = 3
+READ_ERRORS = (tf.errors.OpError, AssertionError, ValueError, IndexError, EOFError)
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ class Checkpoints:
                 read_back(prefix)
                 self.state.read(prefix).assert_existing_objects_matched().expect_partial()
                 return candidate
-            except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
+            except READ_ERRORS as error:
                 logger.warning("%s is damaged and not used: %s", prefix, first_line(error))
         if self.steps() or step is not None:
             of = "" if step is None else f" of step {step}"

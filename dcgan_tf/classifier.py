@@ -91,7 +91,11 @@ def classify(classifier: keras.Sequential, images: np.ndarray) -> np.ndarray:
 
 
 def train_classifier(
-    images: np.ndarray, labels: np.ndarray, epochs: int = EPOCHS, seed: int = 0
+    images: np.ndarray,
+    labels: np.ndarray,
+    epochs: int = EPOCHS,
+    seed: int = 0,
+    verbose: bool = True,
 ) -> keras.Sequential:
     """Trains on images that are moved by up to two pixels, at a rate that falls to 0.
 
@@ -100,6 +104,7 @@ def train_classifier(
         labels: uint8 [N] in [0, 9].
         epochs: passes over them.
         seed: fixes the weights, the order and the moves.
+        verbose: whether each epoch has a line.
     """
     keras.utils.set_random_seed(seed)
     classifier = make_classifier(images.shape[1:])
@@ -116,7 +121,7 @@ def train_classifier(
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    classifier.fit(batches, epochs=epochs, shuffle=False, verbose=2)
+    classifier.fit(batches, epochs=epochs, shuffle=False, verbose=2 if verbose else 0)
     return classifier
 
 

@@ -3,16 +3,21 @@
 Radford et al., 2016, section 5: every convolution's activations, max-pooled to 4×4, flattened and
 concatenated, under a linear L2-SVM. Beside it the same on raw pixels, and on the features of an
 untrained discriminator of the same shape. Training images are classified by their labels; the
-accuracy is that on the test images.
+accuracy is that on the test images. With --generated, the other direction: whether generated images
+help a classifier that has few labels.
 """
 
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+
 from dcgan_tf.commandline import parse, quiet_tensorflow, run
 from dcgan_tf.config import LABELLED
 from dcgan_tf.errors import UserError
-from dcgan_tf.settings import AT_LEAST_ONE, SEED, OfCheckpoint, setting
+from dcgan_tf.settings import AT_LEAST_ONE, AT_LEAST_ZERO, SEED, OfCheckpoint, setting
+
+BATCH_SIZE = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +26,12 @@ class FeatureFlags(OfCheckpoint):
 
     labels: int = setting(
         1000, "Data", "labelled training images, as many of each class", AT_LEAST_ONE
+    )
+    generated: int = setting(
+        0,
+        "Data",
+        "also train a classifier by the labels alone, and by these and so many generated images",
+        AT_LEAST_ZERO,
     )
     seed: int = setting(0, "Data", "which ones", SEED)
 
@@ -34,9 +45,9 @@ def main() -> None:
         from dcgan_tf.array_files import IDX_LABELS
         from dcgan_tf.data import LOADERS, resize
         from dcgan_tf.models import make_discriminator
-        from dcgan_tf.representation import accuracy, extract, pick_labelled
+        from dcgan_tf.representation import accuracy, extract, help_classifier, pick_labelled
         from dcgan_tf.run_directory import RunDirectory
-        from dcgan_tf.sampling import load_discriminator
+        from dcgan_tf.sampling import load_discriminator, load_generator, sample_images
 
     run_directory = RunDirectory(Path(flags.run_dir))
     config, _ = run_directory.read_config()
@@ -60,6 +71,15 @@ def main() -> None:
         train, test = (extract(model, sets[part]) for part in ("train", "test"))
         found = accuracy(train, labels["train"], test, labels["test"])
         print(f"{name:<32} {train.shape[1]:>6,} features {found:>8.2%} right", flush=True)
+    if flags.generated:
+        generator, _, _ = load_generator(run_directory, flags.checkpoint)
+        drawn = sample_images(generator, config, flags.seed, flags.generated, BATCH_SIZE)
+        generated = np.concatenate(list(drawn))
+        found = help_classifier(
+            sets["train"], labels["train"], generated, sets["test"], labels["test"], flags.seed
+        )
+        print(f"{'classifier, by the labels alone':<48} {found.alone:>8.2%} right")
+        print(f"{f'with {found.added:,} generated images':<48} {found.helped:>8.2%} right")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,9 @@ def test_paper_preset_is_the_papers():
 
 
 def test_unknown_preset_names_all():
-    with pytest.raises(UserError, match="one of tutorial, paper, blocks, upsample, not 'big'"):
+    with pytest.raises(
+        UserError, match="one of tutorial, fast, paper, blocks, upsample, not 'big'"
+    ):
         Config.from_flags({"preset": "big"})
 
 

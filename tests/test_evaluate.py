@@ -11,7 +11,7 @@ import pytest
 import sample
 import train
 from dcgan_tf import evaluate, evaluation, health
-from tests.conftest import ROOT, one_sentence, write_idx
+from tests.conftest import ROOT, SETTLED, one_sentence, write_idx
 from tests.test_events import logged
 from tests.test_resume import table
 
@@ -26,7 +26,7 @@ def copy_of_mnist(tmp_path_factory):
     return folder
 
 
-FLAGS = ["--batch_size=8", "--base_filters=8", "--eval_every=1", "--learning_rate=0.002"]
+FLAGS = ["--batch_size=8", "--base_filters=8", "--eval_every=1", "--learning_rate=0.002", *SETTLED]
 
 
 @pytest.fixture

@@ -1,17 +1,16 @@
-import sys
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
 
+import train
 from dcgan_tf import features, representation
 from dcgan_tf.config import Config
 from dcgan_tf.errors import UserError
 from dcgan_tf.models import make_discriminator
 from dcgan_tf.run_directory import RunDirectory
-from tests.conftest import ROOT, finish, one_sentence
+from tests.conftest import one_sentence
 
 
 def test_activations_by_hand():
@@ -62,17 +61,34 @@ def test_a_linear_machine_finds_a_line():
     assert found > 0.9
 
 
-def test_command_prints_three_accuracies(tmp_path):
-    run_dir = tmp_path / "run"
-    flags = ["--max_steps=2", "--batch_size=8", "--base_filters=4", f"--run_dir={run_dir}"]
-    assert finish([sys.executable, str(ROOT / "train.py"), *flags])[0] == 0
-    command = [sys.executable, "-m", "dcgan_tf.features", f"--run_dir={run_dir}", "--labels=200"]
-    code, out, err = finish(["env", "-C", str(ROOT), *command])
+def test_generated_images_are_added_where_the_classifier_is_sure(monkeypatch):
+    """Of two shades, ten images have labels; 300 more are drawn likewise."""
+    monkeypatch.setattr(representation, "CLASSIFIER_STEPS", 60)
+    rng = np.random.default_rng(0)
+
+    def draw(count):
+        labels = np.arange(count, dtype=np.uint8) % 2
+        noise = rng.integers(-40, 40, (count, 8, 8, 1))
+        images = np.where(labels, 60, 180)[:, None, None, None] + noise
+        return images.astype(np.uint8), labels
+
+    (images, labels), (generated, _), (test, test_labels) = map(draw, (10, 300, 200))
+    found = representation.help_classifier(images, labels, generated, test, test_labels, 0)
+    assert found.alone > 0.9 and found.helped > 0.9 and found.added > 200
+
+
+def test_command_prints_five_accuracies(run_main, tmp_path, monkeypatch):
+    monkeypatch.setattr(representation, "CLASSIFIER_STEPS", 20)
+    flags = ["--max_steps=2", "--batch_size=8", "--base_filters=4", f"--run_dir={tmp_path}"]
+    assert run_main(train, *flags)[0] == 0
+    flags = [f"--run_dir={tmp_path}", "--labels=200", "--generated=20"]
+    code, out, err = run_main(features, *flags)
     assert code == 0, err
     lines = out.splitlines()
     assert lines[0] == "200 labelled images, 10,000 test images"
+    assert lines[4].startswith("classifier, by the labels alone") and len(lines) == 6
     names = ("raw pixels", "untrained discriminator", "discriminator of step 2")
-    for line, name in zip(lines[1:], names, strict=True):
+    for line, name in zip(lines[1:4], names, strict=True):
         assert line.startswith(name) and float(line.split("%")[0].split()[-1]) > 50
 
 

@@ -1,0 +1,50 @@
+"""What drawing images costs over the bare generator, which is called on one fixed noise.
+
+    python -m benchmarks.sampling --run_dir RUN [--num_images 10000] [--rounds 5]
+
+Both in one process, in alternation. A ratio of 1 is the bare generator's own speed.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import tensorflow as tf
+
+from benchmarks.timing import alternate, print_setup, spread
+from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.sampling import load_generator, sample_images, writer_for
+
+BATCH_SIZE = 256
+
+
+def main() -> None:
+    """Times both and prints their images per second and ratio."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--run_dir", type=Path, required=True)
+    parser.add_argument("--num_images", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    flags = parser.parse_args()
+
+    generator, config, _ = load_generator(RunDirectory(flags.run_dir))
+    noise = tf.random.stateless_normal([BATCH_SIZE, config.noise_dim], [0, 0])
+    generate = tf.function(lambda noise: generator(noise, training=False))
+
+    def bare() -> None:
+        for _ in range(flags.num_images // BATCH_SIZE):
+            generate(noise).numpy()
+
+    with tempfile.TemporaryDirectory() as folder:
+        write = writer_for(Path(folder) / "images.npz")
+        numbers = (config.seed, flags.num_images // BATCH_SIZE * BATCH_SIZE, BATCH_SIZE)
+        draw = lambda: write(sample_images(generator, config, *numbers))  # noqa: E731
+        seconds = alternate([bare, draw], flags.rounds)
+    print_setup()
+    print(f"images a second, median of {flags.rounds} (quartiles)")
+    print(f"  the bare generator  {spread(flags.num_images / seconds[:, 0])}")
+    print(f"  drawn and written   {spread(flags.num_images / seconds[:, 1])}")
+    print(f"  ratio               {spread(seconds[:, 0] / seconds[:, 1])}")
+
+
+if __name__ == "__main__":
+    main()
