@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 import train
+from dcgan_tf.training import Trainer
 from tests.conftest import BATCH_SIZE, STEPS_PER_EPOCH, finish, one_sentence, start, train_command
 from tests.test_events import logged
 
@@ -206,17 +207,21 @@ def test_diverging_run_ends_at_the_step_and_is_not_saved(run_main, digits_dir, t
 
 def test_weight_that_is_no_number_is_not_saved(run_main, digits_dir, tmp_path, monkeypatch):
     """The loss of a step is found before its update, and so says nothing of what that broke."""
-    from dcgan_tf.training import Trainer
+    restore = Trainer.restore
 
-    whole_step = Trainer.train_step
+    def restore_and_break(self, run):
+        whole_step = self.train_step
 
-    def broken_step(self, images):
-        output = whole_step(self, images)
-        if int(self.step) == 4:
-            self.generator.layers[0].kernel[0, 0].assign(np.nan)
-        return output
+        def broken_step(images):
+            output = whole_step(images)
+            if int(self.step) == 4:
+                self.generator.layers[0].kernel[0, 0].assign(np.nan)
+            return output
 
-    monkeypatch.setattr(Trainer, "train_step", broken_step)
+        self.train_step = broken_step
+        return restore(self, run)
+
+    monkeypatch.setattr(Trainer, "restore", restore_and_break)
     code, _, err = run_main(train, *flags(tmp_path / "run", digits_dir))
     assert code == 1 and "step 4 left" in err and "ckpt-2)" in err and one_sentence(err)
 
