@@ -161,7 +161,9 @@ def resize(images: Images, size: int | None) -> Images:
     return resized
 
 
-def make_batches(images: Images, config: Config, start: int, stop: int) -> tf.data.Dataset:
+def make_batches(
+    images: Images, config: Config, start: int, stop: int, device: str | None = None
+) -> tf.data.Dataset:
     """The shuffled batches of the steps from `start` up to `stop`, one a step.
 
     Each epoch goes through the images in an order of its own, a function of the seed and the
@@ -173,6 +175,7 @@ def make_batches(images: Images, config: Config, start: int, stop: int) -> tf.da
         config: its `seed`, `images_per_step` and `flip` are used.
         start: the first step, counted from 0 at the start of training.
         stop: the step after the last.
+        device: to which the batches are copied ahead of their step, if it is not the CPU.
 
     Returns:
         A dataset of float32 [images_per_step, H, W, C] in [-1, 1].
@@ -191,8 +194,10 @@ def make_batches(images: Images, config: Config, start: int, stop: int) -> tf.da
         batch = scale(take(chosen))
         return flip_half(batch, config.seed, step) if config.flip else batch
 
-    batches = tf.data.Dataset.range(start, stop)
-    return batches.map(make_batch, num_parallel_calls=2).prefetch(tf.data.AUTOTUNE)
+    batches = tf.data.Dataset.range(start, stop).map(make_batch, num_parallel_calls=2)
+    if device is not None:
+        return batches.apply(tf.data.experimental.prefetch_to_device(device))
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def taker(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:

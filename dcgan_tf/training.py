@@ -263,7 +263,9 @@ class Trainer:
         start = int(self.step)
         saved_at = time.monotonic()
         self.evaluate_if_due(start, evaluator)
-        batches = iter(make_batches(self.images, self.config, start, last))
+        gpus = tf.config.list_logical_devices("GPU")
+        device = gpus[0].name if gpus else None
+        batches = iter(make_batches(self.images, self.config, start, last, device))
         step = start
         while step < last:
             count = self.steps_at_once(step, last)

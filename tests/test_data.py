@@ -239,6 +239,8 @@ def test_batches_can_start_in_the_middle_of_an_epoch():
     config = Config(batch_size=8)
     whole = members(data.make_batches(numbered_images(50), config, 0, 12))
     assert members(data.make_batches(numbered_images(50), config, 9, 12)) == whole[9:]
+    ahead = data.make_batches(numbered_images(50), config, 9, 12, device="/CPU:0")
+    assert members(ahead) == whole[9:]
 
 
 def test_every_image_is_equally_likely_in_every_place():
