@@ -4,7 +4,8 @@
 
 Trains on MNIST and judges the generator at several moments, by the project's classifier and by one
 of another kind, a dense network that is trained here. Then it trains on eight of the ten digits,
-and lists the classes that each of the two finds missing.
+and prints how many of the images each of the two finds in each class; and the same for real digits
+of these eight.
 """
 
 from collections.abc import Iterator
@@ -19,13 +20,13 @@ from dcgan_tf.array_files import IDX_LABELS
 from dcgan_tf.classifier import classify
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, load_mnist, make_batches, scale
-from dcgan_tf.evaluation import Evaluator
+from dcgan_tf.evaluation import Evaluator, spread
 from dcgan_tf.judges import Judge, viewer
 from dcgan_tf.training import Trainer
 
 MOMENTS = (25, 50, 100, 150, 225, 325, 450, 600, 800, 1000)
 DROPPED = (2, 7)
-RARE = 0.01
+DROPPED_STEPS = 4000
 NUM_IMAGES = 5000
 CONFIG = Config(
     batch_size=64,
@@ -53,18 +54,38 @@ def train_dense_network() -> keras.Sequential:
     return network
 
 
-def train(images: np.ndarray) -> Iterator[tuple[int, keras.Sequential]]:
+def train(images: np.ndarray, steps: int) -> Iterator[tuple[int, keras.Sequential]]:
     """Trains, and yields the step and the averaged generator after each step."""
     trainer = Trainer(CONFIG, images)
-    for step, batch in enumerate(make_batches(images, CONFIG, 0, MOMENTS[-1]), 1):
+    for step, batch in enumerate(make_batches(images, CONFIG, 0, steps), 1):
         trainer.train_step(batch)
         yield step, trainer.averaged_generator
 
 
-def missed(evaluator: Evaluator, samples: np.ndarray) -> list[int]:
-    """The classes that get less than RARE of the images."""
-    shares = evaluator.scores(samples).class_shares
-    return [i for i, share in enumerate(shares) if share < RARE]
+def compare_moments(images: np.ndarray, evaluators: list[Evaluator]) -> None:
+    """Prints both Fréchet distances at each of MOMENTS, and their rank correlation."""
+    print("\nFréchet distance by the\n    step    classifier dense network")
+    distances = []
+    for step, generator in train(images, MOMENTS[-1]):
+        if step in MOMENTS:
+            samples = evaluators[0].samples(generator)
+            distances.append([judged.scores(samples).frechet_distance for judged in evaluators])
+            print(f"{step:>8}" + "".join(f"{distance:>14.2f}" for distance in distances[-1]))
+    correlation = spearmanr(*zip(*distances)).statistic
+    print(f"rank correlation {correlation:.3f}")
+
+
+def compare_classes(images: np.ndarray, evaluators: list[Evaluator]) -> None:
+    """Prints the classes' shares of images without DROPPED, generated ones and real ones."""
+    labels = load_mnist(CONFIG, "train", IDX_LABELS)
+    kept = images[~np.isin(labels, DROPPED)]
+    *_, (_, generator) = train(kept, DROPPED_STEPS)
+    samples = evaluators[0].samples(generator)
+    print(f"\nshare of each class, without {DROPPED}")
+    for kind, made in (("generated", samples), ("real", spread(kept, NUM_IMAGES))):
+        for evaluator in evaluators:
+            shares = "".join(f"{share:7.2%}" for share in evaluator.scores(made).class_shares)
+            print(f"{kind:<10}{evaluator.judge.name:<17}{shares}", flush=True)
 
 
 def main() -> None:
@@ -73,23 +94,8 @@ def main() -> None:
     images = load_images(CONFIG)
     evaluators = [Evaluator(CONFIG, images, NUM_IMAGES) for _ in range(2)]
     evaluators[1].judge = Judge("dense network", 1000, viewer(train_dense_network()))
-    print("\nFréchet distance by the\n    step    classifier dense network")
-    distances = []
-    for step, generator in train(images):
-        if step in MOMENTS:
-            samples = evaluators[0].samples(generator)
-            distances.append([judged.scores(samples).frechet_distance for judged in evaluators])
-            print(f"{step:>8}" + "".join(f"{distance:>14.2f}" for distance in distances[-1]))
-    correlation = spearmanr(*zip(*distances)).statistic
-    print(f"rank correlation {correlation:.3f}\n")
-
-    labels = load_mnist(CONFIG, "train", IDX_LABELS)
-    kept = images[~np.isin(labels, DROPPED)]
-    *_, (_, generator) = train(kept)
-    samples = evaluators[0].samples(generator)
-    print(f"trained without {DROPPED}; less than {RARE:.0%} of the images are in classes")
-    for evaluator in evaluators:
-        print(f"{evaluator.judge.name:>18}: {missed(evaluator, samples)}")
+    compare_moments(images, evaluators)
+    compare_classes(images, evaluators)
 
 
 if __name__ == "__main__":

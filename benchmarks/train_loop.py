@@ -1,6 +1,6 @@
 """Measures what the training loop costs over the bare step: data, logging, pictures, checkpoints.
 
-    python -m benchmarks.train_loop
+    python -m benchmarks.train_loop [--epochs 8] [--preset paper --dataset folder --data_dir FACES]
 
 A real run, on shuffled data and with all its output, in which every step is followed by the same
 step called bare, on one fixed batch. What the loop costs is what passes between its steps, and
@@ -9,7 +9,7 @@ plot, histograms, checkpoint) can be timed several times; one end is counted per
 an epoch of MNIST.
 """
 
-import sys
+import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -18,14 +18,15 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import print_setup, spread
+from dcgan_tf.autotune import settle
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, scale
-from dcgan_tf.run_directory import open_run
+from dcgan_tf.memory import keep_freed_memory
+from dcgan_tf.run_directory import RunDirectory, open_run
 from dcgan_tf.training import StepOutput, Trainer
 
 STEPS_AN_EPOCH = 5
 MNIST_STEPS_AN_EPOCH = 234
-EPOCHS = 8
 
 
 class Stopwatch:
@@ -57,16 +58,19 @@ class Stopwatch:
 
 def main() -> None:
     """Runs the loop, and prints the parts of its cost and their sum."""
-    epochs = int(sys.argv[1]) if len(sys.argv) > 1 else EPOCHS
-    config = Config(epochs=epochs)
-    images = load_images(config)[: STEPS_AN_EPOCH * config.batch_size]
-    trainer = Trainer(config, images)
-    stopwatch = trainer.train_step = Stopwatch(trainer)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open_run(Path(folder), config, images, resume=True) as run,
-    ):
-        trainer.fit(run)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--epochs", type=int, default=8)
+    for name in ("preset", "dataset", "data_dir"):
+        parser.add_argument(f"--{name}", default=argparse.SUPPRESS)
+    keep_freed_memory()
+    config = Config.from_flags(vars(parser.parse_args()))
+    with tempfile.TemporaryDirectory() as folder:
+        config = settle(config, RunDirectory(Path(folder)))
+        images = load_images(config)[: STEPS_AN_EPOCH * config.batch_size]
+        trainer = Trainer(config, images)
+        stopwatch = trainer.train_step = Stopwatch(trainer)
+        with open_run(Path(folder), config, images, resume=True) as run:
+            trainer.fit(run)
 
     first_of_epoch = np.arange(len(stopwatch.loop)) % STEPS_AN_EPOCH == 0
     between, loop, bare = map(np.array, (stopwatch.between, stopwatch.loop, stopwatch.bare))

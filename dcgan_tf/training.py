@@ -120,6 +120,10 @@ class Trainer:
     def train_step(self, images: tf.Tensor) -> StepOutput:
         """One update of both models, as in the tutorial.
 
+        The steps that take its place do something else (`remedies.py`), or the same in another way:
+        `one_pass.py`, faster, where the discriminator has no batch norm; `loss_scaling.py`, in
+        float16.
+
         Args:
             images: float32 [batch, H, W, C] in [-1, 1].
         """

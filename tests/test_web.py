@@ -125,7 +125,7 @@ def test_hostile_requests_bring_nothing_down(server):
     names = ["seed", "count", "first", "number", "zoom", "checkpoint", "epoch", "share", "a", ""]
     values = ["-1", "1e9", "9" * 5000, "../" * 9, "%00", "%ff%fe", "NaN", "", "0x10", "1;ls", "é"]
     codes = set()
-    for i in range(300):
+    for i in range(2000):
         path, name, value = rng.choice(paths), rng.choice(names), rng.choice(values)
         method = rng.choice(["GET", "GET", "GET", "POST", "PUT", "\x00", "G" * 300])
         request = f"{method} {path}?{name}={value} HTTP/1.1\r\nHost: x\r\n".encode()

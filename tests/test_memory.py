@@ -1,0 +1,30 @@
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT, SETTLED, start
+
+
+def resident_mib(process):
+    """What a process holds in memory now."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_stays_the_same_over_10000_steps(tmp_path):
+    flags = ["--batch_size=8", "--base_filters=4", "--max_steps=10000", "--eval_every=0", *SETTLED]
+    train = [sys.executable, str(ROOT / "train.py"), f"--run_dir={tmp_path}", *flags]
+    process = start(train)
+    held = []
+    while process.poll() is None:
+        held.append(resident_mib(process))
+        time.sleep(0.5)
+    assert process.returncode == 0 and len(held) > 40
+    early, late = (np.median(held[len(held) * i // 8 : len(held) * (i + 1) // 8]) for i in (2, 6))
+    print(f"{early:.0f} MiB after a quarter, {late:.0f} MiB after three")
+    assert late < 1.03 * early
