@@ -6,7 +6,7 @@ same names, and gives the same values up to rounding; `plain` makes that Keras l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -74,7 +74,7 @@ def convolve(images: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     @tf.custom_gradient
     def operation(images: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         def backwards(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            by_kernel = kernel_gradient(images, kernel, upstream, stride)
+            by_kernel = kernel_gradient(images, upstream, kernel.shape[:2], stride)
             return transpose(upstream, kernel, stride), by_kernel
 
         return tf.nn.conv2d(images, kernel, stride, "SAME"), backwards
@@ -101,7 +101,7 @@ def transpose(maps: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     @tf.custom_gradient
     def operation(maps: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         def backwards(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            by_kernel = kernel_gradient(upstream, kernel, maps, stride)
+            by_kernel = kernel_gradient(upstream, maps, kernel.shape[:2], stride)
             return convolve(upstream, kernel, stride), by_kernel
 
         return transpose_in_phases(maps, kernel, stride), backwards
@@ -146,15 +146,36 @@ def phases(size: int, stride: int) -> list[tuple[slice, list[int]]]:
 
 
 def kernel_gradient(
-    images: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor, stride: int
+    images: tf.Tensor, upstream: tf.Tensor, kernel_size: Sequence[int], stride: int
 ) -> tf.Tensor:
-    return tf.raw_ops.Conv2DBackpropFilter(
-        input=images,
-        filter_sizes=kernel.shape,
-        out_backprop=upstream,
-        strides=[1, stride, stride, 1],
-        padding="SAME",
-    )
+    """The gradient of a convolution by its kernel, as a convolution that sums over the batch.
+
+    Args:
+        images: [batch, stride · height, stride · width, channels].
+        upstream: the gradient by the result, [batch, height, width, filters].
+        kernel_size: of both axes.
+        stride: pixels.
+
+    Returns:
+        [*kernel_size, channels, filters].
+    """
+
+    @tf.custom_gradient
+    def operation(images: tf.Tensor, upstream: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+        def backwards(kernel: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return transpose(upstream, kernel, stride), convolve(images, kernel, stride)
+
+        padding = [[(size - stride) // 2, (size - stride + 1) // 2] for size in kernel_size]
+        gradient = tf.nn.conv2d(
+            tf.transpose(images, [3, 1, 2, 0]),
+            tf.transpose(upstream, [1, 2, 0, 3]),
+            1,
+            [[0, 0], *padding, [0, 0]],
+            dilations=stride,
+        )
+        return tf.transpose(gradient, [1, 2, 0, 3]), backwards
+
+    return operation(images, upstream)
 
 
 @keras.saving.register_keras_serializable("dcgan_tf")
