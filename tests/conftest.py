@@ -23,6 +23,23 @@ def write_idx(path, images):
     path.write_bytes(struct.pack(">iiii", 2051, *images.shape) + images.tobytes())
 
 
+def write_labels(path, labels):
+    """Writes labels as an IDX file."""
+    path.write_bytes(struct.pack(">ii", 2049, len(labels)) + labels.astype(np.uint8).tobytes())
+
+
+@pytest.fixture
+def labelled_digits(tmp_path):
+    """A folder with 1,500 training and 1,500 test digits and their labels, as IDX files."""
+    folder = tmp_path / "labelled"
+    folder.mkdir()
+    with np.load(ROOT / "dcgan_tf" / "assets" / "mnist.npz") as mnist:
+        for part, name in (("train", "train"), ("test", "t10k")):
+            write_idx(folder / f"{name}-images-idx3-ubyte", mnist[f"x_{part}"][:1500])
+            write_labels(folder / f"{name}-labels-idx1-ubyte", mnist[f"y_{part}"][:1500])
+    return folder
+
+
 @pytest.fixture(scope="session")
 def mnist():
     """The real MNIST, as the file has it: uint8 [60000, 28, 28]."""

@@ -83,13 +83,12 @@ def test_training_is_evaluated_and_its_best_checkpoint_kept(train_run, run_main,
 
 
 def test_resume_after_an_evaluation_ends_as_if_there_had_been_no_stop(train_run, tmp_path):
-    whole, _ = train_run("--epochs=3")
+    whole, _ = train_run("--epochs=2")
     parts = tmp_path / "parts"
-    train_run("--epochs=3", "--max_steps=6", run_dir=parts)
     # What a stop at the end of an epoch leaves: a checkpoint without the epoch's evaluation.
-    train_run("--epochs=3", "--max_steps=12", "--eval_every=0", run_dir=parts)
-    assert rows(parts)[1]["frechet_distance"] == ""
-    train_run("--epochs=3", run_dir=parts)
+    train_run("--epochs=2", "--max_steps=6", "--eval_every=0", run_dir=parts)
+    assert "frechet_distance" not in rows(parts)[0]
+    train_run("--epochs=2", run_dir=parts)
     assert [row[:9] + row[11:] for row in table(whole)] == [
         row[:9] + row[11:] for row in table(parts)
     ]

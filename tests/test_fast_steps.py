@@ -13,7 +13,7 @@ from dcgan_tf.training import Trainer
 
 
 def make_trainer(mnist, **settings):
-    settings = {"batch_size": 8, "base_filters": 32} | settings
+    settings = {"batch_size": 8, "base_filters": 4} | settings
     return Trainer(Config(**settings), mnist[:50, ..., np.newaxis])
 
 
@@ -49,20 +49,21 @@ def results(step, trainer):
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "bias, settings",
     [
-        {},
-        {"loss": "minimax"},
-        {"loss": "least_squares", "label_smoothing": 0.1},
-        {"loss": "hinge"},
-        {"discriminator_batch": "joint"},
-        {"pack": 2},
-        {"convolutions": "phases", "base_filters": 64},
+        (0, {}),
+        (-60, {}),
+        (0, {"loss": "minimax"}),
+        (0, {"loss": "least_squares", "label_smoothing": 0.1}),
+        (0, {"loss": "hinge"}),
+        (-6, {"loss": "hinge"}),
+        (0, {"discriminator_batch": "joint"}),
+        (0, {"pack": 2}),
+        (0, {"convolutions": "phases", "base_filters": 32}),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("bias", [0, -6, -60])
-def test_one_pass_back_gives_the_gradients_of_two(mnist, settings, bias):
+def test_one_pass_back_gives_the_gradients_of_two(mnist, bias, settings):
     """Also where the discriminator is sure: under hinge, it then has no gradient of its own."""
     trainers = [make_trainer(mnist, **settings) for _ in range(2)]
     for trainer in trainers:

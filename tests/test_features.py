@@ -10,7 +10,7 @@ from dcgan_tf.config import Config
 from dcgan_tf.errors import UserError
 from dcgan_tf.models import make_discriminator
 from dcgan_tf.run_directory import RunDirectory
-from tests.conftest import one_sentence
+from tests.conftest import SETTLED, one_sentence
 
 
 def test_activations_by_hand():
@@ -77,15 +77,17 @@ def test_generated_images_are_added_where_the_classifier_is_sure(monkeypatch):
     assert found.alone > 0.9 and found.helped > 0.9 and found.added > 200
 
 
-def test_command_prints_five_accuracies(run_main, tmp_path, monkeypatch):
+def test_command_prints_five_accuracies(run_main, labelled_digits, tmp_path, monkeypatch):
     monkeypatch.setattr(representation, "CLASSIFIER_STEPS", 20)
-    flags = ["--max_steps=2", "--batch_size=8", "--base_filters=4", f"--run_dir={tmp_path}"]
-    assert run_main(train, *flags)[0] == 0
-    flags = [f"--run_dir={tmp_path}", "--labels=200", "--generated=20"]
+    run_dir = tmp_path / "run"
+    flags = ["--max_steps=2", "--batch_size=8", "--base_filters=4", *SETTLED]
+    data = f"--data_dir={labelled_digits}"
+    assert run_main(train, data, f"--run_dir={run_dir}", *flags)[0] == 0
+    flags = [f"--run_dir={run_dir}", "--labels=200", "--generated=20"]
     code, out, err = run_main(features, *flags)
     assert code == 0, err
     lines = out.splitlines()
-    assert lines[0] == "200 labelled images, 10,000 test images"
+    assert lines[0] == "200 labelled images, 1,500 test images"
     assert lines[4].startswith("classifier, by the labels alone") and len(lines) == 6
     names = ("raw pixels", "untrained discriminator", "discriminator of step 2")
     for line, name in zip(lines[1:4], names, strict=True):

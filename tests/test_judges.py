@@ -1,5 +1,3 @@
-import struct
-
 import h5py
 import keras
 import numpy as np
@@ -10,7 +8,7 @@ from dcgan_tf import classifier, judges
 from dcgan_tf.config import DATASETS, Config
 from dcgan_tf.data import MNIST_FILE, load_images, resize
 from dcgan_tf.errors import UserError
-from tests.conftest import write_idx
+from tests.conftest import write_labels
 
 
 @pytest.fixture(scope="module")
@@ -42,24 +40,16 @@ def test_stacked_digits_are_one_class_of_three_digits(test_digits):
     assert (probabilities.argmax(axis=1) == expected).mean() > 0.95
 
 
-def write_labels(path, labels):
-    path.write_bytes(struct.pack(">ii", 2049, len(labels)) + labels.astype(np.uint8).tobytes())
-
-
 def quickly(images, labels):
     return classifier.train_classifier(images, labels, epochs=8)
 
 
 @pytest.fixture
-def labelled_dir(tmp_path, monkeypatch):
+def labelled_dir(labelled_digits, monkeypatch):
     """Real digits in the place of Fashion-MNIST, and a cache folder of their own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(labelled_digits / "cache"))
     monkeypatch.setattr(judges, "train_classifier", quickly)
-    with np.load(MNIST_FILE) as mnist:
-        for part, name in (("train", "train"), ("test", "t10k")):
-            write_idx(tmp_path / f"{name}-images-idx3-ubyte", mnist[f"x_{part}"][:1500])
-            write_labels(tmp_path / f"{name}-labels-idx1-ubyte", mnist[f"y_{part}"][:1500])
-    return tmp_path
+    return labelled_digits
 
 
 def test_other_labelled_sets_have_a_classifier_trained_once(labelled_dir, monkeypatch, capsys):
