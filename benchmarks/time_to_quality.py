@@ -63,6 +63,8 @@ def draw(curves: dict[tuple[str, int], list[tuple[float, int, float]]], floor: f
         axes.plot(minutes, distances, "o-", markersize=3, color=colors[name], label=label)
     axes.axhline(floor, linestyle=":", color="tab:gray", label="real images")
     axes.set(xscale="log", yscale="log", xlabel="minutes of training", ylabel="Fréchet distance")
+    axes.set_xticks(minutes, [f"{each:.1f}" for each in minutes])
+    axes.minorticks_off()
     axes.grid(alpha=0.3, which="both")
     axes.legend()
     with written_whole(PICTURE) as file:
