@@ -37,7 +37,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write = writer_for(Path(folder) / "images.npz")
         numbers = (config.seed, flags.num_images // BATCH_SIZE * BATCH_SIZE, BATCH_SIZE)
-        draw = lambda: write(sample_images(generator, config, *numbers))  # noqa: E731
+
+        def draw() -> None:
+            write(sample_images(generator, config, *numbers))
+
         seconds = alternate([bare, draw], flags.rounds)
     print_setup()
     print(f"images a second, median of {flags.rounds} (quartiles)")
