@@ -80,6 +80,12 @@ class Trainer:
         self.discriminator_optimizer = make_optimizer(
             config, self.discriminator, config.discriminator_learning_rate
         )
+        self.trained = (
+            self.generator,
+            self.discriminator,
+            self.generator_optimizer,
+            self.discriminator_optimizer,
+        )
         self.discriminate = DISCRIMINATE[config.discriminator_batch]
         self.discriminator_loss, self.generator_loss = LOSSES[config.loss]
         if config.label_smoothing:
@@ -284,15 +290,7 @@ class Trainer:
             run_ends = step == last or stopped is not None
             if epoch_ends or run_ends or self.save_is_due(step, saved_at):
                 with report.pause():
-                    check_finite(
-                        (
-                            self.generator,
-                            self.discriminator,
-                            self.generator_optimizer,
-                            self.discriminator_optimizer,
-                        ),
-                        step,
-                    )
+                    check_finite(self.trained, step)
                     if epoch_ends:
                         if stopped is None:
                             self.evaluate_if_due(step, evaluator)

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.errors import UserError
+from dcgan_tf.history import History
 
 
 def make_state(value):
@@ -149,3 +150,13 @@ def test_what_a_crash_left_unfinished_is_not_in_the_way(saved):
     checkpoints.save(40)
     assert checkpoints.restore() == 40
     assert len(list(checkpoints.directory.glob("ckpt-*"))) == 6
+
+
+def test_a_history_that_is_cut_short_is_damage_too(tmp_path, caplog, monkeypatch):
+    checkpoints = Checkpoints(tmp_path / "checkpoints", tf.train.Checkpoint(history=History()))
+    checkpoints.save(10)
+    first_half = History().serialize()[:128]  # the first of two empty arrays: a .npy header alone
+    monkeypatch.setattr(History, "serialize", lambda _: first_half)
+    checkpoints.save(20)
+    assert checkpoints.restore() == 10
+    assert "ckpt-20 is damaged" in caplog.text
