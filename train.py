@@ -29,14 +29,21 @@ def main() -> None:
     config, flags = parse(__doc__, Config, RunFlags)
     keep_freed_memory()
     with quiet_tensorflow():
-        from dcgan_tf.autotune import settle
-        from dcgan_tf.data import load_images
-        from dcgan_tf.run_directory import RunDirectory, device_name, open_run
-        from dcgan_tf.training import Trainer
+        from dcgan_tf.cluster import make_strategy
 
-        device = device_name()
+        strategy = make_strategy(config)
+    with strategy.scope():
+        train(config, Path(flags.run_dir or config.default_run_dir()), flags.resume)
 
-    path = Path(flags.run_dir or config.default_run_dir())
+
+def train(config: Config, path: Path, resume: bool) -> None:
+    """Starts or resumes a run, on the devices of the strategy in whose scope it is called."""
+    from dcgan_tf.autotune import settle
+    from dcgan_tf.cluster import describe_devices, is_chief, lost_workers_named, open_aside
+    from dcgan_tf.data import load_images
+    from dcgan_tf.run_directory import RunDirectory, device_name, open_run
+    from dcgan_tf.training import Trainer
+
     images = load_images(config)
     config = settle(config, RunDirectory(path))
     trainer = Trainer(config, images)
@@ -45,16 +52,17 @@ def main() -> None:
         from dcgan_tf import evaluation  # and scikit-learn, which takes a while to import
 
         evaluator = evaluation.Evaluator(config, images, evaluation.TRAINING_NUM_IMAGES)
-    with open_run(path, config, images, flags.resume) as run_directory:
-        start = trainer.restore(run_directory)
+    opened = open_run(path, config, images, resume) if is_chief() else open_aside()
+    with lost_workers_named(), opened as run_directory:
+        start = trainer.restore(RunDirectory(path))
         shape = "×".join(map(str, images.shape[1:]))
         last = trainer.last_step()
         print(f"dataset        {config.dataset}: {len(images):,} images of {shape}")
         for model in (trainer.generator, trainer.discriminator):
             trainable = sum(math.prod(weights.shape) for weights in model.trainable_variables)
             print(f"{model.name:<14} {model.count_params():,} parameters, {trainable:,} trainable")
-        print(f"device         {device}")
-        print(f"run directory  {path}")
+        print(f"device         {describe_devices(device_name())}")
+        print(f"run directory  {path}{'' if is_chief() else ', kept by worker 0'}")
         print(
             f"training       {f'resumed after step {start}' if start else 'from the start'}, "
             f"to step {last} ({trainer.steps_per_epoch} steps an epoch)",

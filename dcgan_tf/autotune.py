@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from dcgan_tf.cluster import of_chief
 from dcgan_tf.config import Config
 from dcgan_tf.fast_layers import transpose
 from dcgan_tf.run_directory import RunDirectory
@@ -37,7 +38,7 @@ def settle(config: Config, run: RunDirectory) -> Config:
     settled = {}
     for name in unsettled:
         usual, other, trial = TRIALS[name]
-        ratio = trial()
+        ratio = of_chief(trial())
         settled[name] = other if ratio > PAYS else usual
         print(f"{name:<14} {settled[name]} ({other} ran at {ratio:.1f}× the speed of {usual} here)")
     return dataclasses.replace(config, **settled)

@@ -26,6 +26,8 @@ LABELLED = ("mnist", "fashion_mnist", "cifar10")
 SELF_JUDGED = ("mnist", "stacked_mnist")
 EVAL_EVERY = 5
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
+DEVICES = ("auto", "cpu", "gpu")
 CONVOLUTIONS = ("auto", "native", "phases")
 SMOOTHED_LOSSES = ("bce", "minimax", "least_squares")
 
@@ -110,7 +112,9 @@ class Config(Settings):
     initializer_stddev: float | None = setting(
         None, "Models", "draw weights from N(0, this) (default: Glorot's)", POSITIVE, fixed=True
     )
-    batch_size: int = setting(256, "Training", "images a step", AT_LEAST_ONE, fixed=True)
+    batch_size: int = setting(
+        256, "Training", "images a step, of all replicas together", AT_LEAST_ONE, fixed=True
+    )
     epochs: int = setting(50, "Training", "passes over the images, in total", AT_LEAST_ONE)
     max_steps: int | None = setting(
         None, "Training", "stop after this many steps, wherever that is", AT_LEAST_ONE
@@ -204,6 +208,19 @@ class Config(Settings):
         "Speed",
         "steps without Python in between, for devices that it would hold up",
         AT_LEAST_ONE,
+    )
+    device: str = setting(
+        "auto", "Devices", "auto (GPUs if there are any), cpu or gpu", one_of(DEVICES)
+    )
+    strategy: str = setting(
+        "auto",
+        "Devices",
+        "auto (every GPU of this machine), one, mirrored (every device of this machine) or "
+        "multi_worker (the cluster that TF_CONFIG names)",
+        one_of(STRATEGIES),
+    )
+    sync_batch_norm: bool = setting(
+        False, "Devices", "batch norm over the whole batch, not each replica's part", fixed=True
     )
     eval_every: int | None = setting(
         None,

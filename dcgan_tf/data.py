@@ -162,9 +162,15 @@ def resize(images: Images, size: int | None) -> Images:
 
 
 def make_batches(
-    images: Images, config: Config, start: int, stop: int, device: str | None = None
+    images: Images,
+    config: Config,
+    start: int,
+    stop: int,
+    device: str | None = None,
+    replicas: range = range(1),
+    num_replicas: int = 1,
 ) -> tf.data.Dataset:
-    """The shuffled batches of the steps from `start` up to `stop`, one a step.
+    """The shuffled batches of the steps from `start` up to `stop`, one a step for each replica.
 
     Each epoch goes through the images in an order of its own, a function of the seed and the
     epoch's number. Nothing is remembered from step to step, so a run can start anywhere. Only
@@ -176,25 +182,38 @@ def make_batches(
         start: the first step, counted from 0 at the start of training.
         stop: the step after the last.
         device: to which the batches are copied ahead of their step, if it is not the CPU.
+        replicas: the numbers of those whose parts of each step's batch are made, in turn.
+        num_replicas: how many parts there are.
 
     Returns:
-        A dataset of float32 [images_per_step, H, W, C] in [-1, 1].
+        A dataset of float32 [images_per_step / num_replicas, H, W, C] in [-1, 1].
     """
     num_images = len(images)
     batch_size = config.images_per_step
     steps_per_epoch = num_images // batch_size
     take = taker(images)
+    # The discriminator's updates within a step each have a batch, and each replica its part of it.
+    shape = [config.discriminator_steps, num_replicas, -1]
+    parts = np.arange(batch_size).reshape(shape).swapaxes(0, 1).reshape(num_replicas, -1)
+    parts = tf.constant(parts[replicas.start : replicas.stop])
 
-    def make_batch(step: tf.Tensor) -> tf.Tensor:
+    def make_batch(number: tf.Tensor) -> tf.Tensor:
+        step, part = number // len(replicas), parts[number % len(replicas)]
         epoch, step_in_epoch = step // steps_per_epoch, step % steps_per_epoch
-        places = step_in_epoch * batch_size + tf.range(batch_size, dtype=tf.int64)
         chosen = tf.random.experimental.index_shuffle(
-            places, seed=[config.seed, epoch], max_index=tf.cast(num_images - 1, tf.int64)
+            step_in_epoch * batch_size + part,
+            seed=[config.seed, epoch],
+            max_index=tf.cast(num_images - 1, tf.int64),
         )
         batch = scale(take(chosen))
-        return flip_half(batch, config.seed, step) if config.flip else batch
+        if config.flip:
+            # The noise of a step is drawn from (seed, step): flips need numbers of their own.
+            chances = tf.random.stateless_uniform([batch_size], [config.seed, -1 - step])
+            batch = flip(batch, tf.gather(chances, part))
+        return batch
 
-    batches = tf.data.Dataset.range(start, stop).map(make_batch, num_parallel_calls=2)
+    numbers = tf.data.Dataset.range(start * len(replicas), stop * len(replicas))
+    batches = numbers.map(make_batch, num_parallel_calls=2)
     if device is not None:
         return batches.apply(tf.data.experimental.prefetch_to_device(device))
     return batches.prefetch(tf.data.AUTOTUNE)
@@ -213,11 +232,10 @@ def taker(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
     return read
 
 
-def flip_half(images: tf.Tensor, seed: int, step: tf.Tensor) -> tf.Tensor:
-    """Mirrors each image left to right with a chance of one half, by the seed and the step."""
-    # The noise of a step is drawn from (seed, step): the flips need numbers of their own.
-    chance = tf.random.stateless_uniform([images.shape[0], 1, 1, 1], [seed, -1 - step])
-    return tf.where(chance < 0.5, tf.reverse(images, axis=[2]), images)
+def flip(images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
+    """Mirrors the images left to right whose chance, float32 [k] in [0, 1), is below one half."""
+    mirrored = tf.reverse(images, axis=[2])
+    return tf.where(chance[:, tf.newaxis, tf.newaxis, tf.newaxis] < 0.5, mirrored, images)
 
 
 def apply_to(

@@ -210,7 +210,10 @@ class BatchNormalization(layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable("dcgan_tf")
 class Dropout(layers.Dropout):
-    """Dropout that decides by 16 random bits for each value: its rate is exact to 1/65,536."""
+    """Dropout that decides by 16 random bits for each value: its rate is exact to 1/65,536.
+
+    Each replica reads its own part of one stream of bits.
+    """
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training or self.rate == 0:
@@ -219,13 +222,28 @@ class Dropout(layers.Dropout):
         rest = [tf.shape(inputs)[0], *rest[1:]]
         half = (channels + 1) // 2
         seed = tf.cast(self.seed_generator.next(), tf.int32)
-        pairs = tf.random.stateless_uniform(
-            [*rest, half], seed, minval=None, maxval=None, dtype=tf.int32
-        )
+        pairs = random_bits([*rest, half], seed)
         bits = tf.reshape(tf.bitcast(pairs, tf.uint16), [*rest, 2 * half])
         bits = bits[..., :channels] if channels % 2 else bits
         kept = bits >= round(self.rate * 2**16)
         return tf.where(kept, inputs / (1.0 - self.rate), 0.0)
+
+
+def random_bits(shape: list[int | tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
+    """This replica's part of the stream of random bits of a seed, int32 of that shape.
+
+    The generator is Philox (Salmon et al., 2011): a counter, each of whose values gives 128 bits.
+    """
+    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    blocks = replica * ((tf.reduce_prod(shape) + 3) // 4)
+    return tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=shape,
+        key=key,
+        counter=counter + tf.cast(tf.stack([blocks, 0]), tf.uint64),
+        alg=tf.random.Algorithm.PHILOX.value,
+        dtype=tf.int32,
+    )
 
 
 def plain(model: keras.Sequential) -> keras.Sequential:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class StopSignals:
     """While it is entered, remembers the first of SIGINT, SIGTERM and SIGHUP.
@@ -20,9 +22,11 @@ class StopSignals:
         self.received: int | None = None
 
     def __enter__(self) -> StopSignals:
-        watched = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-            watched.append(signal.SIGHUP)
+        watched = [
+            number
+            for number in STOP_SIGNALS
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+        ]
         self._before = {number: signal.signal(number, self._receive) for number in watched}
         return self
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+
+def cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The mean of −t log D − (1 − t) log(1 − D), on any number of replicas.
+
+    `keras.losses.BinaryCrossentropy` would divide it by the number of replicas, too.
+    """
+    losses = keras.losses.binary_crossentropy(targets, logits, from_logits=True)
+    return tf.reduce_mean(losses)
 
 
 def discriminator_loss(

@@ -290,6 +290,7 @@ def batch_norm(config: Config) -> Layers:
             momentum=config.batch_norm_momentum,
             epsilon=config.batch_norm_epsilon,
             gamma_initializer=ones,
+            synchronized=config.sync_batch_norm,
         )
     ]
 

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from dcgan_tf.health import vital_signs
+from dcgan_tf.replicas import replica_part
 
 if TYPE_CHECKING:
     from dcgan_tf.training import StepOutput, Trainer
@@ -72,7 +73,8 @@ def gradient_penalty(
         seed: int [2], where between each pair the point is.
     """
     shape = [real.shape[0]] + [1] * (len(real.shape) - 1)
-    between = real + tf.random.stateless_uniform(shape, seed) * (fake - real)
+    places = replica_part(lambda shape: tf.random.stateless_uniform(shape, seed), shape)
+    between = real + places * (fake - real)
     with tf.GradientTape() as tape:
         tape.watch(between)
         logits = discriminator(between, training=True)

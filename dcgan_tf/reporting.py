@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from dcgan_tf.cluster import workers
 from dcgan_tf.config import Config
 from dcgan_tf.errors import Diverged
 from dcgan_tf.events import EventLog
@@ -69,6 +70,8 @@ class Report:
         self.step = len(history.metrics)
         self.pending: list[StepOutput] = []
         self.traced = False
+        # Workers find that a loss is no number at the same step.
+        self.patience = COLLECT_SECONDS if workers() == 1 else 0.0
         self.watch = Watch(config.loss, self.step)
         self.events = EventLog(run.events, self.step)
         self.progress = Progress(steps_per_epoch, config.images_per_step, last_step)
@@ -116,7 +119,7 @@ class Report:
         """
         self.pending.append(output)
         waited = time.perf_counter() - self.steps_began_at
-        if not self.traced or waited >= COLLECT_SECONDS:
+        if not self.traced or waited >= self.patience:
             self.collect()
 
     def collect(self) -> None:

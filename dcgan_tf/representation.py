@@ -72,21 +72,17 @@ def extract(discriminator: keras.Sequential | None, images: Images) -> np.ndarra
 
 
 def pick_labelled(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """The numbers of `count` random images, as nearly as many of each class as can be.
+    """The numbers of `count` random images, as nearly as many of each class as there are.
 
     Raises:
-        UserError: a class has too few.
+        UserError: there are not so many images.
     """
+    if count > len(labels):
+        raise UserError(f"--labels {count}: there are {len(labels):,} images only")
     rng = np.random.default_rng(seed)
-    classes = np.unique(labels)
-    chosen = []
-    for i, each in enumerate(classes):
-        wanted = count // len(classes) + (i < count % len(classes))
-        members = np.flatnonzero(labels == each)
-        if wanted > len(members):
-            raise UserError(f"--labels {count}: class {each} has {len(members):,} images only")
-        chosen.append(rng.permutation(members)[:wanted])
-    return np.concatenate(chosen)
+    members = [rng.permutation(np.flatnonzero(labels == each)) for each in np.unique(labels)]
+    in_turn = np.concatenate([np.arange(len(each)) for each in members])
+    return np.concatenate(members)[np.argsort(in_turn, kind="stable")[:count]]
 
 
 class Helped(NamedTuple):

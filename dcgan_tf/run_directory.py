@@ -134,7 +134,7 @@ def made_with() -> dict[str, str]:
 
 def device_name() -> str:
     """The device on which TensorFlow places the models."""
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         return tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name)
     return "CPU"

@@ -13,12 +13,13 @@ import tensorflow as tf
 
 from dcgan_tf.averaging import make_average, update_average
 from dcgan_tf.checkpoints import Checkpoints, check_finite
+from dcgan_tf.cluster import agree, is_chief, lost_workers_named, of_chief
 from dcgan_tf.config import Config
 from dcgan_tf.data import Images, make_batches
 from dcgan_tf.discrimination import DISCRIMINATE
 from dcgan_tf.errors import Diverged, Interrupted
 from dcgan_tf.health import VitalSigns, vital_signs
-from dcgan_tf.history import History
+from dcgan_tf.history import STEP_METRICS, History
 from dcgan_tf.interrupts import StopSignals
 from dcgan_tf.loss_scaling import scaled_step
 from dcgan_tf.losses import LOSSES
@@ -26,6 +27,7 @@ from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.noise import seeded_noise, training_noise
 from dcgan_tf.one_pass import one_pass_step
 from dcgan_tf.remedies import critic_step, unrolled_step
+from dcgan_tf.replicas import distribute, on_all_replicas, replica_part
 from dcgan_tf.reporting import Report
 from dcgan_tf.run_directory import RunDirectory
 
@@ -64,6 +66,8 @@ class Trainer:
     Args:
         config: the settings of the run.
         images: the training images, uint8 [N, H, W, C].
+
+    It is to be made, and to train, within the scope of its `tf.distribute.Strategy`.
     """
 
     def __init__(self, config: Config, images: Images) -> None:
@@ -100,10 +104,19 @@ class Trainer:
         ):
             if needed:
                 self.train_step = tf.function(functools.partial(step, self))
+        self.replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if config.jit_compile:
             self.train_step = tf.function(self.train_step.python_function, jit_compile=True)
+        if self.replicas > 1:
+            one_replicas = self.train_step.python_function
+            self.train_step = on_all_replicas(one_replicas, len(STEP_METRICS))
 
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.step = tf.Variable(
+            0,
+            dtype=tf.int64,
+            trainable=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
         noise = seeded_noise(config.noise, config.seed, range(GRID_IMAGES), config.noise_dim)
         self.grid_noise = tf.Variable(noise, trainable=False)
         self.history = History()
@@ -198,9 +211,11 @@ class Trainer:
 
     def noise(self, index: int = 0) -> tf.Tensor:
         """The noise of one of a step's updates, float32 [batch, noise_dim]."""
-        config = self.config
-        shape = [config.batch_size, config.noise_dim]
-        return training_noise(config.noise, shape, config.seed, self.draw(index))
+        config, draw = self.config, self.draw(index)
+        return replica_part(
+            lambda shape: training_noise(config.noise, shape, config.seed, draw),
+            [config.batch_size // self.replicas, config.noise_dim],
+        )
 
     def last_step(self) -> int:
         """The step at which training ends."""
@@ -218,7 +233,7 @@ class Trainer:
         return generator(self.grid_noise, training=False).numpy()
 
     def restore(self, run: RunDirectory) -> int:
-        """Goes back to the run's newest intact checkpoint.
+        """Goes back to the run's newest intact checkpoint, which the chief looks for.
 
         Returns:
             The step that the run goes on from; 0 where it has no checkpoint.
@@ -227,8 +242,13 @@ class Trainer:
             UserError: the run has checkpoints, and none is intact.
         """
         checkpoints = Checkpoints(run.checkpoints, self.state)
-        step = checkpoints.restore() or 0
-        checkpoints.set_aside_after(step)
+        step = 0
+        if is_chief():
+            step = checkpoints.restore() or 0
+            checkpoints.set_aside_after(step)
+        step = int(of_chief(step))
+        if step and not is_chief():
+            checkpoints.restore(step)
         return step
 
     def fit(self, run: RunDirectory, evaluator: Evaluator | None = None) -> None:
@@ -242,13 +262,14 @@ class Trainer:
             Interrupted: a signal asked to stop, and everything is saved.
             Diverged: a loss or a weight is no longer a number.
             OSError: something can't be written.
+            UserError: another worker is lost.
         """
         checkpoints = Checkpoints(run.checkpoints, self.state)
         last = self.last_step()
         report = Report(run, self.config, self.history, self.steps_per_epoch, last)
         try:
-            with StopSignals() as stop, report:
-                if int(self.step) == 0:
+            with StopSignals() as stop, report, lost_workers_named():
+                if int(self.step.numpy()) == 0:
                     report.begin(self.images[:GRID_IMAGES], self.sample_grid())
                 else:
                     report.resume()
@@ -270,12 +291,13 @@ class Trainer:
         stop: StopSignals,
     ) -> None:
         """Takes the steps up to the last, or until a signal; reports and saves on the way."""
-        start = int(self.step)
+        start = int(self.step.numpy())
         saved_at = time.monotonic()
         self.evaluate_if_due(start, evaluator)
         gpus = tf.config.list_logical_devices("GPU")
         device = gpus[0].name if gpus else None
-        batches = iter(make_batches(self.images, self.config, start, last, device))
+        make = functools.partial(make_batches, self.images, self.config, start, last)
+        batches = distribute(make) if self.replicas > 1 else iter(make(device))
         step = start
         while step < last:
             count = self.steps_at_once(step, last)
@@ -285,10 +307,10 @@ class Trainer:
                 report.add(self.train_steps(batches, tf.constant(count)))
             step += count
 
-            stopped = stop.received
+            stopped, save_is_due = agree(stop.received, self.save_is_due(step, saved_at))
             epoch_ends = step % self.steps_per_epoch == 0
             run_ends = step == last or stopped is not None
-            if epoch_ends or run_ends or self.save_is_due(step, saved_at):
+            if epoch_ends or run_ends or save_is_due:
                 with report.pause():
                     check_finite(self.trained, step)
                     if epoch_ends:
@@ -331,7 +353,13 @@ def make_optimizer(
 
     Its rate is the config's where the model has none of its own.
     """
-    optimizer = keras.optimizers.Adam(learning_rate or config.learning_rate, beta_1=config.beta_1)
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    optimizer = keras.optimizers.Adam(
+        learning_rate or config.learning_rate,
+        beta_1=config.beta_1,
+        # The replicas' gradients are added up, and divided by this.
+        loss_scale_factor=float(replicas) if replicas > 1 else None,
+    )
     if config.precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)

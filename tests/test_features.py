@@ -50,8 +50,10 @@ def test_labelled_images_are_spread_over_the_classes():
     chosen = representation.pick_labelled(labels, 50, 0)
     assert len(set(chosen)) == 50
     assert np.bincount(labels[chosen]).tolist() == [17, 17, 16]
-    with pytest.raises(UserError, match="--labels 70: class 1 has 20 images only"):
-        representation.pick_labelled(labels, 70, 0)
+    assert np.bincount(labels[representation.pick_labelled(labels, 75, 0)]).tolist() == [28, 20, 27]
+    assert set(representation.pick_labelled(labels, 100, 0)) == set(range(100))
+    with pytest.raises(UserError, match="--labels 101: there are 100 images only"):
+        representation.pick_labelled(labels, 101, 0)
 
 
 def test_a_linear_machine_finds_a_line():
