@@ -39,7 +39,13 @@ def main() -> None:
 def train(config: Config, path: Path, resume: bool) -> None:
     """Starts or resumes a run, on the devices of the strategy in whose scope it is called."""
     from dcgan_tf.autotune import settle
-    from dcgan_tf.cluster import describe_devices, is_chief, lost_workers_named, open_aside
+    from dcgan_tf.cluster import (
+        check_same,
+        describe_devices,
+        is_chief,
+        lost_workers_named,
+        open_aside,
+    )
     from dcgan_tf.data import load_images
     from dcgan_tf.run_directory import RunDirectory, device_name, open_run
     from dcgan_tf.training import Trainer
@@ -52,6 +58,7 @@ def train(config: Config, path: Path, resume: bool) -> None:
         from dcgan_tf import evaluation  # and scikit-learn, which takes a while to import
 
         evaluator = evaluation.Evaluator(config, images, evaluation.TRAINING_NUM_IMAGES)
+    check_same(config, images)
     opened = open_run(path, config, images, resume) if is_chief() else open_aside()
     with lost_workers_named(), opened as run_directory:
         start = trainer.restore(RunDirectory(path))

@@ -16,7 +16,7 @@ import tensorflow as tf
 from dcgan_tf.errors import Diverged, UserError
 from dcgan_tf.pictures import written_whole
 
-KEEP = 30
+KEEP = 3
 READ_ERRORS = (tf.errors.OpError, AssertionError, ValueError, IndexError, EOFError)
 
 logger = logging.getLogger(__name__)

@@ -7,21 +7,24 @@ chief's run directory lasts, those of the others are thrown away.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
 import sys
 import tempfile
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
 
 from dcgan_tf.config import Config
+from dcgan_tf.data import Images
 from dcgan_tf.errors import UserError
 from dcgan_tf.interrupts import STOP_SIGNALS
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run_directory import RunDirectory, describe
 
 JOIN_SECONDS = 600
 TF_CONFIG = (
@@ -175,14 +178,19 @@ def totals(values: list[float]) -> list[float]:
     count = workers()
     if count == 1:
         return values
+    means = mean_of_replicas(tf.constant(values, tf.float64))
+    return [count * float(value) for value in means]
 
-    @tf.function
-    def mean(values: tf.Tensor) -> tf.Tensor:
-        return tf.distribute.get_replica_context().all_reduce("MEAN", values + 0.0)
 
+@tf.function
+def mean_of_replicas(values: tf.Tensor) -> tf.Tensor:
+    """The mean of what the replicas of all workers give."""
     strategy = tf.distribute.get_strategy()
-    means = strategy.run(mean, args=(tf.constant(values, tf.float64),))
-    return [count * float(value) for value in strategy.experimental_local_results(means)[0]]
+
+    def mean(values: tf.Tensor) -> tf.Tensor:
+        return tf.distribute.get_replica_context().all_reduce("MEAN", tf.identity(values))
+
+    return strategy.experimental_local_results(strategy.run(mean, args=(values,)))[0]
 
 
 def agree(received: int | None, save_is_due: bool) -> tuple[int | None, bool]:
@@ -206,6 +214,29 @@ def of_chief(value: float) -> float:
     return totals([value if is_chief() else 0.0])[0]
 
 
+def wait_for_all() -> None:
+    """Returns once all workers have called it: one that ends earlier would be taken for lost."""
+    totals([0.0])
+
+
+def check_same(config: Config, images: Images) -> None:
+    """Refuses workers that would train something else than the chief.
+
+    Raises:
+        UserError: a worker was started with other settings or images.
+    """
+    if workers() == 1:
+        return
+    settings = dataclasses.asdict(config) | {"data_dir": None, "cache_dir": None, "device": None}
+    here = zlib.crc32(repr([settings, describe(images)]).encode())
+    others = round(totals([float(here != of_chief(here))])[0])
+    if others:
+        raise UserError(
+            f"{others} of {workers()} workers were started with other settings or images than "
+            f"worker 0: give all of them the same flags"
+        )
+
+
 @contextlib.contextmanager
 def open_aside() -> Iterator[RunDirectory]:
     """A run directory for a worker that is not the chief, which is deleted in the end."""
@@ -225,10 +256,9 @@ def lost_workers_named() -> Iterator[None]:
     try:
         yield
     except LOST as error:
-        if workers() == 1:
+        if workers() == 1 or "ollective" not in str(error):
             raise
-        reason = str(error).split("\n")[0].split("}} ")[-1]
         raise UserError(
-            f"another worker ended or can't be reached ({reason}): start all of them again with "
-            f"the same command, and the run goes on from its last checkpoint"
+            "another worker ended or can't be reached: once all are started again with the same "
+            "command, the run goes on from its last checkpoint"
         ) from None

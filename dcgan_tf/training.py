@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from dcgan_tf.averaging import make_average, update_average
 from dcgan_tf.checkpoints import Checkpoints, check_finite
-from dcgan_tf.cluster import agree, is_chief, lost_workers_named, of_chief
+from dcgan_tf.cluster import agree, is_chief, lost_workers_named, of_chief, wait_for_all
 from dcgan_tf.config import Config
 from dcgan_tf.data import Images, make_batches
 from dcgan_tf.discrimination import DISCRIMINATE
@@ -321,6 +321,8 @@ class Trainer:
                         report.end_steps()
                     checkpoints.save(step, self.history.by_quality())
                     saved_at = time.monotonic()
+            if run_ends:
+                wait_for_all()
             if stopped is not None:
                 raise Interrupted(
                     stopped, f"saved at step {step} of {last}; go on with the same command"

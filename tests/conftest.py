@@ -18,6 +18,15 @@ SETTLED = ["--precision=float32", "--convolutions=native"]  # nothing is to be m
 ENVIRONMENT = {name: os.environ[name] for name in os.environ if name != "TF_CPP_MIN_LOG_LEVEL"}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def two_devices():
+    """Two logical devices of the one processor: tests of several replicas take both."""
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
 def write_idx(path, images):
     """Writes uint8 [N, 28, 28] as the IDX format says: big-endian magic, count, rows, columns."""
     path.write_bytes(struct.pack(">iiii", 2051, *images.shape) + images.tobytes())
@@ -70,10 +79,14 @@ def train_command(run_dir, digits_dir, *flags):
     ]
 
 
-def start(command):
+def start(command, **environment):
     """Starts a command as a user would; `communicate()` gives what it printed."""
     return subprocess.Popen(
-        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=ENVIRONMENT | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
