@@ -17,7 +17,7 @@ from dcgan_tf.settings import (
     setting,
 )
 
-DATASETS = ("mnist", "fashion_mnist", "cifar10", "stacked_mnist", "folder")
+DATASETS = ("mnist", "fashion_mnist", "cifar10", "stacked_mnist", "folder", "tfrecords")
 ARCHITECTURES = ("tutorial", "paper", "blocks", "upsample")
 NOISES = ("normal", "uniform")
 DISCRIMINATOR_BATCHES = ("separate", "joint")
@@ -52,8 +52,9 @@ class Config(Settings):
     data_dir: str | None = setting(
         None,
         "Data",
-        "your images: a folder or .zip for --dataset folder; for the others a folder with your "
-        "own copy, as IDX files (plain or .gz), a Keras .npz, or CIFAR-10's .bin files",
+        "your images: a folder or .zip for --dataset folder; for tfrecords the folder that "
+        "python -m dcgan_tf.data wrote; for the others one with your own copy, as IDX files "
+        "(plain or .gz), a Keras .npz, or CIFAR-10's .bin files",
     )
     image_size: int | None = setting(
         None,

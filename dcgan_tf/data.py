@@ -1,6 +1,15 @@
-"""Named image sets, and the pipeline that turns one into shuffled batches in [-1, 1]."""
+"""Named image sets, and the pipeline that turns one into shuffled batches in [-1, 1].
+
+As a command: writes the images that the flags name as sharded TFRecords, which --dataset tfrecords
+then trains on.
+"""
 
 from __future__ import annotations
+
+if __name__ == "__main__":
+    from dcgan_tf.to_tfrecords import main, run
+
+    run(main)
 
 import hashlib
 from collections.abc import Callable
@@ -20,6 +29,7 @@ from dcgan_tf.config import Config
 from dcgan_tf.disk_images import DiskImages
 from dcgan_tf.errors import UserError
 from dcgan_tf.folder import load_folder
+from dcgan_tf.tfrecords import read_tfrecords
 
 MNIST_FILE = Path(__file__).parent / "assets" / "mnist.npz"
 MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
@@ -116,12 +126,26 @@ def load_image_folder(config: Config, part: str) -> Images:
     )
 
 
+def load_tfrecords(config: Config, part: str) -> DiskImages:
+    """The images that `python -m dcgan_tf.data --to_tfrecords` wrote to the user's folder."""
+    if config.data_dir is None:
+        raise UserError("--dataset tfrecords needs --data_dir: the folder they were written to")
+    images = read_tfrecords(Path(config.data_dir), part)
+    if config.image_size not in (None, images.shape[1]):
+        raise UserError(
+            f"--image_size {config.image_size}: the images in {config.data_dir} have "
+            f"{images.shape[1]} pixels a side; write them anew with that size"
+        )
+    return images
+
+
 LOADERS = {
     "mnist": load_mnist,
     "fashion_mnist": load_fashion_mnist,
     "cifar10": load_cifar10,
     "stacked_mnist": load_stacked_mnist,
     "folder": load_image_folder,
+    "tfrecords": load_tfrecords,
 }
 
 

@@ -231,14 +231,14 @@ def decode_to_cache(files: Files, look: Look, cache: Path) -> tuple[DiskImages, 
     with written_whole(cache.with_suffix(".json")) as file:
         note = {"source": str(files.source), "shape": shape, "damaged": damaged}
         file.write(json.dumps(note).encode())
-    return DiskImages(cache, shape), damaged
+    return DiskImages([cache], shape), damaged
 
 
 def read_cache(cache: Path) -> tuple[DiskImages, Damaged] | None:
     """What an earlier call left, if it is whole."""
     try:
         note = json.loads(cache.with_suffix(".json").read_bytes())
-        return DiskImages(cache, tuple(note["shape"])), note["damaged"]
+        return DiskImages([cache], tuple(note["shape"])), note["damaged"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 

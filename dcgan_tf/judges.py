@@ -161,4 +161,5 @@ JUDGES = {
     "cifar10": judge_of_labelled,
     "stacked_mnist": judge_of_stacked_digits,
     "folder": judge_by_inception,
+    "tfrecords": judge_by_inception,
 }

@@ -189,7 +189,7 @@ def test_folder_of_images_trains_like_an_array(tmp_path, mnist):
     images = data.load_images(config)
     assert np.array_equal(images[..., 0], mnist[:20])
     (tmp_path / "pixels").write_bytes(images.tobytes())
-    on_disk = DiskImages(tmp_path / "pixels", images.shape)
+    on_disk = DiskImages([tmp_path / "pixels"], images.shape)
     pairs = zip(*(data.make_batches(x, config, 3, 9) for x in (images, on_disk)), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
     with pytest.raises(UserError, match="--dataset folder needs --data_dir"):

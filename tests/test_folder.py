@@ -497,10 +497,10 @@ def test_threads_can_read_at_once(both):
 
 def test_a_file_cut_short_while_in_use_is_named(both):
     _, images = both
-    os.truncate(images.path, 100)
+    os.truncate(images.paths[0], 100)
     with pytest.raises(OSError) as failure:
         images[[5]]
-    assert failure.value.filename == str(images.path)
+    assert failure.value.filename == str(images.paths[0])
 
 
 def test_fingerprint_is_the_sha256_of_the_pixels(both, monkeypatch):
@@ -613,7 +613,7 @@ def test_folders_of_the_same_content_have_files_of_their_own(tmp_path, decoded):
 )
 def test_a_cached_file_that_is_not_whole_is_made_again(source, decoded, damage):
     save_numbered(source, 3)
-    pixels = load(source).path
+    pixels = load(source).paths[0]
     assert json.loads(pixels.with_suffix(".json").read_text())["source"] == str(source)
     damage(pixels, pixels.with_suffix(".json"))
     assert numbers(load(source)) == [0, 1, 2]
@@ -704,8 +704,8 @@ def test_the_cache_is_in_the_temporary_folder_without_a_home(source, monkeypatch
     monkeypatch.setenv("HOME", str(source / "file"))
     monkeypatch.setattr(tempfile, "tempdir", str(source.parent))
     images = folder.load_folder(source, 8, "white", 0.0, None)
-    assert images.path.parent == source.parent / f"dcgan_tf-{os.getuid()}"
-    assert images.path.parent.stat().st_mode & 0o777 == 0o700
+    assert images.paths[0].parent == source.parent / f"dcgan_tf-{os.getuid()}"
+    assert images.paths[0].parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_held_out_images_are_chosen_by_name_and_never_trained_on(source):
