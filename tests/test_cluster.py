@@ -51,36 +51,35 @@ def assert_close_runs(run_dir, other):
     np.testing.assert_allclose(ours, theirs, rtol=1e-3)
 
 
-def test_two_processes_do_what_one_does_and_go_on_as_one_or_three(digits_dir, tmp_path):
-    flags = ["--base_filters=4", "--nogenerator_batch_norm", "--batch_size=12"]
-    alone, together = tmp_path / "alone", tmp_path / "together"
-    assert finish(train_command(alone, digits_dir, *flags))[0] == 0
-    ends = finish_all(start_workers(2, together, digits_dir, *flags, "--max_steps=3"))
-    assert [code for code, _, _ in ends] == [0, 0] and all(err == "" for _, _, err in ends)
-    assert "CPU on each of 2 workers" in ends[0][1] and "kept by worker 0" in ends[1][1]
-    code, out, _ = finish(train_command(together, digits_dir, *flags, "--max_steps=5"))
-    assert code == 0 and "resumed after step 3" in out
-    ends = finish_all(start_workers(3, together, digits_dir, *flags))
-    assert [code for code, _, _ in ends] == [0, 0, 0]
-    assert all("resumed after step 5, to step 8" in out for _, out, _ in ends)
-    assert_close_runs(together, alone)
-    assert {path.name for path in together.iterdir()} == {path.name for path in alone.iterdir()}
-
-
-@pytest.mark.parametrize("lost", [0, 1])
-def test_the_others_end_when_a_worker_dies_and_the_run_goes_on(digits_dir, tmp_path, lost):
-    flags = ["--epochs=1000"]
-    processes = start_workers(2, tmp_path, digits_dir, *flags)
-    wait_for((tmp_path / "checkpoints" / "ckpt-4.index").exists, processes[0])
+def lose(processes, lost, run_dir):
+    """Kills one of two workers while they train, and waits for the other to end."""
+    wait_for((run_dir / "checkpoints" / "ckpt-2.index").exists, processes[0])
     processes[lost].kill()
     left = processes[1 - lost]
     _, err = left.communicate(timeout=60)
     assert left.returncode == 1 and one_sentence(err)
     assert "another worker ended or can't be reached" in err
     processes[lost].communicate()
-    ends = finish_all(start_workers(2, tmp_path, digits_dir, *flags, "--max_steps=30"))
-    assert [code for code, _, _ in ends] == [0, 0]
-    assert all("resumed after step" in out for _, out, _ in ends)
+
+
+def test_two_processes_do_what_one_does_and_go_on_as_one_or_three(digits_dir, tmp_path):
+    flags = ["--base_filters=4", "--nogenerator_batch_norm", "--batch_size=12", "--epochs=4"]
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    assert finish(train_command(alone, digits_dir, *flags))[0] == 0
+    lose(start_workers(2, together, digits_dir, *flags), 1, together)
+    code, out, err = finish(train_command(together, digits_dir, *flags, "--max_steps=13"))
+    assert code == 0 and "resumed after step" in out, err
+    processes = start_workers(3, together, digits_dir, *flags)
+    for index, (code, out, err) in enumerate(finish_all(processes)):
+        assert code == 0 and err == ""
+        assert "CPU on each of 3 workers" in out and "resumed after step 13, to step 16" in out
+        assert ("kept by worker 0" in out) == (index > 0)
+    assert_close_runs(together, alone)
+    assert {path.name for path in together.iterdir()} == {path.name for path in alone.iterdir()}
+
+
+def test_the_other_workers_end_when_the_chief_dies(digits_dir, tmp_path):
+    lose(start_workers(2, tmp_path, digits_dir, "--epochs=1000"), 0, tmp_path)
 
 
 def test_a_signal_to_one_worker_stops_all_at_the_same_step(digits_dir, tmp_path):
