@@ -11,9 +11,9 @@ import dataclasses
 import json
 import os
 import signal
-import sys
+import socket
 import tempfile
-import threading
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +27,7 @@ from dcgan_tf.interrupts import STOP_SIGNALS
 from dcgan_tf.run_directory import RunDirectory, describe
 
 JOIN_SECONDS = 600
+POLL_SECONDS = 0.2
 TF_CONFIG = (
     'TF_CONFIG, such as {"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
     '"task": {"type": "worker", "index": 0}}, with an index of its own for each worker'
@@ -55,9 +56,12 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
         tf.config.set_visible_devices([], "GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
-    if config.strategy == "multi_worker":
+    several = len(gpus) > 1
+    if config.strategy == "mirrored" and not gpus:
+        several = len(tf.config.list_logical_devices("CPU")) > 1
+    if config.strategy == "multi_worker" and len(read_tf_config()[0]) > 1:
         strategy = join_cluster()
-    elif config.strategy == "mirrored" or (config.strategy == "auto" and len(gpus) > 1):
+    elif several and config.strategy != "one":
         strategy = tf.distribute.MirroredStrategy()
     else:
         strategy = tf.distribute.get_strategy()
@@ -100,32 +104,48 @@ def join_cluster() -> tf.distribute.Strategy:
     """Waits for all workers that TF_CONFIG names.
 
     Raises:
-        UserError: TF_CONFIG is missing or wrong, or the cluster can't be joined.
+        UserError: TF_CONFIG is missing or wrong, or this worker's address can't be taken.
     """
-    workers, index = read_tf_config()
-    print(f"cluster        worker {index} of {len(workers)}, waiting for the others", flush=True)
-
-    def give_up() -> None:
-        print(
-            f"train.py: not all {len(workers)} workers were there within {JOIN_SECONDS} seconds: "
-            f"start each of {', '.join(workers)}",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(1)
-
-    timer = threading.Timer(JOIN_SECONDS, give_up)
-    timer.daemon = True
-    timer.start()
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    addresses, index = read_tf_config()
+    print(f"cluster        worker {index} of {len(addresses)}, waiting for the others", flush=True)
     try:
+        wait_for_others(addresses, index)
+        signal.alarm(JOIN_SECONDS)  # TensorFlow itself would wait for an hour
         return tf.distribute.MultiWorkerMirroredStrategy()
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (tf.errors.OpError, OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise UserError(f"worker {index} ({workers[index]}) can't join: {reason}") from None
+        raise UserError(f"worker {index} ({addresses[index]}) can't join: {reason}") from None
     finally:
-        timer.cancel()
-        signal.signal(signal.SIGINT, before)
+        signal.alarm(0)
+
+
+def wait_for_others(addresses: list[str], index: int) -> None:
+    """Returns once all workers answer at their addresses.
+
+    Raises:
+        UserError: some don't, for too long.
+        OSError: this worker's own port can't be taken.
+    """
+    until = time.monotonic() + JOIN_SECONDS
+    missing = [address for address in addresses if address != addresses[index]]
+    with socket.create_server(("", int(addresses[index].rpartition(":")[2]))):
+        while missing := [address for address in missing if not answers(address)]:
+            if time.monotonic() > until:
+                raise UserError(
+                    f"{' and '.join(missing)} did not answer within {JOIN_SECONDS} seconds: start "
+                    f"all {len(addresses)} workers that TF_CONFIG names"
+                )
+            time.sleep(POLL_SECONDS)
+
+
+def answers(address: str) -> bool:
+    """Whether something listens there."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=1.0):
+            return True
+    except OSError:
+        return False
 
 
 def read_tf_config() -> tuple[list[str], int]:
@@ -145,7 +165,7 @@ def read_tf_config() -> tuple[list[str], int]:
         chiefs = jobs.get("chief", [])
         workers = [*chiefs, *jobs.get("worker", [])]
         index = int(task["index"]) + (len(chiefs) if task["type"] == "worker" else 0)
-        if not all(isinstance(address, str) and ":" in address for address in workers):
+        if not all(address.rpartition(":")[2].isdecimal() for address in workers):
             raise ValueError("an address is not host:port")
         if not 0 <= int(task["index"]) < len(jobs[task["type"]]):
             raise ValueError(f"there is no {task['type']} {task['index']}")

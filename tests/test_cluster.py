@@ -7,20 +7,26 @@ import socket
 import numpy as np
 import pytest
 
-from dcgan_tf.cluster import read_tf_config
+from dcgan_tf import cluster
 from dcgan_tf.errors import UserError
 from tests.conftest import finish, one_sentence, start, train_command
 from tests.test_resume import wait_for
 
 
-def cluster_of(count):
-    """TF_CONFIG for each of some workers on this machine."""
+def cluster_addresses(count):
+    """Addresses of this machine at which nothing listens."""
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("localhost", 0))
     addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
     for each in sockets:
         each.close()
+    return addresses
+
+
+def cluster_of(count):
+    """TF_CONFIG for each of some workers on this machine."""
+    addresses = cluster_addresses(count)
     tasks = [{"type": "worker", "index": index} for index in range(count)]
     return [json.dumps({"cluster": {"worker": addresses}, "task": task}) for task in tasks]
 
@@ -99,6 +105,18 @@ def test_workers_with_other_flags_are_refused(digits_dir, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_workers_that_do_not_come_are_named(monkeypatch):
+    monkeypatch.setattr(cluster, "JOIN_SECONDS", 0.5)
+    with socket.create_server(("localhost", 0)) as there:
+        here, missing = cluster_addresses(2)
+        addresses = [here, f"localhost:{there.getsockname()[1]}", missing]
+        with pytest.raises(UserError, match=f"^{missing} did not answer .* all 3 workers"):
+            cluster.wait_for_others(addresses, 0)
+        cluster.wait_for_others(addresses[:2], 0)
+        with pytest.raises(OSError, match="in use"):
+            cluster.wait_for_others(addresses, 1)
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
@@ -116,12 +134,12 @@ def test_wrong_tf_config_is_one_sentence(monkeypatch, text, message):
     if text is not None:
         monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(UserError, match=message):
-        read_tf_config()
+        cluster.read_tf_config()
 
 
 def test_the_chief_comes_before_the_workers(monkeypatch):
     config = {"cluster": {"worker": ["b:1", "c:1"], "chief": ["a:1"]}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(config | {"task": {"type": "worker", "index": 1}}))
-    assert read_tf_config() == (["a:1", "b:1", "c:1"], 2)
+    assert cluster.read_tf_config() == (["a:1", "b:1", "c:1"], 2)
     monkeypatch.setenv("TF_CONFIG", json.dumps(config | {"task": {"type": "chief", "index": 0}}))
-    assert read_tf_config() == (["a:1", "b:1", "c:1"], 0)
+    assert cluster.read_tf_config() == (["a:1", "b:1", "c:1"], 0)
