@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import itertools
 import logging
 import shutil
@@ -14,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.errors import Diverged, UserError
-from dcgan_tf.pictures import written_whole
+from dcgan_tf.pictures import disk_errors, written_whole
 
 KEEP = 3
 READ_ERRORS = (tf.errors.OpError, AssertionError, ValueError, IndexError, EOFError)
@@ -56,16 +55,11 @@ class Checkpoints:
         unfinished = self.directory / "unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         try:
-            prefix = self.state.write(str(unfinished / f"ckpt-{step}"))
-            read_back(prefix)
-        except tf.errors.OpError as error:
+            with disk_errors("checkpoint", self.directory / f"ckpt-{step}"):
+                read_back(self.state.write(str(unfinished / f"ckpt-{step}")))
+        except OSError:
             shutil.rmtree(unfinished, ignore_errors=True)
-            full = "No space left" in error.message
-            raise OSError(
-                errno.ENOSPC if full else errno.EIO,
-                f"checkpoint not written ({'No space left on device' if full else error.message})",
-                f"{self.directory}/ckpt-{step}",
-            ) from error
+            raise
         for path in sorted(unfinished.iterdir()):  # .data-… sorts before .index
             path.replace(self.directory / path.name)
         unfinished.rmdir()
@@ -128,7 +122,7 @@ class Checkpoints:
                 return candidate
             except READ_ERRORS as error:
                 logger.warning("%s is damaged and not used: %s", prefix, first_line(error))
-        if self.steps() or step is not None:
+        if self.steps() or step is not None or (self.directory / "checkpoint").exists():
             of = "" if step is None else f" of step {step}"
             raise UserError(f"{self.directory} has no intact checkpoint{of}")
         return None

@@ -13,7 +13,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from absl import flags
 
@@ -98,21 +98,58 @@ def _help(description: str, program: str, fields: list[dataclasses.Field]) -> st
 def run(main: Callable[[], Any]) -> NoReturn:
     """Runs a command's `main` and exits: 0 if it returns, else one sentence and non-zero."""
     program = os.path.basename(sys.argv[0])
-    logging.basicConfig(format="%(message)s")
-    try:
-        main()
-        sys.exit(0)
-    except UserError as error:
-        message, code = str(error), error.exit_code
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        message, code = f"{where}{error.strerror or error}", 1
-        if error.errno == errno.ENOSPC:
-            message += "; free some space and run the same command again"
-    except KeyboardInterrupt:
-        message, code = "interrupted", 130
-    print(f"{program}: {message}", file=sys.stderr)
-    sys.exit(code)
+    out, err = (Unheard(stream) for stream in (sys.stdout, sys.stderr))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        logging.basicConfig(format="%(message)s")
+        try:
+            main()
+            sys.exit(0)
+        except UserError as error:
+            message, code = str(error), error.exit_code
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            message, code = f"{where}{error.strerror or error}", 1
+            if error.errno == errno.ENOSPC:
+                message += "; free some space and run the same command again"
+        except KeyboardInterrupt:
+            message, code = "interrupted", 130
+        finally:
+            out.flush()
+        line = "".join(letter if letter.isprintable() else " " for letter in message)
+        print(f"{program}: {line}", file=sys.stderr)
+        sys.exit(code)
+
+
+class Unheard:
+    """A stream whose reader may go away: a closed pipe or terminal ends no run.
+
+    What is written from then on goes nowhere.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._going_on():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._going_on():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _going_on(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):
+                raise
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), self._stream.fileno())
 
 
 @contextlib.contextmanager

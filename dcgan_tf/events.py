@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -11,7 +13,7 @@ import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import api as hparams
 
-from dcgan_tf.pictures import written_whole
+from dcgan_tf.pictures import disk_errors, written_whole
 
 
 class EventLog:
@@ -23,12 +25,19 @@ class EventLog:
     """
 
     def __init__(self, directory: Path, step: int) -> None:
-        drop_events_after(directory, step)
-        self.writer = tf.summary.create_file_writer(str(directory), max_queue=1000)
+        self.directory = directory
+        with disk_errors("events", directory):
+            drop_events_after(directory, step)
+            self.writer = tf.summary.create_file_writer(str(directory), max_queue=1000)
+
+    @contextlib.contextmanager
+    def _at(self, step: int) -> Iterator[None]:
+        with disk_errors("events", self.directory), self.writer.as_default(step=step):
+            yield
 
     def settings(self, values: dict[str, str | float | bool | None]) -> None:
         """Shows the config as text, and as hyper-parameters by which runs can be compared."""
-        with self.writer.as_default(step=0):
+        with self._at(0):
             tf.summary.text("config", f"```\n{json.dumps(values, indent=2)}\n```")
             hparams.hparams(
                 {name: "" if value is None else value for name, value in values.items()}
@@ -36,20 +45,20 @@ class EventLog:
 
     def scalars(self, group: str, values: dict[str, float], step: int) -> None:
         """Adds a point to each of a group's curves."""
-        with self.writer.as_default(step=step):
+        with self._at(step):
             for name, value in values.items():
                 tf.summary.scalar(f"{group}/{name}", value)
 
     def images(self, name: str, grid: np.ndarray, step: int) -> None:
         """Shows a picture, uint8 [H, W] or [H, W, 3]."""
-        with self.writer.as_default(step=step):
+        with self._at(step):
             tf.summary.image(name, grid.reshape(1, *grid.shape[:2], -1))
 
     def histograms(
         self, models: list[keras.Model], logits: dict[str, tf.Tensor], step: int
     ) -> None:
         """Shows how the weights of models, and D's logits of one batch, are distributed."""
-        with self.writer.as_default(step=step):
+        with self._at(step):
             for model in models:
                 for index, layer in enumerate(model.layers):
                     for variable in layer.trainable_variables:
@@ -60,11 +69,13 @@ class EventLog:
 
     def flush(self) -> None:
         """Puts all that was logged on disk."""
-        self.writer.flush()
+        with disk_errors("events", self.directory):
+            self.writer.flush()
 
     def close(self) -> None:
         """Puts all that was logged on disk and closes the file."""
-        self.writer.close()
+        with disk_errors("events", self.directory):
+            self.writer.close()
 
 
 def drop_events_after(directory: Path, step: int) -> None:

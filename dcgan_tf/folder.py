@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from dcgan_tf.disk_images import DiskImages
 from dcgan_tf.errors import UserError
-from dcgan_tf.image_files import FORMATS, WANTED, Files, open_source
+from dcgan_tf.image_files import FORMATS, WANTED, Files, open_source, readable
 from dcgan_tf.pictures import written_whole
 
 DEEP_GREY_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
@@ -283,13 +283,13 @@ def check_damage(files: Files, damaged: Damaged, share: float) -> None:
     total, count = len(files.names), len(damaged)
     allowed = min(math.floor(share * total + 1e-9), total - 1)
     if count > allowed:
-        name, reason = damaged[0]
+        name, reason = readable(damaged[0][0]), damaged[0][1]
         raise UserError(
             f"--data_dir {files.source}: {count:,} of {total:,} images are damaged, first {name} "
             f"({reason}), and --max_bad_images {share} allows {allowed:,}: mend or delete them, "
             f"or allow more"
         )
     for name, reason in damaged[:NAMED_WARNINGS]:
-        logger.warning("%s in %s is damaged and left out: %s", name, files.source, reason)
+        logger.warning("%s in %s is damaged and left out: %s", readable(name), files.source, reason)
     if count > NAMED_WARNINGS:
         logger.warning("%d more images are damaged and left out", count - NAMED_WARNINGS)

@@ -152,6 +152,6 @@ class History(tf.train.experimental.PythonState):
         """Reads the times of the steps there are metrics of, as far as the file has them."""
         try:
             saved = np.load(path, allow_pickle=False).reshape(-1, 2)[: len(self.metrics)]
-        except (OSError, ValueError, EOFError):
+            self.times[: len(saved)] = saved
+        except Exception:  # a damaged file, of which a parser may raise anything
             return
-        self.times[: len(saved)] = saved

@@ -73,6 +73,12 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
+def readable(name: str) -> str:
+    """A name of at most 200 characters, without line breaks and what moves a terminal's cursor."""
+    name = name if len(name) <= 200 else f"{name[:100]}…{name[-100:]}"
+    return repr(name)[1:-1]
+
+
 def pick_images(source: Path, names: Iterable[str]) -> list[str]:
     """The names of images that aren't hidden, sorted.
 
@@ -84,6 +90,6 @@ def pick_images(source: Path, names: Iterable[str]) -> list[str]:
     if images:
         return images
     kinds = sorted({PurePosixPath(name).suffix.lower() or "no suffix" for name in names})
-    shown = ", ".join(kinds[:5] + ["…"] * (len(kinds) > 5))
+    shown = ", ".join([*map(readable, kinds[:5]), *["…"] * (len(kinds) > 5)])
     found = f"{len(names):,} file{'s' * (len(names) > 1)}: {shown}" if names else "no files"
     raise UserError(f"--data_dir {source} has no images ({WANTED}); it has {found}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +12,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import imageio.v3 as iio
 import numpy as np
+import tensorflow as tf
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     from dcgan_tf.history import Evaluation
+
+logger = logging.getLogger(__name__)
 
 FRAME_MS = 200
 LAST_FRAME_MS = 3000
@@ -35,6 +40,26 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def disk_errors(what: str, path: Path) -> Iterator[None]:
+    """Makes TensorFlow's errors, in which something could not be written, the system's.
+
+    Args:
+        what: is being written.
+        path: where to.
+
+    Raises:
+        OSError: in the place of TensorFlow's error.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        full = "No space left" in error.message
+        reason = "No space left on device" if full else error.message.strip().split("\n")[0]
+        code = errno.ENOSPC if full else errno.EIO
+        raise OSError(code, f"{what} not written ({reason})", str(path)) from error
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
@@ -75,12 +100,26 @@ def save_png(path: Path, picture: np.ndarray) -> None:
         iio.imwrite(file, picture, extension=".png")
 
 
+def read_frame(path: Path) -> np.ndarray | None:
+    """A picture's pixels; None, and a warning, if it is damaged."""
+    try:
+        return iio.imread(path)
+    except Exception as error:
+        reason = str(error).split("\n")[0] or type(error).__name__
+        logger.warning("%s is damaged and left out of the film: %s", path, reason)
+        return None
+
+
 def save_gif(path: Path, frames: list[Path]) -> None:
     """Writes pictures as an animation that repeats, and rests on the last."""
-    pictures = [iio.imread(frame) for frame in frames]
-    durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
+    pictures = [picture for frame in frames if (picture := read_frame(frame)) is not None]
+    # One that was put in another's place may be of any size.
+    pictures = [picture for picture in pictures if picture.shape == pictures[-1].shape]
+    if not pictures:
+        return
+    durations = [FRAME_MS] * (len(pictures) - 1) + [LAST_FRAME_MS]
     with written_whole(path) as file:
-        duration = durations if len(frames) > 1 else LAST_FRAME_MS
+        duration = durations if len(pictures) > 1 else LAST_FRAME_MS
         iio.imwrite(file, pictures, extension=".gif", duration=duration, loop=0)
 
 

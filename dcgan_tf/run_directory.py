@@ -21,6 +21,8 @@ from dcgan_tf.disk_images import DiskImages, fingerprint
 from dcgan_tf.errors import UserError
 from dcgan_tf.pictures import written_whole
 
+VALUE_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+
 
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
@@ -97,13 +99,14 @@ class RunDirectory:
             values = json.loads(self.config_file.read_text())
             images = values.pop("images")
             images["shape"] = [int(side) for side in images["shape"]]
+            images["number"], images["sha256"] = int(images["number"]), str(images["sha256"])
             values.pop("made_with")
             return Config.from_dict(values), images
         except FileNotFoundError:
             raise UserError(
                 f"--run_dir {self.path} is not a run directory: it has no config.json"
             ) from None
-        except (ValueError, KeyError, TypeError, AttributeError, UserError) as error:
+        except (*VALUE_ERRORS, UserError) as error:
             raise UserError(f"{self.config_file} can't be used: {error}") from None
 
     def write_config(self, config: Config, images: dict[str, Any]) -> None:

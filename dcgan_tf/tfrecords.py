@@ -7,7 +7,6 @@ from any step, in the same order as from any other source.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import math
@@ -19,7 +18,7 @@ import tensorflow as tf
 
 from dcgan_tf.disk_images import CHUNK, DiskImages
 from dcgan_tf.errors import UserError
-from dcgan_tf.pictures import written_whole
+from dcgan_tf.pictures import disk_errors, written_whole
 
 LENGTH = 8
 CHECKSUM = 4
@@ -44,22 +43,20 @@ def write_tfrecords(images: np.ndarray | DiskImages, folder: Path, part: str, sh
     total = hashlib.sha256()
     paths = [folder / f"{part}-{shard:05}-of-{shards:05}.tfrecord" for shard in range(shards)]
     try:
-        for path, numbers in zip(paths, np.array_split(np.arange(len(images)), shards)):
-            with tf.io.TFRecordWriter(str(path)) as file:
-                for start in range(0, len(numbers), CHUNK):
-                    for image in images[numbers[start : start + CHUNK]]:
-                        pixels = image.tobytes()
-                        total.update(pixels)
-                        file.write(example(pixels))
+        with disk_errors("TFRecords", folder):
+            for path, numbers in zip(paths, np.array_split(np.arange(len(images)), shards)):
+                with tf.io.TFRecordWriter(str(path)) as file:
+                    for start in range(0, len(numbers), CHUNK):
+                        for image in images[numbers[start : start + CHUNK]]:
+                            pixels = image.tobytes()
+                            total.update(pixels)
+                            file.write(example(pixels))
         note = {"shape": images.shape, "shards": shards, "sha256": total.hexdigest()}
         with written_whole(folder / f"{part}.json") as file:
             file.write((json.dumps(note) + "\n").encode())
-    except BaseException as error:
+    except BaseException:
         for path in paths:
             path.unlink(missing_ok=True)
-        if isinstance(error, tf.errors.OpError):
-            code = errno.ENOSPC if "No space left" in error.message else errno.EIO
-            raise OSError(code, error.message, str(path)) from None
         raise
 
 

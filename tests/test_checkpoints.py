@@ -113,6 +113,9 @@ def test_crash_within_the_first_save_is_a_fresh_start(saved):
     checkpoints, _ = saved
     for path in checkpoints.directory.glob("*.index"):
         path.unlink()
+    with pytest.raises(UserError, match="no intact checkpoint"):
+        checkpoints.restore()
+    (checkpoints.directory / "checkpoint").unlink()  # which the first save to succeed writes
     assert checkpoints.restore() is None
     checkpoints.set_aside_after(0)
     assert not list(checkpoints.directory.glob("ckpt-*"))
