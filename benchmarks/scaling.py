@@ -5,11 +5,12 @@
 The workers are processes of this machine that talk over its loopback. With N of them, a step should
 take as long as one worker takes for its N-th of the batch, and the all-reduce of all gradients: of
 each, 2 (N − 1) / N times its bytes go over every worker's connection, at a bandwidth that is
-measured with two workers. Where workers share cores, they share their time.
+measured with two workers. Workers that share a core share its time.
 """
 
 import argparse
 import json
+import math
 import os
 import socket
 import subprocess
@@ -52,7 +53,7 @@ def main() -> None:
         if count == 2:
             bandwidth = moved / found["all_reduce"]
         reducing = moved / bandwidth if count > 1 else 0.0
-        model = alone["step"] * max(1.0, count / cores) + reducing
+        model = alone["step"] * math.ceil(count / cores) + reducing
         print(
             f"{count:<9}{alone['step']:<22.3f}{found['input']:<7.3f}{found['all_reduce']:<12.3f}"
             f"{model:<13.3f}{found['step']:<10.3f}{first / found['step']:.2f}×",

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -145,18 +144,6 @@ def test_run_killed_within_an_epoch_ends_as_if_it_had_not_been(finished_run, dig
     code, out, _ = finish(command)
     assert code == 0 and "resumed after step" in out
     assert_same_run(tmp_path, finished_run)
-
-
-@pytest.mark.long
-def test_ten_kills_at_random_moments(finished_run, digits_dir, tmp_path):
-    """Each run is killed three times, wherever it is, and then left alone."""
-    for attempt in range(10):
-        run_dir = tmp_path / str(attempt)
-        command = train_command(run_dir, digits_dir)
-        for step in (2, 6, 8):
-            kill_after_checkpoint(command, run_dir, step, delay=random.uniform(0, 0.4))
-        assert finish(command)[0] == 0
-        assert_same_run(run_dir, finished_run)
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
