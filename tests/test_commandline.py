@@ -9,7 +9,7 @@ import pytest
 
 import sample
 import train
-from dcgan_tf.commandline import parse, quiet_tensorflow
+from dcgan_tf.commandline import Unheard, parse, quiet_tensorflow
 from dcgan_tf.config import Config
 from dcgan_tf.errors import Interrupted, UserError
 from tests.conftest import ROOT, finish, one_sentence
@@ -116,3 +116,16 @@ def test_sampling_prints_one_line_and_nothing_of_tensorflows(finished_run, tmp_p
     code, out, err = finish([*command, f"--output={tmp_path / 's.png'}"])
     assert code == 0 and err == "" and out.count("\n") == 1
     assert (tmp_path / "s.png").exists()
+
+
+def test_what_nobody_reads_any_more_goes_nowhere():
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stream:
+        heard = Unheard(stream)
+        heard.write("heard\n")
+        heard.flush()
+        assert os.read(reader, 100) == b"heard\n"
+        os.close(reader)
+        for _ in range(3):
+            assert heard.write("unheard\n") == 8
+            heard.flush()
