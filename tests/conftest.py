@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 ROOT = Path(__file__).parent.parent
 BATCH_SIZE = 8
@@ -18,13 +19,10 @@ SETTLED = ["--precision=float32", "--convolutions=native"]  # nothing is to be m
 ENVIRONMENT = {name: os.environ[name] for name in os.environ if name != "TF_CPP_MIN_LOG_LEVEL"}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def two_devices():
-    """Two logical devices of the one processor: tests of several replicas take both."""
-    import tensorflow as tf
-
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+# Two logical devices of the one processor, which tests of several replicas take both. It must be
+# said before TensorFlow does anything, and some test files have it do something as they are read.
+CPU = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
 def write_idx(path, images):
