@@ -46,7 +46,7 @@ def test_a_run_goes_on_as_it_began(speeds, tmp_path, capsys):
     speeds()  # nothing can be measured
     run = RunDirectory(tmp_path)
     begun = Config(precision="float32", convolutions="phases", epochs=3)
-    run.write_config(begun, {"number": 1, "shape": [28, 28, 1]})
+    run.write_config(begun, {"number": 1, "shape": [28, 28, 1], "sha256": ""})
     assert settle(Config(epochs=5), run) == dataclasses.replace(begun, epochs=5)
     assert settle(Config(precision="bfloat16"), run).precision == "bfloat16"
     assert capsys.readouterr().out == ""

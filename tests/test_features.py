@@ -103,6 +103,7 @@ def test_a_folder_that_is_no_run_is_refused(run_main, tmp_path):
 
 def test_a_run_without_labels_is_refused(run_main, tmp_path):
     config = Config.from_flags({"dataset": "stacked_mnist"})
-    RunDirectory(tmp_path).write_config(config, {"number": 60000, "shape": [28, 28, 3]})
+    described = {"number": 60000, "shape": [28, 28, 3], "sha256": ""}
+    RunDirectory(tmp_path).write_config(config, described)
     code, _, err = run_main(features, f"--run_dir={tmp_path}")
     assert code == 1 and "stacked_mnist, which has no labels" in err and one_sentence(err)
