@@ -47,6 +47,7 @@ def train(config: Config, path: Path, resume: bool) -> None:
         open_aside,
     )
     from dcgan_tf.data import load_images
+    from dcgan_tf.loop import fit
     from dcgan_tf.run_directory import RunDirectory, device_name, open_run
     from dcgan_tf.training import Trainer
 
@@ -78,7 +79,7 @@ def train(config: Config, path: Path, resume: bool) -> None:
         if start >= last:
             print("nothing left to do: more --epochs or --max_steps go on with this run")
         else:
-            trainer.fit(run_directory, evaluator)
+            fit(trainer, run_directory, evaluator)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 from benchmarks.timing import print_setup
 from dcgan_tf.discrimination import discriminate_separately
 from dcgan_tf.losses import discriminator_loss, generator_loss
-from dcgan_tf.pictures import written_whole
 from dcgan_tf.remedies import unrolled_step
+from dcgan_tf.writing import written_whole
 
 STEPS = 20_000
 SHOWN = 5

@@ -3,9 +3,11 @@
     python -m benchmarks.scaling [--workers 3] [--batch_size 252] [--steps 10]
 
 The workers are processes of this machine that talk over its loopback. With N of them, a step should
-take as long as one worker takes for its N-th of the batch, and the all-reduce of all gradients: of
+take as long as a worker takes for its N-th of the batch, and the all-reduce of all gradients: of
 each, 2 (N − 1) / N times its bytes go over every worker's connection, at a bandwidth that is
-measured with two workers. Workers that share a core share its time.
+measured with two workers. What each takes for its part is measured twice: by a worker that has the
+machine for itself (if some share a core, that time counts for each of them), and by as many at
+once, which share its memory too but don't talk to each other.
 """
 
 import argparse
@@ -15,12 +17,12 @@ import os
 import socket
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.timing import print_setup
+from benchmarks.timing import alternate, print_setup
 from dcgan_tf.cluster import make_strategy, totals, workers
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, make_batches
@@ -43,42 +45,61 @@ def main() -> None:
     print_setup()
     cores = len(os.sched_getaffinity(0))
     print(f"--batch_size {flags.batch_size}, medians of {flags.steps} steps, in seconds\n")
-    print("workers  alone, with its part  input  all-reduce  step: model  measured  speed-up")
-    for count in range(1, flags.workers + 1):
-        alone = launch(1, flags.batch_size // count, flags.steps)
-        found = alone if count == 1 else launch(count, flags.batch_size, flags.steps)
-        if count == 1:
-            first, bandwidth = found["step"], None
+    print(
+        "workers  one alone  all at once  input  all-reduce  model: alone, at once  step  speed-up"
+    )
+    first = launch(1, flags.batch_size, flags.steps)
+    print(f"1{first['input']:>35.3f}{first['step']:>42.3f}", flush=True)
+    bandwidth = None
+    for count in range(2, flags.workers + 1):
+        part = flags.batch_size // count
+        alone = launch(1, part, flags.steps)["step"]
+        at_once = launch(count, part, flags.steps, connected=False)["step"]
+        found = launch(count, flags.batch_size, flags.steps)
         moved = 2 * (count - 1) / count * found["bytes"]
-        if count == 2:
-            bandwidth = moved / found["all_reduce"]
-        reducing = moved / bandwidth if count > 1 else 0.0
-        model = alone["step"] * math.ceil(count / cores) + reducing
+        bandwidth = bandwidth or moved / found["all_reduce"]
+        reducing = moved / bandwidth
+        speed_up = first["step"] / found["step"]
         print(
-            f"{count:<9}{alone['step']:<22.3f}{found['input']:<7.3f}{found['all_reduce']:<12.3f}"
-            f"{model:<13.3f}{found['step']:<10.3f}{first / found['step']:.2f}×",
+            f"{count}{alone:>17.3f}{at_once:>13.3f}{found['input']:>7.3f}"
+            f"{found['all_reduce']:>12.3f}{alone * math.ceil(count / cores) + reducing:>14.3f}"
+            f"{at_once + reducing:>9.3f}{found['step']:>7.3f}{speed_up:>9.2f}×",
             flush=True,
         )
-    print(f"\ngradients of a step: {found['bytes'] / 1e6:.1f} MB")
+    print(f"\ngradients of a step: {first['bytes'] / 1e6:.1f} MB")
     if bandwidth:
         print(f"bandwidth of an all-reduce by two workers: {bandwidth / 1e6:.0f} MB/s")
 
 
-def launch(count: int, batch_size: int, steps: int) -> dict[str, float]:
-    """What the chief of so many workers, each on a core of its own, measures."""
-    cores = sorted(os.sched_getaffinity(0))
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("localhost", 0))
+def free_addresses(count: int) -> list[str]:
+    """Addresses of this machine at which nothing listens."""
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
     addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
     for each in sockets:
         each.close()
+    return addresses
+
+
+def local_cluster(count: int) -> list[str]:
+    """`TF_CONFIG` for each of some workers on this machine."""
+    addresses = free_addresses(count)
+    tasks = [{"type": "worker", "index": index} for index in range(count)]
+    return [json.dumps({"cluster": {"worker": addresses}, "task": task}) for task in tasks]
+
+
+def launch(count: int, batch_size: int, steps: int, connected: bool = True) -> dict[str, float]:
+    """What so many workers measure, each on a core of its own: the most of each figure.
+
+    Args:
+        connected: whether they are one cluster, or each trains for itself.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    configs = local_cluster(count) if connected and count > 1 else [None] * count
     processes = []
-    for index in range(count):
+    for index, config in enumerate(configs):
         environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
-        if count > 1:
-            task = {"type": "worker", "index": index}
-            environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
+        if config:
+            environment["TF_CONFIG"] = config
         command = ["taskset", "-c", str(cores[index % len(cores)]), sys.executable, "-m"]
         command += ["benchmarks.scaling", "--measure", f"--batch_size={batch_size}"]
         processes.append(
@@ -90,8 +111,8 @@ def launch(count: int, batch_size: int, steps: int) -> dict[str, float]:
                 text=True,
             )
         )
-    outputs = [process.communicate()[0] for process in processes]
-    return json.loads(outputs[0].splitlines()[-1])
+    outputs = [json.loads(each.communicate()[0].splitlines()[-1]) for each in processes]
+    return {name: max(output[name] for output in outputs) for name in outputs[0]}
 
 
 def measure(batch_size: int, steps: int) -> dict[str, float]:
@@ -136,14 +157,9 @@ def measure(batch_size: int, steps: int) -> dict[str, float]:
     return {"step": step, "input": made, "all_reduce": reducing, "bytes": size}
 
 
-def median_seconds(call: object, times: int) -> float:
-    """The median of some calls, after two that are not counted."""
-    seconds = []
-    for _ in range(times + 2):
-        began = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - began)
-    return float(np.median(seconds[2:]))
+def median_seconds(call: Callable[[], object], times: int) -> float:
+    """The median of some calls, after one that is not counted."""
+    return float(np.median(alternate([call], times)))
 
 
 if __name__ == "__main__":

@@ -23,9 +23,9 @@ from dcgan_tf.config import PRESETS, Config
 from dcgan_tf.data import load_images, make_batches
 from dcgan_tf.evaluation import Evaluator
 from dcgan_tf.memory import keep_freed_memory
-from dcgan_tf.pictures import written_whole
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.training import Trainer
+from dcgan_tf.writing import written_whole
 
 NUM_IMAGES = 5000
 PICTURE = Path("time_to_quality.png")

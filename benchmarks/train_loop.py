@@ -21,6 +21,7 @@ from benchmarks.timing import print_setup, spread
 from dcgan_tf.autotune import settle
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, scale
+from dcgan_tf.loop import fit
 from dcgan_tf.memory import keep_freed_memory
 from dcgan_tf.run_directory import RunDirectory, open_run
 from dcgan_tf.training import StepOutput, Trainer
@@ -70,7 +71,7 @@ def main() -> None:
         trainer = Trainer(config, images)
         stopwatch = trainer.train_step = Stopwatch(trainer)
         with open_run(Path(folder), config, images, resume=True) as run:
-            trainer.fit(run)
+            fit(trainer, run)
 
     first_of_epoch = np.arange(len(stopwatch.loop)) % STEPS_AN_EPOCH == 0
     between, loop, bare = map(np.array, (stopwatch.between, stopwatch.loop, stopwatch.bare))

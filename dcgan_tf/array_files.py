@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dcgan_tf.errors import UserError
+from dcgan_tf.errors import UserError, first_line
 
 IDX_IMAGES = 2051
 IDX_LABELS = 2049
@@ -202,5 +202,4 @@ def read_npz_array(path: Path, name: str) -> np.ndarray:
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # what the parsers of .zip and .npy raise is no small set
-        reason = str(error).split("\n")[0] or type(error).__name__
-        raise UserError(f"{path} is not an intact .npz: {reason}") from None
+        raise UserError(f"{path} is not an intact .npz: {first_line(error)}") from None

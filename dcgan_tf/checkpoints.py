@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.errors import Diverged, UserError
-from dcgan_tf.pictures import disk_errors, written_whole
+from dcgan_tf.errors import Diverged, UserError, first_line
+from dcgan_tf.writing import disk_errors, written_whole
 
 KEEP = 3
 READ_ERRORS = (tf.errors.OpError, AssertionError, ValueError, IndexError, EOFError)
@@ -176,7 +176,3 @@ def check_finite(holders: Sequence[keras.Model | keras.optimizers.Optimizer], st
     for variable in itertools.chain.from_iterable(holder.variables for holder in holders):
         if not np.isfinite(variable.numpy()).all():
             raise Diverged(f"step {step} left {variable.path} infinite or not a number")
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

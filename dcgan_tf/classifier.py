@@ -18,7 +18,7 @@ import tensorflow as tf
 from keras import layers
 
 from dcgan_tf.data import MNIST_FILE, scale
-from dcgan_tf.pictures import written_whole
+from dcgan_tf.writing import written_whole
 
 WEIGHTS_FILE = Path(__file__).parent / "assets" / "mnist_classifier.npz"
 DIGIT_SHAPE = (28, 28, 1)

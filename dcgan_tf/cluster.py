@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from dcgan_tf.config import Config
 from dcgan_tf.data import Images
-from dcgan_tf.errors import UserError
+from dcgan_tf.errors import UserError, first_line
 from dcgan_tf.interrupts import STOP_SIGNALS
 from dcgan_tf.run_directory import RunDirectory, describe
 
@@ -113,8 +113,9 @@ def join_cluster() -> tf.distribute.Strategy:
         signal.alarm(JOIN_SECONDS)  # TensorFlow itself would wait for an hour
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"worker {index} ({addresses[index]}) can't join: {reason}") from None
+        raise UserError(
+            f"worker {index} ({addresses[index]}) can't join: {first_line(error)}"
+        ) from None
     finally:
         signal.alarm(0)
 

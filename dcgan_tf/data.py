@@ -7,7 +7,8 @@ then trains on.
 from __future__ import annotations
 
 if __name__ == "__main__":
-    from dcgan_tf.to_tfrecords import main, run
+    from dcgan_tf.commandline import run
+    from dcgan_tf.to_tfrecords import main
 
     run(main)
 

@@ -101,4 +101,6 @@ def fingerprint(images: np.ndarray | DiskImages) -> str:
     total = hashlib.sha256()
     for start in range(0, len(images), CHUNK):
         total.update(images[start : start + CHUNK].tobytes())
+    if isinstance(images, DiskImages):
+        images.sha256 = total.hexdigest()
     return total.hexdigest()

@@ -24,3 +24,8 @@ class Interrupted(UserError):
 
 class Diverged(UserError):
     """A loss or a weight is infinite or not a number, and was not saved."""
+
+
+def first_line(error: Exception) -> str:
+    """What an error says in its first line; its type, where it says nothing."""
+    return str(error).strip().split("\n")[0] or type(error).__name__

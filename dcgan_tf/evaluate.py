@@ -52,8 +52,9 @@ def main() -> None:
     (flags,) = parse(__doc__, EvaluateFlags)
     with quiet_tensorflow():
         from dcgan_tf.evaluation import judge_run
-        from dcgan_tf.pictures import image_grid, save_png, written_whole
+        from dcgan_tf.pictures import image_grid, save_png
         from dcgan_tf.run_directory import RunDirectory
+        from dcgan_tf.writing import written_whole
 
     run_directory = RunDirectory(Path(flags.run_dir))
     found, originals, closest = judge_run(

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import api as hparams
 
-from dcgan_tf.pictures import disk_errors, written_whole
+from dcgan_tf.writing import disk_errors, written_whole
 
 
 class EventLog:

@@ -23,9 +23,9 @@ from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from dcgan_tf.disk_images import DiskImages
-from dcgan_tf.errors import UserError
+from dcgan_tf.errors import UserError, first_line
 from dcgan_tf.image_files import FORMATS, WANTED, Files, open_source, readable
-from dcgan_tf.pictures import written_whole
+from dcgan_tf.writing import written_whole
 
 DEEP_GREY_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 GREY_MODES = ("1", "L", "LA", *DEEP_GREY_MODES)
@@ -182,7 +182,7 @@ def decode(files: Files, look: Look, name: str) -> np.ndarray | str:
             square = square.resize((look.size, look.size), Image.Resampling.LANCZOS)
             return np.asarray(square).reshape(look.size, look.size, look.channels)
     except Exception as error:
-        return str(error).split("\n")[0] or type(error).__name__
+        return first_line(error)
 
 
 def crop(image: Image.Image) -> Image.Image:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.pictures import written_whole
+from dcgan_tf.writing import written_whole
 
 
 class EpochMetrics(NamedTuple):

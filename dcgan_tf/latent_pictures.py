@@ -21,9 +21,10 @@ from dcgan_tf.image_files import Files
 from dcgan_tf.latent import parse_numbers, parse_sum, project, tour
 from dcgan_tf.metrics import nearest
 from dcgan_tf.noise import seeded_noise
-from dcgan_tf.pictures import image_grid, save_png, written_whole
+from dcgan_tf.pictures import image_grid, save_png
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.sampling import drawer, load_discriminator, load_generator
+from dcgan_tf.writing import written_whole
 
 if TYPE_CHECKING:
     from sample import SampleFlags

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import logging
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import imageio.v3 as iio
 import numpy as np
-import tensorflow as tf
 from matplotlib.figure import Figure
+
+from dcgan_tf.errors import first_line
+from dcgan_tf.writing import written_whole
 
 if TYPE_CHECKING:
     from dcgan_tf.history import Evaluation
@@ -22,44 +20,6 @@ logger = logging.getLogger(__name__)
 
 FRAME_MS = 200
 LAST_FRAME_MS = 3000
-
-
-@contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file that takes its place only when it is complete, whatever was there.
-
-    Raises:
-        OSError: it can't be written; the path is that of the file.
-    """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        os.replace(part, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def disk_errors(what: str, path: Path) -> Iterator[None]:
-    """Makes TensorFlow's errors, in which something could not be written, the system's.
-
-    Args:
-        what: is being written.
-        path: where to.
-
-    Raises:
-        OSError: in the place of TensorFlow's error.
-    """
-    try:
-        yield
-    except tf.errors.OpError as error:
-        full = "No space left" in error.message
-        reason = "No space left on device" if full else error.message.strip().split("\n")[0]
-        code = errno.ENOSPC if full else errno.EIO
-        raise OSError(code, f"{what} not written ({reason})", str(path)) from error
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
@@ -105,8 +65,7 @@ def read_frame(path: Path) -> np.ndarray | None:
     try:
         return iio.imread(path)
     except Exception as error:
-        reason = str(error).split("\n")[0] or type(error).__name__
-        logger.warning("%s is damaged and left out of the film: %s", path, reason)
+        logger.warning("%s is damaged and left out of the film: %s", path, first_line(error))
         return None
 
 

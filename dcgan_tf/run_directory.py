@@ -19,7 +19,7 @@ import tensorflow as tf
 from dcgan_tf.config import Config
 from dcgan_tf.disk_images import DiskImages, fingerprint
 from dcgan_tf.errors import UserError
-from dcgan_tf.pictures import written_whole
+from dcgan_tf.writing import written_whole
 
 VALUE_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 

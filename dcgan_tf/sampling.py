@@ -15,8 +15,9 @@ from dcgan_tf.config import Config
 from dcgan_tf.errors import UserError
 from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.noise import seeded_noise
-from dcgan_tf.pictures import image_grid, save_png, to_uint8, written_whole
+from dcgan_tf.pictures import image_grid, save_png, to_uint8
 from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.writing import written_whole
 
 
 def load_generator(

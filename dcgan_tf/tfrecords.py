@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from dcgan_tf.disk_images import CHUNK, DiskImages
 from dcgan_tf.errors import UserError
-from dcgan_tf.pictures import disk_errors, written_whole
+from dcgan_tf.writing import disk_errors, written_whole
 
 LENGTH = 8
 CHECKSUM = 4

@@ -3,12 +3,10 @@
 import dataclasses
 from pathlib import Path
 
-from dcgan_tf.commandline import parse, quiet_tensorflow, run
+from dcgan_tf.commandline import parse, quiet_tensorflow
 from dcgan_tf.config import Config
 from dcgan_tf.errors import UserError
 from dcgan_tf.settings import AT_LEAST_ONE, Settings, setting
-
-__all__ = ["main", "run"]
 
 
 @dataclasses.dataclass(frozen=True)

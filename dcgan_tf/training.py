@@ -1,40 +1,32 @@
-"""The training step, which reads like the tutorial's, and the loop around it."""
+"""Both models and the training step, which reads like the tutorial's."""
 
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.averaging import make_average, update_average
-from dcgan_tf.checkpoints import Checkpoints, check_finite
-from dcgan_tf.cluster import agree, is_chief, lost_workers_named, of_chief, wait_for_all
+from dcgan_tf.checkpoints import Checkpoints
+from dcgan_tf.cluster import is_chief, of_chief
 from dcgan_tf.config import Config
-from dcgan_tf.data import Images, make_batches
+from dcgan_tf.data import Images
 from dcgan_tf.discrimination import DISCRIMINATE
-from dcgan_tf.errors import Diverged, Interrupted
 from dcgan_tf.health import VitalSigns, vital_signs
 from dcgan_tf.history import STEP_METRICS, History
-from dcgan_tf.interrupts import StopSignals
 from dcgan_tf.loss_scaling import scaled_step
 from dcgan_tf.losses import LOSSES
 from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.noise import seeded_noise, training_noise
 from dcgan_tf.one_pass import one_pass_step
 from dcgan_tf.remedies import critic_step, unrolled_step
-from dcgan_tf.replicas import distribute, on_all_replicas, replica_part
-from dcgan_tf.reporting import Report
+from dcgan_tf.replicas import on_all_replicas, replica_part
 from dcgan_tf.run_directory import RunDirectory
 
-if TYPE_CHECKING:
-    from dcgan_tf.evaluation import Evaluator
-
-SAVE_SECONDS = 600
 GRID_IMAGES = 16
 
 
@@ -250,102 +242,6 @@ class Trainer:
         if step and not is_chief():
             checkpoints.restore(step)
         return step
-
-    def fit(self, run: RunDirectory, evaluator: Evaluator | None = None) -> None:
-        """Trains from the current step to the last.
-
-        Args:
-            run: where everything goes.
-            evaluator: judges the images after some epochs, if they are to be judged.
-
-        Raises:
-            Interrupted: a signal asked to stop, and everything is saved.
-            Diverged: a loss or a weight is no longer a number.
-            OSError: something can't be written.
-            UserError: another worker is lost.
-        """
-        checkpoints = Checkpoints(run.checkpoints, self.state)
-        last = self.last_step()
-        report = Report(run, self.config, self.history, self.steps_per_epoch, last)
-        try:
-            with StopSignals() as stop, report, lost_workers_named():
-                if int(self.step.numpy()) == 0:
-                    report.begin(self.images[:GRID_IMAGES], self.sample_grid())
-                else:
-                    report.resume()
-                self.run_steps(last, checkpoints, report, evaluator, stop)
-        except Diverged as error:
-            steps = checkpoints.steps()
-            good = f"{run.checkpoints}/ckpt-{steps[-1]}" if steps else "none"
-            raise Diverged(
-                f"{error}, and was not saved (last good checkpoint: {good}); a new run with a "
-                f"lower --learning_rate may do better"
-            ) from None
-
-    def run_steps(
-        self,
-        last: int,
-        checkpoints: Checkpoints,
-        report: Report,
-        evaluator: Evaluator | None,
-        stop: StopSignals,
-    ) -> None:
-        """Takes the steps up to the last, or until a signal; reports and saves on the way."""
-        start = int(self.step.numpy())
-        saved_at = time.monotonic()
-        self.evaluate_if_due(start, evaluator)
-        gpus = tf.config.list_logical_devices("GPU")
-        device = gpus[0].name if gpus else None
-        make = functools.partial(make_batches, self.images, self.config, start, last)
-        batches = distribute(make) if self.replicas > 1 else iter(make(device))
-        step = start
-        while step < last:
-            count = self.steps_at_once(step, last)
-            if count == 1:
-                report.add(self.train_step(next(batches)))
-            else:
-                report.add(self.train_steps(batches, tf.constant(count)))
-            step += count
-
-            stopped, save_is_due = agree(stop.received, self.save_is_due(step, saved_at))
-            epoch_ends = step % self.steps_per_epoch == 0
-            run_ends = step == last or stopped is not None
-            if epoch_ends or run_ends or save_is_due:
-                with report.pause():
-                    check_finite(self.trained, step)
-                    if epoch_ends:
-                        if stopped is None:
-                            self.evaluate_if_due(step, evaluator)
-                        report.end_epoch(self.sample_grid(), [self.generator, self.discriminator])
-                    elif run_ends:
-                        report.end_steps()
-                    checkpoints.save(step, self.history.by_quality())
-                    saved_at = time.monotonic()
-            if run_ends:
-                wait_for_all()
-            if stopped is not None:
-                raise Interrupted(
-                    stopped, f"saved at step {step} of {last}; go on with the same command"
-                )
-
-    def evaluate_if_due(self, step: int, evaluator: Evaluator | None) -> None:
-        """Judges the images after an epoch whose turn it is, unless that was done already."""
-        if evaluator is None or step == 0 or self.history.evaluation_of(step):
-            return
-        if step % (self.steps_per_epoch * self.config.epochs_to_evaluation) == 0:
-            made = evaluator.evaluation(step, self.averaged_generator or self.generator)
-            self.history.evaluations.append(made)
-
-    def steps_at_once(self, step: int, last: int) -> int:
-        """How many steps the next call takes: up to the next at which something is to be done."""
-        intervals = (self.steps_per_epoch, self.config.checkpoint_steps or last)
-        pause = min(last, *(step - step % interval + interval for interval in intervals))
-        return min(self.config.steps_per_call, pause - step)
-
-    def save_is_due(self, step: int, saved_at: float) -> bool:
-        """Whether to save within an epoch: every `checkpoint_steps`, and every 10 minutes."""
-        every = self.config.checkpoint_steps
-        return bool(every and step % every == 0) or time.monotonic() - saved_at > SAVE_SECONDS
 
 
 def make_optimizer(

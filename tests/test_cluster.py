@@ -7,28 +7,11 @@ import socket
 import numpy as np
 import pytest
 
+from benchmarks.scaling import free_addresses, local_cluster
 from dcgan_tf import cluster
 from dcgan_tf.errors import UserError
 from tests.conftest import finish, one_sentence, start, train_command
 from tests.test_resume import wait_for
-
-
-def cluster_addresses(count):
-    """Addresses of this machine at which nothing listens."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    return addresses
-
-
-def cluster_of(count):
-    """TF_CONFIG for each of some workers on this machine."""
-    addresses = cluster_addresses(count)
-    tasks = [{"type": "worker", "index": index} for index in range(count)]
-    return [json.dumps({"cluster": {"worker": addresses}, "task": task}) for task in tasks]
 
 
 def start_workers(count, run_dir, digits_dir, *flags, own=()):
@@ -39,7 +22,7 @@ def start_workers(count, run_dir, digits_dir, *flags, own=()):
             train_command(run_dir, digits_dir, *flags, *(own[index] if own else ())),
             TF_CONFIG=config,
         )
-        for index, config in enumerate(cluster_of(count))
+        for index, config in enumerate(local_cluster(count))
     ]
 
 
@@ -108,7 +91,7 @@ def test_workers_with_other_flags_are_refused(digits_dir, tmp_path):
 def test_workers_that_do_not_come_are_named(monkeypatch):
     monkeypatch.setattr(cluster, "JOIN_SECONDS", 0.5)
     with socket.create_server(("localhost", 0)) as there:
-        here, missing = cluster_addresses(2)
+        here, missing = free_addresses(2)
         addresses = [here, f"localhost:{there.getsockname()[1]}", missing]
         with pytest.raises(UserError, match=f"^{missing} did not answer .* all 3 workers"):
             cluster.wait_for_others(addresses, 0)

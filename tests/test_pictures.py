@@ -1,6 +1,5 @@
 import imageio.v3 as iio
 import numpy as np
-import pytest
 
 from dcgan_tf import pictures
 from dcgan_tf.history import Evaluation
@@ -62,21 +61,6 @@ def test_losses_plot_of_one_step_and_of_many(tmp_path):
             plot.shape[:2] == (600, 900)
             and len(np.unique(plot[..., :3].reshape(-1, 3), axis=0)) > 5
         )
-
-
-def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_bytes(b"old")
-    with pytest.raises(ZeroDivisionError), pictures.written_whole(path) as file:
-        file.write(b"new")
-        raise ZeroDivisionError
-    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
-
-
-def test_failed_write_names_the_file(tmp_path):
-    path = tmp_path / "absent" / "a.txt"
-    with pytest.raises(OSError, match=r"absent/a.txt"), pictures.written_whole(path):
-        pass
 
 
 def test_evaluations_plot_of_one_evaluation_and_of_many(tmp_path):
