@@ -1,25 +1,29 @@
 """The Fréchet distance over the minutes of training: a table, and time_to_quality.png.
 
-    python -m benchmarks.time_to_quality [--presets tutorial fast] [--minutes 30] [--seeds 3]
+    python -m benchmarks.time_to_quality [--runs tutorial fast] [--seeds 3]
+    python -m benchmarks.time_to_quality --runs fast "fast learning_rate=1e-3 epochs=3" --half 0
 
-Each preset trains on MNIST for so long, with each seed; only the steps' time is counted. Its images
-are compared with every other one of the test digits: the ones that settings are chosen by are
-those with even numbers (`--half 0`), the ones to report are those with odd numbers (`--half 1`).
+A run is a preset, followed by what is to be different. Each trains on MNIST with each seed, in
+turn; only the steps' time is counted. Its images are compared with every other one of the test
+digits: the ones that settings are chosen by are those with even numbers (`--half 0`), the ones to
+report are those with odd numbers (`--half 1`).
 """
 
 import argparse
 import dataclasses
+import json
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
-from dcgan_tf.autotune import settle
-from dcgan_tf.config import PRESETS, Config
+from dcgan_tf.autotune import TRIALS, settle
+from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, make_batches
 from dcgan_tf.evaluation import Evaluator
 from dcgan_tf.memory import keep_freed_memory
@@ -28,81 +32,126 @@ from dcgan_tf.training import Trainer
 from dcgan_tf.writing import written_whole
 
 NUM_IMAGES = 5000
+FIRST_MOMENT = 0.02
 PICTURE = Path("time_to_quality.png")
 
 
-def train(
-    config: Config, images: np.ndarray, evaluator: Evaluator, minutes: list[float]
-) -> Iterator[tuple[float, int, float]]:
-    """Trains one run; yields minutes, steps and the Fréchet distance at each of the moments."""
-    trainer = Trainer(config, images)
-    moments = iter(minutes)
-    moment, spent = next(moments), 0.0
-    last = trainer.last_step()
-    for step, batch in enumerate(make_batches(images, config, 0, last), 1):
-        began = time.perf_counter()
-        float(trainer.train_step(batch).gen_loss)
-        spent += time.perf_counter() - began
-        if spent >= 60 * moment or step == last:
-            generator = trainer.averaged_generator or trainer.generator
-            distance = evaluator.scores(evaluator.samples(generator)).frechet_distance
-            yield spent / 60, step, distance
-            moment = next(moments, None)
-            if moment is None:
-                return
+class Moment(NamedTuple):
+    """What a training has come to: the losses are means since the moment before."""
 
-
-def draw(curves: dict[tuple[str, int], list[tuple[float, int, float]]], floor: float) -> None:
-    """Draws the distance over the minutes, a colour for each preset."""
-    figure = Figure(figsize=(9, 4.5), layout="constrained")
-    axes = figure.subplots()
-    colors = dict(zip(dict.fromkeys(name for name, _ in curves), ("tab:blue", "tab:orange")))
-    for (name, seed), points in curves.items():
-        minutes, _, distances = zip(*points)
-        label = name if seed == 0 else None
-        axes.plot(minutes, distances, "o-", markersize=3, color=colors[name], label=label)
-    axes.axhline(floor, linestyle=":", color="tab:gray", label="real images")
-    axes.set(xscale="log", yscale="log", xlabel="minutes of training", ylabel="Fréchet distance")
-    axes.set_xticks(minutes, [f"{each:.1f}" for each in minutes])
-    axes.minorticks_off()
-    axes.grid(alpha=0.3, which="both")
-    axes.legend()
-    with written_whole(PICTURE) as file:
-        figure.savefig(file, format="png", dpi=80)
+    step: int
+    minutes: float
+    gen_loss: float
+    disc_loss: float
+    distance: float
 
 
 def main() -> None:
-    """Trains all, one after the other, and prints what each moment came to."""
+    """Trains all, prints what each moment came to, and draws it."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=["tutorial", "fast"])
-    parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--moments", type=int, default=10)
+    parser.add_argument("--runs", nargs="+", default=["tutorial", "fast"])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--moments", type=int, default=10)
     parser.add_argument("--half", type=int, choices=(0, 1), default=1)
     flags = parser.parse_args()
+    curves, floor = compare(flags.runs, flags.seeds, flags.moments, flags.half)
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
+    axes = figure.subplots()
+    draw(axes, curves, "minutes", "distance")
+    axes.axhline(floor, linestyle=":", color="tab:gray", label="real images")
+    axes.set(xscale="log", yscale="log", xlabel="minutes of training", ylabel="Fréchet distance")
+    axes.legend()
+    save(figure, PICTURE)
 
+
+def compare(
+    runs: list[str], seeds: int, moments: int, half: int = 1
+) -> tuple[dict[tuple[str, int], list[Moment]], float]:
+    """Trains runs with each of some seeds, and prints what each moment came to.
+
+    Returns:
+        The moments of each run and seed; and the distance of as many real images.
+    """
     keep_freed_memory()
-    moments = np.geomspace(flags.minutes / 20, flags.minutes, flags.moments).tolist()
-    curves = {}
     print_setup()
-    for name in flags.presets:
-        with tempfile.TemporaryDirectory() as folder:
-            config = settle(Config.from_flags({"preset": name}), RunDirectory(Path(folder)))
-        images = load_images(config)
-        evaluator = Evaluator(config, images, 2 * NUM_IMAGES)
-        evaluator.held_out = evaluator.held_out[flags.half :: 2]
-        evaluator.num_images = NUM_IMAGES
-        for seed in range(flags.seeds):
-            points = curves[name, seed] = []
-            seeded = dataclasses.replace(config, seed=seed)
-            for minutes, step, distance in train(seeded, images, evaluator, moments):
-                points.append((minutes, step, distance))
+    with tempfile.TemporaryDirectory() as folder:
+        settled = settle(Config(), RunDirectory(Path(folder)))
+    configs = [read_run(run, settled) for run in runs]
+    images = load_images(configs[0])
+    evaluator = Evaluator(configs[0], images, 2 * NUM_IMAGES)
+    evaluator.held_out = evaluator.held_out[half::2]
+    evaluator.num_images = NUM_IMAGES
+    curves = {}
+    for seed in range(seeds):
+        for run, config in zip(runs, configs):
+            seeded = dataclasses.replace(config, seed=config.seed + seed)
+            curves[run, seed] = []
+            for moment in train(seeded, images, evaluator, moments):
+                curves[run, seed].append(moment)
                 print(
-                    f"{name:<10} seed {seed}  {minutes:6.1f} min  {step:>6} steps  {distance:8.2f}",
+                    f"{run}, seed {seed}: step {moment.step:>6}, {moment.minutes:6.2f} min, "
+                    f"gen_loss {moment.gen_loss:.4f}, disc_loss {moment.disc_loss:.4f}, "
+                    f"Fréchet distance {moment.distance:.2f}",
                     flush=True,
                 )
     print(f"real images: {evaluator.floor.frechet_distance:.2f}")
-    draw(curves, evaluator.floor.frechet_distance)
+    return curves, evaluator.floor.frechet_distance
+
+
+def read_run(text: str, settled: Config) -> Config:
+    """The settings of a run: "fast epochs=3" is the preset `fast` with one change.
+
+    What is left to the device is as it was settled for all runs.
+    """
+    preset, *changes = text.split()
+    given: dict[str, Any] = {"preset": preset} | {name: getattr(settled, name) for name in TRIALS}
+    for change in changes:
+        name, value = change.split("=")
+        try:
+            given[name] = json.loads(value)
+        except ValueError:
+            given[name] = value
+    return Config.from_flags(given)
+
+
+def train(
+    config: Config, images: np.ndarray, evaluator: Evaluator, number: int
+) -> Iterator[Moment]:
+    """Trains one run; its moments are evenly spaced on a logarithmic scale."""
+    trainer = Trainer(config, images)
+    last = trainer.last_step()
+    moments = set(np.geomspace(FIRST_MOMENT * last, last, number).round().astype(int).tolist())
+    seconds, losses = 0.0, []
+    for step, batch in enumerate(make_batches(images, config, 0, last), 1):
+        began = time.perf_counter()
+        output = trainer.train_step(batch)
+        losses.append((float(output.gen_loss), float(output.disc_loss)))
+        seconds += time.perf_counter() - began
+        if step in moments:
+            generator = trainer.averaged_generator or trainer.generator
+            distance = evaluator.scores(evaluator.samples(generator)).frechet_distance
+            yield Moment(step, seconds / 60, *np.mean(losses, axis=0).tolist(), distance)
+            losses = []
+
+
+def draw(axes: Any, curves: dict[tuple[str, int], list[Moment]], x: str, y: str) -> None:
+    """Draws one attribute of the moments over another, a colour for each run."""
+    names = list(dict.fromkeys(run for run, _ in curves))
+    for (run, seed), moments in curves.items():
+        axes.plot(
+            [getattr(moment, x) for moment in moments],
+            [getattr(moment, y) for moment in moments],
+            "o-",
+            markersize=3,
+            color=f"C{names.index(run)}",
+            label=None if seed else run,
+        )
+    axes.grid(alpha=0.3, which="both")
+
+
+def save(figure: Figure, path: Path) -> None:
+    with written_whole(path) as file:
+        figure.savefig(file, format="png", dpi=80)
 
 
 if __name__ == "__main__":

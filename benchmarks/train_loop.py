@@ -1,17 +1,23 @@
 """Measures what the training loop costs over the bare step: data, logging, pictures, checkpoints.
 
-    python -m benchmarks.train_loop [--epochs 8] [--preset paper --dataset folder --data_dir FACES]
+    python -m benchmarks.train_loop [--epochs 8]
+    python -m benchmarks.train_loop --preset paper --dataset tfrecords --data_dir DIR [--cold]
 
 A real run, on shuffled data and with all its output, in which every step is followed by the same
-step called bare, on one fixed batch. What the loop costs is what passes between its steps, and
-what its step takes longer than the bare one. Its epochs are short, so that their ends (grid, film,
-plot, histograms, checkpoint) can be timed several times; one end is counted per 234 steps, as in
-an epoch of MNIST.
+step called bare, on one fixed batch. What the loop costs is what passes between its steps, in which
+it waits for the next batch, and what its step takes longer than the bare one. Its epochs are short,
+so that their ends (grid, film, plot, histograms, checkpoint) can be timed several times; one end is
+counted per 234 steps, as in an epoch of MNIST.
+
+With `--cold`, the system's cache forgets the image files before each step, so that every batch is
+read from the disk.
 """
 
 import argparse
+import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +27,7 @@ from benchmarks.timing import print_setup, spread
 from dcgan_tf.autotune import settle
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, scale
+from dcgan_tf.disk_images import DiskImages
 from dcgan_tf.loop import fit
 from dcgan_tf.memory import keep_freed_memory
 from dcgan_tf.run_directory import RunDirectory, open_run
@@ -33,11 +40,16 @@ MNIST_STEPS_AN_EPOCH = 234
 class Stopwatch:
     """Stands in for a trainer's step, and times it, a bare one, and what passes in between.
 
+    Args:
+        trainer: whose step it is.
+        forgotten: files that the system's cache is to forget before each step.
+
     Attributes:
         loop, bare, between: seconds, one of each for every step.
     """
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: Trainer, forgotten: Sequence[Path] = ()) -> None:
+        self.forgotten = forgotten
         self.step = trainer.train_step
         self.batch = scale(trainer.images[: trainer.config.batch_size])
         self.step(self.batch)
@@ -47,6 +59,8 @@ class Stopwatch:
 
     def __call__(self, images: tf.Tensor) -> StepOutput:
         entered = time.perf_counter()
+        for path in self.forgotten:
+            forget(path)
         output = self.step(images)
         stepped = time.perf_counter()
         self.step(self.batch)
@@ -57,19 +71,34 @@ class Stopwatch:
         return output
 
 
+def forget(path: Path) -> None:
+    """Has the system's cache forget a file."""
+    file = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(file)
+
+
 def main() -> None:
     """Runs the loop, and prints the parts of its cost and their sum."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--epochs", type=int, default=8)
     for name in ("preset", "dataset", "data_dir"):
         parser.add_argument(f"--{name}", default=argparse.SUPPRESS)
+    parser.add_argument("--cold", action="store_true")
+    flags = vars(parser.parse_args())
+    cold = flags.pop("cold")
     keep_freed_memory()
-    config = Config.from_flags(vars(parser.parse_args()))
+    config = Config.from_flags(flags)
     with tempfile.TemporaryDirectory() as folder:
         config = settle(config, RunDirectory(Path(folder)))
-        images = load_images(config)[: STEPS_AN_EPOCH * config.batch_size]
+        images = load_images(config)
+        if cold and not isinstance(images, DiskImages):
+            raise SystemExit(
+                "--cold is for images that are read from the disk: --dataset tfrecords"
+            )
         trainer = Trainer(config, images)
-        stopwatch = trainer.train_step = Stopwatch(trainer)
+        trainer.steps_per_epoch = STEPS_AN_EPOCH
+        stopwatch = trainer.train_step = Stopwatch(trainer, images.paths if cold else ())
         with open_run(Path(folder), config, images, resume=True) as run:
             fit(trainer, run)
 
