@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--run", default="fast epochs=5")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--moments", type=int, default=12)
+    parser.add_argument("--moments", type=int, default=16)
     flags = parser.parse_args()
 
     runs = [f"{flags.run} precision={name}" for name in ("float32", "bfloat16")]

@@ -27,6 +27,7 @@ from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, make_batches
 from dcgan_tf.evaluation import Evaluator
 from dcgan_tf.memory import keep_freed_memory
+from dcgan_tf.metrics import frechet_distance
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.training import Trainer
 from dcgan_tf.writing import written_whole
@@ -51,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", nargs="+", default=["tutorial", "fast"])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--moments", type=int, default=10)
+    parser.add_argument("--moments", type=int, default=16)
     parser.add_argument("--half", type=int, choices=(0, 1), default=1)
     flags = parser.parse_args()
     curves, floor = compare(flags.runs, flags.seeds, flags.moments, flags.half)
@@ -129,7 +130,10 @@ def train(
         seconds += time.perf_counter() - began
         if step in moments:
             generator = trainer.averaged_generator or trainer.generator
-            distance = evaluator.scores(evaluator.samples(generator)).frechet_distance
+            distance = frechet_distance(
+                evaluator.reference.features,
+                evaluator.judge(evaluator.samples(generator)).features,
+            )
             yield Moment(step, seconds / 60, *np.mean(losses, axis=0).tolist(), distance)
             losses = []
 
