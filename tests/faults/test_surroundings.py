@@ -1,0 +1,104 @@
+"""Numbers that are none, clocks that jump, homes that are no use."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import train
+from dcgan_tf.training import Trainer
+from tests.conftest import ROOT, finish, one_sentence, start, train_command
+from tests.test_resume import assert_same_run, flags
+
+pytestmark = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "step, value", [(1, np.nan), (4, np.nan), (5, np.nan), (6, np.inf), (12, np.nan)]
+)
+def test_weight_that_is_no_number(
+    run_main, finished_run, digits_dir, tmp_path, monkeypatch, held, step, value
+):
+    restore = Trainer.restore
+
+    def restore_and_break(self, run):
+        whole_step = self.train_step
+
+        def broken_step(images):
+            output = whole_step(images)
+            if int(self.step) == step:
+                self.discriminator.layers[0].kernel[0, 0].assign(value)
+            return output
+
+        self.train_step = broken_step
+        return restore(self, run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "restore", restore_and_break)
+        code, _, err = run_main(train, *flags(tmp_path / "run", digits_dir))
+    good = (step - 1) // 2 * 2
+    last = f"ckpt-{good})" if good else "checkpoint: none)"
+    assert code == 1 and last in err and one_sentence(err)
+    named = re.search(r"step (\d+) (has|left)", err)
+    assert int(named[1]) in (step, step + 1)
+    code, out, _ = run_main(train, *flags(tmp_path / "run", digits_dir))
+    assert code == 0 and (f"resumed after step {good}" if good else "from the start") in out
+    assert_same_run(tmp_path / "run", finished_run)
+    held(f"a weight {value} after step {step}", 1, "stopped there, last good checkpoint kept")
+
+
+@pytest.mark.parametrize("rate", ["1e38", "1e30", "1e20", "1e10"])
+def test_exploding_rate(run_main, digits_dir, tmp_path, held, rate):
+    code, _, err = run_main(train, *flags(tmp_path / "run", digits_dir, f"--learning_rate={rate}"))
+    newest = tf.train.latest_checkpoint(str(tmp_path / "run" / "checkpoints"))
+    assert code == 1 and "lower --learning_rate" in err and one_sentence(err)
+    assert (newest or "none") in err
+    held(f"a learning rate of {rate}", 1, err.split(", and was")[0].removeprefix("train.py: "))
+
+
+JUMPING_CLOCK = """
+import itertools, runpy, sys, time
+real, jumps = time.time, itertools.cycle([0, 3, -2, 400, -400, 0.5])
+time.time = lambda: real() + 86400 * next(jumps)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_clock_that_jumps_by_days(tmp_path, digits_dir, finished_run, held):
+    command = train_command(tmp_path / "run", digits_dir)
+    code, _, err = finish([command[0], "-c", JUMPING_CLOCK, *command[1:]])
+    assert code == 0 and err == ""
+    assert_same_run(tmp_path / "run", finished_run)
+    held("a clock that jumps by days at each look", 1, "the run ends the same")
+
+
+def test_clock_that_jumps_between_two_parts_of_a_run(
+    run_main, tmp_path, digits_dir, finished_run, held
+):
+    """The first part is two days older: files of events carry the time in their names."""
+    arguments = flags(tmp_path / "run", digits_dir)
+    assert run_main(train, *arguments, "--max_steps=7")[0] == 0
+    (path,) = (tmp_path / "run" / "tensorboard").iterdir()
+    parts = path.name.split(".")
+    parts[3] = str(int(parts[3]) - 2 * 86400)
+    path.rename(path.with_name(".".join(parts)))
+    assert run_main(train, *arguments)[0] == 0
+    assert_same_run(tmp_path / "run", finished_run)
+    held("a clock set two days ahead between two parts", 1, "the run ends the same")
+
+
+@pytest.mark.parametrize("home", ["unset", "absent", "read-only", "a file"])
+def test_home_that_is_no_use(tmp_path, digits_dir, finished_run, held, home):
+    names = {"absent": tmp_path / "absent", "read-only": Path("/proc"), "a file": ROOT / "train.py"}
+    environment = {"HOME": str(names[home])} if home in names else {}
+    command = train_command(tmp_path / "run", digits_dir)
+    if home == "unset":
+        command = ["env", "-u", "HOME", *command]
+    process = start(command, **environment)
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 0 and err == ""
+    assert_same_run(tmp_path / "run", finished_run)
+    held(f"HOME {home}", 1, "the run ends the same")
