@@ -28,10 +28,10 @@ from dcgan_tf.pictures import (
     save_gif,
     save_png,
     to_uint8,
-    written_whole,
 )
 from dcgan_tf.progress import Progress
 from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.writing import written_whole
 
 if TYPE_CHECKING:
     from dcgan_tf.training import StepOutput
