@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import gc
 import io
 import logging
 import math
@@ -209,6 +210,8 @@ class Report:
             plot_evaluations(self.run.evaluations_plot, evaluations, self.steps_per_epoch)
         if frames := self.run.frames():
             save_gif(self.run.film, frames)
+        # The plots' figures are large, and their parts refer to each other.
+        gc.collect()
 
     def last_epoch(self) -> EpochMetrics:
         """The row of metrics.csv that the last step belongs to."""

@@ -1,11 +1,20 @@
+import gc
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+import train
 from tests.conftest import ROOT, SETTLED, start
+from tests.test_resume import flags
+
+
+def test_a_runs_plots_do_not_stay_in_memory(run_main, digits_dir, tmp_path):
+    assert run_main(train, *flags(tmp_path / "run", digits_dir, "--max_steps=3"))[0] == 0
+    assert not any(isinstance(each, Figure) for each in gc.get_objects())
 
 
 def resident_mib(process):
