@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import train
-from tests.conftest import ROOT, SETTLED, start
+from tests.conftest import ROOT, SETTLED, start, write_idx
 from tests.test_resume import flags
 
 
@@ -25,10 +25,12 @@ def resident_mib(process):
 
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_stays_the_same_over_10000_steps(tmp_path):
-    flags = ["--batch_size=8", "--base_filters=4", "--max_steps=10000", "--eval_every=0", *SETTLED]
-    train = [sys.executable, str(ROOT / "train.py"), f"--run_dir={tmp_path}", *flags]
-    process = start(train)
+def test_memory_stays_the_same_over_10000_steps(mnist, tmp_path):
+    """And over forty epochs."""
+    write_idx(tmp_path / "train-images-idx3-ubyte", mnist[:2000])
+    flags = [f"--data_dir={tmp_path}", f"--run_dir={tmp_path / 'run'}", "--max_steps=10000"]
+    flags += ["--batch_size=8", "--base_filters=4", "--eval_every=0", *SETTLED]
+    process = start([sys.executable, str(ROOT / "train.py"), *flags])
     held = []
     while process.poll() is None:
         held += resident_mib(process)
