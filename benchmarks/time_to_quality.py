@@ -61,6 +61,8 @@ def main() -> None:
     draw(axes, curves, "minutes", "distance")
     axes.axhline(floor, linestyle=":", color="tab:gray", label="real images")
     axes.set(xscale="log", yscale="log", xlabel="minutes of training", ylabel="Fréchet distance")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
     axes.legend()
     save(figure, PICTURE)
 
