@@ -10,7 +10,7 @@ import train
 from dcgan_tf.commandline import run
 
 forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload([__name__])  # a fork of it starts in a second
+forks.set_forkserver_preload([__name__, "dcgan_tf.autotune", "dcgan_tf.loop"])
 
 
 def run_command(command, log, hook):
