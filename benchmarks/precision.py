@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.time_to_quality import compare, draw, save
+from benchmarks.time_to_quality import compare, draw
+from dcgan_tf.pictures import save_figure
 
 PICTURE = Path("precision.png")
 PANELS = {
@@ -45,7 +46,7 @@ def main() -> None:
     axes.axhline(floor, linestyle=":", color="tab:gray", label="real images")
     axes.set(yscale="log")
     axes.legend()
-    save(figure, PICTURE)
+    save_figure(PICTURE, figure, dpi=80)
 
 
 if __name__ == "__main__":

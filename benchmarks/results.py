@@ -18,8 +18,8 @@ import imageio.v3 as iio
 from matplotlib.figure import Figure
 
 from dcgan_tf.config import LOSSES, PRESETS
+from dcgan_tf.pictures import save_figure
 from dcgan_tf.run_directory import RunDirectory
-from dcgan_tf.writing import written_whole
 
 RUNS = Path("runs")
 TUTORIAL = "--kernel_size 4 --initializer_stddev 0.02 --learning_rate 5e-4 --beta_1 0.5"
@@ -87,8 +87,7 @@ def draw_curves(path: Path, tables: dict[str, list[dict[str, str]]]) -> None:
 
 
 def save(path: Path, figure: Figure) -> None:
-    with written_whole(path) as file:
-        figure.savefig(file, format="png", dpi=80)
+    save_figure(path, figure, dpi=80)
 
 
 def main() -> None:

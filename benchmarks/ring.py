@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 from benchmarks.timing import print_setup
 from dcgan_tf.discrimination import discriminate_separately
 from dcgan_tf.losses import discriminator_loss, generator_loss
+from dcgan_tf.pictures import save_figure
 from dcgan_tf.remedies import unrolled_step
-from dcgan_tf.writing import written_whole
 
 STEPS = 20_000
 SHOWN = 5
@@ -115,8 +115,7 @@ def main() -> None:
             axes.plot(*points.T, ".", color="tab:blue", markersize=1)
             axes.set(xlim=(-3, 3), ylim=(-3, 3), xticks=[], yticks=[], aspect="equal")
             axes.set_title(f"{name}, {steps * i // SHOWN}", fontsize=9)
-    with written_whole(picture) as file:
-        figure.savefig(file, format="png", dpi=80)
+    save_figure(picture, figure, dpi=80)
     print(f"samples (blue) and modes (orange) over the steps: {picture}")
 
 

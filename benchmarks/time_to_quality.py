@@ -28,9 +28,9 @@ from dcgan_tf.data import load_images, make_batches
 from dcgan_tf.evaluation import Evaluator
 from dcgan_tf.memory import keep_freed_memory
 from dcgan_tf.metrics import frechet_distance
+from dcgan_tf.pictures import save_figure
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.training import Trainer
-from dcgan_tf.writing import written_whole
 
 NUM_IMAGES = 5000
 FIRST_MOMENT = 0.02
@@ -64,7 +64,7 @@ def main() -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
     axes.legend()
-    save(figure, PICTURE)
+    save_figure(PICTURE, figure, dpi=80)
 
 
 def compare(
@@ -153,11 +153,6 @@ def draw(axes: Any, curves: dict[tuple[str, int], list[Moment]], x: str, y: str)
             label=None if seed else run,
         )
     axes.grid(alpha=0.3, which="both")
-
-
-def save(figure: Figure, path: Path) -> None:
-    with written_whole(path) as file:
-        figure.savefig(file, format="png", dpi=80)
 
 
 if __name__ == "__main__":

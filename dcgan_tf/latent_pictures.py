@@ -21,7 +21,7 @@ from dcgan_tf.image_files import Files
 from dcgan_tf.latent import parse_numbers, parse_sum, project, tour
 from dcgan_tf.metrics import nearest
 from dcgan_tf.noise import seeded_noise
-from dcgan_tf.pictures import image_grid, save_png
+from dcgan_tf.pictures import image_grid, save_figure, save_png
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.sampling import drawer, load_discriminator, load_generator
 from dcgan_tf.writing import written_whole
@@ -123,8 +123,7 @@ def arithmetic(scene: Scene) -> str:
         show(top[i], scene.draw(noise), f"{sign} {', '.join(map(str, term.images))}")
     for i, (axes, picture) in enumerate(zip(bottom, pictures)):
         show(axes, picture[np.newaxis], "=" if i == len(terms) else "")
-    with written_whole(scene.output) as file:
-        figure.savefig(file, format="png", dpi=100)
+    save_figure(scene.output, figure)
     return f"sum of {len(terms)} terms"
 
 

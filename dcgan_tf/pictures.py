@@ -82,6 +82,12 @@ def save_gif(path: Path, frames: list[Path]) -> None:
         iio.imwrite(file, pictures, extension=".gif", duration=duration, loop=0)
 
 
+def save_figure(path: Path, figure: Figure, dpi: int = 100) -> None:
+    """Writes a figure as a .png."""
+    with written_whole(path) as file:
+        figure.savefig(file, format="png", dpi=dpi)
+
+
 def plot_losses(path: Path, metrics: np.ndarray, steps_per_epoch: int) -> None:
     """Draws both losses, and D's verdicts, over the steps.
 
@@ -113,8 +119,7 @@ def plot_losses(path: Path, metrics: np.ndarray, steps_per_epoch: int) -> None:
     for axes in (losses, verdicts):
         axes.grid(alpha=0.3)
         axes.legend(loc="upper right")
-    with written_whole(path) as file:
-        figure.savefig(file, format="png", dpi=100)
+    save_figure(path, figure)
 
 
 def plot_evaluations(path: Path, evaluations: list[Evaluation], steps_per_epoch: int) -> None:
@@ -148,5 +153,4 @@ def plot_evaluations(path: Path, evaluations: list[Evaluation], steps_per_epoch:
         axes.grid(alpha=0.3)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     axes.set_xlabel("epoch")
-    with written_whole(path) as file:
-        figure.savefig(file, format="png", dpi=100)
+    save_figure(path, figure)
