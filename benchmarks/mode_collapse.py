@@ -17,9 +17,9 @@ import keras
 import numpy as np
 
 from benchmarks.timing import print_setup
-from dcgan_tf.classifier import classify, load_classifier
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images
+from dcgan_tf.evaluation.classifier import classify, load_classifier
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.sampling import load_generator, sample_images
 

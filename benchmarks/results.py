@@ -18,7 +18,7 @@ import imageio.v3 as iio
 from matplotlib.figure import Figure
 
 from dcgan_tf.config import LOSSES, PRESETS
-from dcgan_tf.pictures import save_figure
+from dcgan_tf.reporting.images import save_figure
 from dcgan_tf.run_directory import RunDirectory
 
 RUNS = Path("runs")
@@ -78,7 +78,7 @@ def draw_curves(path: Path, tables: dict[str, list[dict[str, str]]]) -> None:
             minutes += float(row["seconds"]) / 60
             distances.append((minutes, float(row["frechet_distance"])))
         axes.plot(*zip(*distances), "o-" if name in LOSSES else "s--", markersize=4, label=name)
-    floor = float(table[-1]["frechet_floor"])
+    floor = float(table[-1]["frechet_baseline"])
     axes.axhline(floor, linestyle=":", color="tab:gray", label="real images")
     axes.set(yscale="log", xlabel="minutes of training", ylabel="Fréchet distance")
     axes.grid(alpha=0.3, which="both")
@@ -95,7 +95,7 @@ def main() -> None:
     kind, *source = sys.argv[1:]
     runs = digits() if kind == "digits" else faces(*source)
     tables = {name: train(f"results_{kind}/{name}", flags) for name, flags in runs.items()}
-    columns = ["frechet_distance", "frechet_floor", "precision", "recall", "classes_missed"]
+    columns = ["frechet_distance", "frechet_baseline", "precision", "recall", "classes_missed"]
     print(f"\n| run | epochs | minutes | {' | '.join(columns) if kind == 'digits' else ''} |")
     for name, table in tables.items():
         last = table[-1]

@@ -16,14 +16,14 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import tensorflow as tf
+from dcgan_tf.discrimination import discriminate_separately
+from dcgan_tf.steps.XX import unrolled_step
 from keras import layers
 from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
-from dcgan_tf.discrimination import discriminate_separately
 from dcgan_tf.losses import discriminator_loss, generator_loss
-from dcgan_tf.pictures import save_figure
-from dcgan_tf.remedies import unrolled_step
+from dcgan_tf.reporting.images import save_figure
 
 STEPS = 20_000
 SHOWN = 5
@@ -72,8 +72,8 @@ def train(unroll_steps: int, steps: int, seed: int = 0) -> list[np.ndarray]:
         noise=noise,
         end_step=lambda *_: step.assign_add(1),
     )
-    trainer.generator_optimizer.build(generator.trainable_variables)
-    trainer.discriminator_optimizer.build(discriminator.trainable_variables)
+    trainer.gan.generator_optimizer.build(generator.trainable_variables)
+    trainer.gan.discriminator_optimizer.build(discriminator.trainable_variables)
 
     @tf.function
     def train_steps(count: tf.Tensor) -> None:

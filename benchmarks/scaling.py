@@ -23,10 +23,10 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import alternate, print_setup
-from dcgan_tf.cluster import make_strategy, totals, workers
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, make_batches
-from dcgan_tf.replicas import distribute
+from dcgan_tf.distributed.cluster import all_reduce_sum, make_strategy, workers
+from dcgan_tf.distributed.replicas import distribute
 from dcgan_tf.training import Trainer
 
 
@@ -121,7 +121,7 @@ def measure(batch_size: int, steps: int) -> dict[str, float]:
     config = Config(
         batch_size=batch_size,
         precision="float32",
-        convolutions="phases",
+        convolutions="subpixel",
         strategy="multi_worker" if clustered else "one",
     )
     strategy = make_strategy(config)
@@ -136,7 +136,7 @@ def measure(batch_size: int, steps: int) -> dict[str, float]:
         step = median_seconds(lambda: trainer.train_step(held).gen_loss.numpy(), steps)
         weights = [
             weight
-            for model in (trainer.generator, trainer.discriminator)
+            for model in (trainer.gan.generator, trainer.gan.discriminator)
             for weight in model.trainable_variables
         ]
         reducing = 0.0
@@ -152,7 +152,7 @@ def measure(batch_size: int, steps: int) -> dict[str, float]:
                 return strategy.run(replica)
 
             reducing = median_seconds(reduce, steps)
-            totals([0.0])
+            all_reduce_sum([0.0])
     size = sum(4 * int(np.prod(weight.shape)) for weight in weights)
     return {"step": step, "input": made, "all_reduce": reducing, "bytes": size}
 

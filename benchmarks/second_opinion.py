@@ -16,12 +16,12 @@ from keras import layers
 from scipy.stats import spearmanr
 
 from benchmarks.timing import print_setup
-from dcgan_tf.array_files import IDX_LABELS
-from dcgan_tf.classifier import classify
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, load_mnist, make_batches, scale
-from dcgan_tf.evaluation import Evaluator, spread
-from dcgan_tf.judges import Judge, viewer
+from dcgan_tf.datasets.arrays import IDX_LABELS
+from dcgan_tf.evaluation.classifier import classify
+from dcgan_tf.evaluation.evaluator import Evaluator, spread
+from dcgan_tf.evaluation.feature_extractors import FeatureExtractor, viewer
 from dcgan_tf.training import Trainer
 
 MOMENTS = (25, 50, 100, 150, 225, 325, 450, 600, 800, 1000)
@@ -59,7 +59,7 @@ def train(images: np.ndarray, steps: int) -> Iterator[tuple[int, keras.Sequentia
     trainer = Trainer(CONFIG, images)
     for step, batch in enumerate(make_batches(images, CONFIG, 0, steps), 1):
         trainer.train_step(batch)
-        yield step, trainer.averaged_generator
+        yield step, trainer.gan.ema_generator
 
 
 def compare_moments(images: np.ndarray, evaluators: list[Evaluator]) -> None:
@@ -84,7 +84,7 @@ def compare_classes(images: np.ndarray, evaluators: list[Evaluator]) -> None:
     print(f"\nshare of each class, without {DROPPED}")
     for kind, made in (("generated", samples), ("real", spread(kept, NUM_IMAGES))):
         for evaluator in evaluators:
-            shares = "".join(f"{share:7.2%}" for share in evaluator.scores(made).class_shares)
+            shares = "".join(f"{share:7.2%}" for share in evaluator.scores(made).class_distribution)
             print(f"{kind:<10}{evaluator.judge.name:<17}{shares}", flush=True)
 
 
@@ -93,7 +93,7 @@ def main() -> None:
     print_setup()
     images = load_images(CONFIG)
     evaluators = [Evaluator(CONFIG, images, NUM_IMAGES) for _ in range(2)]
-    evaluators[1].judge = Judge("dense network", 1000, viewer(train_dense_network()))
+    evaluators[1].judge = FeatureExtractor("dense network", 1000, viewer(train_dense_network()))
     compare_moments(images, evaluators)
     compare_classes(images, evaluators)
 

@@ -22,13 +22,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
-from dcgan_tf.autotune import TRIALS, settle
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, make_batches
-from dcgan_tf.evaluation import Evaluator
-from dcgan_tf.memory import keep_freed_memory
-from dcgan_tf.metrics import frechet_distance
-from dcgan_tf.pictures import save_figure
+from dcgan_tf.evaluation.evaluator import Evaluator
+from dcgan_tf.evaluation.metrics import frechet_distance
+from dcgan_tf.fast.measure import TRIALS, resolve_auto
+from dcgan_tf.fast.memory import keep_freed_memory
+from dcgan_tf.reporting.images import save_figure
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.training import Trainer
 
@@ -78,7 +78,7 @@ def compare(
     keep_freed_memory()
     print_setup()
     with tempfile.TemporaryDirectory() as folder:
-        settled = settle(Config(), RunDirectory(Path(folder)))
+        settled = resolve_auto(Config(), RunDirectory(Path(folder)))
     configs = [read_run(run, settled) for run in runs]
     images = load_images(configs[0])
     evaluator = Evaluator(configs[0], images, 2 * NUM_IMAGES)
@@ -122,16 +122,16 @@ def train(
 ) -> Iterator[Moment]:
     """Trains one run; its moments are evenly spaced on a logarithmic scale."""
     trainer = Trainer(config, images)
-    last = trainer.last_step()
+    last = trainer.last_step
     moments = set(np.geomspace(FIRST_MOMENT * last, last, number).round().astype(int).tolist())
     seconds, losses = 0.0, []
     for step, batch in enumerate(make_batches(images, config, 0, last), 1):
         began = time.perf_counter()
         output = trainer.train_step(batch)
-        losses.append((float(output.gen_loss), float(output.disc_loss)))
+        losses.append((float(output.scalars.gen_loss), float(output.scalars.disc_loss)))
         seconds += time.perf_counter() - began
         if step in moments:
-            generator = trainer.averaged_generator or trainer.generator
+            generator = trainer.gan.ema_generator or trainer.gan.generator
             distance = frechet_distance(
                 evaluator.reference.features,
                 evaluator.judge(evaluator.samples(generator)).features,

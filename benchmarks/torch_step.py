@@ -63,7 +63,7 @@ def make_step(
 
 
 def tutorial_models(config: Config) -> tuple[nn.Module, nn.Module]:
-    filters, slope = config.base_filters, config.leaky_slope
+    filters, slope = config.base_filters, config.negative_slope
 
     def up(filters_in: int, filters_out: int, stride: int) -> nn.Module:
         padding = {"padding": 2, "output_padding": stride - 1, "bias": False}
@@ -105,7 +105,7 @@ def paper_models(config: Config) -> tuple[nn.Module, nn.Module]:
 
     def down(filters_in: int, filters_out: int) -> list[nn.Module]:
         conv = nn.Conv2d(filters_in, filters_out, 4, 2, 1, bias=False)
-        return [conv, nn.BatchNorm2d(filters_out), nn.LeakyReLU(config.leaky_slope, True)]
+        return [conv, nn.BatchNorm2d(filters_out), nn.LeakyReLU(config.negative_slope, True)]
 
     generator = nn.Sequential(
         nn.Unflatten(1, (config.noise_dim, 1, 1)),
@@ -118,7 +118,7 @@ def paper_models(config: Config) -> tuple[nn.Module, nn.Module]:
     )
     discriminator = nn.Sequential(
         nn.Conv2d(3, filters, 4, 2, 1, bias=False),
-        nn.LeakyReLU(config.leaky_slope, True),
+        nn.LeakyReLU(config.negative_slope, True),
         *down(filters, 2 * filters),
         *down(2 * filters, 4 * filters),
         *down(4 * filters, 8 * filters),

@@ -24,14 +24,13 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import print_setup, spread
-from dcgan_tf.autotune import settle
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, scale
-from dcgan_tf.disk_images import DiskImages
-from dcgan_tf.loop import fit
-from dcgan_tf.memory import keep_freed_memory
+from dcgan_tf.datasets.disk_images import DiskImages
+from dcgan_tf.fast.measure import resolve_auto
+from dcgan_tf.fast.memory import keep_freed_memory
 from dcgan_tf.run_directory import RunDirectory, open_run
-from dcgan_tf.training import StepOutput, Trainer
+from dcgan_tf.training import Trainer, fit
 
 STEPS_AN_EPOCH = 5
 MNIST_STEPS_AN_EPOCH = 234
@@ -90,7 +89,7 @@ def main() -> None:
     keep_freed_memory()
     config = Config.from_flags(flags)
     with tempfile.TemporaryDirectory() as folder:
-        config = settle(config, RunDirectory(Path(folder)))
+        config = resolve_auto(config, RunDirectory(Path(folder)))
         images = load_images(config)
         if cold and not isinstance(images, DiskImages):
             raise SystemExit(

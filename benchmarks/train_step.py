@@ -18,11 +18,11 @@ import tensorflow as tf
 
 from benchmarks.timing import alternate, print_setup, product_rate, spread
 from benchmarks.tutorial import make_models, make_step
-from dcgan_tf.autotune import settle
 from dcgan_tf.config import PRECISIONS, Config
 from dcgan_tf.data import scale
-from dcgan_tf.fast_layers import plain
-from dcgan_tf.memory import keep_freed_memory
+from dcgan_tf.fast.layers import plain
+from dcgan_tf.fast.measure import resolve_auto
+from dcgan_tf.fast.memory import keep_freed_memory
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.training import Trainer
 
@@ -37,7 +37,7 @@ def peers(trainer: Trainer, images: tf.Tensor) -> dict[str, Callable[[], None]]:
     if config.preset == "tutorial":
         models = make_models()
     else:
-        models = (plain(trainer.generator), plain(trainer.discriminator))
+        models = (plain(trainer.gan.generator), plain(trainer.gan.discriminator))
     theirs = make_step(*models, config.learning_rate, config.beta_1)
     others = {"the tutorial's step, float32": lambda: theirs(images)}
     if importlib.util.find_spec("torch"):
@@ -58,7 +58,7 @@ def main() -> None:
     keep_freed_memory()
     config = Config.from_flags({"preset": flags.preset, "precision": flags.precision})
     with tempfile.TemporaryDirectory() as folder:
-        config = settle(config, RunDirectory(Path(folder)))
+        config = resolve_auto(config, RunDirectory(Path(folder)))
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (config.batch_size, *SHAPES[flags.preset]), np.uint8)
     trainer, images = Trainer(config, pixels), scale(pixels)

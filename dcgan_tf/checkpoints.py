@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import shutil
 from collections.abc import Sequence
@@ -12,8 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.errors import Diverged, UserError, first_line
-from dcgan_tf.writing import disk_errors, written_whole
+from dcgan_tf.cli.atomic_files import atomic_write, disk_errors
+from dcgan_tf.cli.errors import Diverged, UserError, first_line
 
 KEEP = 3
 READ_ERRORS = (tf.errors.OpError, AssertionError, ValueError, IndexError, EOFError)
@@ -66,7 +65,7 @@ class Checkpoints:
         steps = self.steps()
         best = next((good for good in by_quality if good in steps), None)
         if best is not None:
-            with written_whole(self.best_file) as file:
+            with atomic_write(self.best_file) as file:
                 file.write(f"{best}\n".encode())
         for old in steps[:-KEEP]:
             if old != best:
@@ -148,7 +147,7 @@ class Checkpoints:
         if names:
             lines = [f'model_checkpoint_path: "{names[-1]}"']
             lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
-            with written_whole(self.directory / "checkpoint") as file:
+            with atomic_write(self.directory / "checkpoint") as file:
                 file.write("\n".join([*lines, ""]).encode())
 
 
@@ -163,16 +162,16 @@ def read_back(prefix: str) -> None:
         reader.get_tensor(name)
 
 
-def check_finite(holders: Sequence[keras.Model | keras.optimizers.Optimizer], step: int) -> None:
+def check_finite(holder: keras.Model | keras.optimizers.Optimizer, step: int) -> None:
     """Refuses a state that must not be saved.
 
     Args:
-        holders: of the variables that training changes.
+        holder: of variables that training changes.
         step: of the state.
 
     Raises:
         Diverged: a weight or a moment is infinite or not a number.
     """
-    for variable in itertools.chain.from_iterable(holder.variables for holder in holders):
+    for variable in holder.variables:
         if not np.isfinite(variable.numpy()).all():
             raise Diverged(f"step {step} left {variable.path} infinite or not a number")

@@ -3,19 +3,20 @@
 import dataclasses
 from typing import Any
 
-from dcgan_tf.errors import UserError
-from dcgan_tf.presets import PRESETS
-from dcgan_tf.settings import (
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.cli.settings import (
     AT_LEAST_ONE,
     AT_LEAST_ZERO,
     BELOW_ONE,
+    FRACTION,
     POSITIVE,
     SEED,
-    SHARE,
     Settings,
+    at_least,
     one_of,
     setting,
 )
+from dcgan_tf.presets import PRESETS
 
 DATASETS = ("mnist", "fashion_mnist", "cifar10", "stacked_mnist", "folder", "tfrecords")
 ARCHITECTURES = ("tutorial", "paper", "blocks", "upsample")
@@ -23,12 +24,13 @@ NOISES = ("normal", "uniform")
 DISCRIMINATOR_BATCHES = ("separate", "joint")
 LOSSES = ("bce", "minimax", "least_squares", "hinge", "wasserstein")
 LABELLED = ("mnist", "fashion_mnist", "cifar10")
-SELF_JUDGED = ("mnist", "stacked_mnist")
+EVALUATED = ("mnist", "stacked_mnist")
 EVAL_EVERY = 5
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
 DEVICES = ("auto", "cpu", "gpu")
-CONVOLUTIONS = ("auto", "native", "phases")
+MEASURED = ("precision", "convolutions")
+CONVOLUTIONS = ("auto", "native", "subpixel")
 SMOOTHED_LOSSES = ("bce", "minimax", "least_squares")
 
 
@@ -59,8 +61,8 @@ class Config(Settings):
     image_size: int | None = setting(
         None,
         "Data",
-        "resize to so many pixels a side: 4 to 7 times a power of two (default: the data's "
-        "own; 64 for a folder)",
+        "resize to so many pixels a side: 4 to 7 times a power of two, with the default stride "
+        "(default: the data's own; 64 for a folder)",
         AT_LEAST_ONE,
         fixed=True,
     )
@@ -69,12 +71,12 @@ class Config(Settings):
     )
     flip: bool = setting(False, "Data", "mirror images left to right at random", fixed=True)
     max_bad_images: float = setting(
-        0.01, "Data", "share of damaged files that may be left out", SHARE
+        0.01, "Data", "fraction of damaged files that may be left out", FRACTION
     )
     held_out: float = setting(
         0.1,
         "Data",
-        "share of a folder's images that are kept from training, to evaluate with",
+        "fraction of a folder's images that are kept from training, to evaluate with",
         BELOW_ONE,
         fixed=True,
     )
@@ -98,7 +100,12 @@ class Config(Settings):
         fixed=True,
     )
     kernel_size: int = setting(5, "Models", "of the convolutions", AT_LEAST_ONE, fixed=True)
-    leaky_slope: float = setting(0.3, "Models", "LeakyReLU's, below 0", SHARE, fixed=True)
+    stride: int = setting(
+        2, "Models", "by which each block of the models scales", at_least(2), fixed=True
+    )
+    negative_slope: float = setting(
+        0.3, "Models", "LeakyReLU's", FRACTION, fixed=True, old_name="leaky_slope"
+    )
     dropout: float = setting(0.3, "Models", "rate, in the discriminator", BELOW_ONE, fixed=True)
     generator_batch_norm: bool = setting(True, "Models", "batch norm in the generator", fixed=True)
     discriminator_batch_norm: bool = setting(
@@ -181,7 +188,7 @@ class Config(Settings):
     ema_decay: float | None = setting(
         None,
         "Training",
-        "also keep an averaged generator, and sample from it",
+        "also keep an exponential moving average of the generator, and sample from it",
         BELOW_ONE,
         fixed=True,
     )
@@ -198,17 +205,26 @@ class Config(Settings):
     convolutions: str = setting(
         "auto",
         "Speed",
-        "transposed ones, and gradients, by TensorFlow's own kernels (native), or put together "
-        "from forward convolutions (phases); auto measures at a run's start",
+        "transposed ones, and gradients, by TensorFlow's own kernels (native), or as sub-pixel "
+        "convolutions (subpixel); auto measures at a run's start",
         one_of(CONVOLUTIONS),
         fixed=True,
+        old_values={"phases": "subpixel"},
     )
     jit_compile: bool = setting(False, "Speed", "compile the step with XLA", fixed=True)
-    steps_per_call: int = setting(
+    steps_per_execution: int = setting(
         1,
         "Speed",
         "steps without Python in between, for devices that it would hold up",
         AT_LEAST_ONE,
+        old_name="steps_per_call",
+    )
+    reference: bool = setting(
+        False,
+        "Speed",
+        "the tutorial's own operations, to compare with: Keras's layers, a backward pass for each "
+        "loss, float32",
+        fixed=True,
     )
     device: str = setting(
         "auto", "Devices", "auto (GPUs if there are any), cpu or gpu", one_of(DEVICES)
@@ -226,15 +242,15 @@ class Config(Settings):
     eval_every: int | None = setting(
         None,
         "Evaluation",
-        f"judge the images after every so many epochs, 0 never (default: {EVAL_EVERY} for the "
-        f"project's own copy of {' and '.join(SELF_JUDGED)}, 0 for others)",
+        f"evaluate the images after every so many epochs, 0 never (default: {EVAL_EVERY} for the "
+        f"project's own copy of {' and '.join(EVALUATED)}, 0 for others)",
         AT_LEAST_ZERO,
     )
     inception_weights: str | None = setting(
         None,
         "Evaluation",
         "keras.applications' InceptionV3 weights without top, a .h5 file, which images of a "
-        "folder are judged by (default: downloaded by Keras)",
+        "folder are evaluated with (default: downloaded by Keras)",
     )
     checkpoint_steps: int | None = setting(
         None, "Run", "also save every so many steps", AT_LEAST_ONE
@@ -247,13 +263,17 @@ class Config(Settings):
         Raises:
             UserError: a value is not one that the setting can have.
         """
+        given = cls.with_new_names(given)
         preset = PRESETS[cls(preset=given.get("preset", "tutorial")).preset]
         critic = {}
         if given.get("loss") == "wasserstein":
             critic = {"discriminator_steps": 5}
             if "gradient_penalty" not in given:
                 critic["weight_clip"] = 0.01
-        return cls(**preset | critic | given)
+        reference = {}
+        if given.get("reference"):
+            reference = {"precision": "float32", "convolutions": "native"}
+        return cls(**preset | critic | reference | given)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -288,6 +308,11 @@ class Config(Settings):
                 "bfloat16 or float32",
             ),
             (
+                self.reference and (self.precision, self.convolutions) != ("float32", "native"),
+                "--reference computes in float32 with TensorFlow's own convolutions: leave out "
+                "--precision and --convolutions",
+            ),
+            (
                 self.batch_size % self.pack != 0,
                 f"--batch_size {self.batch_size} is no multiple of --pack {self.pack}",
             ),
@@ -305,11 +330,19 @@ class Config(Settings):
         )
 
     @property
+    def shares_backward_pass(self) -> bool:
+        """Whether one backward pass through the discriminator serves both losses.
+
+        It can where the discriminator treats each image on its own, which batch norm does not.
+        """
+        return not (self.discriminator_batch_norm or self.reference)
+
+    @property
     def epochs_to_evaluation(self) -> int:
-        """Every how many epochs the images are judged; 0 if they are not."""
+        """Every how many epochs the images are evaluated; 0 if they are not."""
         if self.eval_every is not None:
             return self.eval_every
-        return EVAL_EVERY if self.dataset in SELF_JUDGED and self.data_dir is None else 0
+        return EVAL_EVERY if self.dataset in EVALUATED and self.data_dir is None else 0
 
     @property
     def images_per_step(self) -> int:
@@ -318,16 +351,38 @@ class Config(Settings):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Config":
-        """The config that `dataclasses.asdict` turned into `values`.
+        """The config that `dataclasses.asdict` turned into `values`, in this version or before.
 
         Raises:
-            UserError: a setting is missing, unknown or has an impossible value.
+            UserError: a setting is unknown or has an impossible value.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        if values.keys() != names:
-            odd = ", ".join(sorted(values.keys() ^ names))
-            raise UserError(f"missing or unknown settings: {odd}")
+        values = cls.with_new_names(values)
+        unknown = values.keys() - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise UserError(
+                f"unknown settings: {', '.join(sorted(unknown))}; a newer version of dcgan_tf may "
+                f"have written them"
+            )
         return cls(**values)
+
+    @classmethod
+    def resumed(cls, saved: "Config", given: dict[str, Any]) -> "Config":
+        """The config of a run that goes on: its own settings, but for those that were given.
+
+        Without `--max_steps`, `--epochs` alone says how long.
+
+        Raises:
+            UserError: a value is not one that the setting can have.
+        """
+        given = cls.with_new_names(given)
+        if given.get("preset", saved.preset) != saved.preset:
+            return cls.from_flags(given)
+        if "epochs" in given:
+            given = {"max_steps": None} | given
+        # What is measured at a run's start was measured.
+        settled = {name for name in given if given[name] == "auto" and name in MEASURED}
+        given = {name: value for name, value in given.items() if name not in settled}
+        return dataclasses.replace(saved, **given)
 
     def differences(self, other: "Config") -> list[str]:
         """Names the settings, among those a run must keep, in which `other` differs."""

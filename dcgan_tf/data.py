@@ -1,16 +1,6 @@
-"""Named image sets, and the pipeline that turns one into shuffled batches in [-1, 1].
-
-As a command: writes the images that the flags name as sharded TFRecords, which --dataset tfrecords
-then trains on.
-"""
+"""Named image sets, and the pipeline that turns one into shuffled batches in [-1, 1]."""
 
 from __future__ import annotations
-
-if __name__ == "__main__":
-    from dcgan_tf.commandline import run
-    from dcgan_tf.to_tfrecords import main
-
-    run(main)
 
 import hashlib
 from collections.abc import Callable
@@ -20,19 +10,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.array_files import (
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.config import Config
+from dcgan_tf.datasets.arrays import (
     IDX_IMAGES,
     read_array_folder,
     read_cifar10_folder,
     read_npz,
 )
-from dcgan_tf.config import Config
-from dcgan_tf.disk_images import DiskImages
-from dcgan_tf.errors import UserError
-from dcgan_tf.folder import load_folder
-from dcgan_tf.tfrecords import read_tfrecords
+from dcgan_tf.datasets.disk_images import DiskImages
+from dcgan_tf.datasets.folder import load_folder
+from dcgan_tf.datasets.tfrecords import read_tfrecords
 
-MNIST_FILE = Path(__file__).parent / "assets" / "mnist.npz"
+MNIST_FILE = Path(__file__).parent / "datasets" / "mnist.npz"
 MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 FOLDER_IMAGE_SIZE = 64
@@ -216,7 +206,7 @@ def make_batches(
     num_images = len(images)
     batch_size = config.images_per_step
     steps_per_epoch = num_images // batch_size
-    take = taker(images)
+    take = make_lookup(images)
     # The discriminator's updates within a step each have a batch, and each replica its part of it.
     shape = [config.discriminator_steps, num_replicas, -1]
     parts = np.arange(batch_size).reshape(shape).swapaxes(0, 1).reshape(num_replicas, -1)
@@ -244,7 +234,7 @@ def make_batches(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def taker(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
+def make_lookup(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function from int64 [k] to the images of these numbers, uint8 [k, H, W, C]."""
     if isinstance(images, np.ndarray):
         pixels = tf.constant(images)
@@ -263,7 +253,7 @@ def flip(images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
     return tf.where(chance[:, tf.newaxis, tf.newaxis, tf.newaxis] < 0.5, mirrored, images)
 
 
-def apply_to(
+def apply_in_batches(
     images: Images, function: Callable[[tf.Tensor], tf.Tensor], batch_size: int = 500
 ) -> np.ndarray:
     """What a function of some images in [-1, 1] gives for any number of them.

@@ -6,8 +6,14 @@ With D = sigmoid(logits), the tutorial's are the first two.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
 import keras
 import tensorflow as tf
+
+from dcgan_tf.config import Config
 
 
 def cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -87,10 +93,38 @@ def score_generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_mean(fake_logits)
 
 
-LOSSES = {
-    "bce": (discriminator_loss, generator_loss),
-    "minimax": (discriminator_loss, minimax_generator_loss),
-    "least_squares": (least_squares_discriminator_loss, least_squares_generator_loss),
-    "hinge": (hinge_discriminator_loss, score_generator_loss),
-    "wasserstein": (wasserstein_critic_loss, score_generator_loss),
+class Loss(NamedTuple):
+    """An adversarial objective.
+
+    Attributes:
+        discriminator: from real and generated images' logits to the discriminator's loss; it takes
+            `label_smoothing` if it has a target to move.
+        generator: from generated images' logits to the generator's loss.
+        probabilities: whether sigmoid(logits) is the probability that an image is real.
+    """
+
+    discriminator: Callable[..., tf.Tensor]
+    generator: Callable[[tf.Tensor], tf.Tensor]
+    probabilities: bool
+
+
+LOSSES: dict[str, Loss] = {
+    "bce": Loss(discriminator_loss, generator_loss, probabilities=True),
+    "minimax": Loss(discriminator_loss, minimax_generator_loss, probabilities=True),
+    "least_squares": Loss(
+        least_squares_discriminator_loss, least_squares_generator_loss, probabilities=False
+    ),
+    "hinge": Loss(hinge_discriminator_loss, score_generator_loss, probabilities=False),
+    "wasserstein": Loss(wasserstein_critic_loss, score_generator_loss, probabilities=False),
 }
+
+
+def make_losses(
+    config: Config,
+) -> tuple[Callable[..., tf.Tensor], Callable[[tf.Tensor], tf.Tensor]]:
+    """The discriminator's and the generator's loss that the config names."""
+    loss = LOSSES[config.loss]
+    if not config.label_smoothing:
+        return loss.discriminator, loss.generator
+    smoothed = functools.partial(loss.discriminator, label_smoothing=config.label_smoothing)
+    return smoothed, loss.generator

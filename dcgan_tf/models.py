@@ -2,26 +2,40 @@
 
 Every generator turns noise, float32 [batch, noise_dim], into images, float32 [batch, size, size,
 channels] in [-1, 1]; every discriminator turns such images into logits, float32 [batch, 1]. An
-image size is a starting size of 4 to 7 times a power of two, and each doubling is one block.
+image size is a starting size times a power of the stride, and each block multiplies by the stride.
+With the stride of 2, sizes are 4, 5, 6 or 7 times a power of two.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from types import ModuleType
 
 import keras
 from keras import layers
 
-from dcgan_tf import fast_layers
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.discrimination import Pack
-from dcgan_tf.errors import UserError
+from dcgan_tf.layers import (
+    Layers,
+    Pack,
+    conv_to_logit,
+    conv_transpose,
+    dense_to_logit,
+    discriminator_block,
+    discriminator_norm,
+    dropout,
+    first_block,
+    generator_block,
+    generator_norm,
+    kernel_initializer,
+    same_size_conv,
+    strided_conv,
+)
 
-Layers = list[layers.Layer]
 ImageShape = tuple[int, int, int]
 
+SMALLEST_START = 4
 POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 OUTPUT = {"activation": "tanh", "dtype": "float32"}
 
@@ -30,7 +44,7 @@ def make_generator(config: Config, image_shape: ImageShape) -> keras.Sequential:
     """The generator of the config's architecture, for images [size, size, channels].
 
     Raises:
-        UserError: images of that size can't be built by doubling.
+        UserError: images of that size can't be built by upsampling.
     """
     build, _ = ARCHITECTURES[config.architecture]
     with precision(config):
@@ -42,7 +56,7 @@ def make_discriminator(config: Config, image_shape: ImageShape) -> keras.Sequent
     """The discriminator of the config's architecture, for images [size, size, channels].
 
     Raises:
-        UserError: images of that size can't be built by doubling.
+        UserError: images of that size can't be built by upsampling.
     """
     _, build = ARCHITECTURES[config.architecture]
     with precision(config):
@@ -64,33 +78,33 @@ def precision(config: Config) -> Iterator[None]:
 
 def tutorial_generator(config: Config, image_shape: ImageShape) -> Layers:
     """https://www.tensorflow.org/tutorials/generative/dcgan: 2,330,944 parameters at 28×28×1."""
-    start, doublings = start_and_doublings(image_shape[0])
-    filters = [config.base_filters * 2**i for i in reversed(range(doublings))]
+    start, blocks = start_and_blocks(image_shape[0], config.stride)
+    filters = [config.base_filters * 2**i for i in reversed(range(blocks))]
     dense = start * start * 2 * filters[0]
     stack = [
-        layers.Dense(dense, use_bias=False, kernel_initializer=kernel_init(config)),
+        layers.Dense(dense, use_bias=False, kernel_initializer=kernel_initializer(config)),
         *generator_norm(config),
-        layers.LeakyReLU(config.leaky_slope),
+        layers.LeakyReLU(config.negative_slope),
         layers.Reshape((start, start, 2 * filters[0])),
     ]
     for block, count in enumerate(filters):
         stack += [
-            transposed(config, count, strides=2 if block else 1),
+            conv_transpose(config, count, strides=None if block else 1),
             *generator_norm(config),
-            layers.LeakyReLU(config.leaky_slope),
+            layers.LeakyReLU(config.negative_slope),
         ]
-    return [*stack, transposed(config, image_shape[2], **OUTPUT)]
+    return [*stack, conv_transpose(config, image_shape[2], **OUTPUT)]
 
 
 def tutorial_discriminator(config: Config, image_shape: ImageShape) -> Layers:
     """https://www.tensorflow.org/tutorials/generative/dcgan: 212,865 parameters at 28×28×1."""
-    _, doublings = start_and_doublings(image_shape[0])
+    _, blocks = start_and_blocks(image_shape[0], config.stride)
     stack = []
-    for block in range(doublings):
+    for block in range(blocks):
         stack += [
-            strided(config, config.base_filters * 2**block, use_bias=True),
+            strided_conv(config, config.base_filters * 2**block, use_bias=True),
             *discriminator_norm(config),
-            layers.LeakyReLU(config.leaky_slope),
+            layers.LeakyReLU(config.negative_slope),
             *dropout(config, block),
         ]
     return [*stack, *dense_to_logit(config)]
@@ -102,12 +116,12 @@ def paper_generator(config: Config, image_shape: ImageShape) -> Layers:
     At 64×64×3: 4×4×512, 8×8×256, 16×16×128, 32×32×64, 64×64×3; 3,576,704 trainable parameters
     with a kernel of 4 and a noise of 100.
     """
-    start, doublings = start_and_doublings(image_shape[0])
+    start, blocks = start_and_blocks(image_shape[0], config.stride)
     stack = [layers.Reshape((1, 1, config.noise_dim))]
-    for block in range(doublings):
-        filters = config.base_filters * 2 ** (doublings - 1 - block)
+    for block in range(blocks):
+        filters = config.base_filters * 2 ** (blocks - 1 - block)
         stack += generator_block(config, filters) if block else first_block(config, filters, start)
-    return [*stack, transposed(config, image_shape[2], **OUTPUT)]
+    return [*stack, conv_transpose(config, image_shape[2], **OUTPUT)]
 
 
 def paper_discriminator(config: Config, image_shape: ImageShape) -> Layers:
@@ -116,12 +130,12 @@ def paper_discriminator(config: Config, image_shape: ImageShape) -> Layers:
     At 64×64×3: 2,765,568 trainable parameters with a kernel of 4. The first block has no batch
     norm.
     """
-    start, doublings = start_and_doublings(image_shape[0])
+    start, blocks = start_and_blocks(image_shape[0], config.stride)
     stack = []
-    for block in range(doublings):
+    for block in range(blocks):
         filters = config.base_filters * 2**block
         stack += discriminator_block(config, filters, block, norm=block > 0)
-    return [*stack, *to_logit(config, start)]
+    return [*stack, *conv_to_logit(config, start)]
 
 
 def blocks_discriminator(config: Config, image_shape: ImageShape) -> Layers:
@@ -129,11 +143,11 @@ def blocks_discriminator(config: Config, image_shape: ImageShape) -> Layers:
 
     At 32×32: 16×16×64, 8×8×128, and an 8×8 convolution to the logit.
     """
-    start, doublings = start_and_doublings(image_shape[0])
+    start, blocks = start_and_blocks(image_shape[0], config.stride)
     stack = []
-    for block in range(doublings - 1):
+    for block in range(blocks - 1):
         stack += discriminator_block(config, config.base_filters * 2**block, block, norm=True)
-    return [*stack, *to_logit(config, 2 * start)]
+    return [*stack, *conv_to_logit(config, config.stride * start)]
 
 
 def upsample_generator(config: Config, image_shape: ImageShape) -> Layers:
@@ -141,30 +155,30 @@ def upsample_generator(config: Config, image_shape: ImageShape) -> Layers:
 
     Odena et al., 2016, Deconvolution and Checkerboard Artifacts, tell why.
     """
-    start, doublings = start_and_doublings(image_shape[0])
-    filters = [config.base_filters * 2**i for i in reversed(range(doublings))]
+    start, blocks = start_and_blocks(image_shape[0], config.stride)
+    filters = [config.base_filters * 2**i for i in reversed(range(blocks))]
     stack = [
-        layers.Dense(start * start * filters[0], kernel_initializer=kernel_init(config)),
+        layers.Dense(start * start * filters[0], kernel_initializer=kernel_initializer(config)),
         layers.Reshape((start, start, filters[0])),
     ]
     for count in filters:
         stack += [
             *generator_norm(config),
-            layers.UpSampling2D(),
-            same_size(config, count),
+            layers.UpSampling2D(config.stride),
+            same_size_conv(config, count),
             layers.ReLU(),
         ]
-    return [*stack, same_size(config, image_shape[2], **OUTPUT)]
+    return [*stack, same_size_conv(config, image_shape[2], **OUTPUT)]
 
 
 def upsample_discriminator(config: Config, image_shape: ImageShape) -> Layers:
     """Strided convolutions whose batch norm comes last, after the dropout; none in the first."""
-    _, doublings = start_and_doublings(image_shape[0])
+    _, blocks = start_and_blocks(image_shape[0], config.stride)
     stack = []
-    for block in range(doublings):
+    for block in range(blocks):
         stack += [
-            strided(config, config.base_filters * 2**block, use_bias=True),
-            layers.LeakyReLU(config.leaky_slope),
+            strided_conv(config, config.base_filters * 2**block, use_bias=True),
+            layers.LeakyReLU(config.negative_slope),
             *dropout(config, block),
             *(discriminator_norm(config) if block else []),
         ]
@@ -179,131 +193,29 @@ ARCHITECTURES = {
 }
 
 
-def start_and_doublings(image_size: int) -> tuple[int, int]:
-    """Splits an image size into a start of 4 to 7 and the number of doublings: 96 is 6·2⁴.
+def start_and_blocks(image_size: int, stride: int) -> tuple[int, int]:
+    """Splits an image size into a starting size and a number of blocks: 96 is 6·2⁴.
+
+    Args:
+        image_size: pixels a side.
+        stride: of each block, from 2 up.
+
+    Returns:
+        A start from 4 up to, but not including, 4 strides; and how often the stride multiplies it.
 
     Raises:
         UserError: the size is no such product; names the nearest that are.
     """
-    start, doublings = image_size, 0
-    while start > 7 and start % 2 == 0:
-        start, doublings = start // 2, doublings + 1
-    if 4 <= start <= 7 and doublings:
-        return start, doublings
-    sizes = [start * 2**n for start in range(4, 8) for n in range(1, 9)]
+    start, blocks = image_size, 0
+    while start >= SMALLEST_START * stride and start % stride == 0:
+        start, blocks = start // stride, blocks + 1
+    starts = range(SMALLEST_START, SMALLEST_START * stride)
+    if start in starts and blocks:
+        return start, blocks
+    sizes = [start * stride**n for start in starts for n in range(1, 9)]
     below = [max(size for size in sizes if size < image_size)] if image_size > min(sizes) else []
     above = [min(size for size in sizes if size > image_size)] if image_size < max(sizes) else []
     raise UserError(
-        f"--image_size {image_size} is not 4, 5, 6 or 7 times a power of two: "
-        f"{' or '.join(map(str, below + above))} would do"
+        f"--image_size {image_size} is not {starts[0]} to {starts[-1]} times a power of "
+        f"--stride {stride}: {' or '.join(map(str, below + above))} would do"
     )
-
-
-def first_block(config: Config, filters: int, start: int) -> Layers:
-    """From 1×1 to the starting size: transposed convolution, batch norm, ReLU."""
-    conv = layers.Conv2DTranspose(
-        filters, start, use_bias=False, kernel_initializer=kernel_init(config)
-    )
-    return [conv, *generator_norm(config), layers.ReLU()]
-
-
-def generator_block(config: Config, filters: int) -> Layers:
-    """Doubles the size: transposed convolution of stride 2, batch norm, ReLU."""
-    return [transposed(config, filters), *generator_norm(config), layers.ReLU()]
-
-
-def discriminator_block(config: Config, filters: int, block: int, norm: bool) -> Layers:
-    """Halves the size: convolution of stride 2, batch norm, LeakyReLU, dropout."""
-    return [
-        strided(config, filters, use_bias=False),
-        *(discriminator_norm(config) if norm else []),
-        layers.LeakyReLU(config.leaky_slope),
-        *dropout(config, block),
-    ]
-
-
-def to_logit(config: Config, size: int) -> Layers:
-    """One convolution over the whole of a size×size map."""
-    conv = layers.Conv2D(
-        1, size, use_bias=False, kernel_initializer=kernel_init(config), dtype="float32"
-    )
-    return [conv, layers.Flatten(dtype="float32")]
-
-
-def dense_to_logit(config: Config) -> Layers:
-    dense = layers.Dense(1, kernel_initializer=kernel_init(config), dtype="float32")
-    return [layers.Flatten(), dense]
-
-
-def transposed(config: Config, filters: int, strides: int = 2, **kwargs: str) -> layers.Layer:
-    return convolutions(config).Conv2DTranspose(
-        filters,
-        config.kernel_size,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=kernel_init(config),
-        **kwargs,
-    )
-
-
-def strided(config: Config, filters: int, use_bias: bool) -> layers.Layer:
-    return convolutions(config).Conv2D(
-        filters,
-        config.kernel_size,
-        strides=2,
-        padding="same",
-        use_bias=use_bias,
-        kernel_initializer=kernel_init(config),
-    )
-
-
-def same_size(config: Config, filters: int, **kwargs: str) -> layers.Layer:
-    return convolutions(config).Conv2D(
-        filters,
-        config.kernel_size,
-        padding="same",
-        kernel_initializer=kernel_init(config),
-        **kwargs,
-    )
-
-
-def convolutions(config: Config) -> ModuleType:
-    """Where the convolutions come from: Keras, or this project's, which compute the same."""
-    return fast_layers if config.convolutions == "phases" else layers
-
-
-def generator_norm(config: Config) -> Layers:
-    return batch_norm(config) if config.generator_batch_norm else []
-
-
-def discriminator_norm(config: Config) -> Layers:
-    return batch_norm(config) if config.discriminator_batch_norm else []
-
-
-def batch_norm(config: Config) -> Layers:
-    """Batch norm, whose scale γ starts at 1, or near it where the weights are drawn from N."""
-    deviation = config.initializer_stddev
-    ones = keras.initializers.RandomNormal(1.0, deviation) if deviation else "ones"
-    return [
-        fast_layers.BatchNormalization(
-            momentum=config.batch_norm_momentum,
-            epsilon=config.batch_norm_epsilon,
-            gamma_initializer=ones,
-            synchronized=config.sync_batch_norm,
-        )
-    ]
-
-
-def kernel_init(config: Config) -> keras.initializers.Initializer:
-    """A new initializer for each layer: one that is shared would draw the same numbers again."""
-    if config.initializer_stddev is None:
-        return keras.initializers.GlorotUniform()
-    return keras.initializers.RandomNormal(0.0, config.initializer_stddev)
-
-
-def dropout(config: Config, block: int) -> Layers:
-    """Dropout with random numbers of its own, or no layer where the rate is 0."""
-    if not config.dropout:
-        return []
-    return [fast_layers.Dropout(config.dropout, seed=config.seed + block)]

@@ -5,7 +5,7 @@ PAPER = {
     "architecture": "paper",
     "image_size": 64,
     "kernel_size": 4,
-    "leaky_slope": 0.2,
+    "negative_slope": 0.2,
     "dropout": 0.0,
     "discriminator_batch_norm": True,
     "batch_norm_momentum": 0.9,

@@ -16,10 +16,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf.cli.atomic_files import atomic_write
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.disk_images import DiskImages, fingerprint
-from dcgan_tf.errors import UserError
-from dcgan_tf.writing import written_whole
+from dcgan_tf.datasets.disk_images import DiskImages, fingerprint
 
 VALUE_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
@@ -112,7 +112,7 @@ class RunDirectory:
     def write_config(self, config: Config, images: dict[str, Any]) -> None:
         """Writes every setting, what the images are, and what the run was made with."""
         values = dataclasses.asdict(config) | {"images": images, "made_with": made_with()}
-        with written_whole(self.config_file) as file:
+        with atomic_write(self.config_file) as file:
             file.write((json.dumps(values, indent=2) + "\n").encode())
 
 

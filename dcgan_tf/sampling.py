@@ -11,13 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.checkpoints import Checkpoints
+from dcgan_tf.cli.atomic_files import atomic_write
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.errors import UserError
 from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.noise import seeded_noise
-from dcgan_tf.pictures import image_grid, save_png, to_uint8
+from dcgan_tf.reporting.images import image_grid, save_png, to_uint8
 from dcgan_tf.run_directory import RunDirectory
-from dcgan_tf.writing import written_whole
 
 
 def load_generator(
@@ -37,7 +37,7 @@ def load_generator(
     """
     config, images = run.read_config()
     generator = make_generator(config, tuple(images["shape"]))
-    name = "generator" if config.ema_decay is None else "averaged_generator"
+    name = "generator" if config.ema_decay is None else "ema_generator"
     return generator, config, restore_model(run, name, generator, checkpoint)
 
 
@@ -98,7 +98,7 @@ def sample_images(
     Yields:
         uint8 [batch, H, W, C] in [0, 255]; `num_images` in all.
     """
-    draw = drawer(generator)
+    draw = compile_generator(generator)
     batch_size = min(batch_size, num_images)
     for start in range(0, num_images, batch_size):
         indices = range(start, start + batch_size)
@@ -106,7 +106,7 @@ def sample_images(
         yield images[: num_images - start]
 
 
-def drawer(generator: keras.Sequential) -> Callable[[np.ndarray], np.ndarray]:
+def compile_generator(generator: keras.Sequential) -> Callable[[np.ndarray], np.ndarray]:
     """A function from noise, float32 [N, noise_dim], to images, uint8 [N, H, W, C] in [0, 255]."""
     generate = tf.function(lambda noise: generator(noise, training=False), reduce_retracing=True)
     return lambda noise: to_uint8(generate(tf.constant(noise)).numpy())
@@ -141,7 +141,7 @@ def _write_grid(path: Path, batches: Iterator[np.ndarray]) -> None:
 
 
 def _write_npz(path: Path, batches: Iterator[np.ndarray]) -> None:
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         np.savez(file, images=np.concatenate(list(batches)))
 
 

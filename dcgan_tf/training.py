@@ -1,164 +1,111 @@
-"""Both models and the training step, which reads like the tutorial's."""
+"""The training loop: it picks and repeats a step, reports, evaluates, saves, and stops in time."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from typing import NamedTuple
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.averaging import make_average, update_average
-from dcgan_tf.checkpoints import Checkpoints
-from dcgan_tf.cluster import is_chief, of_chief
+from dcgan_tf.checkpoints import Checkpoints, check_finite
+from dcgan_tf.cli.errors import Diverged, Interrupted
+from dcgan_tf.cli.signals import StopSignals
 from dcgan_tf.config import Config
-from dcgan_tf.data import Images
-from dcgan_tf.discrimination import DISCRIMINATE
-from dcgan_tf.health import VitalSigns, vital_signs
-from dcgan_tf.history import STEP_METRICS, History
-from dcgan_tf.loss_scaling import scaled_step
-from dcgan_tf.losses import LOSSES
-from dcgan_tf.models import make_discriminator, make_generator
-from dcgan_tf.noise import seeded_noise, training_noise
-from dcgan_tf.one_pass import one_pass_step
-from dcgan_tf.remedies import critic_step, unrolled_step
-from dcgan_tf.replicas import on_all_replicas, replica_part
+from dcgan_tf.data import Images, make_batches
+from dcgan_tf.distributed.cluster import (
+    agree_on_stop,
+    barrier,
+    broadcast,
+    is_chief,
+    lost_workers_named,
+)
+from dcgan_tf.distributed.replicas import distribute, on_all_replicas
+from dcgan_tf.gan import Gan, separate_gradients
+from dcgan_tf.noise import seeded_noise
+from dcgan_tf.reporting.history import Evaluation, History
+from dcgan_tf.reporting.report import Report
 from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.steps.critic import critic_step
+from dcgan_tf.steps.loss_scaling import scaled_gradients
+from dcgan_tf.steps.shared_backward import shared_gradients
+from dcgan_tf.steps.unrolled import unrolled_step
+from dcgan_tf.train_step import StepOutput, StepScalars, train_step
 
 GRID_IMAGES = 16
+SAVE_SECONDS = 600
+
+Evaluate = Callable[[int, keras.Sequential], Evaluation]  # a step and its generator
 
 
-class StepOutput(NamedTuple):
-    """What one training step found, before its update.
+class Choice(NamedTuple):
+    """A row of a table, of which the first is taken whose condition holds.
 
     Attributes:
-        gen_loss, disc_loss: float32 scalars.
-        d_real, d_fake: float32 scalars, the means of D(x) and D(G(z)), with D = sigmoid(logits):
-            probabilities, unless the loss makes the logits scores.
-        gen_gradient_norm, disc_gradient_norm, spread: float32 scalars, see `VitalSigns`.
-        real_logits, fake_logits: float32 [batch, 1].
+        name: what a run's first lines call it.
+        function: what is taken.
+        applies: whether it is, by the config.
     """
 
-    gen_loss: tf.Tensor
-    disc_loss: tf.Tensor
-    d_real: tf.Tensor
-    d_fake: tf.Tensor
-    gen_gradient_norm: tf.Tensor
-    disc_gradient_norm: tf.Tensor
-    spread: tf.Tensor
-    real_logits: tf.Tensor
-    fake_logits: tf.Tensor
+    name: str
+    function: Callable[..., Any]
+    applies: Callable[[Config], Any]
+
+
+STEPS = (
+    Choice("several critic updates", critic_step, lambda config: config.alternates),
+    Choice("unrolled discriminator", unrolled_step, lambda config: config.unroll_steps),
+    Choice("the tutorial's", train_step, lambda config: True),
+)
+BACKWARD_PASSES = (
+    Choice("scaled losses", scaled_gradients, lambda config: config.precision == "float16"),
+    Choice("shared backward pass", shared_gradients, lambda config: config.shares_backward_pass),
+    Choice("one backward pass for each loss", separate_gradients, lambda config: True),
+)
+
+
+def choose(table: tuple[Choice, ...], config: Config) -> Choice:
+    """The first row of a table whose condition holds."""
+    return next(row for row in table if row.applies(config))
 
 
 class Trainer:
-    """Both models, their optimizers, and all else that training changes.
+    """A GAN with its training images: takes the steps, and holds all that a checkpoint saves.
+
+    To be made, and to train, within the scope of its `tf.distribute.Strategy`.
 
     Args:
         config: the settings of the run.
         images: the training images, uint8 [N, H, W, C].
-
-    It is to be made, and to train, within the scope of its `tf.distribute.Strategy`.
     """
 
     def __init__(self, config: Config, images: Images) -> None:
         self.config = config
         self.images = images
         self.steps_per_epoch = len(images) // config.images_per_step
+        self.algorithm, self.backward = choose(STEPS, config), choose(BACKWARD_PASSES, config)
+        self.gan = Gan(config, images.shape[1:], self.backward.function)
+        self.train_step = compile_step(self.algorithm.function, self.gan)
 
-        keras.utils.set_random_seed(config.seed)
-        self.generator = make_generator(config, images.shape[1:])
-        self.discriminator = make_discriminator(config, images.shape[1:])
-        self.generator_optimizer = make_optimizer(
-            config, self.generator, config.generator_learning_rate
-        )
-        self.discriminator_optimizer = make_optimizer(
-            config, self.discriminator, config.discriminator_learning_rate
-        )
-        self.trained = (
-            self.generator,
-            self.discriminator,
-            self.generator_optimizer,
-            self.discriminator_optimizer,
-        )
-        self.discriminate = DISCRIMINATE[config.discriminator_batch]
-        self.discriminator_loss, self.generator_loss = LOSSES[config.loss]
-        if config.label_smoothing:
-            self.discriminator_loss = functools.partial(
-                self.discriminator_loss, label_smoothing=config.label_smoothing
-            )
-        for step, needed in (
-            (one_pass_step, not config.discriminator_batch_norm),
-            (critic_step, config.alternates),
-            (unrolled_step, config.unroll_steps),
-            (scaled_step, config.precision == "float16"),
-        ):
-            if needed:
-                self.train_step = tf.function(functools.partial(step, self))
-        self.replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if config.jit_compile:
-            self.train_step = tf.function(self.train_step.python_function, jit_compile=True)
-        if self.replicas > 1:
-            one_replicas = self.train_step.python_function
-            self.train_step = on_all_replicas(one_replicas, len(STEP_METRICS))
-
-        self.step = tf.Variable(
-            0,
-            dtype=tf.int64,
-            trainable=False,
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
         noise = seeded_noise(config.noise, config.seed, range(GRID_IMAGES), config.noise_dim)
         self.grid_noise = tf.Variable(noise, trainable=False)
         self.history = History()
+        # These names are keys in every checkpoint that was ever written.
         self.state = tf.train.Checkpoint(
-            generator=self.generator,
-            discriminator=self.discriminator,
-            generator_optimizer=self.generator_optimizer,
-            discriminator_optimizer=self.discriminator_optimizer,
-            dropout_seeds=dropout_seeds(self.discriminator),
-            step=self.step,
+            generator=self.gan.generator,
+            discriminator=self.gan.discriminator,
+            generator_optimizer=self.gan.generator_optimizer,
+            discriminator_optimizer=self.gan.discriminator_optimizer,
+            dropout_seeds=dropout_seeds(self.gan.discriminator),
+            step=self.gan.step,
             grid_noise=self.grid_noise,
             history=self.history,
         )
-        self.averaged_generator = None
-        if config.ema_decay is not None:
-            self.averaged_generator = make_average(self.generator)
-            self.state.averaged_generator = self.averaged_generator
-
-    @tf.function
-    def train_step(self, images: tf.Tensor) -> StepOutput:
-        """One update of both models, as in the tutorial.
-
-        The steps that take its place do something else (`remedies.py`), or the same in another way:
-        `one_pass.py`, faster, where the discriminator has no batch norm; `loss_scaling.py`, in
-        float16.
-
-        Args:
-            images: float32 [batch, H, W, C] in [-1, 1].
-        """
-        noise = self.noise()
-
-        with tf.GradientTape() as gen_tape, tf.GradientTape() as disc_tape:
-            generated_images = self.generator(noise, training=True)
-
-            real_logits, fake_logits = self.discriminate(
-                self.discriminator, images, generated_images
-            )
-
-            gen_loss = self.generator_loss(fake_logits)
-            disc_loss = self.discriminator_loss(real_logits, fake_logits)
-
-        gen_variables = self.generator.trainable_variables
-        disc_variables = self.discriminator.trainable_variables
-        gen_gradients = gen_tape.gradient(gen_loss, gen_variables)
-        disc_gradients = disc_tape.gradient(disc_loss, disc_variables)
-
-        self.generator_optimizer.apply_gradients(zip(gen_gradients, gen_variables))
-        self.discriminator_optimizer.apply_gradients(zip(disc_gradients, disc_variables))
-        signs = vital_signs(images, generated_images, gen_gradients, disc_gradients)
-        return self.end_step(gen_loss, disc_loss, real_logits, fake_logits, signs)
+        if self.gan.ema_generator is not None:
+            self.state.averaged_generator = self.gan.ema_generator
 
     @tf.function
     def train_steps(self, batches: Iterator[tf.Tensor], count: tf.Tensor) -> StepOutput:
@@ -171,58 +118,39 @@ class Trainer:
         Returns:
             What they return, each stacked: float32 [count, …].
         """
+        scalars = StepScalars(*[tf.float32] * len(StepScalars._fields))
         return tf.map_fn(
             lambda _: self.train_step(next(batches)),
             tf.range(count),
-            fn_output_signature=StepOutput(*[tf.float32] * len(StepOutput._fields)),
+            fn_output_signature=StepOutput(scalars, tf.float32, tf.float32),
             parallel_iterations=1,
         )
 
-    def end_step(
-        self,
-        gen_loss: tf.Tensor,
-        disc_loss: tf.Tensor,
-        real_logits: tf.Tensor,
-        fake_logits: tf.Tensor,
-        signs: VitalSigns,
-    ) -> StepOutput:
-        """Counts a step whose updates are done, and gives its output."""
-        if self.averaged_generator is not None:
-            update_average(
-                self.averaged_generator, self.generator, self.config.ema_decay, self.step
-            )
-        self.step.assign_add(1)
-        d_real = tf.reduce_mean(tf.sigmoid(real_logits))
-        d_fake = tf.reduce_mean(tf.sigmoid(fake_logits))
-        return StepOutput(gen_loss, disc_loss, d_real, d_fake, *signs, real_logits, fake_logits)
+    @property
+    def step(self) -> int:
+        """How many steps were taken."""
+        return int(self.gan.step.numpy())
 
-    def draw(self, index: int = 0) -> tf.Tensor:
-        """A number for the randomness of one of a step's updates, the same in no other update."""
-        draws_per_step = 1 + self.config.discriminator_steps if self.config.alternates else 1
-        return self.step * draws_per_step + index
-
-    def noise(self, index: int = 0) -> tf.Tensor:
-        """The noise of one of a step's updates, float32 [batch, noise_dim]."""
-        config, draw = self.config, self.draw(index)
-        return replica_part(
-            lambda shape: training_noise(config.noise, shape, config.seed, draw),
-            [config.batch_size // self.replicas, config.noise_dim],
-        )
-
+    @property
     def last_step(self) -> int:
         """The step at which training ends."""
         last = self.config.epochs * self.steps_per_epoch
         return min(last, self.config.max_steps or last)
 
-    def is_judged(self) -> bool:
-        """Whether the training reaches an epoch after which its images are to be judged."""
-        every = self.config.epochs_to_evaluation
-        return 0 < every * self.steps_per_epoch <= self.last_step()
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether training reaches an epoch after which its images are evaluated."""
+        return 0 < self.config.epochs_to_evaluation * self.steps_per_epoch <= self.last_step
+
+    def describe_step(self) -> str:
+        """Which step is taken, and how its gradients come back, in a few words."""
+        if self.algorithm.function is not train_step:
+            return self.algorithm.name
+        return f"{self.algorithm.name}, {self.backward.name}"
 
     def sample_grid(self) -> np.ndarray:
         """The fixed noise's images, float32 [16, H, W, C] in [-1, 1]."""
-        generator = self.averaged_generator or self.generator
-        return generator(self.grid_noise, training=False).numpy()
+        return self.gan.sampling_generator(self.grid_noise, training=False).numpy()
 
     def restore(self, run: RunDirectory) -> int:
         """Goes back to the run's newest intact checkpoint, which the chief looks for.
@@ -238,30 +166,18 @@ class Trainer:
         if is_chief():
             step = checkpoints.restore() or 0
             checkpoints.set_aside_after(step)
-        step = int(of_chief(step))
+        step = int(broadcast(step))
         if step and not is_chief():
             checkpoints.restore(step)
         return step
 
 
-def make_optimizer(
-    config: Config, model: keras.Model, learning_rate: float | None
-) -> keras.optimizers.Optimizer:
-    """Adam, with its moments made, so that they can be restored before the first step.
-
-    Its rate is the config's where the model has none of its own.
-    """
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    optimizer = keras.optimizers.Adam(
-        learning_rate or config.learning_rate,
-        beta_1=config.beta_1,
-        # The replicas' gradients are added up, and divided by this.
-        loss_scale_factor=float(replicas) if replicas > 1 else None,
-    )
-    if config.precision == "float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    optimizer.build(model.trainable_variables)
-    return optimizer
+def compile_step(step: Callable[..., StepOutput], gan: Gan) -> Callable[[Any], StepOutput]:
+    """A step of this GAN as a graph, on every replica of the strategy."""
+    one_replica = functools.partial(step, gan)
+    if gan.replicas > 1:
+        return on_all_replicas(one_replica)
+    return tf.function(one_replica, jit_compile=gan.config.jit_compile or None)
 
 
 def dropout_seeds(model: keras.Sequential) -> list[tf.Variable]:
@@ -271,3 +187,115 @@ def dropout_seeds(model: keras.Sequential) -> list[tf.Variable]:
         for layer in model.layers
         if isinstance(layer, keras.layers.Dropout)
     ]
+
+
+def fit(trainer: Trainer, run: RunDirectory, evaluate: Evaluate | None = None) -> None:
+    """Trains from the trainer's current step to its last.
+
+    Args:
+        trainer: takes the steps.
+        run: where everything goes.
+        evaluate: evaluates the generator after some epochs, if it is to be evaluated.
+
+    Raises:
+        Interrupted: a signal asked to stop, and everything is saved.
+        Diverged: a loss or a weight is no longer a number.
+        OSError: something can't be written.
+        UserError: another worker is lost.
+    """
+    checkpoints = Checkpoints(run.checkpoints, trainer.state)
+    report = Report(
+        run, trainer.config, trainer.history, trainer.steps_per_epoch, trainer.last_step
+    )
+    try:
+        with StopSignals() as stop, report, lost_workers_named():
+            if trainer.step == 0:
+                report.begin(trainer.images[:GRID_IMAGES], trainer.sample_grid())
+            else:
+                report.resume()
+            run_steps(trainer, checkpoints, report, evaluate, stop)
+    except Diverged as error:
+        steps = checkpoints.steps()
+        good = f"{run.checkpoints}/ckpt-{steps[-1]}" if steps else "none"
+        raise Diverged(
+            f"{error}, and was not saved (last good checkpoint: {good}); a new run with a "
+            f"lower --learning_rate may do better"
+        ) from None
+
+
+def run_steps(
+    trainer: Trainer,
+    checkpoints: Checkpoints,
+    report: Report,
+    evaluate: Evaluate | None,
+    stop: StopSignals,
+) -> None:
+    """Takes the steps up to the last, or until a signal; reports and saves on the way."""
+    config, gan, step, last = trainer.config, trainer.gan, trainer.step, trainer.last_step
+    saved_at = time.monotonic()
+    evaluate_if_due(trainer, step, evaluate)
+    batches = make_iterator(trainer, step)
+    while step < last:
+        count = steps_at_once(config, step, trainer.steps_per_epoch, last)
+        if count == 1:
+            report.add(trainer.train_step(next(batches)))
+        else:
+            report.add(trainer.train_steps(batches, tf.constant(count)))
+        step += count
+
+        stopped, save_is_due = agree_on_stop(stop.received, is_save_due(config, step, saved_at))
+        epoch_ends = step % trainer.steps_per_epoch == 0
+        run_ends = step == last or stopped is not None
+        if epoch_ends or run_ends or save_is_due:
+            with report.pause():
+                for trained in (
+                    gan.generator,
+                    gan.discriminator,
+                    gan.generator_optimizer,
+                    gan.discriminator_optimizer,
+                ):
+                    check_finite(trained, step)
+                if epoch_ends:
+                    if stopped is None:
+                        evaluate_if_due(trainer, step, evaluate)
+                    report.end_epoch(trainer.sample_grid(), [gan.generator, gan.discriminator])
+                elif run_ends:
+                    report.end_steps()
+                checkpoints.save(step, trainer.history.by_quality())
+                saved_at = time.monotonic()
+        if run_ends:
+            barrier()
+        if stopped is not None:
+            raise Interrupted(
+                stopped, f"saved at step {step} of {last}; go on with the same command"
+            )
+
+
+def make_iterator(trainer: Trainer, step: int) -> Iterator[Any]:
+    """The batches from a step on, on the device that takes them, or on all replicas."""
+    make = functools.partial(make_batches, trainer.images, trainer.config, step, trainer.last_step)
+    if trainer.gan.replicas > 1:
+        return distribute(make)
+    gpus = tf.config.list_logical_devices("GPU")
+    return iter(make(gpus[0].name if gpus else None))
+
+
+def evaluate_if_due(trainer: Trainer, step: int, evaluate: Evaluate | None) -> None:
+    """Evaluates the images after an epoch whose turn it is, unless that was done already."""
+    if evaluate is None or step == 0 or trainer.history.evaluation_of(step):
+        return
+    if step % (trainer.steps_per_epoch * trainer.config.epochs_to_evaluation) == 0:
+        trainer.history.evaluations.append(evaluate(step, trainer.gan.sampling_generator))
+
+
+def steps_at_once(config: Config, step: int, steps_per_epoch: int, last: int) -> int:
+    """How many steps the next call takes: up to the next at which something is to be done."""
+    intervals = (steps_per_epoch, config.checkpoint_steps or last)
+    pause = min(last, *(step - step % interval + interval for interval in intervals))
+    return min(config.steps_per_execution, pause - step)
+
+
+def is_save_due(config: Config, step: int, saved_at: float) -> bool:
+    """Whether to save within an epoch: every `checkpoint_steps`, and every 10 minutes."""
+    every = config.checkpoint_steps
+    return bool(every and step % every == 0) or time.monotonic() - saved_at > SAVE_SECONDS

@@ -13,7 +13,7 @@ import tensorflow as tf
 ROOT = Path(__file__).parent.parent
 BATCH_SIZE = 8
 STEPS_PER_EPOCH = 6
-SETTLED = ["--precision=float32", "--convolutions=native"]  # nothing is to be measured
+RESOLVED = ["--precision=float32", "--convolutions=native"]  # nothing is to be measured
 
 # What a user's shell has: a command within this process may have set the level.
 ENVIRONMENT = {name: os.environ[name] for name in os.environ if name != "TF_CPP_MIN_LOG_LEVEL"}
@@ -40,7 +40,7 @@ def labelled_digits(tmp_path):
     """A folder with 1,500 training and 1,500 test digits and their labels, as IDX files."""
     folder = tmp_path / "labelled"
     folder.mkdir()
-    with np.load(ROOT / "dcgan_tf" / "assets" / "mnist.npz") as mnist:
+    with np.load(ROOT / "dcgan_tf" / "datasets" / "mnist.npz") as mnist:
         for part, name in (("train", "train"), ("test", "t10k")):
             write_idx(folder / f"{name}-images-idx3-ubyte", mnist[f"x_{part}"][:1500])
             write_labels(folder / f"{name}-labels-idx1-ubyte", mnist[f"y_{part}"][:1500])
@@ -50,7 +50,7 @@ def labelled_digits(tmp_path):
 @pytest.fixture(scope="session")
 def mnist():
     """The real MNIST, as the file has it: uint8 [60000, 28, 28]."""
-    with np.load(ROOT / "dcgan_tf" / "assets" / "mnist.npz") as archive:
+    with np.load(ROOT / "dcgan_tf" / "datasets" / "mnist.npz") as archive:
         return archive["x_train"]
 
 
@@ -72,7 +72,7 @@ def train_command(run_dir, digits_dir, *flags):
         f"--batch_size={BATCH_SIZE}",
         "--epochs=2",
         "--checkpoint_steps=2",
-        *SETTLED,
+        *RESOLVED,
         *flags,
     ]
 
@@ -102,7 +102,7 @@ def run_main(monkeypatch, capsys):
     def call(module, *flags):
         import keras
 
-        from dcgan_tf.commandline import run
+        from dcgan_tf.cli.program import run
 
         keras.utils.clear_session()  # a new process counts its layers from one, too
         monkeypatch.setattr(sys, "argv", [f"{module.__name__}.py", *map(str, flags)])

@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf.checkpoints import Checkpoints
-from dcgan_tf.errors import UserError
-from dcgan_tf.history import History
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.reporting.history import History
 
 
 def make_state(value):

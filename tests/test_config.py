@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import DATASETS, PRESETS, Config
-from dcgan_tf.errors import UserError
 
 
 def test_defaults_are_the_tutorials():
@@ -47,7 +47,7 @@ def test_flags_override_their_preset(name):
 def test_paper_preset_is_the_papers():
     config = Config.from_flags({"preset": "paper"})
     assert (config.learning_rate, config.beta_1, config.batch_size) == (2e-4, 0.5, 128)
-    assert (config.initializer_stddev, config.leaky_slope, config.dropout) == (0.02, 0.2, 0)
+    assert (config.initializer_stddev, config.negative_slope, config.dropout) == (0.02, 0.2, 0)
     assert (config.noise, config.image_size) == ("uniform", 64)
 
 

@@ -6,10 +6,11 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from dcgan_tf import array_files, data
+from dcgan_tf import data
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import DATASETS, Config
-from dcgan_tf.disk_images import DiskImages
-from dcgan_tf.errors import UserError
+from dcgan_tf.datasets import arrays
+from dcgan_tf.datasets.disk_images import DiskImages
 from tests.conftest import write_idx
 
 
@@ -41,12 +42,12 @@ def test_idx_files_plain_and_gzipped(tmp_path, mnist, name, zipped):
         plain = tmp_path / name
         (tmp_path / f"{name}.gz").write_bytes(gzip.compress(plain.read_bytes()))
         plain.unlink()
-    assert np.array_equal(array_files.read_array_folder(tmp_path)[..., 0], mnist[:9])
+    assert np.array_equal(arrays.read_array_folder(tmp_path)[..., 0], mnist[:9])
 
 
 def test_npz_in_keras_layout(tmp_path, mnist):
     np.savez(tmp_path / "digits.npz", x_train=mnist[:9], y_train=np.zeros(9))
-    assert np.array_equal(array_files.read_array_folder(tmp_path)[..., 0], mnist[:9])
+    assert np.array_equal(arrays.read_array_folder(tmp_path)[..., 0], mnist[:9])
 
 
 def idx(magic=2051, count=2, rows=28, columns=28, pixels=2 * 28 * 28):
@@ -71,7 +72,7 @@ def test_bad_idx_is_named_with_what_is_wrong(tmp_path, content, told):
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"train-images-idx3-ubyte.*{told}"):
-        array_files.read_array_folder(tmp_path)
+        arrays.read_array_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_bad_idx_is_named_with_what_is_wrong(tmp_path, content, told):
 def test_bad_gzip_is_named(tmp_path, damage):
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(damage(gzip.compress(idx())))
     with pytest.raises(UserError, match="train-images-idx3-ubyte.gz is damaged or cut short"):
-        array_files.read_array_folder(tmp_path)
+        arrays.read_array_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_bad_gzip_is_named(tmp_path, damage):
 def test_bad_npz_is_named_with_what_is_wrong(tmp_path, arrays, told):
     np.savez(tmp_path / "mine.npz", **arrays)
     with pytest.raises(UserError, match=f"mine.npz.*{told}"):
-        array_files.read_array_folder(tmp_path)
+        arrays.read_array_folder(tmp_path)
 
 
 def test_truncated_npz_is_named(tmp_path, mnist):
@@ -103,14 +104,14 @@ def test_truncated_npz_is_named(tmp_path, mnist):
     whole = (tmp_path / "mine.npz").read_bytes()
     (tmp_path / "mine.npz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="mine.npz is not an intact .npz"):
-        array_files.read_array_folder(tmp_path)
+        arrays.read_array_folder(tmp_path)
 
 
 def test_folder_without_images_says_what_it_needs(tmp_path):
     with pytest.raises(UserError, match=r"0 \.npz files and no train-images-idx3-ubyte"):
-        array_files.read_array_folder(tmp_path)
+        arrays.read_array_folder(tmp_path)
     with pytest.raises(UserError, match="is not a folder"):
-        array_files.read_array_folder(tmp_path / "absent")
+        arrays.read_array_folder(tmp_path / "absent")
 
 
 def test_fewer_images_than_a_batch_gives_both_numbers(digits_dir):
@@ -156,16 +157,16 @@ def test_cifar10_in_its_binary_version(tmp_path):
     for number in (1, 2):
         records = [bytes([7]) + im.transpose(2, 0, 1).tobytes() for im in images[:: 2 * number - 3]]
         (tmp_path / f"data_batch_{number}.bin").write_bytes(b"".join(records))
-    found = array_files.read_cifar10_folder(tmp_path)
+    found = arrays.read_cifar10_folder(tmp_path)
     assert np.array_equal(found, np.concatenate([images[::-1], images]))
     (tmp_path / "data_batch_2.bin").write_bytes(b"cut short")
     with pytest.raises(UserError, match="data_batch_2.bin has 9 bytes"):
-        array_files.read_cifar10_folder(tmp_path)
+        arrays.read_cifar10_folder(tmp_path)
 
 
 def test_cifar10_as_npz_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="no data_batch_1.bin"):
-        array_files.read_cifar10_folder(tmp_path)
+        arrays.read_cifar10_folder(tmp_path)
     images = np.arange(2 * 32 * 32 * 3, dtype=np.uint8).reshape(2, 32, 32, 3)
     np.savez(tmp_path / "x.npz", x_train=images)
     config = Config(dataset="cifar10", data_dir=str(tmp_path), batch_size=2)
@@ -250,27 +251,27 @@ def test_every_image_is_equally_likely_in_every_place():
     assert ((counts - 60) ** 2 / 60).sum() < 27.9
 
 
-LABELS = array_files.IDX_LABELS
+LABELS = arrays.IDX_LABELS
 
 
 def test_test_images_and_labels_of_idx_files(tmp_path, mnist):
     write_idx(tmp_path / "t10k-images-idx3-ubyte", mnist[:9])
     labels = struct.pack(">ii", 2049, 4) + bytes([3, 1, 4, 1])
     (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
-    assert np.array_equal(array_files.read_array_folder(tmp_path, "test")[..., 0], mnist[:9])
-    found = array_files.read_array_folder(tmp_path, "train", LABELS)
+    assert np.array_equal(arrays.read_array_folder(tmp_path, "test")[..., 0], mnist[:9])
+    found = arrays.read_array_folder(tmp_path, "train", LABELS)
     assert found.tolist() == [3, 1, 4, 1]
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(labels[:-1])
     with pytest.raises(UserError, match="hold 4 bytes of labels and holds 3"):
-        array_files.read_array_folder(tmp_path, "test", LABELS)
+        arrays.read_array_folder(tmp_path, "test", LABELS)
 
 
 def test_labels_of_an_npz_may_have_two_axes_as_cifars_have(tmp_path):
     np.savez(tmp_path / "a.npz", y_test=np.array([[5], [2]]), y_train=np.zeros((2, 10)))
-    assert array_files.read_array_folder(tmp_path, "test", LABELS).tolist() == [5, 2]
-    assert array_files.read_cifar10_folder(tmp_path, "test", LABELS).tolist() == [5, 2]
+    assert arrays.read_array_folder(tmp_path, "test", LABELS).tolist() == [5, 2]
+    assert arrays.read_cifar10_folder(tmp_path, "test", LABELS).tolist() == [5, 2]
     with pytest.raises(UserError, match=r"y_train is float64 \[2, 10\], not integer \[N\]"):
-        array_files.read_array_folder(tmp_path, "train", LABELS)
+        arrays.read_array_folder(tmp_path, "train", LABELS)
 
 
 def test_labels_of_cifar10s_binary_version(tmp_path):
@@ -278,11 +279,11 @@ def test_labels_of_cifar10s_binary_version(tmp_path):
     records[:, 0] = 7, 2
     records[1, 1] = 9
     (tmp_path / "test_batch.bin").write_bytes(records.tobytes())
-    assert array_files.read_cifar10_folder(tmp_path, "test", LABELS).tolist() == [7, 2]
-    images = array_files.read_cifar10_folder(tmp_path, "test")
+    assert arrays.read_cifar10_folder(tmp_path, "test", LABELS).tolist() == [7, 2]
+    images = arrays.read_cifar10_folder(tmp_path, "test")
     assert images.shape == (2, 32, 32, 3) and images[1, 0, 0].tolist() == [9, 0, 0]
     with pytest.raises(UserError, match="no data_batch_1.bin"):
-        array_files.read_cifar10_folder(tmp_path, "train", LABELS)
+        arrays.read_cifar10_folder(tmp_path, "train", LABELS)
 
 
 def test_bundled_mnist_has_its_test_part():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from dcgan_tf import models
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import ARCHITECTURES, PRESETS, Config
-from dcgan_tf.errors import UserError
 from dcgan_tf.models import make_discriminator, make_generator, start_and_doublings
 
 MNIST = (28, 28, 1)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import train
+from dcgan_tf.commands import train
 from dcgan_tf.training import Trainer
 from tests.conftest import BATCH_SIZE, STEPS_PER_EPOCH, finish, one_sentence, start, train_command
 from tests.test_events import logged

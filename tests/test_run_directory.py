@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.errors import UserError
 from dcgan_tf.run_directory import RunDirectory, open_run
 from tests.conftest import ROOT
 

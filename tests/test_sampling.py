@@ -2,7 +2,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-import sample
+from dcgan_tf.commands import sample
 from tests.conftest import one_sentence
 
 

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from dcgan_tf.config import Config
 from dcgan_tf.data import make_batches
-from dcgan_tf.history import STEP_METRICS
-from dcgan_tf.training import StepOutput, Trainer, dropout_seeds
+from dcgan_tf.train_step import StepScalars
+from dcgan_tf.training import Trainer, dropout_seeds
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ def adam(weight, gradient, moments, step, rate=1e-4, beta_1=0.9, beta_2=0.999, e
 
 
 def test_a_step_gives_what_the_history_keeps_in_its_order():
-    assert StepOutput._fields[: len(STEP_METRICS)] == STEP_METRICS
+    assert StepOutput._fields[: len(StepScalars._fields)] == StepScalars._fields
 
 
 def test_step_is_the_tutorials_worked_out_slowly(trainer, mnist):
     """Three steps against a reference: two passes in eager mode, losses and Adam in NumPy."""
     reference = Trainer(trainer.config, trainer.images)
-    G, D = reference.generator, reference.discriminator
+    G, D = reference.gan.generator, reference.gan.discriminator
     models = {"G": G, "D": D}
     moments = {
         name: [[np.zeros(v.shape), np.zeros(v.shape)] for v in model.trainable_variables]
@@ -57,11 +57,15 @@ def test_step_is_the_tutorials_worked_out_slowly(trainer, mnist):
                 gradient = gradients[name][i].numpy().astype(np.float64)
                 variable.assign(adam(variable.numpy(), gradient, moments[name][i], step + 1))
 
-        assert float(output.gen_loss) == pytest.approx(float(losses["G"]), rel=1e-4)
-        assert float(output.disc_loss) == pytest.approx(float(losses["D"]), rel=1e-4)
-        assert float(output.d_real) == pytest.approx(float(tf.reduce_mean(d_real)), rel=1e-4)
-        assert float(output.d_fake) == pytest.approx(float(tf.reduce_mean(d_fake)), rel=1e-4)
-    for ours, theirs in ((trainer.generator, G), (trainer.discriminator, D)):
+        assert float(output.scalars.gen_loss) == pytest.approx(float(losses["G"]), rel=1e-4)
+        assert float(output.scalars.disc_loss) == pytest.approx(float(losses["D"]), rel=1e-4)
+        assert float(output.scalars.d_real) == pytest.approx(
+            float(tf.reduce_mean(d_real)), rel=1e-4
+        )
+        assert float(output.scalars.d_fake) == pytest.approx(
+            float(tf.reduce_mean(d_fake)), rel=1e-4
+        )
+    for ours, theirs in ((trainer.gan.generator, G), (trainer.gan.discriminator, D)):
         for a, b in zip(ours.variables, theirs.variables):
             difference = np.abs(a.numpy() - b.numpy())
             # A weight moves by about 1e-4 a step; where its gradient is all but zero, Adam
@@ -87,21 +91,26 @@ def test_noise_differs_from_step_to_step_and_from_seed_to_seed(trainer):
 def test_same_seed_same_weights_and_another_seed_others(mnist):
     images = mnist[:50, ..., np.newaxis]
     a, b, c = (Trainer(Config(batch_size=8, seed=seed), images) for seed in (3, 3, 4))
-    weights = [t.generator.layers[0].kernel.numpy() for t in (a, b, c)]
+    weights = [t.gan.generator.layers[0].kernel.numpy() for t in (a, b, c)]
     assert np.array_equal(weights[0], weights[1]) and not np.array_equal(weights[0], weights[2])
 
 
 def test_sampling_leaves_the_state_alone(trainer):
-    before = [v.numpy() for v in trainer.generator.variables]
+    before = [v.numpy() for v in trainer.gan.generator.variables]
     assert np.array_equal(trainer.sample_grid(), trainer.sample_grid())
-    assert all(np.array_equal(a, b) for a, b in zip(before, trainer.generator.variables))
+    assert all(np.array_equal(a, b) for a, b in zip(before, trainer.gan.generator.variables))
 
 
 def test_state_holds_all_that_training_changes(trainer, tmp_path):
     def everything(t):
-        holders = (t.generator, t.discriminator, t.generator_optimizer, t.discriminator_optimizer)
+        holders = (
+            t.gan.generator,
+            t.gan.discriminator,
+            t.gan.generator_optimizer,
+            t.gan.discriminator_optimizer,
+        )
         values = [v.numpy() for holder in holders for v in holder.variables]
-        layers = t.discriminator.layers
+        layers = t.gan.discriminator.layers
         dropouts = [x for x in layers if isinstance(x, keras.layers.Dropout)]
         return [*values, *(x.seed_generator.state.numpy() for x in dropouts), t.step.numpy()]
 
@@ -121,7 +130,7 @@ def test_every_pass_through_the_discriminator_has_a_dropout_mask_of_its_own(trai
     for images in make_batches(trainer.images, trainer.config, 0, 3):
         trainer.train_step(images)
     # Each of 3 steps passes real images and generated ones; the layers' seeds are 3 and 4.
-    assert [state.numpy().tolist() for state in dropout_seeds(trainer.discriminator)] == [
+    assert [state.numpy().tolist() for state in dropout_seeds(trainer.gan.discriminator)] == [
         [3, 6],
         [4, 6],
     ]
@@ -129,7 +138,7 @@ def test_every_pass_through_the_discriminator_has_a_dropout_mask_of_its_own(trai
 
 def test_last_step_is_the_sooner_of_epochs_and_max_steps(mnist):
     def last_step(**settings):
-        return Trainer(Config(batch_size=8, **settings), mnist[:50, ..., np.newaxis]).last_step()
+        return Trainer(Config(batch_size=8, **settings), mnist[:50, ..., np.newaxis]).last_step
 
     assert last_step(epochs=3) == 18
     assert last_step(epochs=3, max_steps=7) == 7
@@ -140,24 +149,24 @@ def test_last_step_is_the_sooner_of_epochs_and_max_steps(mnist):
 def test_other_presets_train_and_keep_their_average(name, mnist):
     flags = {"preset": name, "batch_size": 8, "base_filters": 4, "ema_decay": 0.5, "image_size": 28}
     trainer = Trainer(Config.from_flags(flags), mnist[:50, ..., np.newaxis])
-    before = trainer.generator.get_weights()
+    before = trainer.gan.generator.get_weights()
     for images in make_batches(trainer.images, trainer.config, 0, 3):
         output = trainer.train_step(images)
     assert all(np.isfinite(value).all() for value in output)
     assert output.real_logits.shape == output.fake_logits.shape == (8, 1)
-    after, average = trainer.generator.get_weights(), trainer.averaged_generator.get_weights()
+    after, average = trainer.gan.generator.get_weights(), trainer.gan.ema_generator.get_weights()
     assert not any(np.array_equal(a, b) for a, b in zip(before, after))
     assert not any(np.array_equal(a, b) for a, b in zip(after, average))
     assert np.array_equal(
-        trainer.sample_grid(), trainer.averaged_generator(trainer.grid_noise, training=False)
+        trainer.sample_grid(), trainer.gan.ema_generator(trainer.grid_noise, training=False)
     )
 
 
 def test_learning_rates_of_their_own(mnist):
     config = Config(batch_size=8, learning_rate=1e-3, discriminator_learning_rate=4e-3)
     trainer = Trainer(config, mnist[:50, ..., np.newaxis])
-    assert float(trainer.generator_optimizer.learning_rate) == pytest.approx(1e-3)
-    assert float(trainer.discriminator_optimizer.learning_rate) == pytest.approx(4e-3)
+    assert float(trainer.gan.generator_optimizer.learning_rate) == pytest.approx(1e-3)
+    assert float(trainer.gan.discriminator_optimizer.learning_rate) == pytest.approx(4e-3)
 
 
 def test_it_learns_real_digits(mnist):
@@ -168,7 +177,7 @@ def test_it_learns_real_digits(mnist):
 
     def likeness():
         noise = tf.random.stateless_normal([64, 100], seed=[1, 2])
-        mean = trainer.generator(noise, training=True).numpy().mean(axis=(0, 3))
+        mean = trainer.gan.generator(noise, training=True).numpy().mean(axis=(0, 3))
         return np.corrcoef(mean.ravel(), real_mean.ravel())[0, 1], mean[:4].mean()
 
     untrained = likeness()

@@ -6,11 +6,11 @@ import sys
 import time
 from pathlib import Path
 
-import train
-from dcgan_tf.commandline import run
+from dcgan_tf.cli.program import run
+from dcgan_tf.commands import train
 
 forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload([__name__, "dcgan_tf.autotune", "dcgan_tf.loop"])
+forks.set_forkserver_preload([__name__, "dcgan_tf.fast.measure", "dcgan_tf.training"])
 
 
 def run_command(command, log, hook):

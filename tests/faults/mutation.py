@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcgan_tf.commandline import run
-from dcgan_tf.errors import UserError
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.cli.program import run
 from tests.conftest import one_sentence
 
 MOST_SECONDS = 10

@@ -8,9 +8,8 @@ import shutil
 import numpy as np
 import pytest
 
-import sample
-import train
-from dcgan_tf import history
+from dcgan_tf.commands import sample, train
+from dcgan_tf.reporting import history
 from tests.conftest import finish, one_sentence, train_command
 from tests.faults.mutation import Trap, trap_array
 from tests.test_resume import assert_same_run, flags, state

@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-import train
-from dcgan_tf import events, history, reporting
 from dcgan_tf.checkpoints import Checkpoints
+from dcgan_tf.commands import train
+from dcgan_tf.reporting import events, history, report
 from dcgan_tf.run_directory import RunDirectory
 from tests import test_resume
 from tests.conftest import one_sentence, start, train_command
@@ -42,18 +42,18 @@ def fill_up(folder):
 
 PLACES = (
     (RunDirectory, "write_config", 0),
-    (reporting.Report, "begin", 0),
-    (reporting, "save_png", 1),
+    (report.Report, "begin", 0),
+    (report, "save_png", 1),
     (events.EventLog, "images", 0),
     (history.History, "save_times", 0),
     (Checkpoints, "save", 0),
     (Checkpoints, "save", 2),
     (Checkpoints, "_update_latest", 1),
     (events.EventLog, "histograms", 0),
-    (reporting.Report, "end_epoch", 0),
-    (reporting.Report, "write_files", 0),
-    (reporting, "plot_losses", 0),
-    (reporting, "save_gif", 0),
+    (report.Report, "end_epoch", 0),
+    (report.Report, "write_files", 0),
+    (report, "plot_losses", 0),
+    (report, "save_gif", 0),
 )
 
 

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import train
-from dcgan_tf.array_files import read_npz
-from dcgan_tf.commandline import parse
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.cli.program import parse
+from dcgan_tf.commands import train
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images
-from dcgan_tf.errors import UserError
-from dcgan_tf.folder import load_folder
+from dcgan_tf.datasets.arrays import read_npz
+from dcgan_tf.datasets.folder import load_folder
 from dcgan_tf.run_directory import open_run
 from tests.conftest import write_idx
 from tests.faults.mutation import Trap, Tries, mutated, trap_array

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import train
+from dcgan_tf.commands import train
 from dcgan_tf.training import Trainer
 from tests.conftest import ROOT, finish, one_sentence, start, train_command
 from tests.test_resume import assert_same_run, flags

@@ -1,0 +1,52 @@
+"""Files that are written whole or not at all, and say in one way why they could not be."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import tensorflow as tf
+
+from dcgan_tf.cli.errors import first_line
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file that takes its place only when it is complete, whatever was there.
+
+    Raises:
+        OSError: it can't be written; the path is that of the file.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        os.replace(part, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def disk_errors(what: str, path: Path) -> Iterator[None]:
+    """Makes TensorFlow's errors, in which something could not be written, the system's.
+
+    Args:
+        what: is being written.
+        path: where to.
+
+    Raises:
+        OSError: in the place of TensorFlow's error.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        full = "No space left" in error.message
+        reason = "No space left on device" if full else first_line(error)
+        code = errno.ENOSPC if full else errno.EIO
+        raise OSError(code, f"{what} not written ({reason})", str(path)) from error

@@ -1,0 +1,134 @@
+"""Dataclass fields that are flags too, and check their values."""
+
+import dataclasses
+import math
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from dcgan_tf.cli.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What a value must be: a test, and the words for it in an error."""
+
+    wanted: str
+    holds: Callable[[Any], bool]
+
+
+def at_least(least: int) -> Rule:
+    return Rule(f"a whole number from {least} up", lambda value: value >= least)
+
+
+AT_LEAST_ZERO = at_least(0)
+AT_LEAST_ONE = at_least(1)
+POSITIVE = Rule("a number above 0", lambda value: value > 0 and math.isfinite(value))
+BELOW_ONE = Rule("a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1)
+FRACTION = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)
+SEED = Rule("a whole number from 0 to 2147483647", lambda value: 0 <= value < 2**31)
+
+
+def one_of(names: tuple[str, ...]) -> Rule:
+    return Rule(f"one of {', '.join(names)}", lambda value: value in names)
+
+
+def setting(
+    default: object,
+    group: str,
+    help: str,
+    rule: Rule | None = None,
+    fixed: bool = False,
+    old_name: str | None = None,
+    old_values: dict[str, str] | None = None,
+) -> Any:
+    """Declares one setting: a dataclass field that is also a flag.
+
+    A setting that is added to `Config` needs a default with which a run computes what it computed
+    before there was the setting: files of older runs, which lack it, are read so.
+
+    Args:
+        default: the value where none is given; None marks a setting that may stay unset.
+        group: the heading in `--help`.
+        help: the line in `--help`.
+        rule: what the value must be.
+        fixed: whether a run must keep the value from its first step to its last.
+        old_name: what it was called before, still taken as a flag and in files of older runs.
+        old_values: the same for values that have another name now.
+    """
+    metadata = {
+        "group": group,
+        "help": help,
+        "rule": rule,
+        "fixed": fixed,
+        "old_name": old_name,
+        "old_values": old_values or {},
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class Settings:
+    """Base of dataclasses made of `setting`s: checks every value when it is made.
+
+    Raises:
+        UserError: a value has the wrong type or breaks its rule.
+    """
+
+    @classmethod
+    def from_flags(cls, given: dict[str, Any]) -> "Settings":
+        """The settings as given on the command line, the others at their defaults."""
+        return cls(**cls.with_new_names(given))
+
+    @classmethod
+    def with_new_names(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Settings by their names of today, where they or their values have old ones."""
+        renamed = dict(values)
+        for field in dataclasses.fields(cls):
+            if field.metadata["old_name"] in renamed:
+                renamed[field.name] = renamed.pop(field.metadata["old_name"])
+            value = renamed.get(field.name)
+            if isinstance(value, str):
+                renamed[field.name] = field.metadata["old_values"].get(value, value)
+        return renamed
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.default is None:
+                continue
+            kind = value_type(field)
+            accepted = (int, float) if kind is float else kind
+            rule = field.metadata["rule"]
+            if not isinstance(value, accepted) or (rule and not rule.holds(value)):
+                wanted = rule.wanted if rule else f"a {kind.__name__}"
+                raise UserError(f"--{field.name} must be {wanted}, not {value!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class OfRun(Settings):
+    """Flags of a command that starts from a run directory.
+
+    Raises:
+        UserError: none is given.
+    """
+
+    run_dir: str | None = setting(None, "Run", "folder of the run (required)")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.run_dir is None:
+            raise UserError("--run_dir is required: the folder of a run that train.py made")
+
+
+@dataclasses.dataclass(frozen=True)
+class OfCheckpoint(OfRun):
+    """Flags of a command that starts from one checkpoint of a run."""
+
+    checkpoint: str | None = setting(
+        None, "Run", "step of the checkpoint, or best (default: the newest)"
+    )
+
+
+def value_type(field: dataclasses.Field) -> type:
+    """The type of a setting's value, without the `None` of one that may stay unset."""
+    return (*typing.get_args(field.type), field.type)[0]

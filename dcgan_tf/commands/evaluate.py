@@ -1,0 +1,102 @@
+"""Says how good the images of a run are: prints a table, and writes it into the run's folder.
+
+Generated images are compared with images that no training saw; `real` is what training images
+get in their place, the best to be hoped for. evaluation.json has all figures; closest.png shows
+the generated images that come nearest to a training image, each below it.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dcgan_tf.cli.program import parse, quiet_tensorflow
+from dcgan_tf.cli.settings import OfRun, at_least, setting
+
+ROWS = {
+    "frechet_distance": "Fréchet distance",
+    "kid": "KID × 1000",
+    "kid_standard_error": "  its standard error",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+    "classifier_score": "classifier's score",
+    "class_divergence": "KL from equal classes",
+    "classes_missed": "classes missed",
+}
+MEMORISATION_ROWS = {
+    "distance": "to nearest training image",
+    "closer": "nearer than 99 % of held-out",
+}
+UNITS = {"kid": 1000, "kid_standard_error": 1000}
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateFlags(OfRun):
+    """Which images to judge."""
+
+    checkpoint: str | None = setting(
+        None, "Run", "step of the checkpoint, best, or all (default: the newest)"
+    )
+    num_images: int = setting(10_000, "Images", "how many of each kind, at most", at_least(20))
+    inception_weights: str | None = setting(
+        None, "Images", "as train.py's flag of this name (default: what the run was given)"
+    )
+
+
+def main() -> None:
+    """Reads the flags, judges each checkpoint, and shows and writes what was found."""
+    (flags,) = parse(__doc__, EvaluateFlags)
+    with quiet_tensorflow():
+        from dcgan_tf.cli.atomic_files import atomic_write
+        from dcgan_tf.evaluation.evaluator import evaluate_run
+        from dcgan_tf.reporting.images import image_grid, save_png
+        from dcgan_tf.run_directory import RunDirectory
+
+    run_directory = RunDirectory(Path(flags.run_dir))
+    found, originals, closest = evaluate_run(
+        run_directory, flags.checkpoint, flags.num_images, flags.inception_weights
+    )
+    pairs = image_grid(np.concatenate([originals, closest]), columns=len(closest))
+    save_png(run_directory.closest_picture, pairs)
+    with atomic_write(run_directory.evaluation_file) as file:
+        file.write((json.dumps(found, indent=2) + "\n").encode())
+    print(table(found))
+    print(f"written: {run_directory.evaluation_file}, {run_directory.closest_picture}")
+
+
+def table(found: dict[str, Any]) -> str:
+    """What was found, a column for each checkpoint and one for real images."""
+    checkpoints = found["checkpoints"]
+    columns = [*checkpoints.values(), found["real"]]
+    lines = [
+        f"{found['num_images']:,} generated against {found['num_held_out']:,} held-out images, "
+        f"judged by: {found['judge']}",
+        row("", [*(f"step {step}" for step in checkpoints), "real"]),
+    ]
+    for name, label in ROWS.items():
+        values = [column[name] for column in columns]
+        if values[0] is not None:
+            lines.append(row(label, [number(value, UNITS.get(name, 1)) for value in values]))
+    memories = [checkpoint["memorisation"] for checkpoint in checkpoints.values()]
+    held_out = {"distance": memories[0]["held_out_distance"], "closer": 0.01}
+    for name, label in MEMORISATION_ROWS.items():
+        values = [*(memory[name] for memory in memories), held_out[name]]
+        lines.append(row(label, [number(value) for value in values]))
+    if 0 < len(found["real"]["class_distribution"] or ()) <= 10:
+        for i, shares in enumerate(zip(*(column["class_distribution"] for column in columns))):
+            lines.append(row(f"share of class {i}", [f"{share:.1%}" for share in shares]))
+    if found["warning"]:
+        lines.append(f"warning: {found['warning']}")
+    return "\n".join(lines)
+
+
+def row(label: str, cells: list[str]) -> str:
+    return f"{label:<30}" + "".join(f"{cell:>13}" for cell in cells)
+
+
+def number(value: float | int, unit: float = 1) -> str:
+    return str(value) if isinstance(value, int) else f"{value * unit:.3f}"

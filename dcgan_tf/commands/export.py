@@ -1,0 +1,65 @@
+"""Exports the generator of a run, for use without this project.
+
+generator.keras and saved_model/ take noise, float32 [N, noise_dim]; the one gives images as float32
+in [-1, 1], the other, by its signature, as uint8 in [0, 255]. generator.tflite and
+generator_float16.tflite take the noise of one image and give float32 in [-1, 1]; the second is half
+as large. Each is loaded again and compared with the run's own images before the command ends.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.cli.program import parse, quiet_tensorflow
+from dcgan_tf.cli.settings import OfCheckpoint, setting
+
+COMPARED = 16
+TOLERANCES = {
+    "generator.keras": 1,
+    "saved_model": 1,
+    "generator.tflite": 1,
+    "generator_float16.tflite": 4,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportFlags(OfCheckpoint):
+    """What to export, and where to."""
+
+    output: str = setting("export", "Export", "folder for the files, new or empty")
+
+
+def main() -> None:
+    """Reads the flags, writes each format, and compares its images with the run's."""
+    (flags,) = parse(__doc__, ExportFlags)
+    folder = Path(flags.output)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"--output {folder} is in use: give a new or an empty folder")
+    with quiet_tensorflow():
+        from dcgan_tf.fast.layers import plain
+        from dcgan_tf.noise import seeded_noise
+        from dcgan_tf.reporting.images import to_uint8
+        from dcgan_tf.run_directory import RunDirectory
+        from dcgan_tf.sampling import load_generator
+        from dcgan_tf.serving.formats import FORMATS
+
+    generator, config, step = load_generator(RunDirectory(Path(flags.run_dir)), flags.checkpoint)
+    noise = seeded_noise(config.noise, config.seed, range(COMPARED), config.noise_dim)
+    generator = plain(generator)
+    own = to_uint8(generator(noise, training=False)).astype(int)
+    folder.mkdir(parents=True, exist_ok=True)
+    print(
+        f"generator of step {step}, in float32: {config.noise_dim} {config.noise} numbers to an "
+        f"image"
+    )
+    for name, (write, load) in FORMATS.items():
+        write(generator, folder / name)
+        difference = np.abs(load(folder / name)(noise).astype(int) - own).max()
+        if difference > TOLERANCES[name]:
+            raise UserError(
+                f"{folder / name} differs by {difference} of 255 from the run's images, more "
+                f"than {TOLERANCES[name]}: don't use it"
+            )
+        print(f"{folder / name}: within {difference} of 255 of the run's images")

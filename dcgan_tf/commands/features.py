@@ -1,0 +1,87 @@
+"""Says how much a discriminator has learnt: a linear classifier on its features, on few labels.
+
+Radford et al., 2016, section 5: every convolution's activations, max-pooled to 4×4, flattened and
+concatenated, under a linear L2-SVM. Beside it the same on raw pixels, and on the features of an
+untrained discriminator of the same shape. Training images are classified by their labels; the
+accuracy is that on the test images. With --generated, the other direction: whether generated images
+help a classifier that has few labels.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.cli.program import parse, quiet_tensorflow
+from dcgan_tf.cli.settings import AT_LEAST_ONE, AT_LEAST_ZERO, SEED, OfCheckpoint, setting
+from dcgan_tf.config import LABELLED
+
+BATCH_SIZE = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureFlags(OfCheckpoint):
+    """Which discriminator, and on how many labels."""
+
+    labels: int = setting(
+        1000, "Data", "labelled training images, as many of each class", AT_LEAST_ONE
+    )
+    generated: int = setting(
+        0,
+        "Data",
+        "also train a classifier by the labels alone, and by these and so many generated images",
+        AT_LEAST_ZERO,
+    )
+    seed: int = setting(0, "Data", "which ones", SEED)
+
+
+def main() -> None:
+    """Reads the flags, classifies by each kind of features, and prints the accuracies."""
+    (flags,) = parse(__doc__, FeatureFlags)
+    with quiet_tensorflow():
+        import keras
+
+        from dcgan_tf.data import LOADERS, resize
+        from dcgan_tf.datasets.arrays import IDX_LABELS
+        from dcgan_tf.evaluation.linear_probe import (
+            accuracy,
+            extract,
+            help_classifier,
+            pick_labelled,
+        )
+        from dcgan_tf.models import make_discriminator
+        from dcgan_tf.run_directory import RunDirectory
+        from dcgan_tf.sampling import load_discriminator, load_generator, sample_images
+
+    run_directory = RunDirectory(Path(flags.run_dir))
+    config, _ = run_directory.read_config()
+    if config.dataset not in LABELLED:
+        raise UserError(f"--run_dir {flags.run_dir} learnt {config.dataset}, which has no labels")
+    discriminator, _, step = load_discriminator(run_directory, flags.checkpoint)
+    load = LOADERS[config.dataset]
+    sets = {part: resize(load(config, part), config.image_size) for part in ("train", "test")}
+    labels = {part: load(config, part, IDX_LABELS) for part in ("train", "test")}
+    chosen = pick_labelled(labels["train"], flags.labels, flags.seed)
+    sets["train"], labels["train"] = sets["train"][chosen], labels["train"][chosen]
+
+    keras.utils.set_random_seed(flags.seed)
+    untrained = make_discriminator(config, sets["train"].shape[1:])
+    print(f"{len(chosen):,} labelled images, {len(sets['test']):,} test images")
+    for name, model in (
+        ("raw pixels", None),
+        ("untrained discriminator", untrained),
+        (f"discriminator of step {step}", discriminator),
+    ):
+        train, test = (extract(model, sets[part]) for part in ("train", "test"))
+        found = accuracy(train, labels["train"], test, labels["test"])
+        print(f"{name:<32} {train.shape[1]:>6,} features {found:>8.2%} right", flush=True)
+    if flags.generated:
+        generator, _, _ = load_generator(run_directory, flags.checkpoint)
+        drawn = sample_images(generator, config, flags.seed, flags.generated, BATCH_SIZE)
+        generated = np.concatenate(list(drawn))
+        found = help_classifier(
+            sets["train"], labels["train"], generated, sets["test"], labels["test"], flags.seed
+        )
+        print(f"{'classifier, by the labels alone':<48} {found.alone:>8.2%} right")
+        print(f"{f'with {found.added:,} generated images':<48} {found.helped:>8.2%} right")

@@ -1,0 +1,44 @@
+"""Trains a DCGAN, by default the TensorFlow tutorial's, and goes on with a run that was stopped.
+
+Everything goes into the run directory: config, checkpoints, sample grids, training.gif,
+losses.png, metrics.csv and TensorBoard's events. The same command continues a run, and so does
+--run_dir alone.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from dcgan_tf.cli.program import parse_given, quiet_tensorflow
+from dcgan_tf.cli.settings import Settings, setting
+from dcgan_tf.config import Config
+from dcgan_tf.fast.memory import keep_freed_memory
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFlags(Settings):
+    """Where the run is kept, which is no part of what it is."""
+
+    run_dir: str | None = setting(
+        None, "Run", "folder of the run (default: named by its settings, under runs/)"
+    )
+    resume: bool = setting(True, "Run", "go on with the run in the folder, if there is one")
+
+
+def main() -> None:
+    """Reads the flags, then starts or resumes the run that they describe."""
+    given, given_flags = parse_given(__doc__, Config, RunFlags)
+    flags = RunFlags.from_flags(given_flags)
+    config = Config.from_flags(given)
+    keep_freed_memory()
+    with quiet_tensorflow():
+        from dcgan_tf.distributed.cluster import make_strategy
+        from dcgan_tf.run import train_run
+        from dcgan_tf.run_directory import RunDirectory
+
+        run_directory = RunDirectory(Path(flags.run_dir or config.default_run_dir()))
+        if flags.run_dir and flags.resume and run_directory.config_file.exists():
+            saved, _ = run_directory.read_config()
+            config = Config.resumed(saved, given)
+        strategy = make_strategy(config)
+    with strategy.scope():
+        train_run(config, run_directory.path, flags.resume)

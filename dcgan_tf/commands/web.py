@@ -1,0 +1,49 @@
+"""Serves the generator of a run as a web page on this machine.
+
+New images at a click, the way between any two of them, sums of three, the film of the training and
+its curves. The page lists the addresses behind it, which give JSON and PNGs.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.cli.program import parse, quiet_tensorflow
+from dcgan_tf.cli.settings import OfRun, Rule, setting
+
+PORT = Rule("a whole number from 1 to 65535", lambda value: 1 <= value <= 65535)
+
+
+@dataclasses.dataclass(frozen=True)
+class WebFlags(OfRun):
+    """Which run, and where it is served."""
+
+    host: str = setting("127.0.0.1", "Server", "address; 0.0.0.0 lets other machines in")
+    port: int = setting(8000, "Server", "port", PORT)
+
+
+def main() -> None:
+    """Reads the flags, loads the generator, and serves until it is interrupted."""
+    (flags,) = parse(__doc__, WebFlags)
+    with quiet_tensorflow():
+        import waitress
+
+        from dcgan_tf.run_directory import RunDirectory
+        from dcgan_tf.serving.web_app import MAX_BODY, MAX_HEADER, make_app
+
+    app = make_app(RunDirectory(Path(flags.run_dir)))
+    try:
+        server = waitress.create_server(
+            app,
+            host=flags.host,
+            port=flags.port,
+            max_request_body_size=MAX_BODY,
+            max_request_header_size=MAX_HEADER,
+        )
+    except OSError as error:
+        raise UserError(
+            f"--host {flags.host} --port {flags.port} can't be had ({error.strerror or error}): "
+            f"give another port"
+        ) from None
+    print(f"http://{flags.host}:{flags.port} (Ctrl-C ends it)", flush=True)
+    server.run()

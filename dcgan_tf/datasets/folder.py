@@ -1,0 +1,297 @@
+"""Folders and .zips of images, decoded once before training and then read by index."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import io
+import json
+import logging
+import math
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from tqdm import tqdm
+
+from dcgan_tf.cli.atomic_files import atomic_write
+from dcgan_tf.cli.errors import UserError, first_line
+from dcgan_tf.datasets.disk_images import DiskImages
+from dcgan_tf.datasets.image_files import FORMATS, WANTED, Files, open_source, readable
+
+DEEP_GREY_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+GREY_MODES = ("1", "L", "LA", *DEEP_GREY_MODES)
+
+MEMORY_LIMIT = 64 << 20
+MAX_PIXELS = 100_000_000
+WORKERS = min(8, os.cpu_count() or 1)
+IN_FLIGHT = 64
+NAMED_WARNINGS = 10
+CACHE_VERSION = 1  # to be raised when images are decoded differently
+
+Damaged = list[list[str]]  # the name of each damaged file, and what is wrong with it
+
+logger = logging.getLogger(__name__)
+
+
+class ImageFormat(NamedTuple):
+    """What every image gets: pixels a side, channels, and the RGB behind what is transparent."""
+
+    size: int
+    channels: int
+    background: tuple[int, ...]
+
+
+def load_folder(
+    source: Path,
+    image_size: int,
+    background: str,
+    max_bad_images: float,
+    cache_dir: Path | None,
+    held_out: float = 0.0,
+    part: str = "train",
+) -> np.ndarray | DiskImages:
+    """Decodes the images of one part of a folder, nested ones included, or of a .zip.
+
+    What takes more than MEMORY_LIMIT goes into a file, which later calls use again for as long as
+    the images stay the same.
+
+    Args:
+        source: the folder or .zip. Hidden files, `__MACOSX` and links to folders are left out.
+        image_size: pixels a side; images are cropped to their central square and resized.
+        background: the colour behind transparent pixels, by a name that Pillow knows or #rrggbb.
+        max_bad_images: the share of damaged images, in [0, 1], that may be left out.
+        cache_dir: where the file is; by default in the user's cache folder.
+        held_out: the share of images, in [0, 1), that are kept from training, by their names.
+        part: "train", or "test" for those held out.
+
+    Returns:
+        uint8 [N, image_size, image_size, C] in [0, 255], in the order of the sorted paths; C is 1
+        where all images are grey, else 3.
+
+    Raises:
+        UserError: the source is missing, has no images or too many damaged ones, or the
+            background is not a colour.
+        OSError: a folder can't be read, or the file can't be written.
+    """
+    colour = parse_colour(background)
+    with open_source(source) as files, warnings.catch_warnings():
+        # Pillow's remarks on odd files; what it can't decode is reported below.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        is_coloured = functools.partial(has_colour, files, colour)
+        look = ImageFormat(
+            image_size, 3 if any(in_parallel(is_coloured, files.names)) else 1, colour
+        )
+        files = pick_part(files, held_out, part)
+        if len(files.names) * image_size**2 * look.channels <= MEMORY_LIMIT:
+            images, damaged = decode_to_memory(files, look)
+        else:
+            cache = (cache_dir or default_cache_dir()) / f"{digest(files, look)}.pixels"
+            with locked(cache):
+                images, damaged = read_cache(cache) or decode_to_cache(files, look, cache)
+    check_damage(files, damaged, max_bad_images)
+    return images
+
+
+def pick_part(files: Files, held_out: float, part: str) -> Files:
+    """Leaves the images of one part, as their names say: more images move none to the other part.
+
+    Raises:
+        UserError: none are left.
+    """
+
+    def is_held_out(name: str) -> bool:
+        number = int.from_bytes(
+            hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8], "big"
+        )
+        return number < held_out * 2**64
+
+    names = [name for name in files.names if is_held_out(name) == (part == "test")]
+    if not names:
+        raise UserError(
+            f"--data_dir {files.source}: of its {len(files.names):,} images --held_out {held_out} "
+            f"leaves none {'to train on' if part == 'train' else 'to compare with'}"
+        )
+    return files._replace(names=names)
+
+
+def parse_colour(name: str) -> tuple[int, ...]:
+    """Red, green and blue in [0, 255].
+
+    Raises:
+        UserError: it is not a colour.
+    """
+    try:
+        return ImageColor.getrgb(name)[:3]
+    except ValueError:
+        raise UserError(
+            f"--background {name!r} is not a colour: give a name such as white, or #rrggbb"
+        ) from None
+
+
+def in_parallel(function: Callable[[str], Any], names: list[str]) -> Iterator[Any]:
+    """Results in the order of the names, never more than IN_FLIGHT ahead of their use."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for start in range(0, len(names), IN_FLIGHT):
+            yield from pool.map(function, names[start : start + IN_FLIGHT])
+
+
+@contextlib.contextmanager
+def open_image(files: Files, name: str) -> Iterator[Image.Image]:
+    """Opens an image and reads its header.
+
+    Raises:
+        Exception: it is damaged, of another format, or has more than MAX_PIXELS; Pillow and
+            zipfile raise whatever they come across.
+    """
+    with files.open(name) as file:
+        try:
+            image = Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError:
+            raise ValueError(f"not a {WANTED}") from None
+        if math.prod(image.size) > MAX_PIXELS:
+            raise ValueError(f"{image.width}×{image.height}, more than {MAX_PIXELS:,} pixels")
+        yield image
+
+
+def has_colour(files: Files, background: tuple[int, ...], name: str) -> bool:
+    """Whether an image needs three channels; a damaged one doesn't."""
+    try:
+        with open_image(files, name) as image:
+            shines_through = image.has_transparency_data and len(set(background)) > 1
+            return image.mode not in GREY_MODES or shines_through
+    except Exception:
+        return False
+
+
+def decode(files: Files, look: ImageFormat, name: str) -> np.ndarray | str:
+    """The image as uint8 [size, size, C], or what is wrong with the file."""
+    try:
+        with open_image(files, name) as image:
+            image.draft(None, (2 * look.size, 2 * look.size))  # spares most of a large JPEG's work
+            image.load()
+            with contextlib.suppress(Exception):  # damaged EXIF is no reason to lose the image
+                ImageOps.exif_transpose(image, in_place=True)
+            square = flatten(crop(image), look)
+            square = square.resize((look.size, look.size), Image.Resampling.LANCZOS)
+            return np.asarray(square).reshape(look.size, look.size, look.channels)
+    except Exception as error:
+        return first_line(error)
+
+
+def crop(image: Image.Image) -> Image.Image:
+    """The largest square in the middle."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))
+
+
+def flatten(image: Image.Image, look: ImageFormat) -> Image.Image:
+    """The image without transparency, with 8 bits in each of one or three channels."""
+    if image.mode in DEEP_GREY_MODES:
+        shades = np.asarray(image, np.float32) / 257  # 65535 / 255
+        image = Image.fromarray(np.rint(shades.clip(0, 255)).astype(np.uint8))
+    elif image.has_transparency_data:
+        behind = Image.new("RGBA", image.size, look.background)
+        image = Image.alpha_composite(behind, image.convert("RGBA"))
+    return image.convert("L" if look.channels == 1 else "RGB")
+
+
+def decode_into(file: BinaryIO, files: Files, look: ImageFormat) -> Damaged:
+    """Writes the pixels of all images but the damaged ones, which it returns."""
+    results = in_parallel(functools.partial(decode, files, look), files.names)
+    bar = tqdm(results, "decoding", len(files.names), leave=False, disable=None, delay=1)
+    damaged = []
+    for name, result in zip(files.names, bar):
+        if isinstance(result, str):
+            damaged.append([name, result])
+        else:
+            file.write(result.tobytes())
+    return damaged
+
+
+def decode_to_memory(files: Files, look: ImageFormat) -> tuple[np.ndarray, Damaged]:
+    content = io.BytesIO()
+    damaged = decode_into(content, files, look)
+    pixels = np.frombuffer(content.getbuffer(), np.uint8)
+    return pixels.reshape(-1, look.size, look.size, look.channels), damaged
+
+
+def decode_to_cache(files: Files, look: ImageFormat, cache: Path) -> tuple[DiskImages, Damaged]:
+    """Decodes into the file `cache`, and puts a note beside it on what it holds."""
+    with atomic_write(cache) as file:
+        damaged = decode_into(file, files, look)
+    shape = (len(files.names) - len(damaged), look.size, look.size, look.channels)
+    with atomic_write(cache.with_suffix(".json")) as file:
+        note = {"source": str(files.source), "shape": shape, "damaged": damaged}
+        file.write(json.dumps(note).encode())
+    return DiskImages([cache], shape), damaged
+
+
+def read_cache(cache: Path) -> tuple[DiskImages, Damaged] | None:
+    """What an earlier call left, if it is whole."""
+    try:
+        note = json.loads(cache.with_suffix(".json").read_bytes())
+        return DiskImages([cache], tuple(note["shape"])), note["damaged"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def default_cache_dir() -> Path:
+    """The user's cache folder, or one in the temporary folder where that can't be written."""
+    with contextlib.suppress(OSError, RuntimeError):
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcgan_tf"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    return Path(tempfile.gettempdir()) / f"dcgan_tf-{os.getuid()}"
+
+
+def digest(files: Files, look: ImageFormat) -> str:
+    """A name that changes with the images: with the files' sizes and times, or the .zip's own."""
+    states = []
+    for name in files.names if files.source.is_dir() else [""]:
+        with contextlib.suppress(OSError):  # a link to nowhere is an image like any damaged one
+            state = (files.source / name).stat()
+            states.append([name, state.st_size, state.st_mtime_ns])
+    names = [] if files.source.is_dir() else files.names
+    what = [CACHE_VERSION, look, str(files.source.resolve()), states, names]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
+
+
+@contextlib.contextmanager
+def locked(cache: Path) -> Iterator[None]:
+    """Makes processes that want the same file take turns, so that one decodes and the rest read."""
+    cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with cache.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def check_damage(files: Files, damaged: Damaged, share: float) -> None:
+    """Warns of damaged images.
+
+    Raises:
+        UserError: there are more than their share, or no others.
+    """
+    total, count = len(files.names), len(damaged)
+    allowed = min(math.floor(share * total + 1e-9), total - 1)
+    if count > allowed:
+        name, reason = readable(damaged[0][0]), damaged[0][1]
+        raise UserError(
+            f"--data_dir {files.source}: {count:,} of {total:,} images are damaged, first {name} "
+            f"({reason}), and --max_bad_images {share} allows {allowed:,}: mend or delete them, "
+            f"or allow more"
+        )
+    for name, reason in damaged[:NAMED_WARNINGS]:
+        logger.warning("%s in %s is damaged and left out: %s", readable(name), files.source, reason)
+    if count > NAMED_WARNINGS:
+        logger.warning("%d more images are damaged and left out", count - NAMED_WARNINGS)

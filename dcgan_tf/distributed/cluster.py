@@ -1,0 +1,287 @@
+"""Training on several devices and machines, by TensorFlow's own strategies.
+
+Every worker of a cluster runs the whole program and takes the same decisions at the same steps. The
+chief's run directory lasts, those of the others are thrown away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import socket
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow as tf
+
+from dcgan_tf.cli.errors import UserError, first_line
+from dcgan_tf.cli.signals import STOP_SIGNALS
+from dcgan_tf.config import Config
+from dcgan_tf.data import Images
+from dcgan_tf.run_directory import RunDirectory, describe
+
+JOIN_SECONDS = 600
+POLL_SECONDS = 0.2
+TF_CONFIG = (
+    'TF_CONFIG, such as {"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
+    '"task": {"type": "worker", "index": 0}}, with an index of its own for each worker'
+)
+LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
+
+def make_strategy(config: Config) -> tf.distribute.Strategy:
+    """Takes the devices that the config names; to be called before TensorFlow computes anything.
+
+    Raises:
+        UserError: there are no such devices, the cluster can't be joined, or the settings don't go
+            with several replicas.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if config.device == "gpu" and not gpus:
+        raise UserError("--device gpu: TensorFlow finds no GPU here; give cpu or auto")
+    if config.device == "cpu":
+        gpus = []
+        tf.config.set_visible_devices([], "GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    several = len(gpus) > 1
+    if config.strategy == "mirrored" and not gpus:
+        several = len(tf.config.list_logical_devices("CPU")) > 1
+    if config.strategy == "multi_worker" and len(read_tf_config()[0]) > 1:
+        strategy = join_cluster()
+    elif several and config.strategy != "one":
+        strategy = tf.distribute.MirroredStrategy()
+    else:
+        strategy = tf.distribute.get_strategy()
+    check_replicas(config, strategy.num_replicas_in_sync)
+    return strategy
+
+
+def check_replicas(config: Config, replicas: int) -> None:
+    """Refuses settings that don't go with so many replicas."""
+    if replicas == 1:
+        return
+    share = replicas * config.pack
+    below = config.batch_size // share * share
+    for is_so, reason in (
+        (
+            config.batch_size != below,
+            f"--batch_size {config.batch_size} is no multiple of {share}, for {replicas} replicas"
+            f"{f' of --pack {config.pack}' if config.pack > 1 else ''}: "
+            f"{f'{below} or ' if below else ''}{below + share} would do",
+        ),
+        (
+            config.unroll_steps > 0,
+            "--unroll_steps looks ahead on one replica only: give --strategy one",
+        ),
+        (
+            config.jit_compile,
+            "--jit_compile compiles the step of one replica: give --strategy one",
+        ),
+        (
+            config.precision == "float16",
+            "--precision float16 scales its losses by what one replica sees: give bfloat16, or "
+            "--strategy one",
+        ),
+    ):
+        if is_so:
+            raise UserError(reason)
+
+
+def join_cluster() -> tf.distribute.Strategy:
+    """Waits for all workers that TF_CONFIG names.
+
+    Raises:
+        UserError: TF_CONFIG is missing or wrong, or this worker's address can't be taken.
+    """
+    addresses, index = read_tf_config()
+    print(f"cluster        worker {index} of {len(addresses)}, waiting for the others", flush=True)
+    try:
+        wait_for_others(addresses, index)
+        signal.alarm(JOIN_SECONDS)  # TensorFlow itself would wait for an hour
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (tf.errors.OpError, OSError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"worker {index} ({addresses[index]}) can't join: {first_line(error)}"
+        ) from None
+    finally:
+        signal.alarm(0)
+
+
+def wait_for_others(addresses: list[str], index: int) -> None:
+    """Returns once all workers answer at their addresses.
+
+    Raises:
+        UserError: some don't, for too long.
+        OSError: this worker's own port can't be taken.
+    """
+    until = time.monotonic() + JOIN_SECONDS
+    missing = [address for address in addresses if address != addresses[index]]
+    with socket.create_server(("", int(addresses[index].rpartition(":")[2]))):
+        while missing := [address for address in missing if not answers(address)]:
+            if time.monotonic() > until:
+                raise UserError(
+                    f"{' and '.join(missing)} did not answer within {JOIN_SECONDS} seconds: start "
+                    f"all {len(addresses)} workers that TF_CONFIG names"
+                )
+            time.sleep(POLL_SECONDS)
+
+
+def answers(address: str) -> bool:
+    """Whether something listens there."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
+def read_tf_config() -> tuple[list[str], int]:
+    """The addresses of a cluster's workers, the chief first, and which of them this one is.
+
+    Raises:
+        UserError: TF_CONFIG is missing or wrong.
+    """
+    text = os.environ.get("TF_CONFIG")
+    if text is None:
+        raise UserError(f"--strategy multi_worker needs {TF_CONFIG}")
+    try:
+        values = json.loads(text)
+        jobs, task = values["cluster"], values["task"]
+        if jobs.keys() - {"chief", "worker"}:
+            raise ValueError(f"it has a {', '.join(jobs.keys() - {'chief', 'worker'})}")
+        chiefs = jobs.get("chief", [])
+        workers = [*chiefs, *jobs.get("worker", [])]
+        index = int(task["index"]) + (len(chiefs) if task["type"] == "worker" else 0)
+        if not all(address.rpartition(":")[2].isdecimal() for address in workers):
+            raise ValueError("an address is not host:port")
+        if not 0 <= int(task["index"]) < len(jobs[task["type"]]):
+            raise ValueError(f"there is no {task['type']} {task['index']}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"TF_CONFIG can't be used ({error}): give {TF_CONFIG}") from None
+    return workers, index
+
+
+def workers() -> int:
+    """How many processes take part in the training."""
+    resolver = tf.distribute.get_strategy().cluster_resolver
+    cluster = resolver.cluster_spec().as_dict() if resolver else {}
+    return sum(len(addresses) for addresses in cluster.values()) or 1
+
+
+def is_chief() -> bool:
+    """Whether this process is the one whose run directory lasts."""
+    return workers() == 1 or read_tf_config()[1] == 0
+
+
+def describe_devices(name: str) -> str:
+    """How many devices of a name the strategy uses, and on how many machines."""
+    replicas, processes = tf.distribute.get_strategy().num_replicas_in_sync, workers()
+    each = f"{replicas // processes} × {name}" if replicas > processes else name
+    return each if processes == 1 else f"{each} on each of {processes} workers"
+
+
+def all_reduce_sum(values: list[float]) -> list[float]:
+    """The sums of what all workers give; each must call it at the same point."""
+    count = workers()
+    if count == 1:
+        return values
+    means = mean_of_replicas(tf.constant(values, tf.float64))
+    return [count * float(value) for value in means]
+
+
+@tf.function
+def mean_of_replicas(values: tf.Tensor) -> tf.Tensor:
+    """The mean of what the replicas of all workers give."""
+    strategy = tf.distribute.get_strategy()
+
+    def mean(values: tf.Tensor) -> tf.Tensor:
+        return tf.distribute.get_replica_context().all_reduce("MEAN", tf.identity(values))
+
+    return strategy.experimental_local_results(strategy.run(mean, args=(values,)))[0]
+
+
+def agree_on_stop(received: int | None, save_is_due: bool) -> tuple[int | None, bool]:
+    """What all workers do after a step, if one of them is asked to.
+
+    Args:
+        received: the signal that asks this worker to stop, or None.
+        save_is_due: whether it is time to save, by this worker's clock.
+
+    Returns:
+        The same two, of all workers together.
+    """
+    if workers() == 1:
+        return received, save_is_due
+    *signals, due = all_reduce_sum(
+        [float(received == each) for each in STOP_SIGNALS] + [save_is_due]
+    )
+    return next((each for each, count in zip(STOP_SIGNALS, signals) if count), None), due > 0
+
+
+def broadcast(value: float) -> float:
+    """The chief's value; each worker must call it at the same point."""
+    return all_reduce_sum([value if is_chief() else 0.0])[0]
+
+
+def barrier() -> None:
+    """Returns once all workers have called it: one that ends earlier would be taken for lost."""
+    all_reduce_sum([0.0])
+
+
+def check_same(config: Config, images: Images) -> None:
+    """Refuses workers that would train something else than the chief.
+
+    Raises:
+        UserError: a worker was started with other settings or images.
+    """
+    if workers() == 1:
+        return
+    settings = dataclasses.asdict(config) | {"data_dir": None, "cache_dir": None, "device": None}
+    here = zlib.crc32(repr([settings, describe(images)]).encode())
+    others = round(all_reduce_sum([float(here != broadcast(here))])[0])
+    if others:
+        raise UserError(
+            f"{others} of {workers()} workers were started with other settings or images than "
+            f"worker 0: give all of them the same flags"
+        )
+
+
+@contextlib.contextmanager
+def open_aside() -> Iterator[RunDirectory]:
+    """A run directory for a worker that is not the chief, which is deleted in the end."""
+    with tempfile.TemporaryDirectory(prefix="dcgan_worker_") as folder:
+        run = RunDirectory(Path(folder))
+        run.samples.mkdir()
+        yield run
+
+
+@contextlib.contextmanager
+def lost_workers_named() -> Iterator[None]:
+    """Turns what TensorFlow raises when another worker is gone into one sentence.
+
+    Raises:
+        UserError: a worker was lost.
+    """
+    try:
+        yield
+    except LOST as error:
+        if workers() == 1 or "ollective" not in str(error):
+            raise
+        raise UserError(
+            "another worker ended or can't be reached: once all are started again with the same "
+            "command, the run goes on from its last checkpoint"
+        ) from None

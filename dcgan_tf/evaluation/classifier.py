@@ -1,0 +1,119 @@
+"""Small convolutional classifiers, by whose features generated images are evaluated."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from dcgan_tf.cli.atomic_files import atomic_write
+from dcgan_tf.data import scale
+
+WEIGHTS_FILE = Path(__file__).parent / "mnist_classifier.npz"
+DIGIT_SHAPE = (28, 28, 1)
+CLASSES = 10
+EPOCHS = 10
+BATCH_SIZE = 128
+LEARNING_RATE = 3e-3
+
+
+def make_classifier(shape: tuple[int, int, int] = DIGIT_SHAPE) -> keras.Sequential:
+    """A small convolutional network: float32 [batch, H, W, C] in [-1, 1] to logits [batch, 10].
+
+    Its last layer but one gives 96 features.
+    """
+    stack = [
+        layers.Input(shape),
+        *block(24, kernel_size=5, strides=2),
+        *block(48, kernel_size=3),
+        layers.MaxPooling2D(),
+        *block(96, kernel_size=3),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(CLASSES),
+    ]
+    return keras.Sequential(stack, name="classifier")
+
+
+def block(filters: int, kernel_size: int, strides: int = 1) -> list[layers.Layer]:
+    """Convolution, batch norm, ReLU."""
+    return [
+        layers.Conv2D(filters, kernel_size, strides, padding="same", use_bias=False),
+        layers.BatchNormalization(momentum=0.9),
+        layers.ReLU(),
+    ]
+
+
+def load_classifier(
+    path: Path = WEIGHTS_FILE, shape: tuple[int, int, int] = DIGIT_SHAPE
+) -> keras.Sequential:
+    """The classifier of digits with the weights that come with the project, or another's.
+
+    Raises:
+        OSError, ValueError: the file is missing, or is not one that `save_classifier` wrote.
+    """
+    classifier = make_classifier(shape)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            classifier.set_weights([archive[name] for name in archive.files])
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+    return classifier
+
+
+def save_classifier(classifier: keras.Sequential, path: Path) -> None:
+    """Writes the weights as a .npz."""
+    with atomic_write(path) as file:
+        np.savez_compressed(file, *classifier.get_weights())
+
+
+def classify(classifier: keras.Sequential, images: np.ndarray) -> np.ndarray:
+    """The class of each image.
+
+    Args:
+        classifier: what `load_classifier` or `train_classifier` returned.
+        images: uint8 [N, H, W, C] in [0, 255].
+
+    Returns:
+        int64 [N] in [0, 9].
+    """
+    return classifier.predict(scale(images), batch_size=1000, verbose=0).argmax(axis=1)
+
+
+def train_classifier(
+    images: np.ndarray,
+    labels: np.ndarray,
+    epochs: int = EPOCHS,
+    seed: int = 0,
+    verbose: bool = True,
+) -> keras.Sequential:
+    """Trains on images that are moved by up to two pixels, at a rate that falls to 0.
+
+    Args:
+        images: uint8 [N, H, W, C] in [0, 255].
+        labels: uint8 [N] in [0, 9].
+        epochs: passes over them.
+        seed: fixes the weights, the order and the moves.
+        verbose: whether each epoch has a line.
+    """
+    keras.utils.set_random_seed(seed)
+    classifier = make_classifier(images.shape[1:])
+
+    def move(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.image.random_crop(tf.pad(image, [[2, 2], [2, 2], [0, 0]]), image.shape), label
+
+    batches = tf.data.Dataset.from_tensor_slices((images, labels)).shuffle(len(images))
+    batches = batches.map(move).batch(BATCH_SIZE)
+    batches = batches.map(lambda moved, label: (scale(moved), label)).prefetch(2)
+    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * len(batches))
+    classifier.compile(
+        keras.optimizers.Adam(rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    classifier.fit(batches, epochs=epochs, shuffle=False, verbose=2 if verbose else 0)
+    return classifier

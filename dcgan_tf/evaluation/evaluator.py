@@ -1,0 +1,237 @@
+"""How good generated images are: compared with real ones that no training saw."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.config import Config
+from dcgan_tf.data import Images, load_held_out, load_images, resize
+from dcgan_tf.evaluation.feature_extractors import View, make_feature_extractor
+from dcgan_tf.evaluation.metrics import (
+    class_scores,
+    frechet_distance,
+    kernel_distance,
+    manifolds,
+    nearest,
+)
+from dcgan_tf.reporting.history import Evaluation
+from dcgan_tf.run_directory import RunDirectory, describe
+from dcgan_tf.sampling import checkpoint_names, load_generator, sample_images
+
+TRAINING_NUM_IMAGES = 5_000
+LEAST_IMAGES = 20
+SAMPLING_BATCH = 500
+IMAGES_A_FEATURE = 4
+MEMORY_SIZE = 16
+CLOSEST = 12
+
+
+class Scores(NamedTuple):
+    """What `metrics.py` says of some images against the held-out ones.
+
+    The last four are None where the judge knows no classes.
+    """
+
+    frechet_distance: float
+    kid: float
+    kid_standard_error: float
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    classifier_score: float | None = None
+    class_distribution: list[float] | None = None
+    class_divergence: float | None = None
+    classes_missed: int | None = None
+
+
+class Memorisation(NamedTuple):
+    """How near images come to the training images, beside how near held-out images come.
+
+    Distances are root mean squares of differences of pixels, in [0, 255], of images that are
+    shrunk to MEMORY_SIZE pixels a side.
+
+    Attributes:
+        distance: the median distance of a generated image to its nearest training image.
+        held_out_distance: the same of held-out images.
+        closer: the share of generated images that are nearer to a training image than 99 % of the
+            held-out ones are: 0.01 where nothing is memorised.
+    """
+
+    distance: float
+    held_out_distance: float
+    closer: float
+
+
+class Evaluator:
+    """Compares images with the held-out ones of a dataset.
+
+    Args:
+        config: names the dataset.
+        training: the training images, uint8 [N, H, W, C].
+        num_images: of how many images, at most, each set is made.
+
+    Raises:
+        UserError: there are too few held-out images, or no judge can be had.
+    """
+
+    def __init__(self, config: Config, training: Images, num_images: int) -> None:
+        self.config = config
+        self.training = training
+        self.num_images = num_images
+        self.held_out = spread(load_held_out(config), num_images)
+        for kind, images in (("held-out", self.held_out), ("training", training)):
+            if len(images) < LEAST_IMAGES:
+                raise UserError(
+                    f"{config.data_dir or config.dataset} has {len(images)} {kind} images to "
+                    f"compare with: at least {LEAST_IMAGES} are needed"
+                )
+        self.judge = make_feature_extractor(config)
+
+    @functools.cached_property
+    def reference(self) -> View:
+        """What the judge sees in the held-out images."""
+        return self.judge(self.held_out)
+
+    def doubts(self) -> str | None:
+        """Why the Fréchet distance is not to be trusted, if so."""
+        features = self.reference.features.shape[1]
+        number = min(self.num_images, len(self.held_out))
+        if number >= IMAGES_A_FEATURE * features:
+            return None
+        return (
+            f"{number:,} images are few for the {features:,} features whose covariances the "
+            f"Fréchet distance compares: it is too large; KID is not"
+        )
+
+    def samples(self, generator: keras.Sequential) -> np.ndarray:
+        """The images to be judged, uint8 [num_images, H, W, C]: those of the run's own seed."""
+        batches = sample_images(
+            generator, self.config, self.config.seed, self.num_images, SAMPLING_BATCH
+        )
+        return np.concatenate(list(batches))
+
+    def scores(self, images: Images) -> Scores:
+        """Compares images with the held-out ones.
+
+        Args:
+            images: uint8 [N, H, W, C] in [0, 255], generated ones or real ones.
+        """
+        view = self.judge(images)
+        real, fake = self.reference.features, view.features
+        overlap = manifolds(real, fake)
+        scores = Scores(frechet_distance(real, fake), *kernel_distance(real, fake), *overlap)
+        if view.probabilities is None:
+            return scores
+        score, shares, divergence, missed = class_scores(view.probabilities)
+        return scores._replace(
+            classifier_score=score,
+            class_distribution=shares.tolist(),
+            class_divergence=divergence,
+            classes_missed=missed,
+        )
+
+    @functools.cached_property
+    def floor(self) -> Scores:
+        """The scores of training images, as many as are judged: the best to be hoped for."""
+        return self.scores(spread(self.training, self.num_images))
+
+    def evaluation(self, step: int, generator: keras.Sequential) -> Evaluation:
+        """What a run notes of its generator after a step."""
+        scores = self.scores(self.samples(generator))
+        return Evaluation(
+            step,
+            scores.frechet_distance,
+            self.floor.frechet_distance,
+            scores.precision,
+            scores.recall,
+            np.array(scores.class_distribution or ()),
+        )
+
+    @functools.cached_property
+    def shrunk_training(self) -> np.ndarray:
+        return shrink(self.training)
+
+    @functools.cached_property
+    def held_out_distances(self) -> np.ndarray:
+        """How near each held-out image comes to its nearest training image."""
+        return nearest(shrink(self.held_out), self.shrunk_training)[0]
+
+    def memorisation(self, images: np.ndarray) -> tuple[Memorisation, np.ndarray, np.ndarray]:
+        """How near images come to the training images.
+
+        Returns:
+            The figures; each image's distance; and which training image is its nearest.
+        """
+        distances, which = nearest(shrink(images), self.shrunk_training)
+        held_out = self.held_out_distances
+        closer = (distances < np.quantile(held_out, 0.01)).mean()
+        figures = Memorisation(
+            float(np.median(distances)), float(np.median(held_out)), float(closer)
+        )
+        return figures, distances, which
+
+
+def evaluate_run(
+    run: RunDirectory, checkpoint: str | None, num_images: int, inception_weights: str | None
+) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """Judges checkpoints of a run.
+
+    Args:
+        run: the run.
+        checkpoint: the step of one, "best" or "all"; None for the newest.
+        num_images: how many images of each kind, at most.
+        inception_weights: in place of those that the run was given; None for them.
+
+    Returns:
+        What was found, ready for JSON; and, of the last checkpoint, the CLOSEST images to a
+        training image: first these training images, then the generated ones, uint8 [N, H, W, C].
+
+    Raises:
+        UserError: there is no such run or checkpoint, its images are not to be had any more, or
+            they can't be judged.
+    """
+    config, described = run.read_config()
+    if inception_weights is not None:
+        config = dataclasses.replace(config, inception_weights=inception_weights)
+    names = checkpoint_names(run) if checkpoint == "all" else [checkpoint]
+    generators = [load_generator(run, name) for name in names]
+    training = load_images(config)
+    if describe(training) != described:
+        raise UserError(
+            f"{config.data_dir or config.dataset} does not hold the images that --run_dir "
+            f"{run.path} was trained on"
+        )
+    evaluator = Evaluator(config, training, num_images)
+    found = {
+        "judge": evaluator.judge.name,
+        "num_images": num_images,
+        "num_held_out": len(evaluator.held_out),
+        "warning": evaluator.doubts(),
+        "real": evaluator.floor._asdict(),
+        "checkpoints": {},
+    }
+    for generator, _, step in generators:
+        images = evaluator.samples(generator)
+        memorisation, distances, which = evaluator.memorisation(images)
+        scores = evaluator.scores(images)._asdict()
+        found["checkpoints"][step] = scores | {"memorisation": memorisation._asdict()}
+    order = distances.argsort()[:CLOSEST]
+    return found, training[which[order]], images[order]
+
+
+def spread(images: Images, number: int) -> np.ndarray:
+    """At most so many images, from all over the set."""
+    return images[np.linspace(0, len(images) - 1, min(number, len(images))).astype(int)]
+
+
+def shrink(images: Images) -> np.ndarray:
+    """Images with at most MEMORY_SIZE pixels a side."""
+    size = min(MEMORY_SIZE, images.shape[1])
+    return resize(images, None if size == images.shape[1] else size)[:]

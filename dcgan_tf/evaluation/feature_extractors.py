@@ -1,0 +1,167 @@
+"""What turns images into features that `metrics.py` can compare: a classifier, or InceptionV3."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.config import Config
+from dcgan_tf.data import LOADERS, Images, resize, scale
+from dcgan_tf.datasets.arrays import IDX_LABELS
+from dcgan_tf.datasets.folder import default_cache_dir
+from dcgan_tf.evaluation.classifier import (
+    classify,
+    load_classifier,
+    save_classifier,
+    train_classifier,
+)
+
+INCEPTION_SIZE = 299
+CLASSIFIER_VERSION = 1  # to be raised when classifiers are made or trained differently
+
+
+class View(NamedTuple):
+    """What a judge sees in some images.
+
+    Attributes:
+        features: float32 [N, features].
+        probabilities: float32 [N, classes]; None from a judge that knows no classes.
+    """
+
+    features: np.ndarray
+    probabilities: np.ndarray | None
+
+
+class FeatureExtractor(NamedTuple):
+    """What looks at images.
+
+    Attributes:
+        name: in a few words.
+        batch_size: how many images it looks at at once.
+        look: from uint8 [N, H, W, C] in [0, 255] to a View.
+    """
+
+    name: str
+    batch_size: int
+    look: Callable[[np.ndarray], View]
+
+    def __call__(self, images: Images) -> View:
+        """Looks at any number of images, some at a time."""
+        starts = range(0, len(images), self.batch_size)
+        views = [self.look(images[start : start + self.batch_size]) for start in starts]
+        features, probabilities = zip(*views)
+        return View(
+            np.concatenate(features),
+            None if probabilities[0] is None else np.concatenate(probabilities),
+        )
+
+
+def make_feature_extractor(config: Config) -> FeatureExtractor:
+    """The judge of a dataset's images.
+
+    Raises:
+        UserError: it can't be had.
+    """
+    return FEATURE_EXTRACTORS[config.dataset](config)
+
+
+def judge_of_digits(config: Config) -> FeatureExtractor:
+    """The digit classifier that comes with the project."""
+    return FeatureExtractor("MNIST classifier", 1000, viewer(load_classifier()))
+
+
+def judge_of_stacked_digits(config: Config) -> FeatureExtractor:
+    """The digit classifier, on each channel; a class is three digits."""
+    view = viewer(load_classifier())
+
+    def look(images: np.ndarray) -> View:
+        features, digits = zip(*(view(images[..., i : i + 1]) for i in range(3)))
+        together = np.einsum("na,nb,nc->nabc", *digits).reshape(len(images), -1)
+        return View(np.concatenate(features, axis=1), together)
+
+    return FeatureExtractor("MNIST classifier, on each channel", 1000, look)
+
+
+def judge_of_labelled(config: Config) -> FeatureExtractor:
+    """A classifier of the dataset, trained once and then kept in the user's cache folder."""
+    images = LOADERS[config.dataset](config, "train")
+    labels = LOADERS[config.dataset](config, "train", IDX_LABELS)
+    if len(images) != len(labels) or labels.max() > 9:
+        raise UserError(
+            f"{config.data_dir or config.dataset} has {len(images):,} training images and "
+            f"{len(labels):,} labels up to {labels.max()}: it needs a label of 0 to 9 for each"
+        )
+    content = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
+    name = f"classifier-{config.dataset}-{CLASSIFIER_VERSION}-{content[:16]}.npz"
+    path = default_cache_dir() / name
+    try:
+        classifier = load_classifier(path, images.shape[1:])
+    except (OSError, ValueError):
+        print(f"training a classifier of {config.dataset} to judge by, once: {path}", flush=True)
+        classifier = train_classifier(images, labels)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        save_classifier(classifier, path)
+    test = LOADERS[config.dataset](config, "test")
+    right = classify(classifier, test) == LOADERS[config.dataset](config, "test", IDX_LABELS)
+    return FeatureExtractor(
+        f"{config.dataset} classifier, {right.mean():.2%} right", 1000, viewer(classifier)
+    )
+
+
+def viewer(classifier: keras.Sequential) -> Callable[[np.ndarray], View]:
+    """What looks at images with a classifier, resized to its size."""
+    outputs = [classifier.layers[-2].output, keras.ops.softmax(classifier.layers[-1].output)]
+    view = tf.function(keras.Model(classifier.inputs, outputs), reduce_retracing=True)
+
+    def look(images: np.ndarray) -> View:
+        images = resize(images, classifier.input_shape[1])
+        return View(*(output.numpy() for output in view(scale(images), training=False)))
+
+    return look
+
+
+def judge_by_inception(config: Config) -> FeatureExtractor:
+    """InceptionV3 as trained on ImageNet, without its top: 2,048 features (Heusel et al., 2017).
+
+    Raises:
+        UserError: its weights can't be downloaded, or are not in the user's file.
+    """
+    try:
+        inception = keras.applications.InceptionV3(
+            include_top=False, pooling="avg", weights=config.inception_weights or "imagenet"
+        )
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        if config.inception_weights is None:
+            raise UserError(
+                f"InceptionV3's weights, which images without labels are judged by, could not be "
+                f"downloaded ({reason}): give them as --inception_weights FILE"
+            ) from None
+        raise UserError(
+            f"--inception_weights {config.inception_weights} can't be used ({reason}): give "
+            f"keras.applications' InceptionV3 weights without top, a .h5 file"
+        ) from None
+    view = tf.function(inception, reduce_retracing=True)
+
+    def look(images: np.ndarray) -> View:
+        size = (INCEPTION_SIZE, INCEPTION_SIZE)
+        large = tf.image.resize(np.broadcast_to(images, (*images.shape[:3], 3)), size)
+        return View(view(scale(large), training=False).numpy(), None)
+
+    return FeatureExtractor("InceptionV3", 50, look)
+
+
+FEATURE_EXTRACTORS = {
+    "mnist": judge_of_digits,
+    "fashion_mnist": judge_of_labelled,
+    "cifar10": judge_of_labelled,
+    "stacked_mnist": judge_of_stacked_digits,
+    "folder": judge_by_inception,
+    "tfrecords": judge_by_inception,
+}

@@ -1,0 +1,146 @@
+"""The discriminator's features, and the linear classifier that judges them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
+from sklearn.svm import LinearSVC
+
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.data import Images, apply_in_batches
+from dcgan_tf.evaluation.classifier import BATCH_SIZE as CLASSIFIER_BATCH_SIZE
+from dcgan_tf.evaluation.classifier import classify, train_classifier
+from dcgan_tf.layers import repeat_for_pack
+
+POOLED = 4
+REGULARISATION = 0.01
+CLASSIFIER_STEPS = 1000
+SURE = 0.95
+
+
+def pooled_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf.Tensor:
+    """Every convolution's activations, max-pooled to 4×4, flattened and concatenated.
+
+    What is taken is what the next block gets: the activations after batch norm and LeakyReLU.
+    Maps smaller than 4×4 stay as they are; the one logit of a last convolution is no feature.
+
+    Args:
+        discriminator: a Sequential model.
+        images: float32 [N, H, W, C] in [-1, 1].
+
+    Returns:
+        float32 [N, features].
+    """
+    values = repeat_for_pack(discriminator, images)
+    features, pending = [], False
+    for layer in discriminator.layers:
+        starts_block = isinstance(layer, keras.layers.Conv2D | keras.layers.Flatten)
+        if pending and (starts_block or layer is discriminator.layers[-1]):
+            features.append(pool(values))
+            pending = False
+        values = layer(values, training=False)
+        pending = pending or (isinstance(layer, keras.layers.Conv2D) and layer.filters > 1)
+    return tf.concat(features, axis=1)
+
+
+def pool(maps: tf.Tensor) -> tf.Tensor:
+    """The greatest values of at most 4×4 fields of each map, float32 [N, fields · filters]."""
+    side = -(-maps.shape[1] // POOLED)
+    pooled = tf.nn.max_pool2d(maps, side, side, "SAME")
+    return tf.reshape(pooled, [-1, int(np.prod(pooled.shape[1:]))])
+
+
+def extract(discriminator: keras.Sequential | None, images: Images) -> np.ndarray:
+    """Features of images, float32 [N, features]; without a discriminator, their pixels.
+
+    Args:
+        discriminator: whose activations are taken.
+        images: uint8 [N, H, W, C].
+    """
+
+    def view(batch: tf.Tensor) -> tf.Tensor:
+        if discriminator is None:
+            return tf.reshape(batch, [-1, int(np.prod(images.shape[1:]))])
+        return pooled_activations(discriminator, batch)
+
+    return apply_in_batches(images, view)
+
+
+def pick_labelled(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """The numbers of `count` random images, as nearly as many of each class as there are.
+
+    Raises:
+        UserError: there are not so many images.
+    """
+    if count > len(labels):
+        raise UserError(f"--labels {count}: there are {len(labels):,} images only")
+    rng = np.random.default_rng(seed)
+    members = [rng.permutation(np.flatnonzero(labels == each)) for each in np.unique(labels)]
+    in_turn = np.concatenate([np.arange(len(each)) for each in members])
+    return np.concatenate(members)[np.argsort(in_turn, kind="stable")[:count]]
+
+
+class Helped(NamedTuple):
+    """What generated images do for a classifier that has few labels.
+
+    Attributes:
+        alone: the share of test images that it gets right by the labelled images alone.
+        helped: the share with generated images added.
+        added: how many were.
+    """
+
+    alone: float
+    helped: float
+    added: int
+
+
+def help_classifier(
+    images: np.ndarray,
+    labels: np.ndarray,
+    generated: np.ndarray,
+    test: np.ndarray,
+    test_labels: np.ndarray,
+    seed: int,
+) -> Helped:
+    """Trains a classifier by few labels, and another by these and by generated images.
+
+    The generated images have no labels: those of which the first classifier is sure are given its
+    own (Lee, 2013, Pseudo-Label). Both are trained for CLASSIFIER_STEPS steps.
+
+    Args:
+        images: labelled ones, uint8 [N, H, W, C].
+        labels: theirs, uint8 [N] in [0, 9].
+        generated: uint8 [M, H, W, C].
+        test: uint8 [T, H, W, C].
+        test_labels: uint8 [T].
+        seed: of both trainings.
+    """
+
+    def train(images: np.ndarray, labels: np.ndarray) -> keras.Sequential:
+        epochs = -(-CLASSIFIER_STEPS // -(-len(images) // CLASSIFIER_BATCH_SIZE))
+        return train_classifier(images, labels, epochs, seed, verbose=False)
+
+    def right(classifier: keras.Sequential) -> float:
+        return float((classify(classifier, test) == test_labels).mean())
+
+    alone = train(images, labels)
+    probabilities = apply_in_batches(
+        generated, lambda batch: tf.nn.softmax(alone(batch, training=False))
+    )
+    sure = probabilities.max(axis=1) > SURE
+    guessed = probabilities[sure].argmax(axis=1).astype(labels.dtype)
+    together = (np.concatenate([images, generated[sure]]), np.concatenate([labels, guessed]))
+    return Helped(right(alone), right(train(*together)), int(sure.sum()))
+
+
+def accuracy(
+    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
+) -> float:
+    """The share of test images that a linear L2-SVM on the training images gets right."""
+    machine = make_pipeline(MaxAbsScaler(), LinearSVC(C=REGULARISATION, random_state=0))
+    return float(machine.fit(train, train_labels).score(test, test_labels))

@@ -1,0 +1,177 @@
+"""Both models with their optimizers, losses and noise: what a training step needs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from dcgan_tf.config import Config
+from dcgan_tf.distributed.replicas import replica_slice
+from dcgan_tf.losses import make_losses
+from dcgan_tf.models import ImageShape, make_discriminator, make_generator
+from dcgan_tf.noise import training_noise
+
+Gradients = list[tf.Tensor]
+
+
+class Gan:
+    """A generator and a discriminator that can be trained.
+
+    To be made, and trained, within the scope of its `tf.distribute.Strategy`.
+
+    Args:
+        config: the settings of both models and of their training.
+        image_shape: height, width and channels.
+        backward: how the gradients of both losses come back; by default `separate_gradients`, as
+            in the tutorial.
+
+    Attributes:
+        generator, discriminator: the Keras Sequential models.
+        generator_optimizer, discriminator_optimizer: Adam.
+        generator_loss, discriminator_loss: functions of logits, see `losses.py`.
+        backward: from a tape and what it recorded to the gradients of both models.
+        ema_generator: the exponential moving average of the generator's weights, or None.
+        step: int64 variable, how many training steps were taken.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        image_shape: ImageShape,
+        backward: Callable[..., tuple[Gradients, Gradients]] | None = None,
+    ) -> None:
+        self.config = config
+        keras.utils.set_random_seed(config.seed)
+        self.generator = make_generator(config, image_shape)
+        self.discriminator = make_discriminator(config, image_shape)
+        self.generator_optimizer = make_optimizer(
+            config, self.generator, config.generator_learning_rate
+        )
+        self.discriminator_optimizer = make_optimizer(
+            config, self.discriminator, config.discriminator_learning_rate
+        )
+        self.discriminator_loss, self.generator_loss = make_losses(config)
+        self.backward = functools.partial(backward or separate_gradients, self)
+        self.replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        self.step = tf.Variable(
+            0,
+            dtype=tf.int64,
+            trainable=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        self.ema_generator = None
+        if config.ema_decay is not None:
+            self.ema_generator = keras.models.clone_model(self.generator)
+            self.ema_generator.set_weights(self.generator.get_weights())
+
+    @property
+    def sampling_generator(self) -> keras.Sequential:
+        """The generator that images are drawn from: its moving average, if there is one."""
+        return self.ema_generator or self.generator
+
+    def noise(self, update: int = 0) -> tf.Tensor:
+        """The noise of one of the step's updates, float32 [batch, noise_dim]."""
+        config, draw = self.config, self.draw(update)
+        return replica_slice(
+            lambda shape: training_noise(config.noise, shape, config.seed, draw),
+            [config.batch_size // self.replicas, config.noise_dim],
+        )
+
+    def draw(self, update: int = 0) -> tf.Tensor:
+        """A number, int64, for the randomness of one of the step's updates and of no other."""
+        config = self.config
+        draws_per_step = 1 + config.discriminator_steps if config.alternates else 1
+        return self.step * draws_per_step + update
+
+    def discriminate(
+        self,
+        images: tf.Tensor,
+        generated_images: tf.Tensor,
+        discriminator: Callable[..., tf.Tensor] | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The logits of real and of generated images.
+
+        Each batch goes through the discriminator on its own, as in the tutorial, or both as one
+        (`--discriminator_batch joint`). Batch norm then normalizes both with the statistics of the
+        mixture, so that a difference between their means stays visible to it.
+
+        Args:
+            images: float32 [batch, H, W, C] in [-1, 1], real ones.
+            generated_images: float32 of the same shape.
+            discriminator: in place of the own one.
+
+        Returns:
+            Real and generated images' logits, float32 [batch, 1] (with `--pack` M, [batch / M, 1]).
+        """
+        discriminator = discriminator or self.discriminator
+        if self.config.discriminator_batch == "joint":
+            both = tf.concat([images, generated_images], axis=0)
+            real_logits, fake_logits = tf.split(discriminator(both, training=True), 2)
+            return real_logits, fake_logits
+        return discriminator(images, training=True), discriminator(generated_images, training=True)
+
+    def end_step(self) -> None:
+        """Moves the EMA generator after the generator, and counts the step.
+
+        The decay is warmed up, (1 + step) / (10 + step) at most, so that the average does not
+        cling to the first steps' weights.
+        """
+        if self.ema_generator is not None:
+            step = tf.cast(self.step, tf.float32)
+            decay = tf.minimum(self.config.ema_decay, (1.0 + step) / (10.0 + step))
+            for mean, value in zip(self.ema_generator.variables, self.generator.variables):
+                mean.assign(decay * mean + (1.0 - decay) * value)
+        self.step.assign_add(1)
+
+
+def separate_gradients(
+    gan: Gan,
+    tape: tf.GradientTape,
+    generated_images: tf.Tensor,
+    logits: tuple[tf.Tensor, tf.Tensor],
+    gen_loss: tf.Tensor,
+    disc_loss: tf.Tensor,
+) -> tuple[Gradients, Gradients]:
+    """The gradient of each loss with respect to its model's weights, as in the tutorial.
+
+    `steps/shared_backward.py` and `steps/loss_scaling.py` have others of this signature.
+
+    Args:
+        gan: the models.
+        tape: persistent; it recorded all of the following.
+        generated_images: what the generator made.
+        logits: of real and of generated images.
+        gen_loss, disc_loss: float32 scalars.
+
+    Returns:
+        The generator's gradients and the discriminator's, in the order of their variables.
+    """
+    gen_gradients = tape.gradient(gen_loss, gan.generator.trainable_variables)
+    disc_gradients = tape.gradient(disc_loss, gan.discriminator.trainable_variables)
+    return gen_gradients, disc_gradients
+
+
+def make_optimizer(
+    config: Config, model: keras.Model, learning_rate: float | None
+) -> keras.optimizers.Optimizer:
+    """Adam, with its moments made, so that they can be restored before the first step.
+
+    Args:
+        config: the settings.
+        model: whose weights it updates.
+        learning_rate: of this model, where it has one of its own; else the config's.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    optimizer = keras.optimizers.Adam(
+        learning_rate or config.learning_rate,
+        beta_1=config.beta_1,
+        # The replicas' gradients are added up, and divided by this.
+        loss_scale_factor=float(replicas) if replicas > 1 else None,
+    )
+    if config.precision == "float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(model.trainable_variables)
+    return optimizer

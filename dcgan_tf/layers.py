@@ -1,0 +1,169 @@
+"""The blocks that the models are stacked from: convolutions, normalization, dropout.
+
+Every block is a list of Keras layers. The layers are Keras's own under `--reference`; otherwise
+those of `fast/layers.py`, which hold the same weights and compute the same.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import keras
+from keras import layers
+
+from dcgan_tf.config import Config
+from dcgan_tf.fast import layers as fast_layers
+
+Layers = list[layers.Layer]
+
+
+def first_block(config: Config, filters: int, size: int) -> Layers:
+    """From 1×1 to size×size: transposed convolution, batch norm, ReLU."""
+    conv = layers.Conv2DTranspose(
+        filters, size, use_bias=False, kernel_initializer=kernel_initializer(config)
+    )
+    return [conv, *generator_norm(config), layers.ReLU()]
+
+
+def generator_block(config: Config, filters: int) -> Layers:
+    """Upsamples by the stride: transposed convolution, batch norm, ReLU."""
+    return [conv_transpose(config, filters), *generator_norm(config), layers.ReLU()]
+
+
+def discriminator_block(config: Config, filters: int, block: int, norm: bool) -> Layers:
+    """Downsamples by the stride: convolution, batch norm, LeakyReLU, dropout."""
+    return [
+        strided_conv(config, filters, use_bias=False),
+        *(discriminator_norm(config) if norm else []),
+        layers.LeakyReLU(config.negative_slope),
+        *dropout(config, block),
+    ]
+
+
+def conv_to_logit(config: Config, size: int) -> Layers:
+    """One convolution over the whole of a size×size feature map."""
+    conv = layers.Conv2D(
+        1, size, use_bias=False, kernel_initializer=kernel_initializer(config), dtype="float32"
+    )
+    return [conv, layers.Flatten(dtype="float32")]
+
+
+def dense_to_logit(config: Config) -> Layers:
+    dense = layers.Dense(1, kernel_initializer=kernel_initializer(config), dtype="float32")
+    return [layers.Flatten(), dense]
+
+
+def conv_transpose(
+    config: Config, filters: int, strides: int | None = None, **kwargs: str
+) -> layers.Layer:
+    return convolutions(config).Conv2DTranspose(
+        filters,
+        config.kernel_size,
+        strides=strides or config.stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=kernel_initializer(config),
+        **kwargs,
+    )
+
+
+def strided_conv(config: Config, filters: int, use_bias: bool) -> layers.Layer:
+    return convolutions(config).Conv2D(
+        filters,
+        config.kernel_size,
+        strides=config.stride,
+        padding="same",
+        use_bias=use_bias,
+        kernel_initializer=kernel_initializer(config),
+    )
+
+
+def same_size_conv(config: Config, filters: int, **kwargs: str) -> layers.Layer:
+    return convolutions(config).Conv2D(
+        filters,
+        config.kernel_size,
+        padding="same",
+        kernel_initializer=kernel_initializer(config),
+        **kwargs,
+    )
+
+
+def generator_norm(config: Config) -> Layers:
+    return batch_norm(config) if config.generator_batch_norm else []
+
+
+def discriminator_norm(config: Config) -> Layers:
+    return batch_norm(config) if config.discriminator_batch_norm else []
+
+
+def batch_norm(config: Config) -> Layers:
+    """Batch norm, whose scale γ starts at 1, or near it where the weights are drawn from N."""
+    deviation = config.initializer_stddev
+    ones = keras.initializers.RandomNormal(1.0, deviation) if deviation else "ones"
+    return [
+        normalizations(config).BatchNormalization(
+            momentum=config.batch_norm_momentum,
+            epsilon=config.batch_norm_epsilon,
+            gamma_initializer=ones,
+            synchronized=config.sync_batch_norm,
+        )
+    ]
+
+
+def dropout(config: Config, block: int) -> Layers:
+    """Dropout with random numbers of its own, or no layer where the rate is 0."""
+    if not config.dropout:
+        return []
+    return [normalizations(config).Dropout(config.dropout, seed=config.seed + block)]
+
+
+def kernel_initializer(config: Config) -> keras.initializers.Initializer:
+    """A new initializer for each layer: one that is shared would draw the same numbers again."""
+    if config.initializer_stddev is None:
+        return keras.initializers.GlorotUniform()
+    return keras.initializers.RandomNormal(0.0, config.initializer_stddev)
+
+
+def convolutions(config: Config) -> ModuleType:
+    """Where convolutions come from: TensorFlow's kernels by Keras, or sub-pixel convolutions."""
+    return fast_layers if config.convolutions == "subpixel" else layers
+
+
+def normalizations(config: Config) -> ModuleType:
+    """Where batch norm and dropout come from: Keras under `--reference`, else `fast/`."""
+    return layers if config.reference else fast_layers
+
+
+@keras.saving.register_keras_serializable("dcgan_tf")
+class Pack(layers.Layer):
+    """Stacks every M images of a batch on the channel axis (PacGAN, Lin et al., 2018).
+
+    Float32 [batch, H, W, C] becomes [batch / M, H, W, M·C]: the discriminator that follows sees M
+    images at once, and so a lack of variety among generated ones.
+
+    Args:
+        images: M.
+    """
+
+    def __init__(self, images: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.images = images
+
+    def call(self, inputs: Any) -> Any:
+        _, height, width, channels = inputs.shape
+        groups = keras.ops.reshape(inputs, (-1, self.images, height, width, channels))
+        stacked = keras.ops.transpose(groups, (0, 2, 3, 1, 4))
+        return keras.ops.reshape(stacked, (-1, height, width, self.images * channels))
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return (None, *input_shape[1:3], self.images * input_shape[3])
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"images": self.images}
+
+
+def repeat_for_pack(discriminator: keras.Sequential, images: Any) -> Any:
+    """Images as a discriminator takes them one by one: repeated M times if it packs M."""
+    first = discriminator.layers[0]
+    return keras.ops.repeat(images, first.images, axis=0) if isinstance(first, Pack) else images

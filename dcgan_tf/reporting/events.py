@@ -1,0 +1,100 @@
+"""What TensorBoard shows: scalars, grids, histograms and the config, with no step twice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.plugins.hparams import api as hparams
+
+from dcgan_tf.cli.atomic_files import atomic_write, disk_errors
+
+
+class EventLog:
+    """The event files of one run.
+
+    Args:
+        directory: where they are.
+        step: the step from which the run goes on; what was logged later is dropped first.
+    """
+
+    def __init__(self, directory: Path, step: int) -> None:
+        self.directory = directory
+        with disk_errors("events", directory):
+            drop_events_after(directory, step)
+            self.writer = tf.summary.create_file_writer(str(directory), max_queue=1000)
+
+    @contextlib.contextmanager
+    def _at(self, step: int) -> Iterator[None]:
+        with disk_errors("events", self.directory), self.writer.as_default(step=step):
+            yield
+
+    def settings(self, values: dict[str, str | float | bool | None]) -> None:
+        """Shows the config as text, and as hyper-parameters by which runs can be compared."""
+        with self._at(0):
+            tf.summary.text("config", f"```\n{json.dumps(values, indent=2)}\n```")
+            hparams.hparams(
+                {name: "" if value is None else value for name, value in values.items()}
+            )
+
+    def scalars(self, group: str, values: dict[str, float], step: int) -> None:
+        """Adds a point to each of a group's curves."""
+        with self._at(step):
+            for name, value in values.items():
+                tf.summary.scalar(f"{group}/{name}", value)
+
+    def images(self, name: str, grid: np.ndarray, step: int) -> None:
+        """Shows a picture, uint8 [H, W] or [H, W, 3]."""
+        with self._at(step):
+            tf.summary.image(name, grid.reshape(1, *grid.shape[:2], -1))
+
+    def histograms(
+        self, models: list[keras.Model], logits: dict[str, tf.Tensor], step: int
+    ) -> None:
+        """Shows how the weights of models, and D's logits of one batch, are distributed."""
+        with self._at(step):
+            for model in models:
+                for index, layer in enumerate(model.layers):
+                    for variable in layer.trainable_variables:
+                        name = f"{model.name}/{index}_{type(layer).__name__}_{variable.name}"
+                        tf.summary.histogram(f"weights/{name}", variable)
+            for name, values in logits.items():
+                tf.summary.histogram(f"logits/{name}", values)
+
+    def flush(self) -> None:
+        """Puts all that was logged on disk."""
+        with disk_errors("events", self.directory):
+            self.writer.flush()
+
+    def close(self) -> None:
+        """Puts all that was logged on disk and closes the file."""
+        with disk_errors("events", self.directory):
+            self.writer.close()
+
+
+def drop_events_after(directory: Path, step: int) -> None:
+    """Rewrites the event files of a folder without the events of steps after `step`.
+
+    A run that was killed logged steps that it takes again when it is resumed. A last event that
+    was cut short is dropped too, and all there is where the run starts anew, at step 0.
+    """
+    for path in directory.glob("events.out.tfevents.*"):
+        if step == 0:
+            path.unlink()
+            continue
+        kept = []
+        try:
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                if Event.FromString(record).step <= step:
+                    kept.append(record)
+        except tf.errors.DataLossError:
+            pass
+        with atomic_write(path) as file, tf.io.TFRecordWriter(file.name) as writer:
+            for record in kept:
+                writer.write(record)

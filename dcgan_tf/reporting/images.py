@@ -1,0 +1,77 @@
+"""Image grids as PNGs, and the GIF of the training."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+
+from dcgan_tf.cli.atomic_files import atomic_write
+from dcgan_tf.cli.errors import first_line
+
+logger = logging.getLogger(__name__)
+
+FRAME_MS = 200
+LAST_FRAME_MS = 3000
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """Images in [-1, 1] to uint8 in [0, 255], all with the same contrast."""
+    return np.clip(np.rint(np.asarray(images) * 127.5 + 127.5), 0, 255).astype(np.uint8)
+
+
+def image_grid(
+    images: np.ndarray, border: int = 2, zoom: int | None = None, columns: int | None = None
+) -> np.ndarray:
+    """Lays images out row by row, enlarged without smoothing if they are small.
+
+    Args:
+        images: uint8 [N, H, W, C], C 1 or 3.
+        border: pixels of white between and around the tiles.
+        zoom: how often each pixel is repeated; by default, so that small tiles can be seen.
+        columns: images in a row; by default, so that the grid is a square.
+
+    Returns:
+        uint8 [height, width] for C 1, [height, width, 3] for C 3.
+    """
+    count, height, width, channels = images.shape
+    zoom = zoom or (max(1, 84 // height) if count <= 64 else 1)
+    images = images.repeat(zoom, axis=1).repeat(zoom, axis=2)
+    height, width = height * zoom + border, width * zoom + border
+    columns = columns or int(np.ceil(np.sqrt(count)))
+    rows = -(-count // columns)
+    grid = np.full((rows * height + border, columns * width + border, channels), 255, np.uint8)
+    for i, image in enumerate(images):
+        top, left = i // columns * height + border, i % columns * width + border
+        grid[top : top + height - border, left : left + width - border] = image
+    return grid[..., 0] if channels == 1 else grid
+
+
+def save_png(path: Path, picture: np.ndarray) -> None:
+    """Writes uint8 [H, W] or [H, W, 3] as a PNG."""
+    with atomic_write(path) as file:
+        iio.imwrite(file, picture, extension=".png")
+
+
+def read_frame(path: Path) -> np.ndarray | None:
+    """A picture's pixels; None, and a warning, if it is damaged."""
+    try:
+        return iio.imread(path)
+    except Exception as error:
+        logger.warning("%s is damaged and left out of the film: %s", path, first_line(error))
+        return None
+
+
+def save_gif(path: Path, frames: list[Path]) -> None:
+    """Writes pictures as an animation that repeats, and rests on the last."""
+    pictures = [picture for frame in frames if (picture := read_frame(frame)) is not None]
+    # One that was put in another's place may be of any size.
+    pictures = [picture for picture in pictures if picture.shape == pictures[-1].shape]
+    if not pictures:
+        return
+    durations = [FRAME_MS] * (len(pictures) - 1) + [LAST_FRAME_MS]
+    with atomic_write(path) as file:
+        duration = durations if len(pictures) > 1 else LAST_FRAME_MS
+        iio.imwrite(file, pictures, extension=".gif", duration=duration, loop=0)

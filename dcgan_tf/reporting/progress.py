@@ -1,0 +1,100 @@
+"""What the terminal shows: a bar for the running epoch, a line for each that is done."""
+
+from __future__ import annotations
+
+import sys
+
+from tqdm import tqdm
+
+from dcgan_tf.reporting.history import EpochMetrics, Evaluation
+
+
+class Progress:
+    """Follows a run on the terminal; the bar is left out where the output is not one.
+
+    Args:
+        steps_per_epoch: steps of one epoch.
+        batch_size: images of one step.
+        last_step: the step at which the run ends.
+    """
+
+    def __init__(self, steps_per_epoch: int, batch_size: int, last_step: int) -> None:
+        self.steps_per_epoch = steps_per_epoch
+        self.batch_size = batch_size
+        self.last_step = last_step
+        self.epochs = -(-last_step // steps_per_epoch)
+        self.bar: tqdm | None = None
+
+    def update(self, row: EpochMetrics) -> None:
+        """Moves the bar to `row.step`; the numbers are the epoch's means so far."""
+        if not sys.stderr.isatty():
+            return
+        if self.bar is None:
+            before = (row.epoch - 1) * self.steps_per_epoch
+            self.bar = tqdm(
+                total=min(self.steps_per_epoch, self.last_step - before),
+                desc=f"epoch {row.epoch}/{self.epochs}",
+                bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}",
+                dynamic_ncols=True,
+                leave=False,
+            )
+        step = row.step - (row.epoch - 1) * self.steps_per_epoch
+        self.bar.set_postfix_str(
+            f"gen_loss {row.means.gen_loss:.3f}  disc_loss {row.means.disc_loss:.3f}  "
+            f"{speed(row.images_per_second)}  "
+            f"left: {self.time_of(self.bar.total - step, row)}, "
+            f"run {self.time_of(self.last_step - row.step, row)}",
+            refresh=False,
+        )
+        self.bar.update(step - self.bar.n)
+        self.bar.refresh()
+
+    def end_epoch(self, row: EpochMetrics, evaluation: Evaluation | None = None) -> None:
+        """Replaces the bar by one line on what the epoch came to, and one on its evaluation."""
+        self.close()
+        print(
+            f"epoch {row.epoch}/{self.epochs}  step {row.step}  "
+            f"gen_loss {row.means.gen_loss:.4f}  disc_loss {row.means.disc_loss:.4f}  "
+            f"D(x) {row.means.d_real:.3f}  D(G(z)) {row.means.d_fake:.3f}  "
+            f"{speed(row.images_per_second)}  "
+            f"took {duration(row.seconds)}  left {self.time_of(self.last_step - row.step, row)}",
+            flush=True,
+        )
+        if evaluation is not None:
+            classes = ""
+            if count := len(evaluation.class_distribution):
+                classes = (
+                    f"  classes missed {(evaluation.class_distribution == 0).sum()} of {count}"
+                )
+            if 0 < count <= 10:
+                shares = " ".join(f"{share:.0%}"[:-1] for share in evaluation.class_distribution)
+                classes += f"  shares {shares} %"
+            print(
+                f"  Fréchet distance {evaluation.frechet_distance:.2f} "
+                f"(real {evaluation.frechet_baseline:.2f})  precision {evaluation.precision:.3f}  "
+                f"recall {evaluation.recall:.3f}{classes}",
+                flush=True,
+            )
+
+    def time_of(self, steps: int, row: EpochMetrics) -> str:
+        """How long some steps take, in words, at the speed of the epoch."""
+        return duration(steps * self.batch_size / row.images_per_second if steps else 0.0)
+
+    def close(self) -> None:
+        """Takes the bar off the terminal."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+def speed(images_per_second: float) -> str:
+    """Images per second in words; `?` where it is not known yet."""
+    known = images_per_second == images_per_second
+    return f"{images_per_second:.0f} images/s" if known else "? images/s"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `m:ss` or `h:mm:ss`; `?` where they are not known yet."""
+    if seconds != seconds:
+        return "?"
+    return tqdm.format_interval(round(seconds))

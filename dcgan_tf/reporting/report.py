@@ -1,0 +1,215 @@
+"""Everything a run shows of itself while it trains: files, TensorBoard, terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import gc
+import io
+import logging
+import math
+import time
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from dcgan_tf.cli.atomic_files import atomic_write
+from dcgan_tf.cli.errors import Diverged
+from dcgan_tf.config import Config
+from dcgan_tf.distributed.cluster import workers
+from dcgan_tf.reporting.diagnostics import Diagnostics
+from dcgan_tf.reporting.events import EventLog
+from dcgan_tf.reporting.history import EpochMetrics, History
+from dcgan_tf.reporting.images import (
+    image_grid,
+    save_gif,
+    save_png,
+    to_uint8,
+)
+from dcgan_tf.reporting.plots import plot_evaluations, plot_losses
+from dcgan_tf.reporting.progress import Progress
+from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.train_step import StepOutput, StepScalars
+
+COLLECT_SECONDS = 0.5
+SCALARS_EVERY = 10
+
+logger = logging.getLogger(__name__)
+
+
+class Report:
+    """Collects what the steps return, and keeps the run directory's files up to date with it.
+
+    Steps are collected some at a time, so that a fast device need not wait for each.
+
+    Args:
+        run: where the files are.
+        config: the run's settings.
+        history: the steps so far, those of the checkpoint that the run goes on from.
+        steps_per_epoch: steps of one epoch.
+        last_step: the step at which the run ends.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: Config,
+        history: History,
+        steps_per_epoch: int,
+        last_step: int,
+    ) -> None:
+        self.run = run
+        self.config = config
+        self.history = history
+        self.steps_per_epoch = steps_per_epoch
+        self.step = len(history.metrics)
+        self.pending: list[StepOutput] = []
+        self.traced = False
+        # Workers find that a loss is no number at the same step.
+        self.patience = COLLECT_SECONDS if workers() == 1 else 0.0
+        self.diagnostics = Diagnostics(config.loss, self.step)
+        self.events = EventLog(run.events, self.step)
+        self.progress = Progress(steps_per_epoch, config.images_per_step, last_step)
+        self.reported_at = self.steps_began_at = time.perf_counter()
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.close()
+        self.events.close()
+
+    def begin(self, reals: np.ndarray, grid: np.ndarray) -> None:
+        """Shows what is to be learnt, and what the untrained generator makes.
+
+        Args:
+            reals: training images, uint8 [16, H, W, C] in [0, 255].
+            grid: the fixed noise's images, float32 [16, H, W, C] in [-1, 1].
+        """
+        self.run.samples.mkdir(exist_ok=True)
+        self.drop_later_frames()
+        save_png(self.run.samples / "reals.png", image_grid(reals))
+        save_png(self.run.samples / "init.png", image_grid(to_uint8(grid)))
+        self.events.settings(dataclasses.asdict(self.config))
+        self.events.images("samples", image_grid(to_uint8(grid)), 0)
+
+    def resume(self) -> None:
+        """Brings the files back to what they were at the checkpoint."""
+        self.history.load_times(self.run.times_file)
+        self.drop_later_frames()
+        self.write_files()
+
+    def drop_later_frames(self) -> None:
+        """Deletes the grids of epochs that are to be trained again."""
+        last = self.run.frame(self.step // self.steps_per_epoch)
+        for path in self.run.samples.glob("epoch_*.png"):
+            if path.name > last.name:
+                path.unlink()
+
+    def add(self, output: StepOutput) -> None:
+        """Takes what one more step returned, or several at once; looks at it now and then.
+
+        Raises:
+            Diverged: a loss was not a number.
+        """
+        self.pending.append(output)
+        waited = time.perf_counter() - self.steps_began_at
+        if not self.traced or waited >= self.patience:
+            self.collect()
+
+    def collect(self) -> None:
+        """Puts the steps since the last time into the history, the events and the bar."""
+        if not self.pending:
+            return
+        count = len(StepScalars._fields)
+        metrics = np.concatenate(
+            [np.reshape(output.scalars, (count, -1)).T for output in self.pending]
+        )
+        now = time.perf_counter()
+        bad = ~np.isfinite(metrics[:, :2]).all(axis=1)
+        if bad.any():
+            first = int(bad.argmax())
+            gen_loss, disc_loss = metrics[first, :2]
+            raise Diverged(
+                f"step {self.step + first + 1} has gen_loss {gen_loss} and disc_loss {disc_loss}"
+            )
+        step_seconds = (now - self.steps_began_at) / len(metrics) if self.traced else math.nan
+        self.history.append(metrics, step_seconds, now - self.reported_at)
+        for step, values in enumerate(metrics, self.step + 1):
+            if step % SCALARS_EVERY == 0:
+                self.events.scalars("step", StepScalars(*values)._asdict(), step)
+        self.step += len(metrics)
+        last = self.pending[-1]
+        self.last_logits = {"real": last.real_logits, "fake": last.fake_logits}
+        self.pending = []
+        self.traced = True
+        self.progress.update(self.last_epoch())
+        for warning in self.diagnostics.warnings(self.history.metrics):
+            self.progress.close()
+            logger.warning("%s", warning)
+        self.reported_at = now
+        self.steps_began_at = time.perf_counter()
+
+    @contextlib.contextmanager
+    def pause(self) -> Iterator[None]:
+        """Collects all steps so far; what happens within is not counted as their time."""
+        self.collect()
+        self.history.save_times(self.run.times_file)
+        self.events.flush()
+        yield
+        self.steps_began_at = time.perf_counter()
+
+    def end_epoch(self, grid: np.ndarray, models: list[keras.Model]) -> None:
+        """Shows what the epoch came to.
+
+        Args:
+            grid: the fixed noise's images, float32 [16, H, W, C] in [-1, 1].
+            models: whose weights are shown as histograms.
+        """
+        row = self.last_epoch()
+        picture = image_grid(to_uint8(grid))
+        save_png(self.run.frame(row.epoch), picture)
+        self.events.images("samples", picture, row.step)
+        self.events.histograms(models, self.last_logits, row.step)
+        scalars = row.columns()
+        del scalars["epoch"], scalars["step"]
+        self.events.scalars("epoch", scalars, row.step)
+        if evaluation := self.history.evaluation_of(row.step):
+            self.events.scalars("evaluation", evaluation.columns(), row.step)
+        self.events.flush()
+        self.end_steps()
+
+    def end_steps(self) -> None:
+        """Brings the files and the terminal up to date, at an epoch's end or the run's."""
+        self.write_files()
+        row = self.last_epoch()
+        self.progress.end_epoch(row, self.history.evaluation_of(row.step))
+
+    def write_files(self) -> None:
+        """Writes metrics.csv, the plots and training.gif anew from the history and the grids."""
+        evaluations = self.history.evaluations
+        rows = list(self.history.epochs(self.steps_per_epoch, self.config.images_per_step))
+        names = [*rows[0].columns(), *(evaluations[0].columns() if evaluations else ())]
+        table = io.StringIO()
+        writer = csv.DictWriter(table, names, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            evaluation = self.history.evaluation_of(row.step)
+            columns = row.columns() | (evaluation.columns() if evaluation else {})
+            known = {name: value for name, value in columns.items() if value == value}
+            writer.writerow({name: f"{value:.6g}" for name, value in known.items()})
+        with atomic_write(self.run.metrics_file) as file:
+            file.write(table.getvalue().encode())
+        plot_losses(self.run.losses_plot, self.history.metrics, self.steps_per_epoch)
+        if evaluations:
+            plot_evaluations(self.run.evaluations_plot, evaluations, self.steps_per_epoch)
+        if frames := self.run.frames():
+            save_gif(self.run.film, frames)
+        # The plots' figures are large, and their parts refer to each other.
+        gc.collect()
+
+    def last_epoch(self) -> EpochMetrics:
+        """The row of metrics.csv that the last step belongs to."""
+        return self.history.last_epoch(self.steps_per_epoch, self.config.images_per_step)

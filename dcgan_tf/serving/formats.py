@@ -1,0 +1,97 @@
+"""The formats in which a generator leaves the project: how each is written, and read again."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf.reporting.images import to_uint8
+
+Draw = Callable[[np.ndarray], np.ndarray]  # noise, float32 [N, noise_dim], to uint8 [N, H, W, C]
+
+
+def write_keras(generator: keras.Sequential, path: Path) -> None:
+    """Keras's own format."""
+    generator.save(path)
+
+
+def load_keras(path: Path) -> Draw:
+    """Loads it without running any code from it."""
+    generator = keras.saving.load_model(path, safe_mode=True)
+    return lambda noise: to_uint8(generator(noise, training=False))
+
+
+def write_saved_model(generator: keras.Sequential, path: Path) -> None:
+    """TensorFlow's format, with the signature `serving_default`: `noise` to uint8 `images`."""
+    shape = [None, *generator.input_shape[1:]]
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, "noise")])
+    def serve(noise: tf.Tensor) -> dict[str, tf.Tensor]:
+        pixels = tf.round(generator(noise, training=False) * 127.5 + 127.5)
+        return {"images": tf.cast(tf.clip_by_value(pixels, 0.0, 255.0), tf.uint8)}
+
+    module = tf.Module()
+    module.generator = generator
+    tf.saved_model.save(module, str(path), signatures=serve)
+
+
+def load_saved_model(path: Path) -> Draw:
+    """Its default signature."""
+    module = tf.saved_model.load(str(path))
+    serve = module.signatures["serving_default"]
+    return lambda noise: serve(noise=tf.constant(noise))["images"].numpy()
+
+
+def write_tflite(generator: keras.Sequential, path: Path) -> None:
+    """TFLite with float32 weights."""
+    path.write_bytes(convert(tf.lite.TFLiteConverter.from_keras_model(generator)))
+
+
+def write_tflite_float16(generator: keras.Sequential, path: Path) -> None:
+    """TFLite with float16 weights."""
+    converter = tf.lite.TFLiteConverter.from_keras_model(generator)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    path.write_bytes(convert(converter))
+
+
+def convert(converter: tf.lite.TFLiteConverter) -> bytes:
+    """The model in TFLite's format, without what Keras prints on the way."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return converter.convert()
+
+
+def load_tflite(path: Path) -> Draw:
+    """TensorFlow's interpreter of it, which draws image by image."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
+        interpreter = tf.lite.Interpreter(
+            str(path),
+            experimental_op_resolver_type=(
+                tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            ),
+        )
+    interpreter.allocate_tensors()
+    (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def draw_one(noise: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(given["index"], noise[np.newaxis])
+        interpreter.invoke()
+        return to_uint8(interpreter.get_tensor(made["index"])[0])
+
+    return lambda noise: np.stack([draw_one(each) for each in noise])
+
+
+FORMATS = {
+    "generator.keras": (write_keras, load_keras),
+    "saved_model": (write_saved_model, load_saved_model),
+    "generator.tflite": (write_tflite, load_tflite),
+    "generator_float16.tflite": (write_tflite_float16, load_tflite),
+}

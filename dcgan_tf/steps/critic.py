@@ -1,0 +1,77 @@
+"""Several updates of the discriminator to one of the generator, for the Wasserstein losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from dcgan_tf.distributed.replicas import replica_slice
+from dcgan_tf.gan import Gan
+from dcgan_tf.train_step import StepOutput, step_output
+
+
+def critic_step(gan: Gan, images: tf.Tensor) -> StepOutput:
+    """Several updates of the discriminator, each on images of its own, then one of the generator.
+
+    Arjovsky et al., 2017, algorithm 1, with weight clipping; or Gulrajani et al., 2017, algorithm
+    1, with a gradient penalty.
+
+    Args:
+        gan: its config's `discriminator_steps`, `weight_clip` and `gradient_penalty` count.
+        images: float32 [discriminator_steps · batch, H, W, C] in [-1, 1].
+    """
+    config, generator, discriminator = gan.config, gan.generator, gan.discriminator
+    weights = discriminator.trainable_variables
+
+    for i, real in enumerate(tf.split(images, config.discriminator_steps)):
+        fake = generator(gan.noise(i), training=True)
+        with tf.GradientTape() as tape:
+            real_logits, fake_logits = gan.discriminate(real, fake)
+            disc_loss = gan.discriminator_loss(real_logits, fake_logits)
+            loss = disc_loss
+            if config.gradient_penalty is not None:
+                seed = tf.stack([config.seed, gan.draw(i)])
+                penalty = gradient_penalty(discriminator, real, fake, seed)
+                loss += config.gradient_penalty * penalty
+        disc_gradients = tape.gradient(loss, weights)
+        gan.discriminator_optimizer.apply_gradients(zip(disc_gradients, weights))
+        if config.weight_clip is not None:
+            for weight in weights:
+                weight.assign(tf.clip_by_value(weight, -config.weight_clip, config.weight_clip))
+
+    noise = gan.noise(config.discriminator_steps)
+    with tf.GradientTape() as tape:
+        fake = generator(noise, training=True)
+        gen_loss = gan.generator_loss(discriminator(fake, training=True))
+    gen_gradients = tape.gradient(gen_loss, generator.trainable_variables)
+
+    logits, losses = (real_logits, fake_logits), (gen_loss, disc_loss)
+    output = step_output(gan, (real, fake), logits, losses, (gen_gradients, disc_gradients))
+    gan.generator_optimizer.apply_gradients(zip(gen_gradients, generator.trainable_variables))
+    gan.end_step()
+    return output
+
+
+def gradient_penalty(
+    discriminator: Callable, real: tf.Tensor, fake: tf.Tensor, seed: tf.Tensor
+) -> tf.Tensor:
+    """The mean of (‖∇D‖ − 1)² at random points between real and generated images.
+
+    Gulrajani et al., 2017, equation 3, without its factor λ.
+
+    Args:
+        discriminator: called with images and `training=True`; it must treat each on its own.
+        real: float32 [batch, H, W, C].
+        fake: float32 [batch, H, W, C].
+        seed: int [2], where between each pair the point is.
+    """
+    shape = [real.shape[0]] + [1] * (len(real.shape) - 1)
+    places = replica_slice(lambda shape: tf.random.stateless_uniform(shape, seed), shape)
+    between = real + places * (fake - real)
+    with tf.GradientTape() as tape:
+        tape.watch(between)
+        logits = discriminator(between, training=True)
+    gradients = tape.gradient(logits, between)
+    squares = tf.reduce_sum(gradients**2, axis=range(1, len(real.shape)))
+    return tf.reduce_mean((tf.sqrt(squares + 1e-12) - 1.0) ** 2)

@@ -1,0 +1,120 @@
+"""The training step, which reads like the tutorial's, and what every step returns."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from dcgan_tf.gan import Gan, Gradients
+
+
+class StepScalars(NamedTuple):
+    """The figures of one step, float32 scalars, found before its updates.
+
+    Attributes:
+        gen_loss, disc_loss: the losses.
+        d_real, d_fake: the means of D(x) and D(G(z)), with D = sigmoid(logits): probabilities,
+            unless the loss makes the logits scores.
+        gen_gradient_norm, disc_gradient_norm: of all gradients of a model together.
+        spread: the standard deviation of a pixel over the generated images, averaged over all
+            pixels, divided by that of the real images: near 1 in a good run, near 0 in a collapse.
+    """
+
+    gen_loss: tf.Tensor
+    disc_loss: tf.Tensor
+    d_real: tf.Tensor
+    d_fake: tf.Tensor
+    gen_gradient_norm: tf.Tensor
+    disc_gradient_norm: tf.Tensor
+    spread: tf.Tensor
+
+
+class StepOutput(NamedTuple):
+    """What a training step returns.
+
+    Attributes:
+        scalars: the step's figures.
+        real_logits, fake_logits: float32 [batch, 1].
+    """
+
+    scalars: StepScalars
+    real_logits: tf.Tensor
+    fake_logits: tf.Tensor
+
+
+def train_step(gan: Gan, images: tf.Tensor) -> StepOutput:
+    """One update of both models, as in the tutorial.
+
+    Args:
+        gan: the models, their optimizers and losses.
+        images: float32 [batch, H, W, C] in [-1, 1].
+    """
+    noise = gan.noise()
+
+    with tf.GradientTape(persistent=True) as tape:
+        generated_images = gan.generator(noise, training=True)
+
+        real_logits, fake_logits = gan.discriminate(images, generated_images)
+
+        gen_loss = gan.generator_loss(fake_logits)
+        disc_loss = gan.discriminator_loss(real_logits, fake_logits)
+
+    gen_gradients, disc_gradients = gan.backward(
+        tape, generated_images, (real_logits, fake_logits), gen_loss, disc_loss
+    )
+    output = step_output(
+        gan,
+        (images, generated_images),
+        (real_logits, fake_logits),
+        (gen_loss, disc_loss),
+        (gen_gradients, disc_gradients),
+    )
+
+    gan.generator_optimizer.apply_gradients(zip(gen_gradients, gan.generator.trainable_variables))
+    gan.discriminator_optimizer.apply_gradients(
+        zip(disc_gradients, gan.discriminator.trainable_variables)
+    )
+    gan.end_step()
+    return output
+
+
+def step_output(
+    gan: Gan,
+    images: tuple[tf.Tensor, tf.Tensor],
+    logits: tuple[tf.Tensor, tf.Tensor],
+    losses: tuple[tf.Tensor, tf.Tensor],
+    gradients: tuple[Gradients, Gradients],
+) -> StepOutput:
+    """What a step returns; to be called before its last updates.
+
+    Args:
+        gan: the models.
+        images: real and generated ones, float32 [batch, H, W, C].
+        logits: of real and of generated images, float32 [batch, 1].
+        losses: the generator's and the discriminator's.
+        gradients: the generator's and the discriminator's.
+    """
+    real_std, fake_std = (tf.reduce_mean(tf.math.reduce_std(each, axis=0)) for each in images)
+    scalars = StepScalars(
+        *losses,
+        *(tf.reduce_mean(tf.sigmoid(each)) for each in logits),
+        gradient_norm(gradients[0], gan.generator_optimizer),
+        gradient_norm(gradients[1], gan.discriminator_optimizer),
+        spread=tf.math.divide_no_nan(fake_std, real_std),
+    )
+    return StepOutput(scalars, *logits)
+
+
+def gradient_norm(gradients: Gradients, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
+    """The norm of all gradients of a model together, float32 scalar.
+
+    A `LossScaleOptimizer` is given scaled gradients, and leaves out an update of which some are
+    infinite: the norm is of the unscaled ones, and 0 where they are left out.
+    """
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        scale = tf.convert_to_tensor(optimizer.dynamic_scale)
+        finite = tf.math.is_finite(tf.linalg.global_norm(gradients))
+        gradients = [tf.where(finite, gradient / scale, 0.0) for gradient in gradients]
+    return tf.linalg.global_norm(gradients)

@@ -1,0 +1,30 @@
+"""What the benchmarks on mode collapse count, on samples whose modes are known."""
+
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks import mode_collapse, ring
+from dcgan_tf.data import MNIST_FILE
+from dcgan_tf.evaluation.classifier import classify, load_classifier
+
+
+def test_stacked_digits_are_counted_by_their_three_labels():
+    with np.load(MNIST_FILE) as archive:
+        digits, labels = archive["x_test"][:1000, ..., np.newaxis], archive["y_test"][:1000]
+    classifier = load_classifier()
+    right = classify(classifier, digits) == labels
+    one_of_each = [np.flatnonzero(right & (labels == digit))[0] for digit in range(10)]
+    # Red tells ten modes apart, blue is always 7: ten modes, each with a tenth of the samples.
+    channels = digits[one_of_each], digits[one_of_each[::-1]], digits[[one_of_each[7]] * 10]
+    modes, divergence = mode_collapse.covered(classifier, np.concatenate(channels, axis=-1))
+    assert modes == 10
+    assert divergence == pytest.approx(math.log(100))
+
+
+def test_a_mode_of_the_ring_counts_from_one_percent_of_the_samples():
+    samples = np.repeat(ring.MODES[:3], [500, 495, 5], axis=0)
+    samples[:100] += 2.9 * ring.DEVIATION * np.array([0.6, 0.8])
+    samples[100:200] += 3.1 * ring.DEVIATION * np.array([0.6, 0.8])
+    assert ring.covered(samples) == (2, pytest.approx(0.9))

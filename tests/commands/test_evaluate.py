@@ -1,0 +1,129 @@
+"""The evaluation of a run by command, and within a training."""
+
+import csv
+import json
+import shutil
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from dcgan_tf.commands import evaluate, sample, train
+from dcgan_tf.evaluation import evaluator
+from dcgan_tf.reporting import diagnostics
+from tests.conftest import RESOLVED, ROOT, one_sentence, write_idx
+from tests.test_events import logged
+from tests.test_resume import table
+
+
+@pytest.fixture(scope="module")
+def copy_of_mnist(tmp_path_factory):
+    """50 training digits and 40 test digits, as IDX files."""
+    folder = tmp_path_factory.mktemp("digits")
+    with np.load(ROOT / "dcgan_tf" / "datasets" / "mnist.npz") as mnist:
+        write_idx(folder / "train-images-idx3-ubyte", mnist["x_train"][:50])
+        write_idx(folder / "t10k-images-idx3-ubyte", mnist["x_test"][:40])
+    return folder
+
+
+FLAGS = ["--batch_size=8", "--base_filters=8", "--eval_every=1", "--learning_rate=0.002", *RESOLVED]
+
+
+@pytest.fixture
+def train_run(run_main, copy_of_mnist, tmp_path, monkeypatch):
+    """Trains 5 epochs of 6 steps, evaluated after each; returns the folder and the output."""
+
+    monkeypatch.setattr(evaluator, "TRAINING_NUM_IMAGES", 300)
+
+    def call(*flags, run_dir=tmp_path / "run"):
+        code, out, err = run_main(
+            train, f"--data_dir={copy_of_mnist}", f"--run_dir={run_dir}", *FLAGS, *flags
+        )
+        assert code == 0, err
+        return run_dir, out
+
+    return call
+
+
+def rows(run_dir):
+    with (run_dir / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_training_is_evaluated_and_its_best_checkpoint_kept(train_run, run_main, tmp_path):
+    run_dir, out = train_run("--epochs=5")
+    found = rows(run_dir)
+    distances = [float(row["frechet_distance"]) for row in found]
+    assert len(distances) == 5 and out.count("Fréchet distance") == 5
+    assert sum(float(found[0][f"share_{i}"]) for i in range(10)) == pytest.approx(1, abs=1e-4)
+    assert logged(run_dir / "tensorboard")["evaluation/recall"] == [6, 12, 18, 24, 30]
+    assert iio.imread(run_dir / "evaluations.png").shape[:2] == (900, 900)
+    best = int(found[int(np.argmin(distances))]["step"])
+    names = {path.name for path in (run_dir / "checkpoints").glob("*.index")}
+    assert names == {f"ckpt-{step}.index" for step in {best, 18, 24, 30}}
+    code, out, _ = run_main(
+        sample, f"--run_dir={run_dir}", "--checkpoint=best", f"--output={tmp_path / 'best.png'}"
+    )
+    assert code == 0 and f"from step {best}:" in out
+
+    # The command finds, of the same number of images, what the training found.
+    code, out, err = run_main(
+        evaluate, f"--run_dir={run_dir}", "--checkpoint=all", "--num_images=300"
+    )
+    assert code == 0, err
+    report = json.loads((run_dir / "evaluation.json").read_text())
+    assert report["checkpoints"].keys() == {str(step) for step in {best, 18, 24, 30}}
+    for step, scores in report["checkpoints"].items():
+        (row,) = (row for row in found if row["step"] == step)
+        for name in ("frechet_distance", "precision", "recall", "classes_missed", "share_3"):
+            value = scores["class_distribution"][3] if name == "share_3" else scores[name]
+            assert float(row[name]) == pytest.approx(value, rel=1e-4)
+    assert "40 images are few for the 96 features" in out
+    assert iio.imread(run_dir / "closest.png").ndim == 2
+
+
+def test_resume_after_an_evaluation_ends_as_if_there_had_been_no_stop(train_run, tmp_path):
+    whole, _ = train_run("--epochs=2")
+    parts = tmp_path / "parts"
+    # What a stop at the end of an epoch leaves: a checkpoint without the epoch's evaluation.
+    train_run("--epochs=2", "--max_steps=6", "--eval_every=0", run_dir=parts)
+    assert "frechet_distance" not in rows(parts)[0]
+    train_run("--epochs=2", run_dir=parts)
+    assert [row[:9] + row[11:] for row in table(whole)] == [
+        row[:9] + row[11:] for row in table(parts)
+    ]
+
+
+def test_health_is_told_once(train_run, monkeypatch, caplog):
+    monkeypatch.setattr(diagnostics, "WINDOW", 6)
+    monkeypatch.setattr(diagnostics, "COLLAPSED_SPREAD", 99.0)
+    train_run("--epochs=4", "--eval_every=0")
+    (line,) = [record.getMessage() for record in caplog.records if "collapse" in record.message]
+    assert "since step 7 " in line
+
+
+def test_mistakes(run_main, train_run, copy_of_mnist, tmp_path):
+    run_dir, _ = train_run("--epochs=1", "--eval_every=0")
+    for flags, told in (
+        ([], "--run_dir is required"),
+        ([f"--run_dir={tmp_path}"], "is not a run directory"),
+        ([f"--run_dir={run_dir}", "--checkpoint=best"], "no best checkpoint"),
+        ([f"--run_dir={run_dir}", "--checkpoint=last"], "must be the step of a checkpoint"),
+        ([f"--run_dir={run_dir}", "--num_images=5"], "--num_images must be a whole number from 20"),
+    ):
+        code, _, err = run_main(evaluate, *flags)
+        assert code == 1 and told in err and one_sentence(err)
+    shutil.rmtree(run_dir / "checkpoints")
+    code, _, err = run_main(evaluate, f"--run_dir={run_dir}", "--checkpoint=all")
+    assert code == 1 and "no checkpoint yet" in err
+    assert not (run_dir / "evaluation.json").exists()
+
+
+def test_a_run_that_cannot_be_evaluated_is_refused_before_it_is_made(
+    run_main, digits_dir, tmp_path
+):
+    code, _, err = run_main(
+        train, f"--data_dir={digits_dir}", f"--run_dir={tmp_path / 'run'}", *FLAGS
+    )
+    assert code == 1 and "no t10k-images-idx3-ubyte" in err and one_sentence(err)
+    assert not (tmp_path / "run").exists()

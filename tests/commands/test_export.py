@@ -1,0 +1,66 @@
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dcgan_tf.commands import export
+from dcgan_tf.noise import seeded_noise
+from dcgan_tf.serving import formats
+from tests.conftest import ROOT, finish, one_sentence
+from tests.test_sampling import draw
+
+
+@pytest.fixture(scope="module")
+def exported(finished_run, tmp_path_factory):
+    """All formats, and what the command said."""
+    folder = tmp_path_factory.mktemp("export") / "out"
+    command = [sys.executable, "-m", "dcgan_tf.commands.export", f"--run_dir={finished_run}"]
+    code, out, err = finish(["env", "-C", str(ROOT), *command, f"--output={folder}"])
+    assert code == 0, err
+    return folder, out
+
+
+def test_every_format_says_how_near_it_is(exported):
+    folder, out = exported
+    assert {path.name for path in folder.iterdir()} == set(formats.FORMATS)
+    assert out.count("of 255 of the run's images") == len(formats.FORMATS)
+    whole, half = (folder / f"generator{kind}.tflite" for kind in ("", "_float16"))
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+
+
+@pytest.mark.parametrize("name", formats.FORMATS)
+def test_images_are_those_of_the_run(exported, run_main, finished_run, tmp_path, name):
+    draw(run_main, finished_run, tmp_path / "a.npz", "--num_images=5", "--seed=4")
+    with np.load(tmp_path / "a.npz") as archive:
+        images = archive["images"].astype(int)
+    _, load = formats.FORMATS[name]
+    made = load(exported[0] / name)(seeded_noise("normal", 4, range(5), 100))
+    assert made.dtype == np.uint8
+    assert np.abs(made.astype(int) - images).max() <= export.TOLERANCES[name]
+
+
+def test_keras_file_is_of_keras_own_layers(exported):
+    with zipfile.ZipFile(exported[0] / "generator.keras") as archive:
+        description = archive.read("config.json").decode()
+    assert "Conv2DTranspose" in description and "dcgan_tf" not in description
+
+
+def test_saved_model_is_used_without_this_project(exported):
+    serve = tf.saved_model.load(str(exported[0] / "saved_model")).signatures["serving_default"]
+    images = serve(noise=tf.zeros([3, 100]))["images"]
+    assert images.dtype == tf.uint8 and images.shape == (3, 28, 28, 1)
+
+
+def test_mistakes(run_main, finished_run, tmp_path):
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "file").touch()
+    for flags, told in (
+        ([], "--run_dir is required"),
+        ([f"--run_dir={finished_run}", f"--output={tmp_path / 'used'}"], "is in use"),
+        ([f"--run_dir={tmp_path}", f"--output={tmp_path / 'new'}"], "not a run directory"),
+    ):
+        code, _, err = run_main(export, *flags)
+        assert code == 1 and told in err and one_sentence(err)
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,123 @@
+"""TFRecords: what is written, by TensorFlow's own reader, and what is read by number."""
+
+import json
+import os
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dcgan_tf import data
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.commands import train
+from dcgan_tf.config import Config
+from dcgan_tf.datasets.disk_images import DiskImages, fingerprint
+from dcgan_tf.datasets.tfrecords import read_tfrecords, write_tfrecords
+from tests.conftest import STEPS_PER_EPOCH, finish, one_sentence, train_command
+from tests.test_resume import state
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(256, size=(23, 8, 8, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path, images):
+    write_tfrecords(images, tmp_path / "records", "train", 4)
+    return tmp_path / "records"
+
+
+def test_tensorflows_own_reader_finds_the_images(folder, images):
+    paths = sorted(map(str, folder.glob("*.tfrecord")))
+    assert len(paths) == 4
+    found = []
+    for record in tf.data.TFRecordDataset(paths):
+        parsed = tf.io.parse_single_example(record, {"image": tf.io.FixedLenFeature([], tf.string)})
+        found.append(np.frombuffer(parsed["image"].numpy(), np.uint8).reshape(8, 8, 3))
+    assert np.array_equal(found, images)
+
+
+def test_images_are_read_by_number(folder, images):
+    read = read_tfrecords(folder, "train")
+    assert read.shape == images.shape and len(read) == 23
+    for index in (0, -1, 22, slice(4, 15), [22, 0, 7, 7]):
+        assert np.array_equal(read[index], images[index])
+    assert fingerprint(read) == fingerprint(images)
+
+
+def test_batches_are_those_of_the_images_themselves(folder, images):
+    config = Config(batch_size=5)
+    read = read_tfrecords(folder, "train")
+    pairs = zip(*(data.make_batches(each, config, 2, 9) for each in (images, read)), strict=True)
+    assert all(np.array_equal(*pair) for pair in pairs)
+
+
+@pytest.mark.parametrize("shards", [1, 23, 30])
+def test_any_number_of_shards(tmp_path, images, shards):
+    write_tfrecords(images, tmp_path, "test", shards)
+    assert np.array_equal(read_tfrecords(tmp_path, "test")[:], images)
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda folder, shard, note: shard.unlink(), "00001-of-00004.tfrecord is not there"),
+        (lambda folder, shard, note: note.unlink(), "train.json is not there"),
+        (lambda folder, shard, note: os.truncate(shard, 1000), "was cut short"),
+        (lambda folder, shard, note: os.truncate(shard, 0), "holds 17 images, not 23"),
+        (lambda folder, shard, note: note.write_text("{"), "train.json can't be used"),
+        (
+            lambda folder, shard, note: note.write_text(
+                json.dumps(json.loads(note.read_text()) | {"shape": [23, 16, 4, 4]})
+            ),
+            "does not begin with an image of that shape",
+        ),
+    ],
+)
+def test_damage_is_named(folder, damage, message):
+    damage(folder, folder / "train-00001-of-00004.tfrecord", folder / "train.json")
+    with pytest.raises(UserError, match=message):
+        read_tfrecords(folder, "train")
+
+
+def test_a_record_that_was_changed_is_never_trained_on(folder):
+    read = read_tfrecords(folder, "train")
+    shard = folder / "train-00002-of-00004.tfrecord"
+    content = bytearray(shard.read_bytes())
+    content[0] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(OSError, match="changed"):
+        read[:]
+
+
+def test_what_is_there_is_not_overwritten_and_a_failure_leaves_nothing(tmp_path, folder, images):
+    with pytest.raises(UserError, match="has a train.json already"):
+        write_tfrecords(images, folder, "train", 4)
+    cut = tmp_path / "pixels"
+    images.tofile(cut)
+    on_disk = DiskImages([cut], images.shape)
+    os.truncate(cut, 2000)
+    with pytest.raises(OSError):
+        write_tfrecords(on_disk, tmp_path / "other", "train", 4)
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_a_run_on_tfrecords_is_that_on_the_images_however_often_it_stops(
+    run_main, finished_run, digits_dir, tmp_path
+):
+    records = tmp_path / "records"
+    flags = [f"--data_dir={digits_dir}", f"--to_tfrecords={records}", "--shards=3"]
+    code, out, err = finish([sys.executable, "-m", "dcgan_tf.data", *flags])
+    assert code == 0 and err == ""
+    assert "train  50 images of 28×28×1 in 3 files" in out and "test   none, as" in out
+    run_dir = tmp_path / "run"
+    command = train_command(run_dir, records, "--dataset=tfrecords", "--eval_every=0")[2:]
+    for last in (5, 8, 2 * STEPS_PER_EPOCH):
+        code, _, err = run_main(train, *command, f"--max_steps={last}")
+        assert code == 0, err
+    ours, theirs = state(run_dir), state(finished_run)
+    assert [name for name in theirs if ours[name] != theirs[name]] == []
+    code, _, err = run_main(train, *command, "--image_size=56", f"--run_dir={tmp_path / 'large'}")
+    assert code == 1 and "have 28 pixels a side" in err and one_sentence(err)

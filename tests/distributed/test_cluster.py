@@ -1,0 +1,128 @@
+"""Training by several processes, which talk to each other as those of several machines do."""
+
+import json
+import signal
+import socket
+
+import numpy as np
+import pytest
+
+from benchmarks.scaling import free_addresses, local_cluster
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.distributed import cluster
+from tests.conftest import finish, one_sentence, start, train_command
+from tests.test_resume import wait_for
+
+
+def start_workers(count, run_dir, digits_dir, *flags, own=()):
+    """The processes of a cluster, the chief first; `own` has more flags for some of them."""
+    flags = ["--strategy=multi_worker", "--base_filters=4", *flags]
+    return [
+        start(
+            train_command(run_dir, digits_dir, *flags, *(own[index] if own else ())),
+            TF_CONFIG=config,
+        )
+        for index, config in enumerate(local_cluster(count))
+    ]
+
+
+def finish_all(processes):
+    """The code, output and errors of each."""
+    ends = [process.communicate(timeout=240) for process in processes]
+    return [(process.returncode, *end) for process, end in zip(processes, ends)]
+
+
+def assert_close_runs(run_dir, other):
+    """The same numbers up to rounding, in every row and column but those of time."""
+    ours, theirs = (
+        np.genfromtxt(d / "metrics.csv", delimiter=",")[1:, :6] for d in (run_dir, other)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+
+
+def lose(processes, lost, run_dir):
+    """Kills one of two workers while they train, and waits for the other to end."""
+    wait_for((run_dir / "checkpoints" / "ckpt-2.index").exists, processes[0])
+    processes[lost].kill()
+    left = processes[1 - lost]
+    _, err = left.communicate(timeout=60)
+    assert left.returncode == 1 and one_sentence(err)
+    assert "another worker ended or can't be reached" in err
+    processes[lost].communicate()
+
+
+def test_two_processes_do_what_one_does_and_go_on_as_one_or_three(digits_dir, tmp_path):
+    flags = ["--base_filters=4", "--nogenerator_batch_norm", "--batch_size=12", "--epochs=4"]
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    assert finish(train_command(alone, digits_dir, *flags))[0] == 0
+    lose(start_workers(2, together, digits_dir, *flags), 1, together)
+    code, out, err = finish(train_command(together, digits_dir, *flags, "--max_steps=13"))
+    assert code == 0 and "resumed after step" in out, err
+    processes = start_workers(3, together, digits_dir, *flags)
+    for index, (code, out, err) in enumerate(finish_all(processes)):
+        assert code == 0 and err == ""
+        assert "CPU on each of 3 workers" in out and "resumed after step 13, to step 16" in out
+        assert ("kept by worker 0" in out) == (index > 0)
+    assert_close_runs(together, alone)
+    assert {path.name for path in together.iterdir()} == {path.name for path in alone.iterdir()}
+
+
+def test_the_other_workers_end_when_the_chief_dies(digits_dir, tmp_path):
+    lose(start_workers(2, tmp_path, digits_dir, "--epochs=1000"), 0, tmp_path)
+
+
+def test_a_signal_to_one_worker_stops_all_at_the_same_step(digits_dir, tmp_path):
+    processes = start_workers(2, tmp_path, digits_dir, "--epochs=1000")
+    wait_for((tmp_path / "checkpoints" / "ckpt-4.index").exists, processes[0])
+    processes[1].send_signal(signal.SIGTERM)
+    ends = finish_all(processes)
+    assert [code for code, _, _ in ends] == [143, 143]
+    assert ends[0][2] == ends[1][2] and "stopped by SIGTERM: saved at step" in ends[0][2]
+
+
+def test_workers_with_other_flags_are_refused(digits_dir, tmp_path):
+    processes = start_workers(2, tmp_path / "run", digits_dir, own=[["--seed=0"], ["--seed=1"]])
+    for code, _, err in finish_all(processes):
+        assert code == 1 and one_sentence(err)
+        assert "1 of 2 workers were started with other settings or images" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_workers_that_do_not_come_are_named(monkeypatch):
+    monkeypatch.setattr(cluster, "JOIN_SECONDS", 0.5)
+    with socket.create_server(("localhost", 0)) as there:
+        here, missing = free_addresses(2)
+        addresses = [here, f"localhost:{there.getsockname()[1]}", missing]
+        with pytest.raises(UserError, match=f"^{missing} did not answer .* all 3 workers"):
+            cluster.wait_for_others(addresses, 0)
+        cluster.wait_for_others(addresses[:2], 0)
+        with pytest.raises(OSError, match="in use"):
+            cluster.wait_for_others(addresses, 1)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (None, "--strategy multi_worker needs TF_CONFIG"),
+        ("{", "TF_CONFIG can't be used"),
+        ('{"cluster": {"worker": ["a:1"]}}', "'task'"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "no worker 1"),
+        ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}', "not host:port"),
+        ('{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}', "it has a ps"),
+        ("[]", "TF_CONFIG can't be used"),
+    ],
+)
+def test_wrong_tf_config_is_one_sentence(monkeypatch, text, message):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if text is not None:
+        monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UserError, match=message):
+        cluster.read_tf_config()
+
+
+def test_the_chief_comes_before_the_workers(monkeypatch):
+    config = {"cluster": {"worker": ["b:1", "c:1"], "chief": ["a:1"]}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config | {"task": {"type": "worker", "index": 1}}))
+    assert cluster.read_tf_config() == (["a:1", "b:1", "c:1"], 2)
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config | {"task": {"type": "chief", "index": 0}}))
+    assert cluster.read_tf_config() == (["a:1", "b:1", "c:1"], 0)

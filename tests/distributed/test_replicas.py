@@ -1,0 +1,130 @@
+"""Training on two replicas, which are two devices of this process."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dcgan_tf import data
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.config import Config
+from dcgan_tf.distributed.cluster import check_replicas
+from dcgan_tf.distributed.replicas import distribute
+from dcgan_tf.fast import layers as fast_layers
+from dcgan_tf.training import Trainer
+
+SMALL = {
+    "batch_size": 8,
+    "base_filters": 4,
+    "precision": "float32",
+    "convolutions": "native",
+    "flip": True,
+    "ema_decay": 0.9,
+}
+
+
+@pytest.fixture(scope="session")
+def mirrored():
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def trained(strategy, config, digits, steps):
+    """A trainer after some steps, and what they returned."""
+    with strategy.scope():
+        trainer = Trainer(config, digits)
+        if trainer.gan.replicas > 1:
+            batches = distribute(lambda **part: data.make_batches(digits, config, 0, steps, **part))
+        else:
+            batches = iter(data.make_batches(digits, config, 0, steps))
+        return trainer, [trainer.train_step(next(batches)) for _ in range(steps)]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"generator_batch_norm": False},
+        {"sync_batch_norm": True, "noise": "uniform", "loss": "hinge"},
+        {"sync_batch_norm": True, "discriminator_batch_norm": True, "pack": 2},
+        {"generator_batch_norm": False, "loss": "wasserstein", "weight_clip": 0.01}
+        | {"discriminator_steps": 2},
+        {"generator_batch_norm": False, "loss": "wasserstein", "gradient_penalty": 10.0},
+    ],
+    ids=lambda flags: "-".join(flags),
+)
+def test_two_replicas_do_what_one_does(mirrored, mnist, flags):
+    config = Config(**SMALL | flags)
+    digits = mnist[:64, ..., np.newaxis]
+    one, outputs = trained(tf.distribute.get_strategy(), config, digits, 3)
+    two, outputs_of_two = trained(mirrored, config, digits, 3)
+    for output, other in zip(outputs, outputs_of_two):
+        for name in ("gen_loss", "disc_loss", "d_real", "d_fake"):
+            np.testing.assert_allclose(getattr(output, name), getattr(other, name), 2e-5, 1e-6)
+    # Adam's first update is the sign of a gradient; its moments are the gradients themselves.
+    for optimizer in ("generator_optimizer", "discriminator_optimizer"):
+        moments, moments_of_two = (getattr(each, optimizer)._momentums for each in (one, two))
+        noise = 1e-5 * max(np.abs(moment).max() for moment in moments)
+        for moment, other in zip(moments, moments_of_two, strict=True):
+            np.testing.assert_allclose(moment, other.numpy(), 1e-3, noise, err_msg=moment.path)
+    for each in ("generator", "ema_generator"):
+        for weights, other in zip(getattr(one, each).weights, getattr(two, each).weights):
+            np.testing.assert_allclose(weights, other.numpy(), atol=1e-5, err_msg=weights.path)
+
+
+def test_without_sync_each_replica_normalises_its_own_part(mirrored, mnist):
+    config = Config(**SMALL)
+    digits = mnist[:64, ..., np.newaxis]
+    _, outputs = trained(tf.distribute.get_strategy(), config, digits, 1)
+    _, outputs_of_two = trained(mirrored, config, digits, 1)
+    assert abs(outputs[0].scalars.gen_loss - outputs_of_two[0].scalars.gen_loss) > 1e-4
+
+
+def test_replicas_have_dropout_masks_of_their_own_and_together_those_of_one(mirrored):
+    ones = tf.ones([8, 6, 6, 4])
+
+    def masks(strategy, batch_size):
+        with strategy.scope():
+            layer = fast_layers.Dropout(0.5, seed=3)
+            layer.build(ones.shape)
+        call = tf.function(lambda: strategy.run(lambda: layer(ones[:batch_size], training=True)))
+        return [strategy.experimental_local_results(call()) for _ in range(2)]
+
+    for (whole,), (first, second) in zip(
+        masks(tf.distribute.get_strategy(), 8), masks(mirrored, 4), strict=True
+    ):
+        assert not np.array_equal(first, second)
+        np.testing.assert_array_equal(np.concatenate([first, second]), whole)
+
+
+@pytest.mark.parametrize("updates", [1, 3])
+def test_replicas_parts_are_disjoint_and_make_up_the_batch(updates):
+    images = np.arange(60, dtype=np.uint8).reshape(60, 1, 1, 1)
+    config = Config(batch_size=6, discriminator_steps=updates)
+
+    def numbers(**part):
+        batches = data.make_batches(images, config, 2, 5, **part)
+        return [np.rint(batch * 127.5 + 127.5).astype(int).reshape(-1) for batch in batches]
+
+    whole = numbers()
+    first, *others = (numbers(replicas=range(i, i + 1), num_replicas=3) for i in range(3))
+    for step, batch in enumerate(whole):
+        parts = [part[step].reshape(updates, 2) for part in (first, *others)]
+        assert np.array_equal(np.concatenate(parts, axis=1).reshape(-1), batch)
+        assert len(set(np.concatenate(parts).reshape(-1))) == 6 * updates
+    in_turn = numbers(replicas=range(1, 3), num_replicas=3)
+    assert np.array_equal(in_turn[0::2], others[0]) and np.array_equal(in_turn[1::2], others[1])
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ({"batch_size": 256}, "--batch_size 256 is no multiple of 3, for 3 replicas: 255 or 258"),
+        ({"batch_size": 2}, "no multiple of 3, for 3 replicas: 3 would do"),
+        ({"batch_size": 18, "pack": 9}, "of 27, for 3 replicas of --pack 9: 27 would do"),
+        ({"batch_size": 6, "unroll_steps": 2}, "--unroll_steps .* --strategy one"),
+        ({"batch_size": 6, "precision": "float16"}, "--precision float16 .* bfloat16"),
+        ({"batch_size": 6, "jit_compile": True}, "--jit_compile .* --strategy one"),
+    ],
+)
+def test_settings_that_need_one_replica_are_refused(flags, message):
+    check_replicas(Config(**flags), 1)
+    with pytest.raises(UserError, match=message):
+        check_replicas(Config(**flags), 3)

@@ -1,0 +1,123 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.config import Config
+from dcgan_tf.data import load_held_out, load_images
+from dcgan_tf.evaluation.evaluator import Evaluator, shrink, spread
+from tests.conftest import write_idx
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """MNIST's training digits."""
+    return load_images(Config())
+
+
+@pytest.fixture(scope="module")
+def evaluator(digits):
+    return Evaluator(Config(), digits, 2000)
+
+
+@pytest.fixture(scope="module")
+def fresh(evaluator):
+    """2,000 test digits that are not among those compared with."""
+    held_out = load_held_out(Config())
+    chosen = {image.tobytes() for image in evaluator.held_out}
+    return np.stack([image for image in held_out if image.tobytes() not in chosen][:2000])
+
+
+def test_the_very_images_have_no_distance(evaluator):
+    scores = evaluator.scores(evaluator.held_out)
+    assert scores.frechet_distance == pytest.approx(0, abs=1e-6)
+    assert scores.precision == scores.recall == scores.coverage == 1
+    assert scores.classes_missed == 0 and scores.classifier_score > 9
+
+
+def test_real_images_are_the_floor_and_noise_is_far_above_it(evaluator, fresh):
+    floor, other = evaluator.floor, evaluator.scores(fresh)
+    noise = evaluator.scores(np.random.default_rng(0).integers(0, 256, fresh.shape, np.uint8))
+    assert floor.precision > 0.7 and floor.recall > 0.7
+    assert other.frechet_distance < 3 * floor.frechet_distance
+    assert noise.frechet_distance > 100 * floor.frechet_distance
+    assert noise.precision < 0.01 and noise.coverage < 0.01
+
+
+def test_distance_grows_with_noise_and_with_dropped_classes(evaluator, fresh):
+    rng = np.random.default_rng(0)
+    noisy = [
+        np.clip(fresh + rng.normal(0, deviation, fresh.shape), 0, 255).astype(np.uint8)
+        for deviation in (0, 20, 40, 80)
+    ]
+    classes = evaluator.judge(fresh).probabilities.argmax(axis=1)
+    dropped = [fresh[classes >= first] for first in (0, 1, 3, 6)]
+    for sets in (noisy, dropped):
+        found = [evaluator.scores(images) for images in sets]
+        distances = [scores.frechet_distance for scores in found]
+        assert distances == sorted(distances) and distances[3] > 10 * distances[0]
+        kernel = [scores.kid for scores in found]
+        assert kernel == sorted(kernel)
+    assert [scores.classes_missed for scores in found] == [0, 1, 3, 6]
+    assert found[3].recall < found[0].recall - 0.2
+
+
+def test_a_generator_of_one_digit(evaluator, fresh):
+    scores = evaluator.scores(fresh[:1].repeat(500, axis=0))
+    assert scores.classes_missed == 9 and scores.recall == 0
+    assert max(scores.class_distribution) == 1
+    assert scores.classifier_score == pytest.approx(1)
+
+
+def test_copies_of_training_images_are_found_out(evaluator, digits, fresh):
+    copies = digits[::60].copy()
+    figures, distances, which = evaluator.memorisation(copies)
+    assert figures.distance == 0 and figures.closer == 1
+    assert np.array_equal(digits[which], copies) and not distances.any()
+    honest, _, _ = evaluator.memorisation(fresh)
+    assert honest.closer < 0.03
+    assert honest.distance == pytest.approx(honest.held_out_distance, rel=0.1)
+
+
+def test_few_images_are_doubted(evaluator, digits):
+    assert evaluator.doubts() is None
+    assert "300 images are few for the 96 features" in Evaluator(Config(), digits, 300).doubts()
+
+
+def test_stacked_digits_have_a_thousand_classes():
+    config = Config(dataset="stacked_mnist")
+    stacked = load_images(config)
+    scores = Evaluator(config, stacked, 2000).floor
+    assert len(scores.class_distribution) == 1000
+    # 2,000 draws miss 1000 · (1 − 1/1000)^2000 = 135 of 1,000 equal classes, give or take 10.
+    assert 100 < scores.classes_missed < 180
+
+
+def test_own_copy_without_test_images_is_refused(tmp_path, mnist):
+    write_idx(tmp_path / "train-images-idx3-ubyte", mnist[:50])
+    config = Config(data_dir=str(tmp_path), batch_size=10)
+    with pytest.raises(UserError, match="no t10k-images-idx3-ubyte"):
+        Evaluator(config, load_images(config), 100)
+    write_idx(tmp_path / "t10k-images-idx3-ubyte", mnist[:19])
+    with pytest.raises(UserError, match="19 held-out images to compare with: at least 20"):
+        Evaluator(config, load_images(config), 100)
+
+
+def test_held_out_digits_are_the_test_digits_at_the_size_of_the_run(mnist):
+    held_out = load_held_out(Config())
+    trained_on = {image.tobytes() for image in mnist}
+    assert held_out.shape == (10_000, 28, 28, 1)
+    assert not any(image.tobytes() in trained_on for image in held_out[:500])
+    config = dataclasses.replace(Config(), image_size=32)
+    assert load_held_out(config).shape == (10_000, 32, 32, 1)
+
+
+def test_spread_and_shrink():
+    images = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
+    assert spread(images, 4).ravel().tolist() == [0, 3, 6, 9]
+    assert len(spread(images, 100)) == 10
+    assert shrink(images).shape == (10, 1, 1, 1)
+    assert (
+        shrink(np.full((2, 64, 64, 3), 7, np.uint8)).tolist() == np.full((2, 16, 16, 3), 7).tolist()
+    )

@@ -1,0 +1,108 @@
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras.src.legacy.saving import legacy_h5_format
+
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.config import DATASETS, Config
+from dcgan_tf.data import MNIST_FILE, load_images, resize
+from dcgan_tf.evaluation import classifier, feature_extractors
+from tests.conftest import write_labels
+
+
+@pytest.fixture(scope="module")
+def test_digits():
+    with np.load(MNIST_FILE) as archive:
+        return archive["x_test"][:1500, ..., np.newaxis], archive["y_test"][:1500]
+
+
+def test_every_dataset_has_a_judge():
+    assert tuple(feature_extractors.FEATURE_EXTRACTORS) == DATASETS
+
+
+@pytest.mark.parametrize("size", [28, 56])
+def test_digits_are_known_at_any_size(test_digits, size):
+    digits, labels = test_digits
+    features, probabilities = feature_extractors.make_feature_extractor(Config())(
+        resize(digits, size)
+    )
+    assert features.shape == (1500, 96) and features.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert (probabilities.argmax(axis=1) == labels).mean() > 0.97
+
+
+def test_stacked_digits_are_one_class_of_three_digits(test_digits):
+    digits, labels = test_digits
+    a, b, c = digits[:400], digits[400:800], digits[800:1200]
+    judge = feature_extractors.make_feature_extractor(Config(dataset="stacked_mnist"))
+    features, probabilities = judge(np.concatenate([a, b, c], axis=-1))
+    expected = 100 * labels[:400].astype(int) + 10 * labels[400:800] + labels[800:1200]
+    assert features.shape == (400, 288) and probabilities.shape == (400, 1000)
+    assert (probabilities.argmax(axis=1) == expected).mean() > 0.95
+
+
+def quickly(images, labels):
+    return classifier.train_classifier(images, labels, epochs=8)
+
+
+@pytest.fixture
+def labelled_dir(labelled_digits, monkeypatch):
+    """Real digits in the place of Fashion-MNIST, and a cache folder of their own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(labelled_digits / "cache"))
+    monkeypatch.setattr(feature_extractors, "train_classifier", quickly)
+    return labelled_digits
+
+
+def test_other_labelled_sets_have_a_classifier_trained_once(labelled_dir, monkeypatch, capsys):
+    config = Config(dataset="fashion_mnist", data_dir=str(labelled_dir))
+    judge = feature_extractors.make_feature_extractor(config)
+    assert "training a classifier of fashion_mnist" in capsys.readouterr().out
+    right = float(judge.name.split()[2].rstrip("%"))
+    assert judge.name.startswith("fashion_mnist classifier, ") and right > 70
+    monkeypatch.setattr(feature_extractors, "train_classifier", None)
+    again = feature_extractors.make_feature_extractor(config)
+    images = load_images(config)[:100]
+    assert np.array_equal(judge(images).features, again(images).features)
+    (cached,) = (labelled_dir / "cache").rglob("classifier-fashion_mnist-*.npz")
+    cached.write_bytes(cached.read_bytes()[:1000])
+    monkeypatch.setattr(
+        feature_extractors, "train_classifier", lambda *_: classifier.make_classifier()
+    )
+    feature_extractors.make_feature_extractor(config)
+    assert "training a classifier" in capsys.readouterr().out
+
+
+def test_labels_that_do_not_fit_are_refused(labelled_dir):
+    config = Config(dataset="fashion_mnist", data_dir=str(labelled_dir))
+    write_labels(labelled_dir / "train-labels-idx1-ubyte", np.arange(20))
+    with pytest.raises(UserError, match="1,500 training images and 20 labels up to 19"):
+        feature_extractors.make_feature_extractor(config)
+
+
+def test_inception_has_the_weights_of_the_given_file_or_none(tmp_path, monkeypatch):
+    inception = keras.applications.InceptionV3(include_top=False, pooling="avg", weights=None)
+    path = tmp_path / "weights.h5"
+    with h5py.File(path, "w") as file:  # the format of keras.applications' own files
+        legacy_h5_format.save_weights_to_hdf5_group(file, inception)
+    images = np.random.default_rng(0).integers(0, 256, (3, 20, 20, 1), np.uint8)
+    config = Config(dataset="folder", data_dir="x", inception_weights=str(path))
+    features, probabilities = feature_extractors.make_feature_extractor(config)(images)
+    assert features.shape == (3, 2048) and probabilities is None
+    grey = images.repeat(3, axis=-1) / 127.5 - 1
+    large = keras.ops.image.resize(grey, (299, 299)).numpy()
+    np.testing.assert_allclose(features, inception(large, training=False), atol=1e-4)
+
+    path.write_bytes(b"no weights")
+    for weights, told in ((path, "can't be used"), (tmp_path / "absent.h5", "can't be used")):
+        config = Config(dataset="folder", data_dir="x", inception_weights=str(weights))
+        with pytest.raises(UserError, match=told) as error:
+            feature_extractors.make_feature_extractor(config)
+        assert "\n" not in str(error.value)
+
+    def no_network(**_):
+        raise OSError("no network")
+
+    monkeypatch.setattr(keras.applications, "InceptionV3", no_network)
+    with pytest.raises(UserError, match=r"downloaded \(no network\): give them as --inception_wei"):
+        feature_extractors.make_feature_extractor(Config(dataset="folder", data_dir="x"))

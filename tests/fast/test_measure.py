@@ -1,0 +1,67 @@
+import dataclasses
+import itertools
+
+import pytest
+import tensorflow as tf
+
+from dcgan_tf.config import Config
+from dcgan_tf.fast import measure
+from dcgan_tf.fast.measure import resolve_auto
+from dcgan_tf.run_directory import RunDirectory
+
+
+@pytest.fixture
+def speeds(monkeypatch):
+    """Devices of which the ratios are known."""
+
+    def set_speeds(**ratios):
+        trials = {
+            name: (usual, other, lambda name=name: ratios[name])
+            for name, (usual, other, _) in measure.TRIALS.items()
+        }
+        monkeypatch.setattr(measure, "TRIALS", trials)
+
+    return set_speeds
+
+
+def test_what_is_much_faster_is_taken_and_told(speeds, tmp_path, capsys):
+    speeds(precision=1.8, convolutions=1.1)
+    settled = resolve_auto(Config(), RunDirectory(tmp_path))
+    assert settled == Config(precision="bfloat16", convolutions="native")
+    assert capsys.readouterr().out == (
+        "precision      bfloat16 (bfloat16 ran at 1.8× the speed of float32 here)\n"
+        "convolutions   native (phases ran at 1.1× the speed of native here)\n"
+    )
+
+
+def test_what_was_given_is_kept_and_not_measured(speeds, tmp_path, capsys):
+    speeds(convolutions=2.0)
+    settled = resolve_auto(Config(precision="float32"), RunDirectory(tmp_path))
+    assert (settled.precision, settled.convolutions) == ("float32", "subpixel")
+    assert "precision" not in capsys.readouterr().out
+    assert resolve_auto(settled, RunDirectory(tmp_path)) is settled
+
+
+def test_a_run_goes_on_as_it_began(speeds, tmp_path, capsys):
+    speeds()  # nothing can be measured
+    run = RunDirectory(tmp_path)
+    begun = Config(precision="float32", convolutions="subpixel", epochs=3)
+    run.write_config(begun, {"number": 1, "shape": [28, 28, 1], "sha256": ""})
+    assert resolve_auto(Config(epochs=5), run) == dataclasses.replace(begun, epochs=5)
+    assert resolve_auto(Config(precision="bfloat16"), run).precision == "bfloat16"
+    assert capsys.readouterr().out == ""
+
+
+def test_ratio_is_of_the_best_times(monkeypatch):
+    # The first try of each is not counted: it traces.
+    durations = iter([90, 90, 6, 3, 4, 9, 5, 2])
+    clock = itertools.accumulate(
+        itertools.chain.from_iterable((1, duration) for duration in durations)
+    )
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(clock))
+    assert measure.ratio(lambda: tf.zeros([]), lambda: tf.zeros([])) == 4 / 2
+
+
+def test_both_trials_run_here():
+    for _, _, trial in measure.TRIALS.values():
+        assert 0.001 < trial() < 1000

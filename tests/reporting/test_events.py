@@ -1,0 +1,58 @@
+import time
+
+import numpy as np
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from dcgan_tf.reporting.events import EventLog
+
+
+def logged(directory):
+    """What TensorBoard's own reader finds."""
+    accumulator = EventAccumulator(str(directory), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    tags = accumulator.Tags()["tensors"]
+    return {tag: [event.step for event in accumulator.Tensors(tag)] for tag in tags}
+
+
+def log_steps(directory, start, stop):
+    # TensorBoard reads files by their names, which tell the second; runs go on in a later one.
+    time.sleep(1)
+    log = EventLog(directory, start)
+    for step in range(start + 1, stop + 1):
+        log.scalars("step", {"gen_loss": step}, step)
+    log.images("samples", np.zeros((9, 9), np.uint8), stop)
+    log.close()
+
+
+def test_goes_on_without_a_step_twice(tmp_path):
+    log_steps(tmp_path, 0, 5)
+    log_steps(tmp_path, 3, 6)
+    assert logged(tmp_path) == {"step/gen_loss": [1, 2, 3, 4, 5, 6], "samples": [6]}
+
+
+def test_an_event_cut_short_is_dropped(tmp_path):
+    log_steps(tmp_path, 0, 5)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-7])
+    log_steps(tmp_path, 5, 6)
+    assert logged(tmp_path) == {"step/gen_loss": [1, 2, 3, 4, 5, 6], "samples": [6]}
+
+
+def test_a_run_that_starts_anew_keeps_nothing(tmp_path):
+    log_steps(tmp_path, 0, 0)
+    log_steps(tmp_path, 0, 5)
+    log_steps(tmp_path, 0, 0)
+    assert logged(tmp_path) == {"samples": [0]}
+
+
+def test_settings_are_hyper_parameters(tmp_path):
+    log = EventLog(tmp_path, 0)
+    log.settings({"loss": "bce", "learning_rate": 1e-4, "flip": False, "data_dir": None})
+    log.close()
+    accumulator = EventAccumulator(str(tmp_path))
+    accumulator.Reload()
+    content = accumulator.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    found = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert found["learning_rate"].number_value == 1e-4 and found["loss"].string_value == "bce"
+    assert found["flip"].bool_value is False and found["data_dir"].string_value == ""

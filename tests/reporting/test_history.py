@@ -1,0 +1,91 @@
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dcgan_tf.reporting.history import Evaluation, History
+
+
+def test_epochs_are_means_of_their_steps():
+    history = History()
+    history.append(np.array([[1, 2, 0.5, 0.25, 10, 20, 0.8]]), math.nan, 4.0)
+    later = [[3, 4, 0.7, 0.35, 12, 22, 1.0], [5, 9, 0.9, 0.15, 14, 24, 1.1]]
+    history.append(np.array(later), 0.5, 2.0)
+    first, second = history.epochs(steps_per_epoch=2, batch_size=8)
+    # Epoch 1 is steps 1 and 2; only step 2 was timed: 8 images in half a second.
+    assert first[:2] == (1, 2)
+    assert first[2:] == pytest.approx((2, 3, 0.6, 0.3, 11, 21, 0.9, 16, 5))
+    # Epoch 2 is step 3 so far: the block's two steps took 2 seconds, each 1.
+    assert second[:2] == (2, 3)
+    assert second[2:] == pytest.approx((5, 9, 0.9, 0.15, 14, 24, 1.1, 16, 1))
+    assert history.last_epoch(steps_per_epoch=2, batch_size=8) == second
+
+
+def test_speed_is_unknown_where_the_only_step_was_traced():
+    history = History()
+    history.append(np.ones((1, 7)), math.nan, 4.0)
+    (row,) = history.epochs(steps_per_epoch=2, batch_size=8)
+    assert math.isnan(row.images_per_second) and row.seconds == 4
+
+
+def make_history(step_seconds=0.5):
+    history = History()
+    history.append(np.arange(21.0).reshape(3, 7), step_seconds, 6.0)
+    return history
+
+
+def test_checkpoint_round_trip_with_times_from_their_file(tmp_path):
+    history = make_history()
+    prefix = tf.train.Checkpoint(history=history).write(str(tmp_path / "x"))
+    history.append(np.ones((5, 7)), 0.1, 5.0)
+    history.save_times(tmp_path / "times.npy")
+    restored = History()
+    tf.train.Checkpoint(history=restored).read(prefix).assert_consumed()
+    restored.load_times(tmp_path / "times.npy")
+    assert np.array_equal(restored.metrics, np.arange(21.0).reshape(3, 7))
+    assert restored.times.tolist() == [[0.5, 2.0]] * 3
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no array"])
+def test_times_that_are_lost_are_unknown(tmp_path, content):
+    if content is not None:
+        (tmp_path / "times.npy").write_bytes(content)
+    history = History()
+    history.deserialize(make_history().serialize())
+    history.load_times(tmp_path / "times.npy")
+    (row,) = history.epochs(steps_per_epoch=4, batch_size=8)
+    assert row.means.gen_loss == 7 and math.isnan(row.images_per_second) and row.seconds == 0
+
+
+def test_equal_metrics_have_equal_bytes_whatever_the_times():
+    assert make_history(0.5).serialize() == make_history(0.7).serialize()
+
+
+def evaluation(step, distance, shares=()):
+    return Evaluation(step, distance, 0.5, 0.25, 0.125, np.array(shares))
+
+
+def test_evaluations_come_back_from_a_checkpoint_and_are_ranked():
+    history = make_history()
+    assert history.by_quality() == []
+    for step, distance in ((10, 3.0), (20, 1.0), (30, 2.0)):
+        history.evaluations.append(evaluation(step, distance, [0.0, 1.0]))
+    restored = History()
+    restored.deserialize(history.serialize())
+    assert restored.by_quality() == [20, 30, 10]
+    assert restored.evaluation_of(30).columns() == history.evaluation_of(30).columns()
+    assert restored.evaluation_of(40) is None
+
+
+def test_columns_of_an_evaluation():
+    assert evaluation(1, 2.0).columns() == {
+        "frechet_distance": 2.0,
+        "frechet_baseline": 0.5,
+        "precision": 0.25,
+        "recall": 0.125,
+    }
+    ten = evaluation(1, 2.0, [0.0] * 9 + [1.0]).columns()
+    assert ten["classes_missed"] == 9 and ten["share_8"] == 0 and ten["share_9"] == 1
+    many = evaluation(1, 2.0, [0.0] * 900 + [0.01] * 100).columns()
+    assert many["classes_missed"] == 900 and "share_0" not in many

@@ -1,0 +1,72 @@
+import io
+import sys
+
+import numpy as np
+
+from dcgan_tf.reporting.history import EpochMetrics, Evaluation
+from dcgan_tf.reporting.progress import Progress, duration, speed
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def row(step):
+    return EpochMetrics(2, step, 0.8, 1.2, 0.6, 0.4, 1.0, 1.0, 0.9, 100.0, 9.0)
+
+
+def test_bar_tells_the_time_left_for_the_epoch_and_the_run(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    progress = Progress(steps_per_epoch=10, batch_size=50, last_step=50)
+    progress.update(row(14))
+    shown = sys.stderr.getvalue()
+    # Half a second a step: 6 steps of the epoch are left, and 36 of the run.
+    for part in ("epoch 2/5", "4/10", "gen_loss 0.800", "disc_loss 1.200", "100 images/s"):
+        assert part in shown
+    assert "left: 00:03, run 00:18" in shown
+    progress.end_epoch(row(20))
+    assert capsys.readouterr().out.startswith("epoch 2/5  step 20  gen_loss 0.8000")
+
+
+def test_where_there_is_no_terminal_an_epoch_is_one_plain_line(capsys):
+    progress = Progress(steps_per_epoch=10, batch_size=50, last_step=50)
+    progress.update(row(14))
+    progress.end_epoch(row(20))
+    captured = capsys.readouterr()
+    assert captured.err == "" and captured.out.count("\n") == 1 and "\r" not in captured.out
+
+
+def test_nothing_is_left_at_the_end_though_the_speed_is_unknown(capsys):
+    progress = Progress(steps_per_epoch=10, batch_size=50, last_step=1)
+    progress.end_epoch(row(1)._replace(images_per_second=float("nan")))
+    assert capsys.readouterr().out.endswith("? images/s  took 00:09  left 00:00\n")
+
+
+def test_an_evaluation_has_a_line_of_its_own(capsys):
+    progress = Progress(steps_per_epoch=10, batch_size=50, last_step=50)
+    made = Evaluation(20, 12.345, 1.5, 0.5, 0.25, np.array([0.0, 0.25, 0.75]))
+    progress.end_epoch(row(20), made)
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "  Fréchet distance 12.35 (real 1.50)  precision 0.500  recall 0.250  "
+        "classes missed 1 of 3  shares 0 25 75 %"
+    )
+    progress.end_epoch(
+        row(20), made._replace(class_distribution=np.repeat([0.0, 0.01], [900, 100]))
+    )
+    assert capsys.readouterr().out.endswith("recall 0.250  classes missed 900 of 1000\n")
+    progress.end_epoch(row(20), made._replace(class_distribution=np.array([])))
+    assert capsys.readouterr().out.endswith("precision 0.500  recall 0.250\n")
+
+
+def test_durations():
+    assert [duration(x) for x in (5.4, 65, 3600, float("nan"))] == [
+        "00:05",
+        "01:05",
+        "1:00:00",
+        "?",
+    ]
+
+
+def test_speed():
+    assert [speed(99.6), speed(float("nan"))] == ["100 images/s", "? images/s"]

@@ -1,0 +1,175 @@
+import base64
+import concurrent.futures
+import json
+import random
+import socket
+import string
+import subprocess
+import sys
+import time
+import urllib.request
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.commands import web
+from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.serving.web_app import make_app
+from tests.conftest import ENVIRONMENT, ROOT, one_sentence
+from tests.test_sampling import draw
+
+
+@pytest.fixture(scope="module")
+def client(finished_run):
+    return make_app(RunDirectory(finished_run)).test_client()
+
+
+def picture(response):
+    assert response.status_code == 200 and response.mimetype == "image/png"
+    return iio.imread(response.data).astype(int)
+
+
+def test_images_are_those_of_the_sampler(client, run_main, finished_run, tmp_path):
+    draw(run_main, finished_run, tmp_path / "a.npz", "--num_images=9", "--seed=5")
+    with np.load(tmp_path / "a.npz") as archive:
+        images = archive["images"].astype(int)[..., 0]
+    found = client.get("/api/images?seed=5&first=2&count=7").get_json()
+    assert [each["number"] for each in found] == list(range(2, 9))
+    for each in found:
+        shown = iio.imread(base64.b64decode(each["png"].split(",")[1])).astype(int)
+        assert np.abs(shown - images[each["number"]]).max() <= 1
+    enlarged = picture(client.get("/api/image.png?seed=5&number=3&zoom=4"))
+    assert np.abs(enlarged[::4, ::4] - images[3]).max() <= 1
+    assert np.array_equal(enlarged, enlarged[::4, ::4].repeat(4, 0).repeat(4, 1))
+
+
+def test_ways_begin_and_end_at_their_images_and_sums_cancel(client):
+    ends = [picture(client.get(f"/api/image.png?seed=5&number={n}")) for n in (3, 8)]
+    for share, end in zip((0, 1000), ends):
+        way = picture(client.get(f"/api/between.png?seed=5&from=3&to=8&share={share}"))
+        assert np.abs(way - end).max() <= 1
+    total = picture(client.get("/api/sum.png?seed=5&a=8&b=6&c=6"))
+    assert np.abs(total - ends[1]).max() <= 1
+
+
+def test_checkpoints_frames_and_plots(client, finished_run):
+    run = client.get("/api/run").get_json()
+    assert run["checkpoints"] == ["8", "10", "12"] and run["epochs"] == [0, 1, 2]
+    assert run["plots"] == ["losses"]
+    older = picture(client.get("/api/image.png?seed=5&number=3&checkpoint=8"))
+    assert not np.array_equal(older, picture(client.get("/api/image.png?seed=5&number=3")))
+    frame = client.get("/api/frame.png?epoch=2").data
+    assert frame == (finished_run / "samples" / "epoch_0002.png").read_bytes()
+    assert client.get("/api/plot.png").data == (finished_run / "losses.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "address, told",
+    [
+        ("/api/images?count=0", "count must be a whole number from 1 to 64"),
+        ("/api/images?count=65", "count must be"),
+        ("/api/images?seed=-1", "seed must be"),
+        ("/api/images?seed=1e3", "seed must be"),
+        ("/api/images?seed=٣", "seed must be"),
+        ("/api/images?seed=99999999999999999999", "seed must be"),
+        ("/api/images?seeds=1", "there is no parameter 'seeds'; there are: seed, first"),
+        ("/api/images?seed=1&seed=2", "seed is given 2 times"),
+        ("/api/images?checkpoint=9", "checkpoint must be one of 8, 10, 12 or best"),
+        ("/api/images?checkpoint=../../etc/passwd", "checkpoint must be"),
+        ("/api/images?checkpoint=best", "no best checkpoint"),
+        ("/api/frame.png?epoch=3", "there is no epoch 3"),
+        ("/api/frame.png?epoch=../config", "epoch must be"),
+        ("/api/plot.png?name=../config.json", "name must be one of"),
+        ("/api/image.png?zoom=17", "zoom must be"),
+    ],
+)
+def test_mistakes_get_code_400_and_a_sentence(client, address, told):
+    response = client.get(address)
+    assert response.status_code == 400 and told in response.get_json()["error"]
+
+
+def test_other_paths_and_methods_are_refused(client):
+    for address in ("/x", "/../config.json", "/api", "/static/page.html", "/%2e%2e/config.json"):
+        assert client.get(address).status_code == 404
+    assert client.post("/api/images", data=b"x").status_code == 405
+
+
+@pytest.fixture(scope="module")
+def server(finished_run):
+    """The page, served by a process of its own; gives its port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "dcgan_tf.commands.web",
+        f"--run_dir={finished_run}",
+        f"--port={port}",
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE)
+    assert process.stdout.readline().decode().startswith(f"http://127.0.0.1:{port} ")
+    yield port
+    process.terminate()
+    process.wait()
+
+
+def ask(port, request):
+    """Sends raw bytes to the server; returns the code that it answers with, 0 for none."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.makefile("rb").readline()
+    return int(answer.split()[1]) if answer else 0
+
+
+def test_hostile_requests_bring_nothing_down(server):
+    rng = random.Random(0)
+    paths = ["/api/images", "/api/image.png", "/api/between.png", "/api/sum.png", "/api/frame.png"]
+    names = ["seed", "count", "first", "number", "zoom", "checkpoint", "epoch", "share", "a", ""]
+    values = ["-1", "1e9", "9" * 5000, "../" * 9, "%00", "%ff%fe", "NaN", "", "0x10", "1;ls", "é"]
+    codes = set()
+    for i in range(2000):
+        path, name, value = rng.choice(paths), rng.choice(names), rng.choice(values)
+        method = rng.choice(["GET", "GET", "GET", "POST", "PUT", "\x00", "G" * 300])
+        request = f"{method} {path}?{name}={value} HTTP/1.1\r\nHost: x\r\n".encode()
+        request += [
+            b"\r\n",
+            b"Content-Length: 99\r\n\r\ncut",
+            b"Content-Length: -1\r\n\r\n",
+            b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+            b"X: " + "".join(rng.choices(string.printable, k=50)).encode() + b"\r\n\r\n",
+        ][i % 5]
+        codes.add(ask(server, request))
+    codes.add(ask(server, b"GET /" + b"x" * 10**6 + b" HTTP/1.1\r\n\r\n"))
+    assert {400, 405} <= codes and 500 not in codes
+    assert ask(server, b"GET /api/images HTTP/1.0\r\n\r\n") == 200
+
+
+def test_many_clients_get_each_their_own_images(server, client):
+    def fetch(seed):
+        with urllib.request.urlopen(f"http://127.0.0.1:{server}/api/images?seed={seed}") as answer:
+            return json.load(answer)
+
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(fetch, range(64)))
+    for seed in (0, 13, 63):
+        assert answers[seed] == client.get(f"/api/images?seed={seed}").get_json()
+    began = time.perf_counter()
+    fetch(0)
+    assert time.perf_counter() - began < 2
+
+
+def test_a_run_that_cannot_be_served(run_main, finished_run, tmp_path, server):
+    for flags, told in (
+        ([], "--run_dir is required"),
+        ([f"--run_dir={tmp_path}"], "not a run directory"),
+        ([f"--run_dir={finished_run}", "--port=0"], "--port must be a whole number from 1"),
+        ([f"--run_dir={finished_run}", f"--port={server}"], "give another port"),
+    ):
+        code, _, err = run_main(web, *flags)
+        assert code == 1 and told in err and one_sentence(err)
+    with pytest.raises(UserError):
+        make_app(RunDirectory(tmp_path))
