@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.time_to_quality import compare, draw
-from dcgan_tf.reporting.images import save_figure
+from dcgan_tf.reporting.plots import save_figure
 
 PICTURE = Path("precision.png")
 PANELS = {

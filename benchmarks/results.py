@@ -18,7 +18,7 @@ import imageio.v3 as iio
 from matplotlib.figure import Figure
 
 from dcgan_tf.config import LOSSES, PRESETS
-from dcgan_tf.reporting.images import save_figure
+from dcgan_tf.reporting.plots import save_figure
 from dcgan_tf.run_directory import RunDirectory
 
 RUNS = Path("runs")

@@ -10,20 +10,20 @@ deviations of it.
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import tensorflow as tf
-from dcgan_tf.discrimination import discriminate_separately
-from dcgan_tf.steps.XX import unrolled_step
 from keras import layers
 from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
 from dcgan_tf.losses import discriminator_loss, generator_loss
-from dcgan_tf.reporting.images import save_figure
+from dcgan_tf.reporting.plots import save_figure
+from dcgan_tf.steps.unrolled import unrolled_step
 
 STEPS = 20_000
 SHOWN = 5
@@ -60,7 +60,12 @@ def train(unroll_steps: int, steps: int, seed: int = 0) -> list[np.ndarray]:
     def noise(count: int = BATCH_SIZE) -> tf.Tensor:
         return tf.random.stateless_normal([count, NOISE_DIM], [seed, step])
 
-    trainer = SimpleNamespace(
+    def discriminate(
+        real: tf.Tensor, fake: tf.Tensor, model: Callable = discriminator
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return model(real, training=True), model(fake, training=True)
+
+    gan = SimpleNamespace(
         config=SimpleNamespace(unroll_steps=unroll_steps, loss="bce"),
         generator=generator,
         discriminator=discriminator,
@@ -68,19 +73,19 @@ def train(unroll_steps: int, steps: int, seed: int = 0) -> list[np.ndarray]:
         discriminator_optimizer=keras.optimizers.Adam(1e-4, beta_1=0.5, epsilon=1e-8),
         generator_loss=generator_loss,
         discriminator_loss=discriminator_loss,
-        discriminate=discriminate_separately,
+        discriminate=discriminate,
         noise=noise,
-        end_step=lambda *_: step.assign_add(1),
+        end_step=lambda: step.assign_add(1),
     )
-    trainer.gan.generator_optimizer.build(generator.trainable_variables)
-    trainer.gan.discriminator_optimizer.build(discriminator.trainable_variables)
+    gan.generator_optimizer.build(generator.trainable_variables)
+    gan.discriminator_optimizer.build(discriminator.trainable_variables)
 
     @tf.function
     def train_steps(count: tf.Tensor) -> None:
         for _ in tf.range(count):
             modes = tf.random.stateless_uniform([BATCH_SIZE], [seed + 1, step], 0, 8, tf.int32)
             spread = DEVIATION * tf.random.stateless_normal([BATCH_SIZE, 2], [seed + 2, step])
-            unrolled_step(trainer, tf.gather(MODES, modes) + spread)
+            unrolled_step(gan, tf.gather(MODES, modes) + spread)
 
     samples = []
     for _ in range(SHOWN):

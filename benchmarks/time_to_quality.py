@@ -28,7 +28,7 @@ from dcgan_tf.evaluation.evaluator import Evaluator
 from dcgan_tf.evaluation.metrics import frechet_distance
 from dcgan_tf.fast.measure import TRIALS, resolve_auto
 from dcgan_tf.fast.memory import keep_freed_memory
-from dcgan_tf.reporting.images import save_figure
+from dcgan_tf.reporting.plots import save_figure
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.training import Trainer
 

@@ -30,6 +30,7 @@ from dcgan_tf.datasets.disk_images import DiskImages
 from dcgan_tf.fast.measure import resolve_auto
 from dcgan_tf.fast.memory import keep_freed_memory
 from dcgan_tf.run_directory import RunDirectory, open_run
+from dcgan_tf.train_step import StepOutput
 from dcgan_tf.training import Trainer, fit
 
 STEPS_AN_EPOCH = 5
@@ -52,7 +53,7 @@ class Stopwatch:
         self.step = trainer.train_step
         self.batch = scale(trainer.images[: trainer.config.batch_size])
         self.step(self.batch)
-        trainer.step.assign(0)
+        trainer.gan.step.assign(0)
         self.loop, self.bare, self.between = [], [], []
         self.left_at = time.perf_counter()
 

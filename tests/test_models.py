@@ -4,7 +4,7 @@ import pytest
 from dcgan_tf import models
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import ARCHITECTURES, PRESETS, Config
-from dcgan_tf.models import make_discriminator, make_generator, start_and_doublings
+from dcgan_tf.models import make_discriminator, make_generator, start_and_blocks
 
 MNIST = (28, 28, 1)
 COLOUR_64 = (64, 64, 3)
@@ -183,7 +183,7 @@ def test_every_preset_builds_every_size(name, size, channels):
     "size, split", [(8, (4, 1)), (28, (7, 2)), (64, (4, 4)), (96, (6, 4)), (160, (5, 5))]
 )
 def test_sizes_are_a_start_times_a_power_of_two(size, split):
-    assert start_and_doublings(size) == split
+    assert start_and_blocks(size, 2) == split
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_sizes_are_a_start_times_a_power_of_two(size, split):
 )
 def test_size_that_cannot_be_built_names_the_nearest(size, nearest):
     with pytest.raises(UserError, match=f"--image_size {size} .*: {nearest} would do"):
-        start_and_doublings(size)
+        start_and_blocks(size, 2)
 
 
 def test_batch_norm_can_be_left_out_of_either_network():

@@ -16,7 +16,7 @@ import tensorflow as tf
 from dcgan_tf.commands import train
 from dcgan_tf.training import Trainer
 from tests.conftest import BATCH_SIZE, STEPS_PER_EPOCH, finish, one_sentence, start, train_command
-from tests.test_events import logged
+from tests.reporting.test_events import logged
 
 LAST_STEP = 2 * STEPS_PER_EPOCH
 
@@ -201,8 +201,8 @@ def test_weight_that_is_no_number_is_not_saved(run_main, digits_dir, tmp_path, m
 
         def broken_step(images):
             output = whole_step(images)
-            if int(self.step) == 4:
-                self.generator.layers[0].kernel[0, 0].assign(np.nan)
+            if self.step == 4:
+                self.gan.generator.layers[0].kernel[0, 0].assign(np.nan)
             return output
 
         self.train_step = broken_step

@@ -3,13 +3,13 @@ import dataclasses
 import pytest
 
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.settings import AT_LEAST_ONE, SHARE, Settings, setting, value_type
+from dcgan_tf.cli.settings import AT_LEAST_ONE, FRACTION, Settings, setting, value_type
 
 
 @dataclasses.dataclass(frozen=True)
 class Cake(Settings):
     layers: int = setting(2, "Cake", "how many", AT_LEAST_ONE)
-    sugar: float = setting(0.5, "Cake", "how sweet", SHARE)
+    sugar: float = setting(0.5, "Cake", "how sweet", FRACTION)
     icing: str | None = setting(None, "Cake", "what is on top")
 
 

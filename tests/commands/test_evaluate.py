@@ -12,7 +12,7 @@ from dcgan_tf.commands import evaluate, sample, train
 from dcgan_tf.evaluation import evaluator
 from dcgan_tf.reporting import diagnostics
 from tests.conftest import RESOLVED, ROOT, one_sentence, write_idx
-from tests.test_events import logged
+from tests.reporting.test_events import logged
 from tests.test_resume import table
 
 

@@ -57,15 +57,16 @@ def test_two_replicas_do_what_one_does(mirrored, mnist, flags):
     two, outputs_of_two = trained(mirrored, config, digits, 3)
     for output, other in zip(outputs, outputs_of_two):
         for name in ("gen_loss", "disc_loss", "d_real", "d_fake"):
-            np.testing.assert_allclose(getattr(output, name), getattr(other, name), 2e-5, 1e-6)
+            found, wanted = (getattr(each.scalars, name) for each in (output, other))
+            np.testing.assert_allclose(found, wanted, 2e-5, 1e-6)
     # Adam's first update is the sign of a gradient; its moments are the gradients themselves.
     for optimizer in ("generator_optimizer", "discriminator_optimizer"):
-        moments, moments_of_two = (getattr(each, optimizer)._momentums for each in (one, two))
+        moments, moments_of_two = (getattr(each.gan, optimizer)._momentums for each in (one, two))
         noise = 1e-5 * max(np.abs(moment).max() for moment in moments)
         for moment, other in zip(moments, moments_of_two, strict=True):
             np.testing.assert_allclose(moment, other.numpy(), 1e-3, noise, err_msg=moment.path)
     for each in ("generator", "ema_generator"):
-        for weights, other in zip(getattr(one, each).weights, getattr(two, each).weights):
+        for weights, other in zip(getattr(one.gan, each).weights, getattr(two.gan, each).weights):
             np.testing.assert_allclose(weights, other.numpy(), atol=1e-5, err_msg=weights.path)
 
 

@@ -63,7 +63,7 @@ def assert_same(kind, inputs, *args, order=2, **kwargs):
 def test_convolution_and_its_derivatives_are_kerass(size, channels, filters, kernel, stride):
     images = random(2, size, size, channels)
     assert_same("Conv2D", images, filters, kernel, strides=stride, padding="same")
-    assert layers.is_subpixel(
+    assert fast_layers.is_subpixel(
         layers.Conv2D(filters, kernel, stride, "same"), (size, size), channels
     )
 
@@ -75,7 +75,7 @@ def test_transposed_one_too(size, channels, filters, kernel, stride):
     assert_same("Conv2DTranspose", maps, channels, kernel, **kwargs)
 
 
-def test_shapes_that_phases_do_not_fit_are_left_to_keras():
+def test_shapes_that_subpixel_convolutions_do_not_fit_are_left_to_keras():
     assert_same("Conv2D", random(2, 7, 7, 32), 4, 5, strides=2, padding="same", order=1)
     assert_same("Conv2D", random(2, 8, 8, 32), 4, 5, strides=2, order=1)
     assert_same("Conv2D", random(2, 8, 8, 3), 4, 5, strides=2, padding="same", order=1)
@@ -101,14 +101,14 @@ def test_batch_norm_its_averages_and_derivatives_are_kerass(shape):
 
 
 def test_batch_norm_averages_by_hand():
-    layer = layers.BatchNormalization(momentum=0.9)
+    layer = fast_layers.BatchNormalization(momentum=0.9)
     layer(tf.constant([[1.0], [2.0], [6.0]]), training=True)
     assert float(layer.moving_mean[0]) == pytest.approx(0.1 * 3)
     assert float(layer.moving_variance[0]) == pytest.approx(0.9 + 0.1 * 14 / 3)
 
 
 def test_dropout_drops_its_share_and_scales_the_rest():
-    dropout = layers.Dropout(0.3, seed=1)
+    dropout = fast_layers.Dropout(0.3, seed=1)
     ones = tf.ones([1001, 333])
     values = dropout(ones, training=True).numpy()
     assert set(np.unique(values)) == {0, np.float32(1 / 0.7)}
@@ -118,7 +118,7 @@ def test_dropout_drops_its_share_and_scales_the_rest():
     assert abs(neighbours) < 0.01
     again = dropout(ones, training=True).numpy()
     assert (values == again).mean() == pytest.approx(0.7**2 + 0.3**2, abs=0.005)
-    first = layers.Dropout(0.3, seed=1)(ones, training=True)
+    first = fast_layers.Dropout(0.3, seed=1)(ones, training=True)
     np.testing.assert_array_equal(first, values)
     np.testing.assert_array_equal(dropout(ones, training=False), ones)
 
@@ -127,7 +127,7 @@ def test_dropout_passes_gradients_where_it_passed_values():
     inputs = tf.random.stateless_normal([50, 3], [1, 2])
     with tf.GradientTape() as tape:
         tape.watch(inputs)
-        outputs = layers.Dropout(0.5, seed=1)(inputs, training=True)
+        outputs = fast_layers.Dropout(0.5, seed=1)(inputs, training=True)
     gradients = tape.gradient(outputs, inputs)
     np.testing.assert_array_equal(gradients, np.where(outputs == 0, 0, 2))
 
@@ -135,15 +135,15 @@ def test_dropout_passes_gradients_where_it_passed_values():
 def test_plain_layers_need_no_code_of_this_project(tmp_path):
     stack = [
         layers.Input((8, 8, 32)),
-        layers.Conv2D(32, 3, 2, "same"),
-        layers.BatchNormalization(),
-        layers.Conv2DTranspose(32, 3, 2, "same", use_bias=False),
-        layers.Dropout(0.5, seed=1),
+        fast_layers.Conv2D(32, 3, 2, "same"),
+        fast_layers.BatchNormalization(),
+        fast_layers.Conv2DTranspose(32, 3, 2, "same", use_bias=False),
+        fast_layers.Dropout(0.5, seed=1),
         layers.ReLU(),
     ]
     model = keras.Sequential(stack)
     model.layers[1].moving_mean.assign(np.arange(32.0))
-    copy = layers.plain(model)
+    copy = fast_layers.plain(model)
     assert all(type(layer).__module__.startswith("keras.") for layer in copy.layers)
     images = tf.cast(random(2, 8, 8, 32), tf.float32)
     np.testing.assert_allclose(copy(images), model(images), rtol=1e-4, atol=1e-4)

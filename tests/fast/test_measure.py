@@ -30,7 +30,7 @@ def test_what_is_much_faster_is_taken_and_told(speeds, tmp_path, capsys):
     assert settled == Config(precision="bfloat16", convolutions="native")
     assert capsys.readouterr().out == (
         "precision      bfloat16 (bfloat16 ran at 1.8× the speed of float32 here)\n"
-        "convolutions   native (phases ran at 1.1× the speed of native here)\n"
+        "convolutions   native (subpixel ran at 1.1× the speed of native here)\n"
     )
 
 

@@ -1,0 +1,155 @@
+"""The tutorial's step, against one that is worked out slowly, and with each setting."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dcgan_tf.config import Config
+from dcgan_tf.training import Trainer, dropout_seeds
+from tests.small import batches, flat, make_trainer, train
+
+
+@pytest.fixture
+def trainer(mnist):
+    return Trainer(Config(batch_size=8, seed=3), mnist[:50, ..., np.newaxis])
+
+
+def adam(weight, gradient, moments, step, rate=1e-4, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
+    """Kingma & Ba, algorithm 1, with Keras's place for epsilon."""
+    moments[0] = beta_1 * moments[0] + (1 - beta_1) * gradient
+    moments[1] = beta_2 * moments[1] + (1 - beta_2) * gradient**2
+    scaled = rate * np.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+    return weight - scaled * moments[0] / (np.sqrt(moments[1]) + epsilon)
+
+
+def test_step_is_the_tutorials_worked_out_slowly(trainer):
+    """Three steps against a reference: two passes in eager mode, losses and Adam in NumPy."""
+    reference = Trainer(trainer.config, trainer.images)
+    G, D = reference.gan.generator, reference.gan.discriminator
+    models = {"G": G, "D": D}
+    moments = {
+        name: [[np.zeros(v.shape), np.zeros(v.shape)] for v in model.trainable_variables]
+        for name, model in models.items()
+    }
+    for step, images in enumerate(batches(trainer, 3)):
+        scalars = trainer.train_step(images).scalars
+
+        noise = tf.random.stateless_normal([8, 100], seed=[3, step])
+        with tf.GradientTape(persistent=True) as tape:
+            fake = G(noise, training=True)
+            real_logits, fake_logits = D(images, training=True), D(fake, training=True)
+            d_real, d_fake = tf.sigmoid(real_logits), tf.sigmoid(fake_logits)
+            losses = {
+                "G": -tf.reduce_mean(tf.math.log(d_fake)),
+                "D": -tf.reduce_mean(tf.math.log(d_real)) - tf.reduce_mean(tf.math.log(1 - d_fake)),
+            }
+        gradients = {n: tape.gradient(losses[n], m.trainable_variables) for n, m in models.items()}
+        for name, model in models.items():
+            for i, variable in enumerate(model.trainable_variables):
+                gradient = gradients[name][i].numpy().astype(np.float64)
+                variable.assign(adam(variable.numpy(), gradient, moments[name][i], step + 1))
+
+        for found, wanted in (
+            (scalars.gen_loss, losses["G"]),
+            (scalars.disc_loss, losses["D"]),
+            (scalars.d_real, tf.reduce_mean(d_real)),
+            (scalars.d_fake, tf.reduce_mean(d_fake)),
+        ):
+            assert float(found) == pytest.approx(float(wanted), rel=1e-4)
+    for ours, theirs in ((trainer.gan.generator, G), (trainer.gan.discriminator, D)):
+        for a, b in zip(ours.variables, theirs.variables):
+            difference = np.abs(a.numpy() - b.numpy())
+            # A weight moves by about 1e-4 a step; where its gradient is all but zero, Adam
+            # follows the sign of a rounding error.
+            assert np.mean(difference) < 2e-6, a.path
+    assert trainer.step == 3
+
+
+def test_noise_differs_from_step_to_step(trainer):
+    def fake_logits(step):
+        trainer.gan.step.assign(step)
+        return trainer.train_step(next(batches(trainer))).fake_logits.numpy()
+
+    assert not np.array_equal(fake_logits(0), fake_logits(1))
+
+
+def test_every_pass_through_the_discriminator_has_a_dropout_mask_of_its_own(trainer):
+    for images in batches(trainer, 3):
+        trainer.train_step(images)
+    # Each of 3 steps passes real images and generated ones; the layers' seeds are 3 and 4.
+    assert [state.numpy().tolist() for state in dropout_seeds(trainer.gan.discriminator)] == [
+        [3, 6],
+        [4, 6],
+    ]
+
+
+@pytest.mark.parametrize("loss", ["minimax", "least_squares", "hinge"])
+def test_losses_train(mnist, loss):
+    train(make_trainer(mnist, batch_size=4, loss=loss), 2)
+
+
+def test_packing_trains(mnist):
+    trainer = make_trainer(mnist, batch_size=4, pack=2, discriminator_batch="joint")
+    output = train(trainer, 2)
+    assert output.real_logits.shape == output.fake_logits.shape == (2, 1)
+
+
+@pytest.mark.parametrize("name", ["paper", "blocks", "upsample"])
+def test_other_presets_train_and_keep_their_average(name, mnist):
+    trainer = make_trainer(mnist, preset=name, ema_decay=0.5, image_size=28)
+    gan = trainer.gan
+    before = gan.generator.get_weights()
+    output = train(trainer, 3)
+    assert output.real_logits.shape == output.fake_logits.shape == (8, 1)
+    after, average = gan.generator.get_weights(), gan.ema_generator.get_weights()
+    assert not any(np.array_equal(a, b) for a, b in zip(before, after))
+    assert not any(np.array_equal(a, b) for a, b in zip(after, average))
+    drawn = gan.ema_generator(trainer.grid_noise, training=False)
+    assert np.array_equal(trainer.sample_grid(), drawn)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_computes_in_it_and_keeps_weights_and_results_in_float32(mnist, precision):
+    whole, half = (make_trainer(mnist, precision=name) for name in ("float32", precision))
+    for model in (half.gan.generator, half.gan.discriminator):
+        assert {layer.compute_dtype for layer in model.layers[:-1]} == {precision}
+        assert model.layers[-1].compute_dtype == "float32"
+        assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
+    assert half.gan.generator(half.grid_noise).dtype == tf.float32
+    assert keras.config.dtype_policy().name == "float32"
+    for images in batches(whole, 3):
+        wanted, found = (trainer.train_step(images).scalars for trainer in (whole, half))
+        for name in ("gen_loss", "disc_loss", "d_fake", "disc_gradient_norm", "spread"):
+            expected = pytest.approx(float(getattr(wanted, name)), rel=0.05)
+            assert float(getattr(found, name)) == expected
+
+
+def test_compiled_step_computes_the_same_from_the_same_noise(mnist):
+    """XLA draws other random numbers, so the noise is given, and dropout left out."""
+    results = []
+    for jit_compile in (False, True):
+        trainer = make_trainer(mnist, dropout=0.0, jit_compile=jit_compile)
+        trainer.gan.noise = lambda: tf.linspace(tf.fill([100], -1.0), tf.ones([100]), 8)
+        results.append(flat(trainer.train_step(next(batches(trainer)))))
+    for found, wanted in zip(*results):
+        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-5)
+
+
+def test_it_learns_real_digits(mnist):
+    """After 60 steps, generated images are bright where digits are, and dark elsewhere."""
+    config = Config(batch_size=32, learning_rate=1e-3, beta_1=0.5)
+    trainer = Trainer(config, mnist[..., np.newaxis])
+    real_mean = mnist[:5000].mean(axis=0) / 127.5 - 1
+
+    def likeness():
+        noise = tf.random.stateless_normal([64, 100], seed=[1, 2])
+        mean = trainer.gan.generator(noise, training=True).numpy().mean(axis=(0, 3))
+        return np.corrcoef(mean.ravel(), real_mean.ravel())[0, 1], mean[:4].mean()
+
+    untrained = likeness()
+    for images in batches(trainer, 60):
+        trainer.train_step(images)
+    trained = likeness()
+    assert abs(untrained[0]) < 0.3 and untrained[1] > -0.3
+    assert trained[0] > 0.6 and trained[1] < -0.7
