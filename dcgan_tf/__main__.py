@@ -2,10 +2,11 @@
 
 import importlib
 import inspect
-import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
+import dcgan_tf
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.program import run
 
@@ -14,36 +15,31 @@ COMMANDS = ("train", "sample", "evaluate", "features", "export", "web", "tfrecor
 
 def main() -> NoReturn:
     """Runs the command that the first argument names, with the other arguments as its flags."""
-    called = os.path.basename(sys.argv[0])
-    program = called if called == "dcgan" else "python -m dcgan_tf"
-    name, arguments = (sys.argv[1:2] or ["--help"])[0], sys.argv[2:]
+    program = "dcgan" if Path(sys.argv[0]).stem == "dcgan" else "python -m dcgan_tf"
+    name, *arguments = sys.argv[1:] or ["--help"]
     sys.argv = [program, *arguments]
-    if name in ("-h", "--help", "--version"):
-        run(show_help if name != "--version" else show_version)
-    if name not in COMMANDS:
-        run(lambda: refuse(name))
-    sys.argv[0] = f"{program} {name}"
-    run(importlib.import_module(f"dcgan_tf.commands.{name}").main)
+    if name in COMMANDS:
+        sys.argv[0] += f" {name}"
+        run(importlib.import_module(f"dcgan_tf.commands.{name}").main)
+    run(lambda: answer(name))
 
 
-def show_help() -> None:
-    """Lists the commands, each with the first line of its own help."""
-    print(f"usage: {sys.argv[0]} COMMAND [flags]; each command has a --help\n")
-    for name in COMMANDS:
-        description = inspect.getdoc(importlib.import_module(f"dcgan_tf.commands.{name}"))
-        print(f"  {name:<12}{(description or '').splitlines()[0]}")
+def answer(argument: str) -> None:
+    """Prints the help or the version.
 
-
-def show_version() -> None:
-    """Prints the version of the package."""
-    from dcgan_tf import __version__
-
-    print(__version__)
-
-
-def refuse(name: str) -> NoReturn:
-    """Refuses what is no command."""
-    raise UserError(f"there is no command {name!r}: give one of {', '.join(COMMANDS)}")
+    Raises:
+        UserError: it is something else that was asked for.
+    """
+    if argument in ("-h", "--help"):
+        print(f"usage: {sys.argv[0]} COMMAND [flags]\n")
+        for name in COMMANDS:
+            description = inspect.getdoc(importlib.import_module(f"dcgan_tf.commands.{name}")) or ""
+            print(f"  {name:<12}{description.splitlines()[0]}")
+        print(f"\n{sys.argv[0]} COMMAND --help lists the flags of a command.")
+    elif argument == "--version":
+        print(dcgan_tf.__version__)
+    else:
+        raise UserError(f"there is no command {argument!r}: give one of {', '.join(COMMANDS)}")
 
 
 if __name__ == "__main__":

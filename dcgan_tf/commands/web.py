@@ -26,10 +26,16 @@ def main() -> None:
     """Reads the flags, loads the generator, and serves until it is interrupted."""
     (flags,) = parse(__doc__, WebFlags)
     with quiet_tensorflow():
-        import waitress
-
         from dcgan_tf.run_directory import RunDirectory
-        from dcgan_tf.serving.web_app import MAX_BODY, MAX_HEADER, make_app
+
+        try:
+            import waitress
+
+            from dcgan_tf.serving.web_app import MAX_BODY, MAX_HEADER, make_app
+        except ModuleNotFoundError as error:
+            if error.name not in ("flask", "waitress"):
+                raise
+            raise UserError(f'{error.name} is missing: pip install "dcgan-tf[web]"') from None
 
     app = make_app(RunDirectory(Path(flags.run_dir)))
     try:
