@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
+import keras
+import numpy as np
+
+from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images
 from dcgan_tf.distributed.cluster import (
@@ -12,11 +20,148 @@ from dcgan_tf.distributed.cluster import (
     describe_devices,
     is_chief,
     lost_workers_named,
+    make_strategy,
     open_aside,
+    unused_gpu,
 )
 from dcgan_tf.fast.measure import resolve_auto
+from dcgan_tf.latent.interpolation import interpolate_through
+from dcgan_tf.noise import seeded_noise
+from dcgan_tf.reporting.images import ImageGrid
 from dcgan_tf.run_directory import RunDirectory, device_name, open_run
+from dcgan_tf.sampling import compile_generator, load_discriminator, load_generator, sample_images
 from dcgan_tf.training import Trainer, fit
+
+BATCH_SIZE = 256
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What was trained, as of one of its checkpoints; `load_run` and `train` return it.
+
+    Attributes:
+        path: the run's folder.
+        step: the checkpoint's: how many training steps were taken.
+        config: the settings of the run.
+        generator: the Keras model that images are drawn from, the EMA generator if the run has
+            one: from noise, float32 [N, noise_dim], to images, float32 [N, H, W, C] in [-1, 1].
+    """
+
+    path: Path
+    step: int
+    config: Config = dataclasses.field(repr=False)
+    generator: keras.Sequential = dataclasses.field(repr=False)
+
+    @functools.cached_property
+    def discriminator(self) -> keras.Sequential:
+        """The Keras model from images, float32 [N, H, W, C] in [-1, 1], to logits, [N, 1]."""
+        discriminator, _, _ = load_discriminator(RunDirectory(self.path), str(self.step))
+        return discriminator
+
+    @property
+    def checkpoints(self) -> list[int]:
+        """The steps of the run's checkpoints, oldest first."""
+        return Checkpoints(RunDirectory(self.path).checkpoints).steps()
+
+    def noise(
+        self, numbers: Sequence[int], seed: int = 0, truncation: float | None = None
+    ) -> np.ndarray:
+        """The noise of some images of a seed.
+
+        Args:
+            numbers: of the images, counted from 0.
+            seed: of the images.
+            truncation: keeps all values within ± this (the truncation trick).
+
+        Returns:
+            float32 [len(numbers), noise_dim].
+        """
+        config = self.config
+        return seeded_noise(config.noise, seed, numbers, config.noise_dim, truncation)
+
+    def generate(self, noise: np.ndarray) -> ImageGrid:
+        """The images, uint8 [N, H, W, C], of noise, float32 [N, noise_dim]."""
+        return ImageGrid(compile_generator(self.generator)(noise))
+
+    def sample(
+        self, num_images: int = 16, seed: int = 0, truncation: float | None = None
+    ) -> ImageGrid:
+        """The first images of a seed, the same as `dcgan sample` draws.
+
+        Args:
+            num_images: how many.
+            seed: of the images.
+            truncation: as of `noise`.
+
+        Returns:
+            uint8 [num_images, H, W, C] in [0, 255].
+        """
+        numbers = (seed, num_images, BATCH_SIZE, truncation)
+        batches = sample_images(self.generator, self.config, *numbers)
+        return ImageGrid(np.concatenate(list(batches)))
+
+    def interpolate(
+        self,
+        points: Sequence[int] | np.ndarray,
+        frames: int = 12,
+        seed: int = 0,
+        linear: bool = False,
+    ) -> ImageGrid:
+        """Images on the path through several points of the latent space.
+
+        Args:
+            points: numbers of images of a seed, or noise, float32 [points, noise_dim]; at least
+                two.
+            frames: images from each point to the next.
+            seed: of the images.
+            linear: whether normal noise, too, is interpolated linearly.
+
+        Returns:
+            uint8 [(points − 1) · frames + 1, H, W, C] in [0, 255]; the last is the last point's.
+        """
+        noise = points if np.ndim(points) == 2 else self.noise(points, seed)
+        kind = "uniform" if linear else self.config.noise
+        path = interpolate_through(noise, frames, kind, closed=False)
+        return ImageGrid(self.generate(path).array, columns=frames)
+
+
+def load_run(path: str | Path, checkpoint: int | str | None = None) -> Run:
+    """A run that was trained before.
+
+    Args:
+        path: its folder.
+        checkpoint: the step of a checkpoint, or "best"; None for the newest that is intact.
+
+    Raises:
+        UserError: this is no run, it has no such checkpoint, or none yet.
+    """
+    name = None if checkpoint is None else str(checkpoint)
+    generator, config, step = load_generator(RunDirectory(Path(path)), name)
+    return Run(Path(path), step, config, generator)
+
+
+def train(config: Config, run_dir: str | Path | None = None, resume: bool = True) -> Run:
+    """Starts or resumes a run, as `dcgan train` does, on the devices that the config names.
+
+    Args:
+        config: the settings of the run.
+        run_dir: its folder; new, empty, or of a run with the same settings and images. By default
+            it is named by the settings, under `runs/`.
+        resume: whether to go on with a run; if not, a folder in use is refused.
+
+    Returns:
+        The run, as of its newest checkpoint.
+
+    Raises:
+        UserError: the run can't be started, or was asked to stop.
+        OSError: something can't be read or written.
+    """
+    path = Path(run_dir or config.default_run_dir())
+    with make_strategy(config).scope():
+        train_run(config, path, resume)
+    return load_run(path)
 
 
 def train_run(config: Config, path: Path, resume: bool = True) -> None:
@@ -51,6 +196,11 @@ def train_run(config: Config, path: Path, resume: bool = True) -> None:
             print(f"{model.name:<14} {model.count_params():,} parameters, {trainable:,} trainable")
         print(f"training step  {trainer.describe_step()}")
         print(f"device         {describe_devices(device_name())}")
+        if config.device == "auto" and unused_gpu():
+            logger.warning(
+                "this machine has an NVIDIA GPU, and TensorFlow does not see it: "
+                'pip install "dcgan-tf[gpu]", or give --device cpu'
+            )
         print(f"run directory  {path}{'' if is_chief() else ', kept by worker 0'}")
         print(
             f"training       {f'resumed after step {start}' if start else 'from the start'}, "

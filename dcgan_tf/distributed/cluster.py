@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import socket
 import tempfile
@@ -28,6 +29,7 @@ from dcgan_tf.run_directory import RunDirectory, describe
 
 JOIN_SECONDS = 600
 POLL_SECONDS = 0.2
+NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 TF_CONFIG = (
     'TF_CONFIG, such as {"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
     '"task": {"type": "worker", "index": 0}}, with an index of its own for each worker'
@@ -54,8 +56,10 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
     if config.device == "cpu":
         gpus = []
         tf.config.set_visible_devices([], "GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
+    # A notebook may have computed something already.
+    with contextlib.suppress(RuntimeError):
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
     several = len(gpus) > 1
     if config.strategy == "mirrored" and not gpus:
         several = len(tf.config.list_logical_devices("CPU")) > 1
@@ -67,6 +71,12 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
         strategy = tf.distribute.get_strategy()
     check_replicas(config, strategy.num_replicas_in_sync)
     return strategy
+
+
+def unused_gpu() -> bool:
+    """Whether the machine has an NVIDIA card, and TensorFlow sees no GPU."""
+    has_card = NVIDIA_DRIVER.exists() or shutil.which("nvidia-smi") is not None
+    return has_card and not tf.config.list_physical_devices("GPU")
 
 
 def check_replicas(config: Config, replicas: int) -> None:

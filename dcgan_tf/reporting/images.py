@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -47,6 +49,39 @@ def image_grid(
         top, left = i // columns * height + border, i % columns * width + border
         grid[top : top + height - border, left : left + width - border] = image
     return grid[..., 0] if channels == 1 else grid
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageGrid:
+    """Images that a notebook shows as a grid; NumPy and TensorFlow take it for its array.
+
+    Attributes:
+        array: uint8 [N, H, W, C] in [0, 255], C 1 or 3.
+        columns: images in a row of the grid; by default, so that it is a square.
+    """
+
+    array: np.ndarray
+    columns: int | None = None
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.array, dtype, copy=copy)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __repr__(self) -> str:
+        return f"ImageGrid of {len(self)} images of {'×'.join(map(str, self.array.shape[1:]))}"
+
+    def _repr_png_(self) -> bytes:
+        return iio.imwrite("<bytes>", self.picture(), extension=".png")
+
+    def picture(self) -> np.ndarray:
+        """The grid, uint8 [height, width] or [height, width, 3]."""
+        return image_grid(self.array, columns=self.columns)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the grid as a PNG."""
+        save_png(Path(path), self.picture())
 
 
 def save_png(path: Path, picture: np.ndarray) -> None:

@@ -1,0 +1,198 @@
+"""What `import dcgan_tf` gives: quick to import, documented, and enough to work with a run."""
+
+import ast
+import dataclasses
+import inspect
+import subprocess
+import sys
+
+import imageio.v3 as iio
+import keras
+import numpy as np
+import pytest
+
+import dcgan_tf
+from dcgan_tf.commands import sample
+from dcgan_tf.data import scale
+from dcgan_tf.distributed import cluster
+from tests.conftest import ENVIRONMENT, ROOT, write_idx
+
+HEAVY = ("tensorflow", "keras", "matplotlib", "sklearn", "numpy", "imageio", "dcgan_tf.run")
+TINY = {
+    "batch_size": 8,
+    "base_filters": 8,
+    "epochs": 1,
+    "eval_every": 0,
+    "precision": "float32",
+    "convolutions": "native",
+}
+
+
+def python(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT
+    )
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory, mnist):
+    """A folder with 800 training and 400 test digits, as IDX files."""
+    folder = tmp_path_factory.mktemp("digits")
+    write_idx(folder / "train-images-idx3-ubyte", mnist[:800])
+    write_idx(folder / "t10k-images-idx3-ubyte", mnist[-400:])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, digits):
+    """A run of 100 steps that `train` made of real digits."""
+    config = dcgan_tf.Config(data_dir=str(digits), **TINY)
+    return dcgan_tf.train(config, tmp_path_factory.mktemp("api") / "run")
+
+
+def test_import_is_quick():
+    done = python(f"import sys, dcgan_tf; print([name for name in {HEAVY} if name in sys.modules])")
+    assert done.stdout == "[]\n" and done.stderr == ""
+    done = python("import sys, dcgan_tf; dcgan_tf.Config(); print('tensorflow' in sys.modules)")
+    assert done.stdout == "False\n"
+
+
+def test_names_are_those_of_the_stub():
+    stub = ast.parse((ROOT / "dcgan_tf" / "__init__.pyi").read_text())
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    names = {alias.asname for node in imports for alias in node.names}
+    assert names == set(dcgan_tf.__all__) == set(dir(dcgan_tf))
+    for name in names:
+        assert not inspect.ismodule(getattr(dcgan_tf, name))
+    with pytest.raises(AttributeError):
+        _ = dcgan_tf.no_such_name
+
+
+def test_every_public_name_is_documented():
+    functions = [getattr(dcgan_tf, name) for name in dcgan_tf.__all__]
+    for of_class in (dcgan_tf.Run, dcgan_tf.ImageGrid):
+        functions += [value for name, value in vars(of_class).items() if not name.startswith("_")]
+    documented = [each for each in functions if callable(each) or hasattr(each, "__get__")]
+    assert len(documented) > 15
+    for each in documented:
+        assert len(inspect.getdoc(each) or "") > 20, each
+
+
+def test_function_keeps_its_name_from_the_module_of_the_same_name():
+    code = "import dcgan_tf.train_step, dcgan_tf; print(type(dcgan_tf.train_step).__name__)"
+    assert python(code).stdout == "function\n"
+
+
+def test_train_returns_the_run_that_load_run_finds(trained):
+    assert trained.step == 100 and trained.checkpoints == [100]
+    assert trained.config.base_filters == 8
+    assert repr(trained) == f"Run(path={trained.path!r}, step=100)"
+    again = dcgan_tf.load_run(str(trained.path))
+    assert again.step == 100 and again.config == trained.config
+    for mine, other in zip(trained.generator.get_weights(), again.generator.get_weights()):
+        assert np.array_equal(mine, other)
+
+
+def test_train_goes_on(trained, capsys):
+    run = dcgan_tf.train(trained.config, trained.path)
+    assert run.step == 100 and "nothing left to do" in capsys.readouterr().out
+    with pytest.raises(dcgan_tf.UserError, match="holds a run already"):
+        dcgan_tf.train(trained.config, trained.path, resume=False)
+
+
+def test_sample_is_what_the_command_draws(trained, run_main, tmp_path):
+    flags = {"num_images": 21, "seed": 5}
+    run_main(
+        sample,
+        f"--run_dir={trained.path}",
+        f"--output={tmp_path / 's.npz'}",
+        *(f"--{name}={value}" for name, value in flags.items()),
+    )
+    with np.load(tmp_path / "s.npz") as archive:
+        drawn = archive["images"]
+    images = trained.sample(**flags)
+    assert images.array.dtype == np.uint8 and images.array.shape == (21, 28, 28, 1)
+    assert np.array_equal(images.array, drawn) and drawn.std() > 1
+    some = trained.generate(trained.noise([3, 20], seed=5)).array.astype(int)
+    assert np.abs(some - drawn[[3, 20]]).max() <= 1
+    assert np.abs(trained.noise(range(50), truncation=0.5)).max() <= 0.5
+
+
+def test_interpolation_is_what_the_command_draws(trained, run_main, tmp_path):
+    run_main(
+        sample,
+        f"--run_dir={trained.path}",
+        f"--output={tmp_path / 's.png'}",
+        "--interpolate=3,7,12",
+        "--frames=4",
+    )
+    images = trained.interpolate([3, 7, 12], frames=4)
+    assert images.array.shape == (9, 28, 28, 1)
+    assert np.array_equal(images.picture(), iio.imread(tmp_path / "s.png"))
+    noise = trained.noise([3, 7, 12])
+    assert np.array_equal(trained.interpolate(noise, frames=4).array, images.array)
+    ends = images.array[[0, 4, 8]].astype(int)
+    assert np.abs(ends - trained.generate(noise).array).max() <= 1
+    straight = trained.interpolate(noise[:2], frames=2, linear=True).array[1].astype(int)
+    middle = trained.generate(noise[:2].mean(axis=0, keepdims=True)).array[0]
+    assert np.abs(straight - middle).max() <= 1
+
+
+def test_models_are_kerass_own(trained, digits):
+    assert isinstance(trained.generator, keras.Sequential)
+    images = scale(trained.sample(4).array)
+    logits = trained.discriminator(images, training=False)
+    assert logits.shape == (4, 1)
+    real = scale(dcgan_tf.load_images(trained.config)[:200])
+    fake = trained.generator(trained.noise(range(200)), training=False)
+    decisions = [
+        trained.discriminator(each, training=False).numpy().mean() for each in (real, fake)
+    ]
+    assert decisions[0] > decisions[1]
+
+
+def test_grid_shows_itself(trained, tmp_path):
+    images = trained.sample(5)
+    picture = iio.imread(images._repr_png_())
+    assert np.array_equal(picture, images.picture()) and picture.shape[1] > picture.shape[0]
+    images.save(tmp_path / "grid.png")
+    assert np.array_equal(iio.imread(tmp_path / "grid.png"), picture)
+    assert repr(images) == "ImageGrid of 5 images of 28×28×1" and len(images) == 5
+    assert np.asarray(images) is images.array
+    assert scale(images).shape == (5, 28, 28, 1)
+
+
+def test_mistakes(trained, tmp_path):
+    with pytest.raises(dcgan_tf.UserError, match="is not a run directory"):
+        dcgan_tf.load_run(tmp_path)
+    with pytest.raises(dcgan_tf.UserError, match="no checkpoint of step 5; there are 100"):
+        dcgan_tf.load_run(trained.path, checkpoint=5)
+
+
+def test_loop_of_ones_own(digits):
+    config = dcgan_tf.Config(data_dir=str(digits), **TINY)
+    images = dcgan_tf.load_images(config)
+    gan = dcgan_tf.Gan(config, images.shape[1:])
+    before = gan.generator.get_weights()
+    for batch in dcgan_tf.make_batches(images, config, 0, 2):
+        output = dcgan_tf.train_step(gan, batch)
+    assert int(gan.step) == 2 and np.isfinite(float(output.scalars.gen_loss))
+    assert not np.array_equal(before[0], gan.generator.get_weights()[0])
+
+
+@pytest.mark.parametrize("device, told", [("auto", True), ("cpu", False)])
+def test_unused_gpu_is_told(trained, monkeypatch, tmp_path, caplog, device, told):
+    monkeypatch.setattr(cluster, "NVIDIA_DRIVER", tmp_path)
+    dcgan_tf.train(dataclasses.replace(trained.config, device=device), trained.path)
+    warnings = [record.getMessage() for record in caplog.records]
+    assert any('pip install "dcgan-tf[gpu]"' in each for each in warnings) == told
+
+
+def test_gpu_is_unused_where_a_card_is_there_and_not_seen(monkeypatch, tmp_path):
+    monkeypatch.setattr(cluster, "NVIDIA_DRIVER", tmp_path / "absent")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not cluster.unused_gpu()
+    (tmp_path / "nvidia-smi").touch(mode=0o755)
+    assert cluster.unused_gpu()
+    monkeypatch.setattr(cluster.tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+    assert not cluster.unused_gpu()
