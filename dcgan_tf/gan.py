@@ -113,6 +113,20 @@ class Gan:
             return real_logits, fake_logits
         return discriminator(images, training=True), discriminator(generated_images, training=True)
 
+    def discriminate_generated(
+        self,
+        images: tf.Tensor,
+        generated_images: tf.Tensor,
+        discriminator: Callable[..., tf.Tensor] | None = None,
+    ) -> tf.Tensor:
+        """The logits of generated images alone, for an update of the generator of its own.
+
+        Arguments are as of `discriminate`; the real images count in a joint batch only.
+        """
+        if self.config.discriminator_batch == "joint":
+            return self.discriminate(images, generated_images, discriminator)[1]
+        return (discriminator or self.discriminator)(generated_images, training=True)
+
     def end_step(self) -> None:
         """Moves the EMA generator after the generator, and counts the step.
 

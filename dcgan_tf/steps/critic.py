@@ -31,8 +31,9 @@ def critic_step(gan: Gan, images: tf.Tensor) -> StepOutput:
             disc_loss = gan.discriminator_loss(real_logits, fake_logits)
             loss = disc_loss
             if config.gradient_penalty is not None:
-                seed = tf.stack([config.seed, gan.draw(i)])
-                penalty = gradient_penalty(discriminator, real, fake, seed)
+                # The update's noise is drawn from this seed itself.
+                seed = tf.random.experimental.stateless_fold_in([config.seed, gan.draw(i)], 1)
+                penalty = gradient_penalty(discriminator, real, fake, seed, config.pack)
                 loss += config.gradient_penalty * penalty
         disc_gradients = tape.gradient(loss, weights)
         gan.discriminator_optimizer.apply_gradients(zip(disc_gradients, weights))
@@ -43,7 +44,7 @@ def critic_step(gan: Gan, images: tf.Tensor) -> StepOutput:
     noise = gan.noise(config.discriminator_steps)
     with tf.GradientTape() as tape:
         fake = generator(noise, training=True)
-        gen_loss = gan.generator_loss(discriminator(fake, training=True))
+        gen_loss = gan.generator_loss(gan.discriminate_generated(real, fake))
     gen_gradients = tape.gradient(gen_loss, generator.trainable_variables)
 
     logits, losses = (real_logits, fake_logits), (gen_loss, disc_loss)
@@ -54,24 +55,27 @@ def critic_step(gan: Gan, images: tf.Tensor) -> StepOutput:
 
 
 def gradient_penalty(
-    discriminator: Callable, real: tf.Tensor, fake: tf.Tensor, seed: tf.Tensor
+    discriminator: Callable, real: tf.Tensor, fake: tf.Tensor, seed: tf.Tensor, pack: int = 1
 ) -> tf.Tensor:
     """The mean of (‖∇D‖ − 1)² at random points between real and generated images.
 
-    Gulrajani et al., 2017, equation 3, without its factor λ.
+    Gulrajani et al., 2017, equation 3, without its factor λ. Where the discriminator sees packs of
+    images, a point lies between two packs, and the gradient is with respect to all of its images.
 
     Args:
         discriminator: called with images and `training=True`; it must treat each on its own.
         real: float32 [batch, H, W, C].
         fake: float32 [batch, H, W, C].
         seed: int [2], where between each pair the point is.
+        pack: how many images the discriminator sees at once.
     """
-    shape = [real.shape[0]] + [1] * (len(real.shape) - 1)
+    shape = [real.shape[0] // pack] + [1] * (len(real.shape) - 1)
     places = replica_slice(lambda shape: tf.random.stateless_uniform(shape, seed), shape)
+    places = tf.repeat(places, pack, axis=0)
     between = real + places * (fake - real)
     with tf.GradientTape() as tape:
         tape.watch(between)
         logits = discriminator(between, training=True)
     gradients = tape.gradient(logits, between)
-    squares = tf.reduce_sum(gradients**2, axis=range(1, len(real.shape)))
+    squares = tf.reduce_sum(tf.reshape(gradients, [real.shape[0] // pack, -1]) ** 2, axis=1)
     return tf.reduce_mean((tf.sqrt(squares + 1e-12) - 1.0) ** 2)

@@ -41,8 +41,8 @@ def unrolled_step(gan: Gan, images: tf.Tensor) -> StepOutput:
         if gan.config.loss == "minimax":
             gen_loss = -loss_of(ahead)
         else:
-            logits_ahead = with_weights(discriminator, ahead)(fake, training=True)
-            gen_loss = gan.generator_loss(logits_ahead)
+            copy_ahead = with_weights(discriminator, ahead)
+            gen_loss = gan.generator_loss(gan.discriminate_generated(images, fake, copy_ahead))
     gen_gradients = gen_tape.gradient(gen_loss, gen_weights)
     disc_gradients = disc_tape.gradient(disc_loss, disc_weights)
 
