@@ -55,7 +55,7 @@ def dense_to_logit(config: Config) -> Layers:
 
 
 def conv_transpose(
-    config: Config, filters: int, strides: int | None = None, **kwargs: str
+    config: Config, filters: int, strides: int | None = None, **kwargs: Any
 ) -> layers.Layer:
     return convolutions(config).Conv2DTranspose(
         filters,
@@ -79,7 +79,7 @@ def strided_conv(config: Config, filters: int, use_bias: bool) -> layers.Layer:
     )
 
 
-def same_size_conv(config: Config, filters: int, **kwargs: str) -> layers.Layer:
+def same_size_conv(config: Config, filters: int, **kwargs: Any) -> layers.Layer:
     return convolutions(config).Conv2D(
         filters,
         config.kernel_size,

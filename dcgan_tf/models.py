@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 from keras import layers
@@ -33,11 +34,11 @@ from dcgan_tf.layers import (
     strided_conv,
 )
 
-ImageShape = tuple[int, int, int]
+ImageShape = tuple[int, ...]  # height, width, channels
 
 SMALLEST_START = 4
 POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
-OUTPUT = {"activation": "tanh", "dtype": "float32"}
+OUTPUT: dict[str, Any] = {"activation": "tanh", "dtype": "float32"}
 
 
 def make_generator(config: Config, image_shape: ImageShape) -> keras.Sequential:

@@ -97,14 +97,17 @@ def step_output(
         gradients: the generator's and the discriminator's.
     """
     real_std, fake_std = (tf.reduce_mean(tf.math.reduce_std(each, axis=0)) for each in images)
+    (gen_loss, disc_loss), (real_logits, fake_logits) = losses, logits
     scalars = StepScalars(
-        *losses,
-        *(tf.reduce_mean(tf.sigmoid(each)) for each in logits),
-        gradient_norm(gradients[0], gan.generator_optimizer),
-        gradient_norm(gradients[1], gan.discriminator_optimizer),
+        gen_loss,
+        disc_loss,
+        d_real=tf.reduce_mean(tf.sigmoid(real_logits)),
+        d_fake=tf.reduce_mean(tf.sigmoid(fake_logits)),
+        gen_gradient_norm=gradient_norm(gradients[0], gan.generator_optimizer),
+        disc_gradient_norm=gradient_norm(gradients[1], gan.discriminator_optimizer),
         spread=tf.math.divide_no_nan(fake_std, real_std),
     )
-    return StepOutput(scalars, *logits)
+    return StepOutput(scalars, real_logits, fake_logits)
 
 
 def gradient_norm(gradients: Gradients, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:

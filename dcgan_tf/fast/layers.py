@@ -6,6 +6,9 @@ same names, and gives the same values up to rounding; `plain` makes that Keras l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import layers
@@ -43,7 +46,7 @@ class Conv2DTranspose(layers.Conv2DTranspose):
 
 
 def is_subpixel(
-    layer: layers.Conv2D | layers.Conv2DTranspose, size: tuple[int, int], filters: int
+    layer: layers.Conv2D | layers.Conv2DTranspose, size: Sequence[int], filters: int
 ) -> bool:
     """Whether a convolution, so wide and deep on its larger side, is worth making sub-pixel."""
     stride, other_stride = layer.strides
@@ -129,7 +132,9 @@ def plain(model: keras.Sequential) -> keras.Sequential:
     """A copy of a model, made of Keras's own layers, in float32."""
 
     def plain_layer(layer: layers.Layer) -> layers.Layer:
-        kind = next(kind for kind in type(layer).__mro__ if kind.__module__.startswith("keras."))
+        kind: Any = next(
+            kind for kind in type(layer).__mro__ if kind.__module__.startswith("keras.")
+        )
         return kind.from_config(layer.get_config() | {"dtype": "float32"})
 
     copy = keras.models.clone_model(model, clone_function=plain_layer)

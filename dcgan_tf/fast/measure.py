@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -35,7 +36,7 @@ def resolve_auto(config: Config, run: RunDirectory) -> Config:
     if run.config_file.exists():
         saved, _ = run.read_config()
         return dataclasses.replace(config, **{name: getattr(saved, name) for name in unsettled})
-    settled = {}
+    settled: dict[str, Any] = {}
     for name in unsettled:
         usual, other, trial = TRIALS[name]
         ratio = broadcast(trial())
