@@ -1,4 +1,4 @@
-"""Image grids as PNGs, and the GIF of the training."""
+"""Image grids, and what they are written as: PNGs and GIFs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAST_FRAME_MS = 3000
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Images in [-1, 1] to uint8 in [0, 255], all with the same contrast."""
+    """Images, float32 in [-1, 1], to uint8 in [0, 255], all with the same contrast."""
     return np.clip(np.rint(np.asarray(images) * 127.5 + 127.5), 0, 255).astype(np.uint8)
 
 
@@ -90,23 +90,35 @@ def save_png(path: Path, picture: np.ndarray) -> None:
         iio.imwrite(file, picture, extension=".png")
 
 
+def save_gif(path: Path, pictures: list[np.ndarray], durations: int | list[int]) -> None:
+    """Writes pictures as a GIF that repeats.
+
+    Args:
+        path: a .gif.
+        pictures: uint8 [H, W] or [H, W, 3], all of one shape.
+        durations: milliseconds, of each picture or of all.
+    """
+    with atomic_write(path) as file:
+        iio.imwrite(file, pictures, extension=".gif", duration=durations, loop=0)
+
+
+def save_training_gif(path: Path, frames: list[Path]) -> None:
+    """Writes the grids of a training as a GIF, which rests on the last.
+
+    Those that are damaged are left out, with a warning.
+    """
+    pictures = [picture for frame in frames if (picture := read_frame(frame)) is not None]
+    # One that was put in another's place may be of any size.
+    pictures = [picture for picture in pictures if picture.shape == pictures[-1].shape]
+    if pictures:
+        durations = [FRAME_MS] * (len(pictures) - 1) + [LAST_FRAME_MS]
+        save_gif(path, pictures, durations if len(pictures) > 1 else LAST_FRAME_MS)
+
+
 def read_frame(path: Path) -> np.ndarray | None:
     """A picture's pixels; None, and a warning, if it is damaged."""
     try:
         return iio.imread(path)
     except Exception as error:
-        logger.warning("%s is damaged and left out of the film: %s", path, first_line(error))
+        logger.warning("%s is damaged and left out of the GIF: %s", path, first_line(error))
         return None
-
-
-def save_gif(path: Path, frames: list[Path]) -> None:
-    """Writes pictures as an animation that repeats, and rests on the last."""
-    pictures = [picture for frame in frames if (picture := read_frame(frame)) is not None]
-    # One that was put in another's place may be of any size.
-    pictures = [picture for picture in pictures if picture.shape == pictures[-1].shape]
-    if not pictures:
-        return
-    durations = [FRAME_MS] * (len(pictures) - 1) + [LAST_FRAME_MS]
-    with atomic_write(path) as file:
-        duration = durations if len(pictures) > 1 else LAST_FRAME_MS
-        iio.imwrite(file, pictures, extension=".gif", duration=duration, loop=0)

@@ -24,8 +24,8 @@ from dcgan_tf.reporting.events import EventLog
 from dcgan_tf.reporting.history import EpochMetrics, History
 from dcgan_tf.reporting.images import (
     image_grid,
-    save_gif,
     save_png,
+    save_training_gif,
     to_uint8,
 )
 from dcgan_tf.reporting.plots import plot_evaluations, plot_losses
@@ -206,7 +206,7 @@ class Report:
         if evaluations:
             plot_evaluations(self.run.evaluations_plot, evaluations, self.steps_per_epoch)
         if frames := self.run.frames():
-            save_gif(self.run.film, frames)
+            save_training_gif(self.run.film, frames)
         # The plots' figures are large, and their parts refer to each other.
         gc.collect()
 

@@ -53,7 +53,7 @@ PLACES = (
     (report.Report, "end_epoch", 0),
     (report.Report, "write_files", 0),
     (report, "plot_losses", 0),
-    (report, "save_gif", 0),
+    (report, "save_training_gif", 0),
 )
 
 
