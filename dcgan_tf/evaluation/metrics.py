@@ -12,10 +12,12 @@ from sklearn.metrics import pairwise_distances_chunked
 from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.neighbors import NearestNeighbors
 
+from dcgan_tf.datasets.disk_images import DiskImages
+
 KID_BLOCKS = 10
 PRECISION_NEIGHBOURS = 3
 DENSITY_NEIGHBOURS = 5
-NEAREST_CHUNK = 500
+NEAREST_CHUNK = 1000
 CHUNK_MIB = 32
 
 
@@ -148,26 +150,31 @@ def class_scores(probabilities: np.ndarray) -> ClassScores:
     return ClassScores(float(score), shares, float(divergence), int((counts == 0).sum()))
 
 
-def nearest(images: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest(images: np.ndarray, others: np.ndarray | DiskImages) -> tuple[np.ndarray, np.ndarray]:
     """Each image's nearest among others, by the root mean square of their pixels' differences.
 
     Args:
         images: uint8 [N, H, W, C].
-        others: uint8 [M, H, W, C].
+        others: uint8 [M, H, W, C]; read in chunks, and may stay on disk.
 
     Returns:
         Distances, float [N], in units of [0, 255]; and which, int [N].
     """
-    others = others.reshape(len(others), -1).astype(np.float32)
-    lengths, doubled = np.einsum("ij,ij->i", others, others), -2 * others.T
-    which = []
-    for start in range(0, len(images), NEAREST_CHUNK):
-        some = images[start : start + NEAREST_CHUNK]
-        some = some.reshape(len(some), -1).astype(np.float32)
-        # ‖a − b‖² is this plus ‖a‖², which is the same for every b.
-        squares = some @ doubled
-        squares += lengths
-        which.append(squares.argmin(axis=1))
-    which = np.concatenate(which)
-    apart = images.reshape(len(images), -1).astype(np.float32) - others[which]
+    least, which = np.full(len(images), np.inf, np.float32), np.zeros(len(images), int)
+    for start in range(0, len(others), NEAREST_CHUNK):
+        chunk = flatten(others[start : start + NEAREST_CHUNK])
+        lengths, doubled = np.einsum("ij,ij->i", chunk, chunk), -2 * chunk.T
+        for first in range(0, len(images), NEAREST_CHUNK):
+            some = slice(first, first + NEAREST_CHUNK)
+            # ‖a − b‖² is this plus ‖a‖², which is the same for every b.
+            squares = flatten(images[some]) @ doubled + lengths
+            smallest, found = squares.min(axis=1), start + squares.argmin(axis=1)
+            which[some] = np.where(smallest < least[some], found, which[some])
+            least[some] = np.minimum(smallest, least[some])
+    apart = flatten(images) - flatten(others[which])
     return np.sqrt((apart**2).mean(axis=1)), which
+
+
+def flatten(images: np.ndarray) -> np.ndarray:
+    """uint8 [N, H, W, C] to float32 [N, H · W · C]."""
+    return images.reshape(len(images), -1).astype(np.float32)

@@ -3,7 +3,9 @@ import math
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.spatial
 
+from dcgan_tf.datasets.disk_images import DiskImages
 from dcgan_tf.evaluation import metrics
 
 
@@ -144,3 +146,14 @@ def test_nearest_finds_each_images_own_copy(rng):
     distances, which = metrics.nearest(images, others)
     assert np.array_equal(which, chosen)
     assert distances[0] == pytest.approx(1 / math.sqrt(48)) and not distances[1:].any()
+
+
+def test_nearest_among_images_on_disk_is_that_of_every_pair(rng, tmp_path):
+    others = rng.integers(0, 256, (2300, 3, 3, 1), np.uint8)
+    (tmp_path / "images").write_bytes(others.tobytes())
+    images = rng.integers(0, 256, (1100, 3, 3, 1), np.uint8)
+    distances, which = metrics.nearest(images, DiskImages([tmp_path / "images"], others.shape))
+    pairs = scipy.spatial.distance.cdist(images.reshape(1100, 9), others.reshape(2300, 9))
+    np.testing.assert_allclose(distances, pairs.min(axis=1) / 3, rtol=1e-5)
+    np.testing.assert_allclose(pairs[np.arange(1100), which], pairs.min(axis=1), rtol=1e-5)
+    assert which.min() < 1000 and which.max() >= 2000
