@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+
+from dcgan_tf.config import Config
+
+LEAST_ACCEPTED = 0.01  # the probability of a normal value within the truncation
 
 
 def training_noise(kind: str, shape: list[int], seed: int, step: tf.Tensor) -> tf.Tensor:
@@ -26,34 +31,36 @@ def training_noise(kind: str, shape: list[int], seed: int, step: tf.Tensor) -> t
 
 
 def seeded_noise(
-    kind: str,
-    seed: int,
-    indices: Sequence[int],
-    noise_dim: int,
-    limit: float | None = None,
+    config: Config, seed: int, numbers: Sequence[int], truncation: float | None = None
 ) -> np.ndarray:
-    """The noise of some images of a seed; each is a function of the seed and its index alone.
+    """The noise of some images of a seed; each is a function of the seed and its number alone.
 
     Args:
-        kind: `normal`, N(0, 1), or `uniform`, in [-1, 1].
-        seed: which images.
-        indices: which of them.
-        noise_dim: the length of each vector.
-        limit: keeps all values within ± this, for images that are more usual and less varied.
-            Normal values beyond it are drawn again (Brock et al., 2019, section 3.1); uniform
-            ones, which have no tails, are scaled.
+        config: its `noise` and `noise_dim` are used.
+        seed: of the images.
+        numbers: which of them, counted from 0.
+        truncation: keeps all values within ± this, for images that are more typical and less
+            varied: the truncation trick (Brock et al., 2019, section 3.1). Normal values beyond it
+            are drawn again; uniform ones, which have no tails, are scaled.
 
     Returns:
-        float32 [len(indices), noise_dim].
+        float32 [len(numbers), noise_dim].
     """
-    return np.stack([_one_noise(kind, (seed, index), noise_dim, limit) for index in indices])
+    draw = _uniform if config.noise == "uniform" else _normal
+    rngs = [np.random.default_rng((seed, number)) for number in numbers]
+    return np.stack([draw(rng, config.noise_dim, truncation) for rng in rngs])
 
 
-def _one_noise(kind: str, seed: tuple[int, int], noise_dim: int, limit: float | None) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    if kind == "uniform":
-        return rng.uniform(-1, 1, noise_dim).astype(np.float32) * np.float32(min(limit or 1, 1))
-    noise = rng.standard_normal(noise_dim, np.float32)
-    while limit is not None and (beyond := np.abs(noise) > limit).any():
+def _uniform(rng: np.random.Generator, size: int, truncation: float | None) -> np.ndarray:
+    return rng.uniform(-1, 1, size).astype(np.float32) * np.float32(min(truncation or 1, 1))
+
+
+def _normal(rng: np.random.Generator, size: int, truncation: float | None) -> np.ndarray:
+    within = 1.0 if truncation is None else math.erf(truncation / math.sqrt(2))
+    if within < LEAST_ACCEPTED:
+        # By the inverse of the distribution function, since hardly a value would be accepted.
+        return np.float32(math.sqrt(2) * tf.math.erfinv(rng.uniform(-within, within, size)))
+    noise = rng.standard_normal(size, np.float32)
+    while truncation is not None and (beyond := np.abs(noise) > truncation).any():
         noise[beyond] = rng.standard_normal(int(beyond.sum()), np.float32)
     return noise

@@ -19,11 +19,14 @@ from dcgan_tf.noise import seeded_noise
 from dcgan_tf.reporting.images import image_grid, save_png, to_uint8
 from dcgan_tf.run_directory import RunDirectory
 
+# From noise, float32 [N, noise_dim], to images, uint8 [N, H, W, C] in [0, 255].
+Sampler = Callable[[np.ndarray], np.ndarray]
+
 
 def load_generator(
     run: RunDirectory, checkpoint: str | None = None
 ) -> tuple[keras.Sequential, Config, int]:
-    """The generator of a run, as trained up to one of its checkpoints; the averaged one, if any.
+    """The generator of a run, as of one of its checkpoints; the EMA generator, if it has one.
 
     Args:
         run: the run.
@@ -83,33 +86,37 @@ def sample_images(
     seed: int,
     num_images: int,
     batch_size: int,
-    limit: float | None = None,
+    truncation: float | None = None,
 ) -> Iterator[np.ndarray]:
     """Draws the first images of a seed, in batches, with batch norm's moving averages.
 
     Args:
         generator: what `load_generator` returned.
         config: its run's.
-        seed: which images.
+        seed: of the noise.
         num_images: how many.
         batch_size: how many at once.
-        limit: of the noise's values, see `seeded_noise`.
+        truncation: of the noise, as of `seeded_noise`.
 
     Yields:
         uint8 [batch, H, W, C] in [0, 255]; `num_images` in all.
     """
-    draw = compile_generator(generator)
     batch_size = min(batch_size, num_images)
+    sampler = compile_generator(generator, batch_size)
     for start in range(0, num_images, batch_size):
-        indices = range(start, start + batch_size)
-        images = draw(seeded_noise(config.noise, seed, indices, config.noise_dim, limit))
-        yield images[: num_images - start]
+        numbers = range(start, start + batch_size)
+        yield sampler(seeded_noise(config, seed, numbers, truncation))[: num_images - start]
 
 
-def compile_generator(generator: keras.Sequential) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from noise, float32 [N, noise_dim], to images, uint8 [N, H, W, C] in [0, 255]."""
+def compile_generator(generator: keras.Sequential, batch_size: int = 256) -> Sampler:
+    """A function from any amount of noise to its images, drawn `batch_size` at most at once."""
     generate = tf.function(lambda noise: generator(noise, training=False), reduce_retracing=True)
-    return lambda noise: to_uint8(generate(tf.constant(noise)).numpy())
+
+    def sampler(noise: np.ndarray) -> np.ndarray:
+        batches = [noise[start : start + batch_size] for start in range(0, len(noise), batch_size)]
+        return np.concatenate([to_uint8(generate(tf.constant(batch))) for batch in batches])
+
+    return sampler
 
 
 def writer_for(output: Path) -> Callable[[Iterator[np.ndarray]], None]:

@@ -90,7 +90,7 @@ class Trainer:
         self.gan = Gan(config, images.shape[1:], self.backward.function)
         self.train_step = compile_step(self.algorithm.function, self.gan)
 
-        noise = seeded_noise(config.noise, config.seed, range(GRID_IMAGES), config.noise_dim)
+        noise = seeded_noise(config, config.seed, range(GRID_IMAGES))
         self.grid_noise = tf.Variable(noise, trainable=False)
         self.history = History()
         # These names are keys in every checkpoint that was ever written.

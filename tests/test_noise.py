@@ -1,22 +1,26 @@
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
+from dcgan_tf.config import Config
 from dcgan_tf.noise import seeded_noise, training_noise
+
+NORMAL, UNIFORM = Config(noise="normal"), Config(noise="uniform")
 
 
 @pytest.mark.parametrize("kind", ["normal", "uniform"])
 def test_noise_of_an_image_depends_on_seed_and_index_alone(kind):
-    whole = seeded_noise(kind, 7, range(20), 100)
+    whole = seeded_noise(Config(noise=kind), 7, range(20))
     assert whole.shape == (20, 100) and whole.dtype == np.float32
-    assert np.array_equal(seeded_noise(kind, 7, range(5, 9), 100), whole[5:9])
-    assert not np.array_equal(seeded_noise(kind, 8, range(20), 100), whole)
+    assert np.array_equal(seeded_noise(Config(noise=kind), 7, range(5, 9)), whole[5:9])
+    assert not np.array_equal(seeded_noise(Config(noise=kind), 8, range(20)), whole)
     assert len(np.unique(whole)) > 1990
     assert np.abs(np.corrcoef(whole)[np.triu_indices(20, 1)]).max() < 0.5
 
 
 def draw(kind):
-    seeded = seeded_noise(kind, 0, range(500), 100)
+    seeded = seeded_noise(Config(noise=kind), 0, range(500))
     trained = training_noise(kind, [500, 100], 0, tf.constant(0, tf.int64)).numpy()
     return seeded, trained
 
@@ -40,3 +44,27 @@ def test_training_noise_is_a_function_of_seed_and_step(kind):
     assert np.array_equal(noise(1, 5), noise(1, 5))
     assert not np.array_equal(noise(1, 5), noise(1, 6))
     assert not np.array_equal(noise(1, 5), noise(2, 5))
+
+
+def test_truncated_noise_keeps_each_images_values_that_are_within():
+    whole = seeded_noise(NORMAL, 3, range(40))
+    within = seeded_noise(NORMAL, 3, range(40), truncation=0.7)
+    assert np.abs(within).max() <= 0.7 < np.abs(whole).max()
+    kept = np.abs(whole) <= 0.7
+    assert np.array_equal(within[kept], whole[kept])
+    # A normal value cut at ±0.7 has a standard deviation of 0.387.
+    assert within.std() == pytest.approx(0.387, abs=0.01)
+    assert np.array_equal(seeded_noise(NORMAL, 3, [7], truncation=0.7)[0], within[7])
+    uniform = seeded_noise(UNIFORM, 3, range(4))
+    assert np.array_equal(seeded_noise(UNIFORM, 3, range(4), truncation=0.5), uniform / 2)
+    assert np.array_equal(seeded_noise(UNIFORM, 3, range(4), truncation=5.0), uniform)
+
+
+@pytest.mark.parametrize("truncation", [1e-9, 1e-6, 0.012, 0.013])
+def test_narrow_truncation_has_the_distribution_of_the_truncated_normal(truncation):
+    noise = seeded_noise(NORMAL, 3, range(10), truncation=truncation)
+    assert noise.dtype == np.float32 and np.abs(noise).max() <= truncation
+    assert len(np.unique(noise)) > 990
+    truncated = scipy.stats.truncnorm(-truncation, truncation)
+    assert scipy.stats.kstest(noise.ravel(), truncated.cdf).pvalue > 0.01
+    assert np.array_equal(seeded_noise(NORMAL, 3, [7], truncation=truncation)[0], noise[7])

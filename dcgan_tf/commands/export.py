@@ -16,12 +16,6 @@ from dcgan_tf.cli.program import parse, quiet_tensorflow
 from dcgan_tf.cli.settings import OfCheckpoint, setting
 
 COMPARED = 16
-TOLERANCES = {
-    "generator.keras": 1,
-    "saved_model": 1,
-    "generator.tflite": 1,
-    "generator_float16.tflite": 4,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,26 +34,26 @@ def main() -> None:
     with quiet_tensorflow():
         from dcgan_tf.fast.layers import plain
         from dcgan_tf.noise import seeded_noise
-        from dcgan_tf.reporting.images import to_uint8
         from dcgan_tf.run_directory import RunDirectory
-        from dcgan_tf.sampling import load_generator
-        from dcgan_tf.serving.formats import FORMATS
+        from dcgan_tf.sampling import compile_generator, load_generator
+        from dcgan_tf.serving.export_formats import FORMATS
 
     generator, config, step = load_generator(RunDirectory(Path(flags.run_dir)), flags.checkpoint)
-    noise = seeded_noise(config.noise, config.seed, range(COMPARED), config.noise_dim)
     generator = plain(generator)
-    own = to_uint8(generator(noise, training=False)).astype(int)
+    noise = seeded_noise(config, config.seed, range(COMPARED))
+    images = compile_generator(generator)(noise).astype(int)
     folder.mkdir(parents=True, exist_ok=True)
     print(
-        f"generator of step {step}, in float32: {config.noise_dim} {config.noise} numbers to an "
-        f"image"
+        f"generator of step {step}, in float32: from {config.noise} noise of {config.noise_dim} "
+        f"values to an image"
     )
-    for name, (write, load) in FORMATS.items():
-        write(generator, folder / name)
-        difference = np.abs(load(folder / name)(noise).astype(int) - own).max()
-        if difference > TOLERANCES[name]:
+    for name, export_format in FORMATS.items():
+        path = folder / name
+        export_format.write(generator, path)
+        difference = np.abs(export_format.load(path)(noise).astype(int) - images).max()
+        if difference > export_format.tolerance:
             raise UserError(
-                f"{folder / name} differs by {difference} of 255 from the run's images, more "
-                f"than {TOLERANCES[name]}: don't use it"
+                f"{path} differs by {difference} of 255 from the run's images, more than "
+                f"{export_format.tolerance}: don't use it"
             )
-        print(f"{folder / name}: within {difference} of 255 of the run's images")
+        print(f"{path}: within {difference} of 255 of the run's images")

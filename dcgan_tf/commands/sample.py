@@ -1,35 +1,33 @@
-"""Draws images from a run that train.py made.
+"""Draws images from a run, or a view of its latent space.
 
-Image i of a seed is the same whatever the batch size and however many are asked for. The flags of
-the latent space name images by these numbers, counted from 0.
+Image i of a seed is the same whatever the batch size and the number of images. The flags of the
+latent space name images by these numbers, counted from 0.
 """
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.program import parse, quiet_tensorflow
 from dcgan_tf.cli.settings import AT_LEAST_ONE, POSITIVE, SEED, OfCheckpoint, at_least, setting
-
-MODES = {
-    "interpolate": (".png", ".gif"),
-    "walk": (".png", ".gif"),
-    "arithmetic": (".png",),
-    "nearest": (".png",),
-    "project": (".png",),
-    "activations": (".png",),
-}
+from dcgan_tf.latent.arithmetic import parse_arithmetic, parse_numbers
 
 
 @dataclasses.dataclass(frozen=True)
 class SampleFlags(OfCheckpoint):
     """What to draw, and where to put it."""
 
-    num_images: int = setting(16, "Images", "how many", AT_LEAST_ONE)
-    seed: int = setting(0, "Images", "which ones", SEED)
-    batch_size: int = setting(256, "Images", "how many at once", AT_LEAST_ONE)
-    truncate: float | None = setting(
-        None, "Images", "keep the noise within ± this: more usual images, less varied", POSITIVE
+    num_images: int = setting(16, "Images", "number of images", AT_LEAST_ONE)
+    seed: int = setting(0, "Images", "seed of the noise", SEED)
+    batch_size: int = setting(256, "Images", "images per batch", AT_LEAST_ONE)
+    truncation: float | None = setting(
+        None,
+        "Images",
+        "truncation trick: keep the noise within ± this, for more typical, less varied images",
+        POSITIVE,
+        old_name="truncate",
     )
     output: str = setting(
         "samples.png",
@@ -37,62 +35,111 @@ class SampleFlags(OfCheckpoint):
         "a .png (one grid), a .npz (array `images`, uint8 [N, H, W, C]), or a folder (a PNG each)",
     )
     interpolate: str | None = setting(
-        None,
-        "Latent space",
-        "the way from image to image, as 3,7,12: a strip (.png) or film (.gif)",
+        None, "Latent space", "interpolation between images, as 3,7,12: a strip (.png) or a GIF"
     )
-    walk: int | None = setting(
+    latent_walk: int | None = setting(
         None,
         "Latent space",
-        "a closed latent walk through so many images: .png or .gif",
+        "closed latent walk through this many images (.png or .gif)",
         at_least(2),
+        old_name="walk",
     )
-    frames: int = setting(12, "Latent space", "steps from each image to the next", AT_LEAST_ONE)
-    linear: bool = setting(False, "Latent space", "go straight instead of along great circles")
+    frames: int = setting(12, "Latent space", "frames from each image to the next", AT_LEAST_ONE)
+    linear: bool = setting(False, "Latent space", "interpolate linearly instead of spherically")
     arithmetic: str | None = setting(
-        None, "Latent space", "a sum, as 12+40-7 or (1,4,9)-(2,3)+5, drawn as an equation (.png)"
+        None,
+        "Latent space",
+        "latent arithmetic, as 12+40-7 or (1,4,9)-(2,3)+5, drawn as an equation (.png)",
     )
     nearest: bool = setting(
-        False, "Latent space", "each image below the training image that is nearest (.png)"
+        False, "Latent space", "each image below its nearest training image (.png)"
     )
     project: str | None = setting(
-        None, "Latent space", "a picture, drawn beside the nearest that the generator makes (.png)"
+        None, "Latent space", "an image file, drawn beside its projection (.png)"
     )
-    activations: bool = setting(
-        False, "Latent space", "what the discriminator's last convolution looks at (.png)"
+    top_activations: bool = setting(
+        False,
+        "Latent space",
+        "top-activating images of the discriminator's last convolution, and their guided "
+        "backpropagation (.png)",
+        old_name="activations",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        modes = [name for name in MODES if getattr(self, name)]
-        if len(modes) > 1:
-            raise UserError(f"--{' and --'.join(modes)} can't be drawn at once: give one")
-        if modes and Path(self.output).suffix not in MODES[modes[0]]:
-            wanted = " or ".join(MODES[modes[0]])
-            raise UserError(f"--{modes[0]} draws a {wanted}, and --output is {self.output}")
+        views = self.views
+        if len(views) > 1:
+            raise UserError(f"--{' and --'.join(views)} can't be drawn at once: give one")
+        for name in views:
+            if Path(self.output).suffix not in VIEWS[name].suffixes:
+                wanted = " or ".join(VIEWS[name].suffixes)
+                raise UserError(f"--{name} draws a {wanted}, and --output is {self.output}")
 
     @property
-    def mode(self) -> str | None:
-        """Which view of the latent space is asked for, if any."""
-        return next((name for name in MODES if getattr(self, name)), None)
+    def views(self) -> list[str]:
+        """The views of the latent space that are asked for."""
+        return [name for name in VIEWS if getattr(self, name) not in (None, False)]
+
+
+class View(NamedTuple):
+    """A view of the latent space.
+
+    Attributes:
+        suffixes: of the files that it can be drawn in.
+        function: its name in `latent/views.py`, which takes long to import.
+        values: what the function takes besides a source and the output.
+    """
+
+    suffixes: tuple[str, ...]
+    function: str
+    values: Callable[[SampleFlags], tuple]
+
+
+# Each by the flag that asks for it.
+VIEWS = {
+    "interpolate": View(
+        (".png", ".gif"),
+        "draw_interpolation",
+        lambda flags: (
+            parse_numbers("--interpolate", flags.interpolate, 2),
+            flags.frames,
+            flags.linear,
+        ),
+    ),
+    "latent_walk": View(
+        (".png", ".gif"),
+        "draw_latent_walk",
+        lambda flags: (flags.latent_walk, flags.frames, flags.linear),
+    ),
+    "arithmetic": View(
+        (".png",), "draw_arithmetic", lambda flags: (parse_arithmetic(flags.arithmetic),)
+    ),
+    "nearest": View((".png",), "draw_nearest", lambda flags: (flags.num_images,)),
+    "project": View((".png",), "draw_projection", lambda flags: (Path(flags.project),)),
+    "top_activations": View((".png",), "draw_top_activations", lambda flags: ()),
+}
 
 
 def main() -> None:
     """Reads the flags, loads the generator, and writes what it draws."""
     (flags,) = parse(__doc__, SampleFlags)
     output = Path(flags.output)
+    view = next((VIEWS[name] for name in flags.views), None)
+    values = view.values(flags) if view else ()
     with quiet_tensorflow():
         from dcgan_tf.run_directory import RunDirectory
         from dcgan_tf.sampling import load_generator, sample_images, writer_for
 
-    run_directory = RunDirectory(Path(flags.run_dir))
-    if flags.mode:
-        from dcgan_tf.latent.views import draw_latent
+    run = RunDirectory(Path(flags.run_dir))
+    if view:
+        from dcgan_tf.latent import views
 
-        print(draw_latent(run_directory, flags, output))
+        source = views.load_source(run, flags.checkpoint, flags.seed, flags.truncation)
+        line = getattr(views, view.function)(source, output, *values)
+        print(f"{line}, from step {source.step}: {output}")
         return
     write = writer_for(output)
-    generator, config, step = load_generator(run_directory, flags.checkpoint)
-    numbers = (flags.seed, flags.num_images, flags.batch_size, flags.truncate)
+    generator, config, step = load_generator(run, flags.checkpoint)
+    numbers = (flags.seed, flags.num_images, flags.batch_size, flags.truncation)
     write(sample_images(generator, config, *numbers))
     print(f"{flags.num_images} images of seed {flags.seed}, from step {step}: {output}")

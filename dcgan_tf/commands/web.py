@@ -1,7 +1,7 @@
 """Serves the generator of a run as a web page on this machine.
 
-New images at a click, the way between any two of them, sums of three, the film of the training and
-its curves. The page lists the addresses behind it, which give JSON and PNGs.
+New images at a click, interpolation between any two of them, latent arithmetic with three, and the
+training's progress and curves. The page lists the HTTP API behind it, which gives JSON and PNGs.
 """
 
 import dataclasses

@@ -1,134 +1,138 @@
-"""Views of the latent space, as pictures: ways, sums, nearest training images, projections."""
+"""Views of the latent space: functions that draw a picture and return a line that describes it."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-import imageio.v3 as iio
 import keras
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dcgan_tf.cli.atomic_files import atomic_write
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, scale
 from dcgan_tf.datasets.folder import ImageFormat, decode, parse_colour
 from dcgan_tf.datasets.image_files import Files
 from dcgan_tf.evaluation.metrics import nearest
-from dcgan_tf.latent.activations import most_exciting, where_it_looks
-from dcgan_tf.latent.interpolation import interpolate_through, parse_numbers, parse_sum, project
+from dcgan_tf.latent.arithmetic import Term, compute_arithmetic
+from dcgan_tf.latent.guided_backpropagation import guided_backpropagation, top_activating_images
+from dcgan_tf.latent.interpolation import interpolate_through
+from dcgan_tf.latent.projection import project
 from dcgan_tf.noise import seeded_noise
-from dcgan_tf.reporting.images import image_grid, save_png
+from dcgan_tf.reporting.images import image_grid, save_gif, save_png
 from dcgan_tf.reporting.plots import save_figure
 from dcgan_tf.run_directory import RunDirectory
-from dcgan_tf.sampling import compile_generator, load_discriminator, load_generator
+from dcgan_tf.sampling import Sampler, compile_generator, load_discriminator, load_generator
 
-if TYPE_CHECKING:
-    from dcgan_tf.commands.sample import SampleFlags
-
-TOUR_FRAME_MS = 60
+FRAME_MS = 60
 PROJECTION_STARTS = 8
 FILTERS = 6
-EXCITING_IMAGES = 8
+TOP_IMAGES = 8
 ACTIVATION_IMAGES = 5000
 SIGNS = {1: "+", -1: "−"}
 
 
-class Scene(NamedTuple):
-    """What a view is drawn from.
+class Source(NamedTuple):
+    """What views are drawn from.
 
     Attributes:
         run: the run.
-        flags: what to draw.
-        config: of the run.
-        generator: of the run.
-        noise_of: from numbers of images to float32 [N, noise_dim].
-        draw: from noise to images, uint8 [N, H, W, C].
-        output: where the picture goes.
+        config: its settings.
+        step: of the checkpoint.
+        generator: of that step.
+        noise_of: from numbers of images to their noise, float32 [N, noise_dim].
+        sampler: from noise to images.
     """
 
     run: RunDirectory
-    flags: SampleFlags
     config: Config
+    step: int
     generator: keras.Sequential
     noise_of: Callable[[Sequence[int]], np.ndarray]
-    draw: Callable[[np.ndarray], np.ndarray]
-    output: Path
+    sampler: Sampler
 
 
-def draw_latent(run: RunDirectory, flags: SampleFlags, output: Path) -> str:
-    """Draws the view that the flags ask for.
+def load_source(
+    run: RunDirectory, checkpoint: str | None, seed: int, truncation: float | None = None
+) -> Source:
+    """A run's generator, and the images of a seed.
 
-    Returns:
-        A line that says what was drawn.
+    Args:
+        run: the run.
+        checkpoint: as of `load_generator`.
+        seed: of the images.
+        truncation: of their noise, as of `seeded_noise`.
 
     Raises:
-        UserError: a flag can't be understood, or there is no such run or checkpoint.
+        UserError: this is no run, or it has no such checkpoint.
     """
-    generator, config, step = load_generator(run, flags.checkpoint)
-
-    def noise_of(images: Sequence[int]) -> np.ndarray:
-        return seeded_noise(config.noise, flags.seed, images, config.noise_dim, flags.truncate)
-
-    scene = Scene(run, flags, config, generator, noise_of, compile_generator(generator), output)
-    return f"{VIEWS[flags.mode](scene)}, from step {step}: {output}"
+    generator, config, step = load_generator(run, checkpoint)
+    noise_of = functools.partial(seeded_noise, config, seed, truncation=truncation)
+    return Source(run, config, step, generator, noise_of, compile_generator(generator))
 
 
-def interpolate(scene: Scene) -> str:
-    """The way from image to image; a film goes on to the first again."""
-    images = parse_numbers("--interpolate", scene.flags.interpolate, 2)
-    return draw_tour(scene, images, closed=scene.output.suffix == ".gif")
+def draw_interpolation(
+    source: Source, output: Path, numbers: Sequence[int], frames: int, linear: bool
+) -> str:
+    """Interpolates between images: a strip, or a GIF that returns to the first image.
+
+    Args:
+        source: what to draw from.
+        output: a .png or a .gif.
+        numbers: of the images, at least two.
+        frames: from each image to the next.
+        linear: whether normal noise, too, is interpolated linearly.
+    """
+    return _draw_path(source, output, numbers, frames, linear, closed=output.suffix == ".gif")
 
 
-def walk(scene: Scene) -> str:
-    """A closed latent walk through the first images of the seed."""
-    return draw_tour(scene, range(scene.flags.walk), closed=True)
+def draw_latent_walk(source: Source, output: Path, images: int, frames: int, linear: bool) -> str:
+    """A closed walk through the first `images` images; the rest is as of `draw_interpolation`."""
+    return _draw_path(source, output, range(images), frames, linear, closed=True)
 
 
-def draw_tour(scene: Scene, images: Sequence[int], closed: bool) -> str:
-    kind = "uniform" if scene.flags.linear else scene.config.noise
-    noises = interpolate_through(scene.noise_of(images), scene.flags.frames, kind, closed)
-    pictures = scene.draw(noises)
-    if scene.output.suffix == ".png":
-        save_png(scene.output, image_grid(pictures, columns=scene.flags.frames))
+def _draw_path(
+    source: Source, output: Path, numbers: Sequence[int], frames: int, linear: bool, closed: bool
+) -> str:
+    kind = "uniform" if linear else source.config.noise
+    noises = interpolate_through(source.noise_of(numbers), frames, kind, closed)
+    images = source.sampler(noises)
+    if output.suffix == ".gif":
+        save_gif(output, [image_grid(image[np.newaxis], border=0) for image in images], FRAME_MS)
     else:
-        frames = [image_grid(picture[np.newaxis], border=0) for picture in pictures]
-        with atomic_write(scene.output) as file:
-            iio.imwrite(file, frames, extension=".gif", duration=TOUR_FRAME_MS, loop=0)
-    way = "straight" if kind == "uniform" else "along great circles"
+        save_png(output, image_grid(images, columns=frames))
+    how = "spherical" if kind == "normal" else "linear"
     why = ""
-    if scene.config.noise == "uniform" and not scene.flags.linear:
-        why = " (uniform noise fills a cube, which a great circle would leave)"
-    return f"{len(pictures)} images, {way}{why}"
+    if source.config.noise == "uniform" and not linear:
+        why = " (uniform noise fills a cube, which spherical interpolation would leave)"
+    return f"{len(images)} images by {how} interpolation{why}"
 
 
-def arithmetic(scene: Scene) -> str:
-    """A sum as an equation: each term's images above that of their mean noise, and the result."""
-    terms = parse_sum(scene.flags.arithmetic)
-    noises = [scene.noise_of(term.images) for term in terms]
-    means = np.stack([noise.mean(axis=0) for noise in noises])
-    result = sum(term.sign * mean for term, mean in zip(terms, means))
-    pictures = scene.draw(np.concatenate([means, result[np.newaxis]]))
+def draw_arithmetic(source: Source, output: Path, terms: Sequence[Term]) -> str:
+    """Latent arithmetic as an equation: each term's images above that of their mean noise."""
+    means, result = compute_arithmetic(terms, source.noise_of)
+    images = source.sampler(np.concatenate([means, result[np.newaxis]]))
 
     columns = len(terms) + 1
     figure = Figure(figsize=(1.8 * columns, 4.2), layout="constrained")
     top, bottom = figure.subplots(2, columns, squeeze=False)
     for axes in (*top, *bottom):
         axes.axis("off")
-    for i, (term, noise) in enumerate(zip(terms, noises)):
+    for i, term in enumerate(terms):
         sign = SIGNS[term.sign] if i or term.sign < 0 else ""
-        show(top[i], scene.draw(noise), f"{sign} {', '.join(map(str, term.images))}")
-    for i, (axes, picture) in enumerate(zip(bottom, pictures)):
-        show(axes, picture[np.newaxis], "=" if i == len(terms) else "")
-    save_figure(scene.output, figure)
-    return f"sum of {len(terms)} terms"
+        term_images = source.sampler(source.noise_of(term.images))
+        _show(top[i], term_images, f"{sign} {', '.join(map(str, term.images))}")
+    for i, (axes, image) in enumerate(zip(bottom, images)):
+        _show(axes, image[np.newaxis], "=" if i == len(terms) else "")
+    save_figure(output, figure)
+    return f"latent arithmetic of {len(terms)} terms"
 
 
-def show(axes: Axes, images: np.ndarray, title: str) -> None:
+def _show(axes: Axes, images: np.ndarray, title: str) -> None:
     """Puts a grid of images on a panel, without smoothing."""
     axes.imshow(
         image_grid(images, border=1), cmap="gray", vmin=0, vmax=255, interpolation="nearest"
@@ -136,53 +140,46 @@ def show(axes: Axes, images: np.ndarray, title: str) -> None:
     axes.set_title(title, fontsize=12)
 
 
-def nearest_training_images(scene: Scene) -> str:
-    """Images, each below the training image that comes nearest to it."""
-    training = load_images(scene.config)
-    images = scene.draw(scene.noise_of(range(scene.flags.num_images)))
+def draw_nearest(source: Source, output: Path, num_images: int) -> str:
+    """The first images, each below its nearest training image."""
+    training = load_images(source.config)
+    images = source.sampler(source.noise_of(range(num_images)))
     distances, which = nearest(images, training)
-    save_png(
-        scene.output, image_grid(np.concatenate([training[which], images]), columns=len(images))
-    )
-    return f"{len(images)} images below their nearest training images ({distances.mean():.1f} off)"
-
-
-def projection(scene: Scene) -> str:
-    """A picture beside the nearest that the generator can make of some noise."""
-    path = Path(scene.flags.project)
-    size, _, channels = scene.generator.output_shape[1:]
-    look = ImageFormat(size, channels, parse_colour(scene.config.background))
-    picture = decode(Files(path.parent, [path.name], lambda _: path.open("rb")), look, path.name)
-    if isinstance(picture, str):
-        raise UserError(f"--project {path} can't be used: {picture}")
-    starts = scene.noise_of(range(PROJECTION_STARTS))
-    noise, error = project(scene.generator, scale(picture).numpy(), starts, scene.config.noise)
-    pair = np.concatenate([picture[np.newaxis], scene.draw(noise[np.newaxis])])
-    save_png(scene.output, image_grid(pair, columns=2))
-    return f"{path} and the nearest image ({127.5 * error**0.5:.1f} off)"
-
-
-def activations(scene: Scene) -> str:
-    """For some of the discriminator's filters, the images that excite them most, and where."""
-    training = load_images(scene.config)
-    images = training[: min(len(training), ACTIVATION_IMAGES)]
-    discriminator, _, _ = load_discriminator(scene.run, scene.flags.checkpoint)
-    rows = []
-    for filter_ in most_exciting(discriminator, images, FILTERS, EXCITING_IMAGES):
-        exciting = images[filter_.which]
-        rows += [exciting, where_it_looks(discriminator, exciting, filter_.number)]
-    save_png(scene.output, image_grid(np.concatenate(rows), columns=EXCITING_IMAGES))
+    save_png(output, image_grid(np.concatenate([training[which], images]), columns=num_images))
     return (
-        f"{FILTERS} filters of the discriminator, each with the {EXCITING_IMAGES} of "
-        f"{len(images):,} training images that excite it most, above where it looks"
+        f"{num_images} images below their nearest training images "
+        f"(mean distance {distances.mean():.1f} of 255)"
     )
 
 
-VIEWS = {
-    "interpolate": interpolate,
-    "walk": walk,
-    "arithmetic": arithmetic,
-    "nearest": nearest_training_images,
-    "project": projection,
-    "activations": activations,
-}
+def draw_projection(source: Source, output: Path, path: Path) -> str:
+    """An image file beside its projection: the nearest image that the generator makes.
+
+    Raises:
+        UserError: it can't be read.
+    """
+    size, _, channels = source.generator.output_shape[1:]
+    wanted = ImageFormat(size, channels, parse_colour(source.config.background))
+    image = decode(Files(path.parent, [path.name], lambda _: path.open("rb")), wanted, path.name)
+    if isinstance(image, str):
+        raise UserError(f"--project {path} can't be used: {image}")
+    starts = source.noise_of(range(PROJECTION_STARTS))
+    noise, error = project(source.generator, scale(image).numpy(), starts, source.config.noise)
+    pair = np.concatenate([image[np.newaxis], source.sampler(noise[np.newaxis])])
+    save_png(output, image_grid(pair, columns=2))
+    return f"{path} and its projection (distance {127.5 * error**0.5:.1f} of 255)"
+
+
+def draw_top_activations(source: Source, output: Path) -> str:
+    """The training images that activate some of the discriminator's filters most, and where."""
+    images = load_images(source.config)[:ACTIVATION_IMAGES]
+    discriminator, _, _ = load_discriminator(source.run, str(source.step))
+    rows = []
+    for top in top_activating_images(discriminator, images, FILTERS, TOP_IMAGES):
+        activating = images[top.images]
+        rows += [activating, guided_backpropagation(discriminator, activating, top.filter)]
+    save_png(output, image_grid(np.concatenate(rows), columns=TOP_IMAGES))
+    return (
+        f"{FILTERS} filters of the discriminator, each with its {TOP_IMAGES} top-activating images "
+        f"of {len(images):,}, above their guided backpropagation"
+    )

@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf.commands import export
+from dcgan_tf.config import Config
 from dcgan_tf.noise import seeded_noise
-from dcgan_tf.serving import formats
+from dcgan_tf.serving import export_formats
 from tests.conftest import ROOT, finish, one_sentence
 from tests.test_sampling import draw
 
@@ -16,7 +17,7 @@ from tests.test_sampling import draw
 def exported(finished_run, tmp_path_factory):
     """All formats, and what the command said."""
     folder = tmp_path_factory.mktemp("export") / "out"
-    command = [sys.executable, "-m", "dcgan_tf.commands.export", f"--run_dir={finished_run}"]
+    command = [sys.executable, "-m", "dcgan_tf", "export", f"--run_dir={finished_run}"]
     code, out, err = finish(["env", "-C", str(ROOT), *command, f"--output={folder}"])
     assert code == 0, err
     return folder, out
@@ -24,21 +25,21 @@ def exported(finished_run, tmp_path_factory):
 
 def test_every_format_says_how_near_it_is(exported):
     folder, out = exported
-    assert {path.name for path in folder.iterdir()} == set(formats.FORMATS)
-    assert out.count("of 255 of the run's images") == len(formats.FORMATS)
+    assert {path.name for path in folder.iterdir()} == set(export_formats.FORMATS)
+    assert out.count("of 255 of the run's images") == len(export_formats.FORMATS)
     whole, half = (folder / f"generator{kind}.tflite" for kind in ("", "_float16"))
     assert half.stat().st_size < 0.6 * whole.stat().st_size
 
 
-@pytest.mark.parametrize("name", formats.FORMATS)
+@pytest.mark.parametrize("name", export_formats.FORMATS)
 def test_images_are_those_of_the_run(exported, run_main, finished_run, tmp_path, name):
     draw(run_main, finished_run, tmp_path / "a.npz", "--num_images=5", "--seed=4")
     with np.load(tmp_path / "a.npz") as archive:
         images = archive["images"].astype(int)
-    _, load = formats.FORMATS[name]
-    made = load(exported[0] / name)(seeded_noise("normal", 4, range(5), 100))
+    export_format = export_formats.FORMATS[name]
+    made = export_format.load(exported[0] / name)(seeded_noise(Config(), 4, range(5)))
     assert made.dtype == np.uint8
-    assert np.abs(made.astype(int) - images).max() <= export.TOLERANCES[name]
+    assert np.abs(made.astype(int) - images).max() <= export_format.tolerance
 
 
 def test_keras_file_is_of_keras_own_layers(exported):

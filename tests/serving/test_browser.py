@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
-from tests.test_web import server  # noqa: E402, F401
+from tests.serving.test_web_app import server  # noqa: E402, F401
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("chromium") or not shutil.which("chromedriver"),
@@ -52,7 +52,7 @@ def loaded(driver):
     )
 
 
-def test_click_pick_slide_and_save(browser, tmp_path):
+def test_click_select_slide_and_save(browser, tmp_path):
     wait(browser, lambda: loaded(browser))
     before = tiles(browser)[0].find_element(By.TAG_NAME, "img").get_attribute("src")
     browser.find_element(By.ID, "new").click()
@@ -64,14 +64,14 @@ def test_click_pick_slide_and_save(browser, tmp_path):
     wait(browser, changed)
     for i in (4, 9, 2):
         tiles(browser)[i].click()
-    assert "from=4&to=9&share=500" in source(browser, "between")
-    assert "a=4&b=9&c=2" in source(browser, "sum")
-    share = browser.find_element(By.ID, "share")
-    share.send_keys(Keys.ARROW_RIGHT)
-    assert "share=501" in source(browser, "between")
+    assert "from=4&to=9&fraction=0.5" in source(browser, "interpolation")
+    assert "a=4&b=9&c=2" in source(browser, "arithmetic")
+    fraction = browser.find_element(By.ID, "fraction")
+    fraction.send_keys(Keys.ARROW_RIGHT)
+    assert "fraction=0.501" in source(browser, "interpolation")
     epoch = browser.find_element(By.ID, "epoch")
     epoch.send_keys(Keys.HOME)
-    assert source(browser, "film").endswith("epoch=0")
+    assert source(browser, "frame").endswith("epoch=0")
     wait(browser, lambda: loaded(browser))
     browser.find_element(By.CSS_SELECTOR, "#grid a").click()
     wait(browser, lambda: list(tmp_path.glob("seed_*_image_0.png")))
@@ -79,7 +79,7 @@ def test_click_pick_slide_and_save(browser, tmp_path):
     assert messages == []
 
 
-def test_keyboard_alone_picks_images(browser):
+def test_keyboard_alone_selects_images(browser):
     first = tiles(browser)[0]
     first.send_keys(Keys.ENTER)
     assert first.get_attribute("aria-pressed") == "true"

@@ -45,13 +45,17 @@ def test_images_are_those_of_the_sampler(client, run_main, finished_run, tmp_pat
     assert np.array_equal(enlarged, enlarged[::4, ::4].repeat(4, 0).repeat(4, 1))
 
 
-def test_ways_begin_and_end_at_their_images_and_sums_cancel(client):
+def test_interpolation_begins_and_ends_at_its_images_and_arithmetic_cancels(client):
     ends = [picture(client.get(f"/api/image.png?seed=5&number={n}")) for n in (3, 8)]
-    for share, end in zip((0, 1000), ends):
-        way = picture(client.get(f"/api/between.png?seed=5&from=3&to=8&share={share}"))
-        assert np.abs(way - end).max() <= 1
-    total = picture(client.get("/api/sum.png?seed=5&a=8&b=6&c=6"))
-    assert np.abs(total - ends[1]).max() <= 1
+    path = "/api/interpolation.png?seed=5&from=3&to=8"
+    for fraction, end in zip(("0", "1.0"), ends):
+        image = picture(client.get(f"{path}&fraction={fraction}"))
+        assert np.abs(image - end).max() <= 1
+    middle = picture(client.get(f"{path}&fraction=0.5"))
+    assert np.array_equal(middle, picture(client.get(path)))
+    assert all(np.abs(middle - end).max() > 1 for end in ends)
+    result = picture(client.get("/api/arithmetic.png?seed=5&a=8&b=6&c=6"))
+    assert np.abs(result - ends[1]).max() <= 1
 
 
 def test_checkpoints_frames_and_plots(client, finished_run):
@@ -63,6 +67,22 @@ def test_checkpoints_frames_and_plots(client, finished_run):
     frame = client.get("/api/frame.png?epoch=2").data
     assert frame == (finished_run / "samples" / "epoch_0002.png").read_bytes()
     assert client.get("/api/plot.png").data == (finished_run / "losses.png").read_bytes()
+
+
+def test_epochs_are_those_whose_grids_are_there(client, finished_run):
+    samples = finished_run / "samples"
+    stranger = samples / "epoch_0002 (copy).png"
+    stranger.write_bytes((samples / "epoch_0001.png").read_bytes())
+    kept = (samples / "init.png").rename(samples / "kept")
+    try:
+        assert client.get("/api/run").get_json()["epochs"] == [1, 2]
+        assert "there is no epoch 0" in client.get("/api/frame.png?epoch=0").get_json()["error"]
+        frame = client.get("/api/frame.png?epoch=1").data
+        assert frame == (samples / "epoch_0001.png").read_bytes()
+    finally:
+        stranger.unlink()
+        kept.rename(samples / "init.png")
+    assert client.get("/api/run").get_json()["epochs"] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +103,11 @@ def test_checkpoints_frames_and_plots(client, finished_run):
         ("/api/frame.png?epoch=../config", "epoch must be"),
         ("/api/plot.png?name=../config.json", "name must be one of"),
         ("/api/image.png?zoom=17", "zoom must be"),
+        ("/api/interpolation.png?fraction=1.01", "fraction must be a number from 0 to 1"),
+        ("/api/interpolation.png?fraction=-0.5", "fraction must be"),
+        ("/api/interpolation.png?fraction=nan", "fraction must be"),
+        ("/api/interpolation.png?fraction=", "fraction must be"),
+        ("/api/interpolation.png?share=500", "there is no parameter 'share'"),
     ],
 )
 def test_mistakes_get_code_400_and_a_sentence(client, address, told):
@@ -102,13 +127,8 @@ def server(finished_run):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "dcgan_tf.commands.web",
-        f"--run_dir={finished_run}",
-        f"--port={port}",
-    ]
+    command = [sys.executable, "-m", "dcgan_tf", "web"]
+    command += [f"--run_dir={finished_run}", f"--port={port}"]
     process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE)
     assert process.stdout.readline().decode().startswith(f"http://127.0.0.1:{port} ")
     yield port
@@ -127,8 +147,9 @@ def ask(port, request):
 
 def test_hostile_requests_bring_nothing_down(server):
     rng = random.Random(0)
-    paths = ["/api/images", "/api/image.png", "/api/between.png", "/api/sum.png", "/api/frame.png"]
-    names = ["seed", "count", "first", "number", "zoom", "checkpoint", "epoch", "share", "a", ""]
+    names = ["images", "image.png", "interpolation.png", "arithmetic.png", "frame.png"]
+    paths = [f"/api/{name}" for name in names]
+    names = ["seed", "count", "first", "number", "zoom", "checkpoint", "epoch", "fraction", "a", ""]
     values = ["-1", "1e9", "9" * 5000, "../" * 9, "%00", "%ff%fe", "NaN", "", "0x10", "1;ls", "é"]
     codes = set()
     for i in range(2000):

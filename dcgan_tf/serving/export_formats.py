@@ -1,4 +1,4 @@
-"""The formats in which a generator leaves the project: how each is written, and read again."""
+"""The formats that a generator is exported in: how each is written, and loaded again."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.reporting.images import to_uint8
-
-Draw = Callable[[np.ndarray], np.ndarray]  # noise, float32 [N, noise_dim], to uint8 [N, H, W, C]
+from dcgan_tf.sampling import Sampler, compile_generator
 
 
 def write_keras(generator: keras.Sequential, path: Path) -> None:
@@ -22,10 +22,9 @@ def write_keras(generator: keras.Sequential, path: Path) -> None:
     generator.save(path)
 
 
-def load_keras(path: Path) -> Draw:
+def load_keras(path: Path) -> Sampler:
     """Loads it without running any code from it."""
-    generator = keras.saving.load_model(path, safe_mode=True)
-    return lambda noise: to_uint8(generator(noise, training=False))
+    return compile_generator(keras.saving.load_model(path, safe_mode=True))
 
 
 def write_saved_model(generator: keras.Sequential, path: Path) -> None:
@@ -42,7 +41,7 @@ def write_saved_model(generator: keras.Sequential, path: Path) -> None:
     tf.saved_model.save(module, str(path), signatures=serve)
 
 
-def load_saved_model(path: Path) -> Draw:
+def load_saved_model(path: Path) -> Sampler:
     """Its default signature."""
     module = tf.saved_model.load(str(path))
     serve = module.signatures["serving_default"]
@@ -68,8 +67,8 @@ def convert(converter: tf.lite.TFLiteConverter) -> bytes:
         return converter.convert()
 
 
-def load_tflite(path: Path) -> Draw:
-    """TensorFlow's interpreter of it, which draws image by image."""
+def load_tflite(path: Path) -> Sampler:
+    """By TensorFlow's interpreter, which draws image by image."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
         interpreter = tf.lite.Interpreter(
@@ -89,9 +88,24 @@ def load_tflite(path: Path) -> Draw:
     return lambda noise: np.stack([draw_one(each) for each in noise])
 
 
+class ExportFormat(NamedTuple):
+    """A format.
+
+    Attributes:
+        write: writes a generator to a path.
+        load: loads it from there.
+        tolerance: how far its images may be from the run's, in units of [0, 255].
+    """
+
+    write: Callable[[keras.Sequential, Path], None]
+    load: Callable[[Path], Sampler]
+    tolerance: int
+
+
+# By the name of the file or folder.
 FORMATS = {
-    "generator.keras": (write_keras, load_keras),
-    "saved_model": (write_saved_model, load_saved_model),
-    "generator.tflite": (write_tflite, load_tflite),
-    "generator_float16.tflite": (write_tflite_float16, load_tflite),
+    "generator.keras": ExportFormat(write_keras, load_keras, 1),
+    "saved_model": ExportFormat(write_saved_model, load_saved_model, 1),
+    "generator.tflite": ExportFormat(write_tflite, load_tflite, 1),
+    "generator_float16.tflite": ExportFormat(write_tflite_float16, load_tflite, 4),
 }

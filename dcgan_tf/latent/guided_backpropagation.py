@@ -1,0 +1,119 @@
+"""What the discriminator's last convolution detects: top-activating images, and where they do so.
+
+Radford et al., 2016, section 6.2 and figure 5.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf.data import Images, apply_in_batches, scale
+from dcgan_tf.layers import repeat_for_pack
+
+
+class TopActivations(NamedTuple):
+    """The images that activate a filter most.
+
+    Attributes:
+        filter: its index.
+        images: the images' indices, int [images], the strongest activation first.
+        activations: the filter's greatest activation in each, float [images].
+    """
+
+    filter: int
+    images: np.ndarray
+    activations: np.ndarray
+
+
+def last_convolution(discriminator: keras.Sequential) -> int:
+    """The index of the last convolution that has more than the one filter of a logit."""
+    indices = [
+        index
+        for index, layer in enumerate(discriminator.layers)
+        if isinstance(layer, keras.layers.Conv2D) and layer.filters > 1
+    ]
+    return indices[-1]
+
+
+def last_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf.Tensor:
+    """The last convolution's activations, whose gradient is that of guided backpropagation.
+
+    Springenberg et al., 2015: in the backward pass a rectifier lets positive gradients through
+    where it was active in the forward pass. Dropout is off, and batch norm uses its moving
+    averages.
+
+    Args:
+        discriminator: a Sequential model.
+        images: float32 [N, H, W, C] in [-1, 1].
+
+    Returns:
+        float32 [N, height, width, filters].
+    """
+    values = repeat_for_pack(discriminator, images)
+    for layer in discriminator.layers[: last_convolution(discriminator) + 1]:
+        if isinstance(layer, keras.layers.LeakyReLU | keras.layers.ReLU):
+            values = guided(layer, values)
+        else:
+            values = layer(values, training=False)
+    return values
+
+
+def guided(rectifier: keras.layers.Layer, values: tf.Tensor) -> tf.Tensor:
+    """A rectifier with the gradient of guided backpropagation."""
+
+    @tf.custom_gradient
+    def rectify(inputs: tf.Tensor) -> tuple[tf.Tensor, object]:
+        def backward(upstream: tf.Tensor) -> tf.Tensor:
+            return tf.where((inputs > 0) & (upstream > 0), upstream, 0.0)
+
+        return rectifier(inputs), backward
+
+    return rectify(values)
+
+
+def top_activating_images(
+    discriminator: keras.Sequential, images: Images, filters: int, count: int
+) -> list[TopActivations]:
+    """The images that activate some filters of the last convolution most.
+
+    Args:
+        discriminator: the discriminator.
+        images: uint8 [N, H, W, C].
+        filters: how many: those with the greatest activations.
+        count: images for each.
+    """
+
+    def greatest(batch: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_max(last_activations(discriminator, batch), axis=[1, 2])
+
+    activations = apply_in_batches(images, greatest)
+    chosen = activations.max(axis=0).argsort()[::-1][:filters]
+    order = (-activations[:, chosen]).argsort(axis=0)[:count].T
+    return [TopActivations(int(f), top, activations[top, f]) for f, top in zip(chosen, order)]
+
+
+def guided_backpropagation(
+    discriminator: keras.Sequential, images: np.ndarray, filter: int
+) -> np.ndarray:
+    """The guided gradient of a filter's greatest activation with respect to each image's pixels.
+
+    Args:
+        discriminator: the discriminator.
+        images: uint8 [N, H, W, C].
+        filter: its index.
+
+    Returns:
+        uint8 [N, H, W, C]: 128 where the gradient is 0, 255 or 0 where it is greatest in size.
+    """
+    batch = scale(images)
+    with tf.GradientTape() as tape:
+        tape.watch(batch)
+        activations = last_activations(discriminator, batch)[..., filter]
+        greatest = tf.reduce_sum(tf.reduce_max(activations, axis=[1, 2]))
+    gradients = tape.gradient(greatest, batch).numpy()
+    strongest = np.abs(gradients).max(axis=(1, 2, 3), keepdims=True)
+    return np.rint(127.5 + 127.5 * gradients / np.maximum(strongest, 1e-12)).astype(np.uint8)

@@ -1,0 +1,118 @@
+import json
+import shutil
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from dcgan_tf import data
+from dcgan_tf.commands import sample
+from dcgan_tf.config import Config
+from dcgan_tf.datasets.tfrecords import write_tfrecords
+from tests.conftest import one_sentence
+from tests.test_sampling import draw
+
+
+def test_strip_begins_and_ends_with_its_images(run_main, finished_run, tmp_path):
+    out = draw(run_main, finished_run, tmp_path / "s.png", "--interpolate=3,5", "--frames=4")
+    assert "5 images by spherical interpolation, from step 12" in out
+    draw(run_main, finished_run, tmp_path / "all.npz", "--num_images=6")
+    with np.load(tmp_path / "all.npz") as archive:
+        images = archive["images"].astype(int)[..., 0]
+    strip = iio.imread(tmp_path / "s.png").astype(int)
+    tile = 28 * 3 + 2
+    for image, row, column in ((images[3], 0, 0), (images[5], 1, 0)):
+        top, left = row * tile + 2, column * tile + 2
+        shown = strip[top : top + 84 : 3, left : left + 84 : 3]
+        assert np.abs(shown - image).max() <= 1
+
+
+def test_latent_walk_is_a_closed_gif(run_main, finished_run, tmp_path):
+    out = draw(
+        run_main, finished_run, tmp_path / "w.gif", "--latent_walk=3", "--frames=2", "--linear"
+    )
+    assert "6 images by linear interpolation," in out
+    assert len(iio.imread(tmp_path / "w.gif", index=None)) == 6
+    assert [iio.immeta(tmp_path / "w.gif", index=i)["duration"] for i in (0, 5)] == [60, 60]
+
+
+def test_equation_nearest_and_projection_are_drawn(run_main, finished_run, tmp_path):
+    out = draw(run_main, finished_run, tmp_path / "e.png", "--arithmetic=(1,4)-2+5")
+    assert "latent arithmetic of 3 terms" in out
+    assert iio.imread(tmp_path / "e.png").shape[:2] == (420, 720)
+    out = draw(run_main, finished_run, tmp_path / "n.png", "--nearest", "--num_images=5")
+    assert "5 images below their nearest" in out
+    assert iio.imread(tmp_path / "n.png").shape == (2 * 86 + 2, 5 * 86 + 2)
+    draw(run_main, finished_run, tmp_path / "digit", "--num_images=1", "--seed=9")
+    digit = tmp_path / "digit" / "000000.png"
+    out = draw(run_main, finished_run, tmp_path / "p.png", f"--project={digit}")
+    assert float(out.split("(distance ")[1].split()[0]) < 30
+
+
+def test_top_activations_are_six_filters_in_pairs_of_rows(run_main, finished_run, tmp_path):
+    out = draw(run_main, finished_run, tmp_path / "a.png", "--top_activations")
+    assert "8 top-activating images of 50," in out
+    assert iio.imread(tmp_path / "a.png").shape[1] == 8 * 30 + 2
+
+
+@pytest.fixture
+def run_on_disk(finished_run, digits_dir, tmp_path):
+    """The finished run, as one of the same digits in TFRecords, which stay on disk."""
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    digits = data.load_images(Config(data_dir=str(digits_dir), batch_size=8))
+    write_tfrecords(digits, tmp_path / "records", "train", 2)
+    values = json.loads((run / "config.json").read_text())
+    values |= {"dataset": "tfrecords", "data_dir": str(tmp_path / "records")}
+    (run / "config.json").write_text(json.dumps(values))
+    return run
+
+
+@pytest.mark.parametrize("flag", ["--nearest", "--top_activations"])
+def test_training_images_may_stay_on_disk(run_main, finished_run, run_on_disk, tmp_path, flag):
+    draw(run_main, finished_run, tmp_path / "memory.png", flag)
+    draw(run_main, run_on_disk, tmp_path / "disk.png", flag)
+    assert (tmp_path / "disk.png").read_bytes() == (tmp_path / "memory.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "old, new, suffix",
+    [
+        ("--walk=2", "--latent_walk=2", "png"),
+        ("--truncate=0.5", "--truncation=0.5", "npz"),
+        ("--activations", "--top_activations", "png"),
+    ],
+)
+def test_old_spellings_are_taken(run_main, finished_run, tmp_path, old, new, suffix):
+    draw(run_main, finished_run, tmp_path / f"old.{suffix}", old)
+    draw(run_main, finished_run, tmp_path / f"new.{suffix}", new)
+    old, new = ((tmp_path / f"{name}.{suffix}").read_bytes() for name in ("old", "new"))
+    assert old == new
+
+
+@pytest.mark.parametrize(
+    "flags, told",
+    [
+        (["--latent_walk=3", "--nearest"], "--latent_walk and --nearest can't be drawn at once"),
+        (["--latent_walk=1"], "--latent_walk must be a whole number from 2"),
+        (["--interpolate=3"], "--interpolate must name 2 to 100 images, not 1"),
+        (["--interpolate=3,x"], "--interpolate must be image numbers"),
+        (["--interpolate="], "--interpolate must be image numbers"),
+        (["--arithmetic="], "--arithmetic must be a sum such as"),
+        (["--project="], "can't be used"),
+        (["--arithmetic=1+"], "--arithmetic must be a sum such as"),
+        (["--project=absent.png"], "--project absent.png can't be used"),
+        (["--truncation=0"], "--truncation must be a number above 0"),
+    ],
+)
+def test_mistakes(run_main, finished_run, tmp_path, flags, told):
+    output = tmp_path / "x.png"
+    code, _, err = run_main(sample, f"--run_dir={finished_run}", f"--output={output}", *flags)
+    assert code == 1 and told in err and one_sentence(err)
+    assert not output.exists()
+
+
+def test_views_are_pictures(run_main, finished_run, tmp_path):
+    code, _, err = run_main(
+        sample, f"--run_dir={finished_run}", f"--output={tmp_path / 'x.npz'}", "--latent_walk=2"
+    )
+    assert code == 1 and "--latent_walk draws a .png or .gif, and --output is" in err
