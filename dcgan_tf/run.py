@@ -78,8 +78,7 @@ class Run:
         Returns:
             float32 [len(numbers), noise_dim].
         """
-        config = self.config
-        return seeded_noise(config.noise, seed, numbers, config.noise_dim, truncation)
+        return seeded_noise(self.config, seed, numbers, truncation)
 
     def generate(self, noise: np.ndarray) -> ImageGrid:
         """The images, uint8 [N, H, W, C], of noise, float32 [N, noise_dim]."""
