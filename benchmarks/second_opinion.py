@@ -17,8 +17,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.timing import print_setup
 from dcgan_tf.config import Config
-from dcgan_tf.data import load_images, load_mnist, make_batches, scale
-from dcgan_tf.datasets.arrays import IDX_LABELS
+from dcgan_tf.data import load_held_out, load_images, load_labels, make_batches, scale
 from dcgan_tf.evaluation.classifier import classify
 from dcgan_tf.evaluation.evaluator import Evaluator, spread
 from dcgan_tf.evaluation.feature_extractors import FeatureExtractor, viewer
@@ -47,9 +46,9 @@ def train_dense_network() -> keras.Sequential:
     network = keras.Sequential(stack)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile("adam", loss)
-    labels = load_mnist(CONFIG, "train", IDX_LABELS)
+    labels = load_labels(CONFIG, "train")
     network.fit(scale(load_images(CONFIG)), labels, batch_size=128, epochs=5, verbose=0)
-    right = classify(network, load_mnist(CONFIG, "test")) == load_mnist(CONFIG, "test", IDX_LABELS)
+    right = classify(network, load_held_out(CONFIG)) == load_labels(CONFIG, "test")
     print(f"dense network: {right.mean():.2%} of the test digits right")
     return network
 
@@ -77,7 +76,7 @@ def compare_moments(images: np.ndarray, evaluators: list[Evaluator]) -> None:
 
 def compare_classes(images: np.ndarray, evaluators: list[Evaluator]) -> None:
     """Prints the classes' shares of images without DROPPED, generated ones and real ones."""
-    labels = load_mnist(CONFIG, "train", IDX_LABELS)
+    labels = load_labels(CONFIG, "train")
     kept = images[~np.isin(labels, DROPPED)]
     *_, (_, generator) = train(kept, DROPPED_STEPS)
     samples = evaluators[0].samples(generator)

@@ -11,21 +11,20 @@ from dcgan_tf.cli.settings import (
     FRACTION,
     POSITIVE,
     SEED,
-    Settings,
     at_least,
     one_of,
     setting,
 )
+from dcgan_tf.datasets.settings import DataSettings
+from dcgan_tf.datasets.table import DATASETS
 from dcgan_tf.presets import PRESETS
 
-DATASETS = ("mnist", "fashion_mnist", "cifar10", "stacked_mnist", "folder", "tfrecords")
 ARCHITECTURES = ("tutorial", "paper", "blocks", "upsample")
 NOISES = ("normal", "uniform")
 DISCRIMINATOR_BATCHES = ("separate", "joint")
 LOSSES = ("bce", "minimax", "least_squares", "hinge", "wasserstein")
-LABELLED = ("mnist", "fashion_mnist", "cifar10")
-EVALUATED = ("mnist", "stacked_mnist")
 EVAL_EVERY = 5
+EVALUATED = [name for name, dataset in DATASETS.items() if dataset.evaluated]
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
 DEVICES = ("auto", "cpu", "gpu")
@@ -35,7 +34,7 @@ SMOOTHED_LOSSES = ("bce", "minimax", "least_squares")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Settings):
+class Config(DataSettings):
     """The settings of one run; the defaults are those of the TensorFlow DCGAN tutorial.
 
     Raises:
@@ -50,38 +49,6 @@ class Config(Settings):
     )
     dataset: str = setting(
         "mnist", "Data", f"images to learn: {', '.join(DATASETS)}", one_of(DATASETS), fixed=True
-    )
-    data_dir: str | None = setting(
-        None,
-        "Data",
-        "your images: a folder or .zip for --dataset folder; for tfrecords the folder that "
-        "python -m dcgan_tf.data wrote; for the others one with your own copy, as IDX files "
-        "(plain or .gz), a Keras .npz, or CIFAR-10's .bin files",
-    )
-    image_size: int | None = setting(
-        None,
-        "Data",
-        "resize to so many pixels a side: 4 to 7 times a power of two, with the default stride "
-        "(default: the data's own; 64 for a folder)",
-        AT_LEAST_ONE,
-        fixed=True,
-    )
-    background: str = setting(
-        "white", "Data", "colour behind transparent pixels, a name or #rrggbb", fixed=True
-    )
-    flip: bool = setting(False, "Data", "mirror images left to right at random", fixed=True)
-    max_bad_images: float = setting(
-        0.01, "Data", "fraction of damaged files that may be left out", FRACTION
-    )
-    held_out: float = setting(
-        0.1,
-        "Data",
-        "fraction of a folder's images that are kept from training, to evaluate with",
-        BELOW_ONE,
-        fixed=True,
-    )
-    cache_dir: str | None = setting(
-        None, "Data", "where decoded images are kept that don't fit in memory"
     )
     architecture: str = setting(
         "tutorial", "Models", ", ".join(ARCHITECTURES), one_of(ARCHITECTURES), fixed=True
@@ -342,7 +309,8 @@ class Config(Settings):
         """Every how many epochs the images are evaluated; 0 if they are not."""
         if self.eval_every is not None:
             return self.eval_every
-        return EVAL_EVERY if self.dataset in EVALUATED and self.data_dir is None else 0
+        own_copy = self.data_dir is None
+        return EVAL_EVERY if own_copy and DATASETS[self.dataset].evaluated else 0
 
     @property
     def images_per_step(self) -> int:

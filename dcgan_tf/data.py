@@ -1,33 +1,17 @@
-"""Named image sets, and the pipeline that turns one into shuffled batches in [-1, 1]."""
+"""Images of a dataset, and the pipeline that turns them into shuffled batches in [-1, 1]."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.datasets.arrays import (
-    IDX_IMAGES,
-    read_array_folder,
-    read_cifar10_folder,
-    read_npz,
-)
-from dcgan_tf.datasets.disk_images import DiskImages
-from dcgan_tf.datasets.folder import load_folder
-from dcgan_tf.datasets.tfrecords import read_tfrecords
-
-MNIST_FILE = Path(__file__).parent / "datasets" / "mnist.npz"
-MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
-DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
-FOLDER_IMAGE_SIZE = 64
-
-Images = np.ndarray | DiskImages
+from dcgan_tf.datasets.disk_images import Images
+from dcgan_tf.datasets.settings import Split
+from dcgan_tf.datasets.table import DATASETS
 
 
 def load_images(config: Config) -> Images:
@@ -40,7 +24,7 @@ def load_images(config: Config) -> Images:
         UserError: a file is missing or is not what it should be, or there are fewer images
             than a step takes.
     """
-    images = LOADERS[config.dataset](config, "train")
+    images = load_split(config, "train")
     if len(images) < config.images_per_step:
         each = f"--batch_size {config.batch_size}"
         if config.discriminator_steps > 1:
@@ -49,7 +33,7 @@ def load_images(config: Config) -> Images:
             f"{each} is more than the {len(images)} images of "
             f"{config.data_dir or config.dataset}: give a smaller one"
         )
-    return resize(images, config.image_size)
+    return images
 
 
 def load_held_out(config: Config) -> Images:
@@ -61,100 +45,27 @@ def load_held_out(config: Config) -> Images:
     Raises:
         UserError: there are none, or a file is missing or is not what it should be.
     """
-    return resize(LOADERS[config.dataset](config, "test"), config.image_size)
+    return load_split(config, "test")
 
 
-def load_mnist(config: Config, part: str, kind: int = IDX_IMAGES) -> np.ndarray:
-    """MNIST's 60,000 training or 10,000 test digits: the user's copy, or the package's."""
-    if config.data_dir is not None:
-        return read_array_folder(Path(config.data_dir), part, kind)
-    if hashlib.sha256(MNIST_FILE.read_bytes()).hexdigest() != MNIST_SHA256:
-        raise UserError(f"{MNIST_FILE} is damaged (its sha256 is wrong): install it again")
-    return read_npz(MNIST_FILE, part, kind)
+def load_split(config: Config, split: Split) -> Images:
+    """Reads the images of one split, however few; returns and raises as `load_held_out`."""
+    return resize(DATASETS[config.dataset].load_images(config, split), config.image_size)
 
 
-def load_fashion_mnist(config: Config, part: str, kind: int = IDX_IMAGES) -> np.ndarray:
-    """Fashion-MNIST, 60,000 and 10,000: the user's copy, Debian's, or Keras's download."""
-    if config.data_dir is not None:
-        return read_array_folder(Path(config.data_dir), part, kind)
-    if DEBIAN_FASHION_MNIST.is_dir():
-        return read_array_folder(DEBIAN_FASHION_MNIST, part, kind)
-    otherwise = "or install Debian's dataset-fashion-mnist"
-    values = download(keras.datasets.fashion_mnist, otherwise, part, kind)
-    return values[..., np.newaxis] if kind == IDX_IMAGES else values
+def load_labels(config: Config, split: Split) -> np.ndarray:
+    """Reads the classes of a split's images.
 
-
-def load_cifar10(config: Config, part: str, kind: int = IDX_IMAGES) -> np.ndarray:
-    """CIFAR-10's 50,000 training or 10,000 test images: the user's copy, or Keras's download."""
-    if config.data_dir is not None:
-        return read_cifar10_folder(Path(config.data_dir), part, kind)
-    otherwise = "with its binary version or a Keras .npz"
-    return download(keras.datasets.cifar10, otherwise, part, kind)
-
-
-def load_stacked_mnist(config: Config, part: str) -> np.ndarray:
-    """As many images as MNIST has, of three random digits, one a colour channel: 1,000 modes.
-
-    Metz et al., 2017, section 3.3.1. The digits are drawn once and for all, whatever the seed.
-    """
-    digits = load_mnist(config, part)
-    chosen = np.random.default_rng(0).integers(len(digits), size=(3, len(digits)))
-    return np.concatenate([digits[channel] for channel in chosen], axis=-1)
-
-
-def load_image_folder(config: Config, part: str) -> Images:
-    """The images of the user's folder or .zip, cropped to squares and resized."""
-    if config.data_dir is None:
-        raise UserError("--dataset folder needs --data_dir: the folder or .zip of your images")
-    return load_folder(
-        Path(config.data_dir),
-        config.image_size or FOLDER_IMAGE_SIZE,
-        config.background,
-        config.max_bad_images,
-        None if config.cache_dir is None else Path(config.cache_dir),
-        config.held_out,
-        part,
-    )
-
-
-def load_tfrecords(config: Config, part: str) -> DiskImages:
-    """The images that `python -m dcgan_tf.data --to_tfrecords` wrote to the user's folder."""
-    if config.data_dir is None:
-        raise UserError("--dataset tfrecords needs --data_dir: the folder they were written to")
-    images = read_tfrecords(Path(config.data_dir), part)
-    if config.image_size not in (None, images.shape[1]):
-        raise UserError(
-            f"--image_size {config.image_size}: the images in {config.data_dir} have "
-            f"{images.shape[1]} pixels a side; write them anew with that size"
-        )
-    return images
-
-
-LOADERS = {
-    "mnist": load_mnist,
-    "fashion_mnist": load_fashion_mnist,
-    "cifar10": load_cifar10,
-    "stacked_mnist": load_stacked_mnist,
-    "folder": load_image_folder,
-    "tfrecords": load_tfrecords,
-}
-
-
-def download(source: object, otherwise: str, part: str, kind: int) -> np.ndarray:
-    """The images or labels of a part of one of `keras.datasets`, from its cache or its server.
+    Returns:
+        uint8 [N].
 
     Raises:
-        UserError: neither has them.
+        UserError: the dataset has none, or a file is missing or is not what it should be.
     """
-    try:
-        train, test = source.load_data()
-    except Exception as error:
-        name = source.__name__.split(".")[-1]
-        raise UserError(
-            f"{name} could not be downloaded ({error}): give --data_dir, {otherwise}"
-        ) from None
-    images, labels = train if part == "train" else test
-    return images if kind == IDX_IMAGES else labels.reshape(-1)
+    load = DATASETS[config.dataset].load_labels
+    if load is None:
+        raise UserError(f"--dataset {config.dataset} has no labels")
+    return load(config, split)
 
 
 def resize(images: Images, size: int | None) -> Images:
@@ -206,7 +117,7 @@ def make_batches(
     num_images = len(images)
     batch_size = config.images_per_step
     steps_per_epoch = num_images // batch_size
-    take = make_lookup(images)
+    gather = make_gather(images)
     # The discriminator's updates within a step each have a batch, and each replica its part of it.
     shape = [config.discriminator_steps, num_replicas, -1]
     parts = np.arange(batch_size).reshape(shape).swapaxes(0, 1).reshape(num_replicas, -1)
@@ -220,7 +131,7 @@ def make_batches(
             seed=[config.seed, epoch],
             max_index=tf.cast(num_images - 1, tf.int64),
         )
-        batch = scale(take(chosen))
+        batch = scale(gather(chosen))
         if config.flip:
             # The noise of a step is drawn from (seed, step): flips need numbers of their own.
             chances = tf.random.stateless_uniform([batch_size], [config.seed, -1 - step])
@@ -234,15 +145,15 @@ def make_batches(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def make_lookup(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function from int64 [k] to the images of these numbers, uint8 [k, H, W, C]."""
+def make_gather(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from indices, int64 [k], to the images there, uint8 [k, H, W, C]."""
     if isinstance(images, np.ndarray):
         pixels = tf.constant(images)
-        return lambda chosen: tf.gather(pixels, chosen)
+        return lambda indices: tf.gather(pixels, indices)
 
-    def read(chosen: tf.Tensor) -> tf.Tensor:
-        batch = tf.numpy_function(images.__getitem__, [chosen], tf.uint8)
-        return tf.ensure_shape(batch, [*chosen.shape, *images.shape[1:]])
+    def read(indices: tf.Tensor) -> tf.Tensor:
+        batch = tf.numpy_function(images.__getitem__, [indices], tf.uint8)
+        return tf.ensure_shape(batch, [*indices.shape, *images.shape[1:]])
 
     return read
 
@@ -276,3 +187,8 @@ def apply_in_batches(
 def scale(images: tf.Tensor) -> tf.Tensor:
     """uint8 in [0, 255] to float32 in [-1, 1], the range of the generator's tanh."""
     return (tf.cast(images, tf.float32) - 127.5) / 127.5
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """float32 in [-1, 1] to uint8 in [0, 255], all with the same contrast."""
+    return np.clip(np.rint(np.asarray(images) * 127.5 + 127.5), 0, 255).astype(np.uint8)

@@ -14,9 +14,10 @@ from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.cli.atomic_files import atomic_write
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
+from dcgan_tf.data import to_uint8
 from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.noise import seeded_noise
-from dcgan_tf.reporting.images import image_grid, save_png, to_uint8
+from dcgan_tf.reporting.images import image_grid, save_png
 from dcgan_tf.run_directory import RunDirectory
 
 # From noise, float32 [N, noise_dim], to images, uint8 [N, H, W, C] in [0, 255].

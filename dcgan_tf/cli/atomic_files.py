@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import tensorflow as tf
-
 from dcgan_tf.cli.errors import first_line
 
 
@@ -43,6 +41,8 @@ def disk_errors(what: str, path: Path) -> Iterator[None]:
     Raises:
         OSError: in the place of TensorFlow's error.
     """
+    import tensorflow as tf
+
     try:
         yield
     except tf.errors.OpError as error:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from dcgan_tf.cli.errors import UserError
@@ -29,7 +29,7 @@ FRACTION = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)
 SEED = Rule("a whole number from 0 to 2147483647", lambda value: 0 <= value < 2**31)
 
 
-def one_of(names: tuple[str, ...]) -> Rule:
+def one_of(names: Collection[str]) -> Rule:
     return Rule(f"one of {', '.join(names)}", lambda value: value in names)
 
 

@@ -29,7 +29,7 @@ def main() -> None:
     """Trains, tests and writes the classifier of digits."""
     (flags,) = parse(__doc__, ClassifierFlags)
     with quiet_tensorflow():
-        from dcgan_tf.data import MNIST_FILE
+        from dcgan_tf.datasets.named import MNIST_FILE
         from dcgan_tf.evaluation.classifier import classify, save_classifier, train_classifier
 
     with np.load(MNIST_FILE, allow_pickle=False) as mnist:

@@ -15,7 +15,7 @@ import numpy as np
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.program import parse, quiet_tensorflow
 from dcgan_tf.cli.settings import AT_LEAST_ONE, AT_LEAST_ZERO, SEED, OfCheckpoint, setting
-from dcgan_tf.config import LABELLED
+from dcgan_tf.datasets.table import DATASETS
 
 BATCH_SIZE = 500
 
@@ -42,8 +42,7 @@ def main() -> None:
     with quiet_tensorflow():
         import keras
 
-        from dcgan_tf.data import LOADERS, resize
-        from dcgan_tf.datasets.arrays import IDX_LABELS
+        from dcgan_tf.data import load_labels, load_split
         from dcgan_tf.evaluation.linear_probe import (
             accuracy,
             extract,
@@ -56,12 +55,11 @@ def main() -> None:
 
     run_directory = RunDirectory(Path(flags.run_dir))
     config, _ = run_directory.read_config()
-    if config.dataset not in LABELLED:
+    if DATASETS[config.dataset].load_labels is None:
         raise UserError(f"--run_dir {flags.run_dir} learnt {config.dataset}, which has no labels")
     discriminator, _, step = load_discriminator(run_directory, flags.checkpoint)
-    load = LOADERS[config.dataset]
-    sets = {part: resize(load(config, part), config.image_size) for part in ("train", "test")}
-    labels = {part: load(config, part, IDX_LABELS) for part in ("train", "test")}
+    sets = {split: load_split(config, split) for split in ("train", "test")}
+    labels = {split: load_labels(config, split) for split in ("train", "test")}
     chosen = pick_labelled(labels["train"], flags.labels, flags.seed)
     sets["train"], labels["train"] = sets["train"][chosen], labels["train"][chosen]
 
@@ -73,7 +71,7 @@ def main() -> None:
         ("untrained discriminator", untrained),
         (f"discriminator of step {step}", discriminator),
     ):
-        train, test = (extract(model, sets[part]) for part in ("train", "test"))
+        train, test = (extract(model, sets[split]) for split in ("train", "test"))
         found = accuracy(train, labels["train"], test, labels["test"])
         print(f"{name:<32} {train.shape[1]:>6,} features {found:>8.2%} right", flush=True)
     if flags.generated:

@@ -13,30 +13,32 @@ from dcgan_tf.config import Config
 class TFRecordFlags(Settings):
     """Where the TFRecords go."""
 
-    to_tfrecords: str | None = setting(None, "TFRecords", "folder to write to (required)")
-    shards: int = setting(16, "TFRecords", "files to spread each part over", AT_LEAST_ONE)
+    output: str | None = setting(
+        None, "TFRecords", "folder to write to (required)", old_name="to_tfrecords"
+    )
+    shards: int = setting(16, "TFRecords", "files to spread each split over", AT_LEAST_ONE)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.to_tfrecords is None:
-            raise UserError("--to_tfrecords is required: the folder to write to")
+        if self.output is None:
+            raise UserError("--output is required: the folder to write to")
 
 
 def main() -> None:
     """Writes the training images, and the held-out ones where there are any."""
     config, flags = parse(__doc__, Config, TFRecordFlags)
     with quiet_tensorflow():
-        from dcgan_tf.data import LOADERS, resize
+        from dcgan_tf.data import load_split
         from dcgan_tf.datasets.tfrecords import write_tfrecords
 
-    for part in ("train", "test"):
+    for split in ("train", "test"):
         try:
-            images = resize(LOADERS[config.dataset](config, part), config.image_size)
+            images = load_split(config, split)
         except UserError as error:
-            if part == "train":
+            if split == "train":
                 raise
             print(f"test   none, as {error}")
             continue
-        write_tfrecords(images, Path(flags.to_tfrecords), part, flags.shards)
+        write_tfrecords(images, Path(flags.output), split, flags.shards)
         shape = "×".join(map(str, images.shape[1:]))
-        print(f"{part:<6} {len(images):,} images of {shape} in {flags.shards} files", flush=True)
+        print(f"{split:<6} {len(images):,} images of {shape} in {flags.shards} files", flush=True)

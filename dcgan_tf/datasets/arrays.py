@@ -1,7 +1,4 @@
-"""Reads images and labels from files of raw arrays: IDX, .npz, and CIFAR-10's binary batches.
-
-A set has two parts, "train" and "test".
-"""
+"""Reads images and labels from files of raw arrays: IDX, .npz, and CIFAR-10's binary batches."""
 
 from __future__ import annotations
 
@@ -13,77 +10,90 @@ from pathlib import Path
 import numpy as np
 
 from dcgan_tf.cli.errors import UserError, first_line
+from dcgan_tf.datasets.settings import Split
 
-IDX_IMAGES = 2051
-IDX_LABELS = 2049
-IDX_KINDS = {IDX_IMAGES: "images", IDX_LABELS: "labels"}
 IDX_SPLITS = {"train": "train", "test": "t10k"}
+IDX_KINDS = {3: "images", 1: "labels"}  # by how many dimensions the file's array has
+IDX_UINT8 = 0x0800  # an IDX file of bytes starts with this plus its number of dimensions
 
 CIFAR10_RECORD = 1 + 3 * 32 * 32
 CIFAR10_SPLITS = {"train": "data_batch_*.bin", "test": "test_batch.bin"}
 
 
-def read_array_folder(folder: Path, part: str = "train", kind: int = IDX_IMAGES) -> np.ndarray:
-    """Reads a part of a folder that holds IDX files or one Keras-layout .npz.
-
-    Args:
-        folder: where the files are.
-        part: "train" or "test".
-        kind: IDX_IMAGES or IDX_LABELS.
+def read_images(folder: Path, split: Split) -> np.ndarray:
+    """Reads the images of a split from a folder that holds IDX files or one Keras-layout .npz.
 
     Returns:
-        uint8 [N, 28, 28, 1] in [0, 255], or the labels, uint8 [N].
+        uint8 [N, 28, 28, 1] in [0, 255].
 
     Raises:
         UserError: there is no such file, or it is not what it should be.
     """
+    path = find_arrays(folder, split, dimensions=3)
+    if path.suffix == ".npz":
+        return read_npz_images(path, split)
+    return read_idx(path, (28, 28))[..., np.newaxis]
+
+
+def read_labels(folder: Path, split: Split) -> np.ndarray:
+    """Reads the labels that belong to `read_images`, uint8 [N]; raises the same."""
+    path = find_arrays(folder, split, dimensions=1)
+    return read_npz_labels(path, split) if path.suffix == ".npz" else read_idx(path)
+
+
+def find_arrays(folder: Path, split: Split, dimensions: int) -> Path:
+    """The IDX file of a split with an array of so many dimensions, or else the only .npz.
+
+    Raises:
+        UserError: the folder has neither.
+    """
     if not folder.is_dir():
         raise UserError(f"--data_dir {folder} is not a folder")
-    stem = f"{IDX_SPLITS[part]}-{IDX_KINDS[kind]}"
-    dimensions = kind % 256
-    for name in (f"{stem}-idx{dimensions}-ubyte", f"{stem}.idx{dimensions}-ubyte"):
+    stem, ending = f"{IDX_SPLITS[split]}-{IDX_KINDS[dimensions]}", f"idx{dimensions}-ubyte"
+    for name in (f"{stem}-{ending}", f"{stem}.{ending}"):
         for path in (folder / name, folder / f"{name}.gz"):
             if path.exists():
-                return read_idx(path, kind)
+                return path
     archives = sorted(folder.glob("*.npz"))
     if len(archives) == 1:
-        return read_npz(archives[0], part, kind)
+        return archives[0]
     raise UserError(
-        f"--data_dir {folder} has {len(archives)} .npz files and no {stem}-idx{dimensions}-ubyte"
-        f"[.gz]: it needs the one or the other"
+        f"--data_dir {folder} has {len(archives)} .npz files and no {stem}-{ending}[.gz]: it needs "
+        f"the one or the other"
     )
 
 
-def read_idx(path: Path, wanted: int = IDX_IMAGES) -> np.ndarray:
-    """Reads an IDX file, plain or gzipped (http://yann.lecun.com/exdb/mnist).
+def read_idx(path: Path, shape: tuple[int, ...] = ()) -> np.ndarray:
+    """Reads an IDX file of bytes, plain or gzipped (http://yann.lecun.com/exdb/mnist).
 
     Args:
         path: the file.
-        wanted: IDX_IMAGES, of 28×28 pixels, or IDX_LABELS.
+        shape: of one image; () for labels.
 
     Returns:
-        uint8 [N, 28, 28, 1] in [0, 255], or uint8 [N].
+        uint8 [N, *shape].
 
     Raises:
         UserError: the file is damaged, cut short, or holds something else.
     """
-    kind = IDX_KINDS[wanted]
-    sides = [28, 28] if wanted == IDX_IMAGES else []
-    header_size = 4 * (2 + len(sides))
+    dimensions = 1 + len(shape)
+    kind = IDX_KINDS[dimensions]
+    header_size = 4 * (1 + dimensions)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             header = file.read(header_size)
             numbers = [header[i : i + 4] for i in range(0, header_size, 4)]
-            magic, count, *shape = [int.from_bytes(number, "big") for number in numbers]
-            if magic != wanted:
-                what = IDX_KINDS.get(magic, f"no IDX {kind}")
+            magic, count, *sides = [int.from_bytes(number, "big") for number in numbers]
+            if magic != IDX_UINT8 + dimensions:
+                found = IDX_KINDS.get(magic - IDX_UINT8, f"no IDX {kind}")
                 raise UserError(
-                    f"{path} holds {what}: it starts with {magic}, IDX {kind} with {wanted}"
+                    f"{path} holds {found}: it starts with {magic}, IDX {kind} with "
+                    f"{IDX_UINT8 + dimensions}"
                 )
-            if len(header) < header_size or count == 0 or shape != sides:
-                expected = "×".join(["N", *map(str, sides)])
-                raise UserError(f"{path} says its {kind} are {[count, *shape]}, not {expected}")
-            size = count * math.prod(sides)
+            if len(header) < header_size or count == 0 or tuple(sides) != shape:
+                expected = "×".join(["N", *map(str, shape)])
+                raise UserError(f"{path} says its {kind} are {[count, *sides]}, not {expected}")
+            size = count * math.prod(shape)
             content = bytearray()
             while len(content) <= size and (chunk := file.read(1 << 20)):
                 content += chunk
@@ -92,40 +102,64 @@ def read_idx(path: Path, wanted: int = IDX_IMAGES) -> np.ndarray:
     if len(content) != size:
         found = "more" if len(content) > size else f"{len(content):,}"
         raise UserError(f"{path} should hold {size:,} bytes of {kind} and holds {found}")
-    values = np.frombuffer(content, np.uint8)
-    return values.reshape(-1, 28, 28, 1) if sides else values
+    return np.frombuffer(content, np.uint8).reshape(-1, *shape)
 
 
-def read_cifar10_folder(folder: Path, part: str = "train", kind: int = IDX_IMAGES) -> np.ndarray:
-    """Reads a part of CIFAR-10, from its binary version or one Keras-layout .npz.
+def read_cifar10_images(folder: Path, split: Split) -> np.ndarray:
+    """Reads the images of a split of CIFAR-10, from its binary version or one Keras-layout .npz.
 
     The binary version is five files `data_batch_N.bin`, and `test_batch.bin`, of records: a label,
     then 32×32 bytes of red, of green and of blue. The Python version is a pickle, which could run
     code, and is not read.
 
-    Args:
-        folder: where the files are.
-        part: "train" or "test".
-        kind: IDX_IMAGES or IDX_LABELS.
-
     Returns:
-        uint8 [N, 32, 32, 3] in [0, 255], or the labels, uint8 [N].
+        uint8 [N, 32, 32, 3] in [0, 255].
 
     Raises:
         UserError: there is no such file, or it is not what it should be.
+    """
+    paths = find_cifar10(folder, split)
+    if paths[0].suffix == ".npz":
+        return read_npz_images(paths[0], split, (32, 32, 3))
+    pixels = read_cifar10_records(paths)[:, 1:]
+    return pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1).copy()
+
+
+def read_cifar10_labels(folder: Path, split: Split) -> np.ndarray:
+    """Reads the labels that belong to `read_cifar10_images`, uint8 [N]; raises the same."""
+    paths = find_cifar10(folder, split)
+    if paths[0].suffix == ".npz":
+        return read_npz_labels(paths[0], split)
+    return read_cifar10_records(paths)[:, 0].copy()
+
+
+def find_cifar10(folder: Path, split: Split) -> list[Path]:
+    """The folder's only .npz, or else the split's files of the binary version.
+
+    Raises:
+        UserError: the folder has neither.
     """
     if not folder.is_dir():
         raise UserError(f"--data_dir {folder} is not a folder")
     archives = sorted(folder.glob("*.npz"))
     if len(archives) == 1:
-        return read_npz(archives[0], part, kind, (32, 32, 3))
-    paths = sorted(folder.glob(CIFAR10_SPLITS[part]))
+        return archives
+    paths = sorted(folder.glob(CIFAR10_SPLITS[split]))
     if not paths:
-        names = "data_batch_1.bin to data_batch_5.bin" if part == "train" else "test_batch.bin"
+        names = "data_batch_1.bin to data_batch_5.bin" if split == "train" else "test_batch.bin"
         raise UserError(
             f"--data_dir {folder} has {len(archives)} .npz files and no {names}: it needs the one "
             f"or the other"
         )
+    return paths
+
+
+def read_cifar10_records(paths: list[Path]) -> np.ndarray:
+    """The records of some files of the binary version, uint8 [N, CIFAR10_RECORD].
+
+    Raises:
+        UserError: a file does not hold a whole number of them.
+    """
     batches = []
     for path in paths:
         content = np.fromfile(path, np.uint8)
@@ -135,53 +169,46 @@ def read_cifar10_folder(folder: Path, part: str = "train", kind: int = IDX_IMAGE
                 f"the size of CIFAR-10's records"
             )
         batches.append(content.reshape(-1, CIFAR10_RECORD))
-    records = np.concatenate(batches)
-    if kind == IDX_LABELS:
-        return records[:, 0].copy()
-    return records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1).copy()
+    return np.concatenate(batches)
 
 
-def read_npz(
-    path: Path,
-    part: str = "train",
-    kind: int = IDX_IMAGES,
-    shape: tuple[int, int, int] = (28, 28, 1),
+def read_npz_images(
+    path: Path, split: Split, shape: tuple[int, int, int] = (28, 28, 1)
 ) -> np.ndarray:
-    """Reads `x_train`, `x_test`, `y_train` or `y_test` of a .npz in Keras's layout.
+    """Reads `x_train` or `x_test` of a .npz in Keras's layout.
 
     Args:
         path: the file.
-        part: "train" or "test".
-        kind: IDX_IMAGES or IDX_LABELS.
+        split: "train" or "test".
         shape: of one image; a single channel may be left out in the file.
 
     Returns:
-        uint8 [N, H, W, C] in [0, 255], or the labels, uint8 [N].
+        uint8 [N, *shape] in [0, 255].
 
     Raises:
         UserError: the file is damaged, or has no such array.
     """
-    if kind == IDX_LABELS:
-        return read_npz_labels(path, part)
-    images = read_npz_array(path, f"x_{part}")
+    images = read_npz_array(path, f"x_{split}")
     flat = shape[:2] if shape[2] == 1 else shape
     if images.dtype != np.uint8 or images.shape[1:] not in (shape, flat):
         raise UserError(
-            f"{path}: x_{part} is {images.dtype} {list(images.shape)}, not uint8 [N, "
+            f"{path}: x_{split} is {images.dtype} {list(images.shape)}, not uint8 [N, "
             f"{', '.join(map(str, flat))}]"
         )
     return images.reshape(-1, *shape)
 
 
-def read_npz_labels(path: Path, part: str) -> np.ndarray:
+def read_npz_labels(path: Path, split: Split) -> np.ndarray:
     """Reads `y_train` or `y_test` of a .npz in Keras's layout: uint8 [N].
 
     Raises:
         UserError: the file is damaged, or has no such array.
     """
-    labels = read_npz_array(path, f"y_{part}")
+    labels = read_npz_array(path, f"y_{split}")
     if labels.dtype.kind not in "iu" or labels.size != len(labels):
-        raise UserError(f"{path}: y_{part} is {labels.dtype} {list(labels.shape)}, not integer [N]")
+        raise UserError(
+            f"{path}: y_{split} is {labels.dtype} {list(labels.shape)}, not integer [N]"
+        )
     return labels.reshape(-1).astype(np.uint8)
 
 

@@ -86,15 +86,18 @@ class DiskImages:
 
     def _read(self, number: int) -> bytes:
         """The pixels of one image."""
-        part = bisect.bisect_right(self._ends, number)
-        place = number - (self._ends[part - 1] if part else 0)
-        record = os.pread(self._files[part], self._size, place * self._stride)
+        file = bisect.bisect_right(self._ends, number)
+        place = number - (self._ends[file - 1] if file else 0)
+        record = os.pread(self._files[file], self._size, place * self._stride)
         if len(record) != self._size or not record.startswith(self.header):
-            raise OSError(errno.EIO, "was cut short or changed", str(self.paths[part]))
+            raise OSError(errno.EIO, "was cut short or changed", str(self.paths[file]))
         return record[len(self.header) :]
 
 
-def fingerprint(images: np.ndarray | DiskImages) -> str:
+Images = np.ndarray | DiskImages
+
+
+def fingerprint(images: Images) -> str:
     """The sha256 of all pixels, in hexadecimal."""
     if isinstance(images, DiskImages) and images.sha256:
         return images.sha256

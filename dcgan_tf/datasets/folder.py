@@ -24,12 +24,14 @@ from tqdm import tqdm
 
 from dcgan_tf.cli.atomic_files import atomic_write
 from dcgan_tf.cli.errors import UserError, first_line
-from dcgan_tf.datasets.disk_images import DiskImages
+from dcgan_tf.datasets.disk_images import DiskImages, Images
 from dcgan_tf.datasets.image_files import FORMATS, WANTED, Files, open_source, readable
+from dcgan_tf.datasets.settings import DataSettings, Split
 
 DEEP_GREY_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 GREY_MODES = ("1", "L", "LA", *DEEP_GREY_MODES)
 
+DEFAULT_SIZE = 64
 MEMORY_LIMIT = 64 << 20
 MAX_PIXELS = 100_000_000
 WORKERS = min(8, os.cpu_count() or 1)
@@ -49,29 +51,18 @@ class ImageFormat(NamedTuple):
     channels: int
     background: tuple[int, ...]
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one image: [H, W, C]."""
+        return self.size, self.size, self.channels
 
-def load_folder(
-    source: Path,
-    image_size: int,
-    background: str,
-    max_bad_images: float,
-    cache_dir: Path | None,
-    held_out: float = 0.0,
-    part: str = "train",
-) -> np.ndarray | DiskImages:
-    """Decodes the images of one part of a folder, nested ones included, or of a .zip.
 
-    What takes more than MEMORY_LIMIT goes into a file, which later calls use again for as long as
-    the images stay the same.
+def load_folder(settings: DataSettings, split: Split) -> Images:
+    """Decodes the images of one split of the user's folder, nested ones included, or .zip.
 
-    Args:
-        source: the folder or .zip. Hidden files, `__MACOSX` and links to folders are left out.
-        image_size: pixels a side; images are cropped to their central square and resized.
-        background: the colour behind transparent pixels, by a name that Pillow knows or #rrggbb.
-        max_bad_images: the share of damaged images, in [0, 1], that may be left out.
-        cache_dir: where the file is; by default in the user's cache folder.
-        held_out: the share of images, in [0, 1), that are kept from training, by their names.
-        part: "train", or "test" for those held out.
+    Images are cropped to their central square and resized. Hidden files, `__MACOSX` and links to
+    folders are left out. What takes more than MEMORY_LIMIT goes into a file, which later calls use
+    again for as long as the images stay the same.
 
     Returns:
         uint8 [N, image_size, image_size, C] in [0, 255], in the order of the sorted paths; C is 1
@@ -82,27 +73,29 @@ def load_folder(
             background is not a colour.
         OSError: a folder can't be read, or the file can't be written.
     """
-    colour = parse_colour(background)
-    with open_source(source) as files, warnings.catch_warnings():
+    if settings.data_dir is None:
+        raise UserError("--dataset folder needs --data_dir: the folder or .zip of your images")
+    background = parse_colour(settings.background)
+    with open_source(Path(settings.data_dir)) as files, warnings.catch_warnings():
         # Pillow's remarks on odd files; what it can't decode is reported below.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        is_coloured = functools.partial(has_colour, files, colour)
-        look = ImageFormat(
-            image_size, 3 if any(in_parallel(is_coloured, files.names)) else 1, colour
-        )
-        files = pick_part(files, held_out, part)
-        if len(files.names) * image_size**2 * look.channels <= MEMORY_LIMIT:
-            images, damaged = decode_to_memory(files, look)
+        is_coloured = functools.partial(has_colour, files, background)
+        channels = 3 if any(in_parallel(is_coloured, files.names)) else 1
+        image_format = ImageFormat(settings.image_size or DEFAULT_SIZE, channels, background)
+        files = pick_split(files, settings.held_out, split)
+        if len(files.names) * math.prod(image_format.shape) <= MEMORY_LIMIT:
+            images, damaged = decode_to_memory(files, image_format)
         else:
-            cache = (cache_dir or default_cache_dir()) / f"{digest(files, look)}.pixels"
+            folder = Path(settings.cache_dir) if settings.cache_dir else default_cache_dir()
+            cache = folder / f"{digest(files, image_format)}.pixels"
             with locked(cache):
-                images, damaged = read_cache(cache) or decode_to_cache(files, look, cache)
-    check_damage(files, damaged, max_bad_images)
+                images, damaged = read_cache(cache) or decode_to_cache(files, image_format, cache)
+    check_damage(files, damaged, settings.max_bad_images)
     return images
 
 
-def pick_part(files: Files, held_out: float, part: str) -> Files:
-    """Leaves the images of one part, as their names say: more images move none to the other part.
+def pick_split(files: Files, held_out: float, split: Split) -> Files:
+    """The files of one split, by their names: more images move none to the other split.
 
     Raises:
         UserError: none are left.
@@ -114,11 +107,11 @@ def pick_part(files: Files, held_out: float, part: str) -> Files:
         )
         return number < held_out * 2**64
 
-    names = [name for name in files.names if is_held_out(name) == (part == "test")]
+    names = [name for name in files.names if is_held_out(name) == (split == "test")]
     if not names:
         raise UserError(
             f"--data_dir {files.source}: of its {len(files.names):,} images --held_out {held_out} "
-            f"leaves none {'to train on' if part == 'train' else 'to compare with'}"
+            f"leaves none {'to train on' if split == 'train' else 'to compare with'}"
         )
     return files._replace(names=names)
 
@@ -172,17 +165,18 @@ def has_colour(files: Files, background: tuple[int, ...], name: str) -> bool:
         return False
 
 
-def decode(files: Files, look: ImageFormat, name: str) -> np.ndarray | str:
+def decode(files: Files, image_format: ImageFormat, name: str) -> np.ndarray | str:
     """The image as uint8 [size, size, C], or what is wrong with the file."""
+    size = image_format.size
     try:
         with open_image(files, name) as image:
-            image.draft(None, (2 * look.size, 2 * look.size))  # spares most of a large JPEG's work
+            image.draft(None, (2 * size, 2 * size))  # spares most of a large JPEG's work
             image.load()
             with contextlib.suppress(Exception):  # damaged EXIF is no reason to lose the image
                 ImageOps.exif_transpose(image, in_place=True)
-            square = flatten(crop(image), look)
-            square = square.resize((look.size, look.size), Image.Resampling.LANCZOS)
-            return np.asarray(square).reshape(look.size, look.size, look.channels)
+            square = flatten(crop(image), image_format)
+            square = square.resize((size, size), Image.Resampling.LANCZOS)
+            return np.asarray(square).reshape(image_format.shape)
     except Exception as error:
         return first_line(error)
 
@@ -194,20 +188,20 @@ def crop(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def flatten(image: Image.Image, look: ImageFormat) -> Image.Image:
+def flatten(image: Image.Image, image_format: ImageFormat) -> Image.Image:
     """The image without transparency, with 8 bits in each of one or three channels."""
     if image.mode in DEEP_GREY_MODES:
         shades = np.asarray(image, np.float32) / 257  # 65535 / 255
         image = Image.fromarray(np.rint(shades.clip(0, 255)).astype(np.uint8))
     elif image.has_transparency_data:
-        behind = Image.new("RGBA", image.size, look.background)
+        behind = Image.new("RGBA", image.size, image_format.background)
         image = Image.alpha_composite(behind, image.convert("RGBA"))
-    return image.convert("L" if look.channels == 1 else "RGB")
+    return image.convert("L" if image_format.channels == 1 else "RGB")
 
 
-def decode_into(file: BinaryIO, files: Files, look: ImageFormat) -> Damaged:
+def decode_into(file: BinaryIO, files: Files, image_format: ImageFormat) -> Damaged:
     """Writes the pixels of all images but the damaged ones, which it returns."""
-    results = in_parallel(functools.partial(decode, files, look), files.names)
+    results = in_parallel(functools.partial(decode, files, image_format), files.names)
     bar = tqdm(results, "decoding", len(files.names), leave=False, disable=None, delay=1)
     damaged = []
     for name, result in zip(files.names, bar):
@@ -218,18 +212,20 @@ def decode_into(file: BinaryIO, files: Files, look: ImageFormat) -> Damaged:
     return damaged
 
 
-def decode_to_memory(files: Files, look: ImageFormat) -> tuple[np.ndarray, Damaged]:
+def decode_to_memory(files: Files, image_format: ImageFormat) -> tuple[np.ndarray, Damaged]:
     content = io.BytesIO()
-    damaged = decode_into(content, files, look)
+    damaged = decode_into(content, files, image_format)
     pixels = np.frombuffer(content.getbuffer(), np.uint8)
-    return pixels.reshape(-1, look.size, look.size, look.channels), damaged
+    return pixels.reshape(-1, *image_format.shape), damaged
 
 
-def decode_to_cache(files: Files, look: ImageFormat, cache: Path) -> tuple[DiskImages, Damaged]:
+def decode_to_cache(
+    files: Files, image_format: ImageFormat, cache: Path
+) -> tuple[DiskImages, Damaged]:
     """Decodes into the file `cache`, and puts a note beside it on what it holds."""
     with atomic_write(cache) as file:
-        damaged = decode_into(file, files, look)
-    shape = (len(files.names) - len(damaged), look.size, look.size, look.channels)
+        damaged = decode_into(file, files, image_format)
+    shape = (len(files.names) - len(damaged), *image_format.shape)
     with atomic_write(cache.with_suffix(".json")) as file:
         note = {"source": str(files.source), "shape": shape, "damaged": damaged}
         file.write(json.dumps(note).encode())
@@ -255,7 +251,7 @@ def default_cache_dir() -> Path:
     return Path(tempfile.gettempdir()) / f"dcgan_tf-{os.getuid()}"
 
 
-def digest(files: Files, look: ImageFormat) -> str:
+def digest(files: Files, image_format: ImageFormat) -> str:
     """A name that changes with the images: with the files' sizes and times, or the .zip's own."""
     states = []
     for name in files.names if files.source.is_dir() else [""]:
@@ -263,7 +259,7 @@ def digest(files: Files, look: ImageFormat) -> str:
             state = (files.source / name).stat()
             states.append([name, state.st_size, state.st_mtime_ns])
     names = [] if files.source.is_dir() else files.names
-    what = [CACHE_VERSION, look, str(files.source.resolve()), states, names]
+    what = [CACHE_VERSION, image_format, str(files.source.resolve()), states, names]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
 
 
@@ -276,19 +272,19 @@ def locked(cache: Path) -> Iterator[None]:
         yield
 
 
-def check_damage(files: Files, damaged: Damaged, share: float) -> None:
+def check_damage(files: Files, damaged: Damaged, fraction: float) -> None:
     """Warns of damaged images.
 
     Raises:
-        UserError: there are more than their share, or no others.
+        UserError: there are more than this fraction, or no others.
     """
     total, count = len(files.names), len(damaged)
-    allowed = min(math.floor(share * total + 1e-9), total - 1)
+    allowed = min(math.floor(fraction * total + 1e-9), total - 1)
     if count > allowed:
         name, reason = readable(damaged[0][0]), damaged[0][1]
         raise UserError(
             f"--data_dir {files.source}: {count:,} of {total:,} images are damaged, first {name} "
-            f"({reason}), and --max_bad_images {share} allows {allowed:,}: mend or delete them, "
+            f"({reason}), and --max_bad_images {fraction} allows {allowed:,}: mend or delete them, "
             f"or allow more"
         )
     for name, reason in damaged[:NAMED_WARNINGS]:

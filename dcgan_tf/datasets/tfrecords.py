@@ -14,34 +14,36 @@ import struct
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from dcgan_tf.cli.atomic_files import atomic_write, disk_errors
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.datasets.disk_images import CHUNK, DiskImages
+from dcgan_tf.datasets.disk_images import CHUNK, DiskImages, Images
+from dcgan_tf.datasets.settings import DataSettings, Split
 
 LENGTH = 8
 CHECKSUM = 4
 
 
-def write_tfrecords(images: np.ndarray | DiskImages, folder: Path, part: str, shards: int) -> None:
-    """Writes images as `PART-00000-of-SHARDS.tfrecord` …, and what they are as `PART.json`.
+def write_tfrecords(images: Images, folder: Path, split: Split, shards: int) -> None:
+    """Writes images as `SPLIT-00000-of-SHARDS.tfrecord` …, and what they are as `SPLIT.json`.
 
     Args:
         images: uint8 [N, H, W, C] in [0, 255].
         folder: to which the files go; made if it is not there.
-        part: `train` or `test`.
+        split: "train" or "test".
         shards: how many files, of as nearly as possible the same number of images.
 
     Raises:
         UserError: the folder has some already.
         OSError: they can't be written, for want of room or rights; nothing is left of them.
     """
-    if (folder / f"{part}.json").exists():
-        raise UserError(f"--to_tfrecords {folder} has a {part}.json already: give another folder")
+    import tensorflow as tf
+
+    if (folder / f"{split}.json").exists():
+        raise UserError(f"--output {folder} has a {split}.json already: give another folder")
     folder.mkdir(parents=True, exist_ok=True)
     total = hashlib.sha256()
-    paths = [folder / f"{part}-{shard:05}-of-{shards:05}.tfrecord" for shard in range(shards)]
+    paths = [folder / f"{split}-{shard:05}-of-{shards:05}.tfrecord" for shard in range(shards)]
     try:
         with disk_errors("TFRecords", folder):
             for path, numbers in zip(paths, np.array_split(np.arange(len(images)), shards)):
@@ -52,7 +54,7 @@ def write_tfrecords(images: np.ndarray | DiskImages, folder: Path, part: str, sh
                             total.update(pixels)
                             file.write(example(pixels))
         note = {"shape": images.shape, "shards": shards, "sha256": total.hexdigest()}
-        with atomic_write(folder / f"{part}.json") as file:
+        with atomic_write(folder / f"{split}.json") as file:
             file.write((json.dumps(note) + "\n").encode())
     except BaseException:
         for path in paths:
@@ -60,18 +62,38 @@ def write_tfrecords(images: np.ndarray | DiskImages, folder: Path, part: str, sh
         raise
 
 
-def read_tfrecords(folder: Path, part: str) -> DiskImages:
+def load_tfrecords(settings: DataSettings, split: Split) -> DiskImages:
+    """The images of the user's folder of TFRecords, which stay on disk.
+
+    Returns:
+        uint8 [N, H, W, C] in [0, 255].
+
+    Raises:
+        UserError: they are not there, not as they were written, or of another size than asked for.
+    """
+    if settings.data_dir is None:
+        raise UserError("--dataset tfrecords needs --data_dir: the folder they were written to")
+    images = read_tfrecords(Path(settings.data_dir), split)
+    if settings.image_size not in (None, images.shape[1]):
+        raise UserError(
+            f"--image_size {settings.image_size}: the images in {settings.data_dir} have "
+            f"{images.shape[1]} pixels a side; write them anew with that size"
+        )
+    return images
+
+
+def read_tfrecords(folder: Path, split: Split) -> DiskImages:
     """The images that `write_tfrecords` wrote, which stay on disk.
 
     Raises:
         UserError: they are not there, or not as they were written.
     """
-    note_file = folder / f"{part}.json"
+    note_file = folder / f"{split}.json"
     try:
         note = json.loads(note_file.read_text())
         shape = tuple(int(size) for size in note["shape"])
         shards = int(note["shards"])
-        paths = [folder / f"{part}-{shard:05}-of-{shards:05}.tfrecord" for shard in range(shards)]
+        paths = [folder / f"{split}-{shard:05}-of-{shards:05}.tfrecord" for shard in range(shards)]
         pixels = math.prod(shape[1:])
         content = example(bytes(pixels))
         before = content[: len(content) - pixels]
@@ -82,15 +104,15 @@ def read_tfrecords(folder: Path, part: str) -> DiskImages:
         header = length + checksum + start
         return DiskImages(paths, shape, header, CHECKSUM, str(note["sha256"]))
     except FileNotFoundError as error:
-        raise UserError(
-            f"{error.filename} is not there: write it with python -m dcgan_tf.data --to_tfrecords"
-        ) from None
+        raise UserError(f"{error.filename} is not there: write it with dcgan tfrecords") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{note_file} can't be used: {error}") from None
 
 
 def example(pixels: bytes) -> bytes:
     """A `tf.train.Example` of one image; the pixels are its last bytes."""
+    import tensorflow as tf
+
     image = tf.train.Feature(bytes_list=tf.train.BytesList(value=[pixels]))
     return tf.train.Example(
         features=tf.train.Features(feature={"image": image})

@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.data import LOADERS, Images, resize, scale
-from dcgan_tf.datasets.arrays import IDX_LABELS
+from dcgan_tf.data import load_labels, resize, scale
+from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.datasets.folder import default_cache_dir
+from dcgan_tf.datasets.table import DATASETS
 from dcgan_tf.evaluation.classifier import (
     classify,
     load_classifier,
@@ -68,7 +69,7 @@ def make_feature_extractor(config: Config) -> FeatureExtractor:
     Raises:
         UserError: it can't be had.
     """
-    return FEATURE_EXTRACTORS[config.dataset](config)
+    return FEATURE_EXTRACTORS[DATASETS[config.dataset].feature_extractor](config)
 
 
 def judge_of_digits(config: Config) -> FeatureExtractor:
@@ -90,8 +91,8 @@ def judge_of_stacked_digits(config: Config) -> FeatureExtractor:
 
 def judge_of_labelled(config: Config) -> FeatureExtractor:
     """A classifier of the dataset, trained once and then kept in the user's cache folder."""
-    images = LOADERS[config.dataset](config, "train")
-    labels = LOADERS[config.dataset](config, "train", IDX_LABELS)
+    load_images = DATASETS[config.dataset].load_images
+    images, labels = load_images(config, "train"), load_labels(config, "train")
     if len(images) != len(labels) or labels.max() > 9:
         raise UserError(
             f"{config.data_dir or config.dataset} has {len(images):,} training images and "
@@ -107,8 +108,7 @@ def judge_of_labelled(config: Config) -> FeatureExtractor:
         classifier = train_classifier(images, labels)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         save_classifier(classifier, path)
-    test = LOADERS[config.dataset](config, "test")
-    right = classify(classifier, test) == LOADERS[config.dataset](config, "test", IDX_LABELS)
+    right = classify(classifier, load_images(config, "test")) == load_labels(config, "test")
     return FeatureExtractor(
         f"{config.dataset} classifier, {right.mean():.2%} right", 1000, viewer(classifier)
     )
@@ -158,10 +158,8 @@ def judge_by_inception(config: Config) -> FeatureExtractor:
 
 
 FEATURE_EXTRACTORS = {
-    "mnist": judge_of_digits,
-    "fashion_mnist": judge_of_labelled,
-    "cifar10": judge_of_labelled,
-    "stacked_mnist": judge_of_stacked_digits,
-    "folder": judge_by_inception,
-    "tfrecords": judge_by_inception,
+    "mnist_classifier": judge_of_digits,
+    "stacked_mnist_classifier": judge_of_stacked_digits,
+    "trained_classifier": judge_of_labelled,
+    "inception": judge_by_inception,
 }

@@ -19,11 +19,6 @@ FRAME_MS = 200
 LAST_FRAME_MS = 3000
 
 
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Images, float32 in [-1, 1], to uint8 in [0, 255], all with the same contrast."""
-    return np.clip(np.rint(np.asarray(images) * 127.5 + 127.5), 0, 255).astype(np.uint8)
-
-
 def image_grid(
     images: np.ndarray, border: int = 2, zoom: int | None = None, columns: int | None = None
 ) -> np.ndarray:

@@ -18,16 +18,12 @@ import numpy as np
 from dcgan_tf.cli.atomic_files import atomic_write
 from dcgan_tf.cli.errors import Diverged
 from dcgan_tf.config import Config
+from dcgan_tf.data import to_uint8
 from dcgan_tf.distributed.cluster import workers
 from dcgan_tf.reporting.diagnostics import Diagnostics
 from dcgan_tf.reporting.events import EventLog
 from dcgan_tf.reporting.history import EpochMetrics, History
-from dcgan_tf.reporting.images import (
-    image_grid,
-    save_png,
-    save_training_gif,
-    to_uint8,
-)
+from dcgan_tf.reporting.images import image_grid, save_png, save_training_gif
 from dcgan_tf.reporting.plots import plot_evaluations, plot_losses
 from dcgan_tf.reporting.progress import Progress
 from dcgan_tf.run_directory import RunDirectory

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.reporting.images import to_uint8
+from dcgan_tf.data import to_uint8
 from dcgan_tf.sampling import Sampler, compile_generator
 
 

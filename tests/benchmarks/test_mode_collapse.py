@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import mode_collapse, ring
-from dcgan_tf.data import MNIST_FILE
+from dcgan_tf.datasets.named import MNIST_FILE
 from dcgan_tf.evaluation.classifier import classify, load_classifier
 
 

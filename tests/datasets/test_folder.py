@@ -20,6 +20,7 @@ from PIL import Image
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.datasets import disk_images, folder, image_files
+from dcgan_tf.datasets.settings import DataSettings
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -38,8 +39,12 @@ def on_disk(monkeypatch):
     monkeypatch.setattr(folder, "MEMORY_LIMIT", 0)
 
 
-def load(source, size=8, background="white", max_bad_images=0.0):
-    return folder.load_folder(source, size, background, max_bad_images, source.parent / "cache")
+def load(source, size=8, split="train", **settings):
+    """The images of a folder or .zip; none are held out, and the cache is beside it."""
+    cache = str(source.parent / "cache")
+    defaults = {"max_bad_images": 0.0, "held_out": 0.0, "cache_dir": cache}
+    given = {"data_dir": str(source), "image_size": size} | settings
+    return folder.load_folder(DataSettings(**defaults | given), split)
 
 
 def save(path, pixels, **options):
@@ -347,7 +352,7 @@ def test_damaged_members_of_a_zip_are_named_and_left_out(source, monkeypatch, ca
     assert "large.png" in large and "more than 5,000" in large
 
 
-def test_more_damaged_images_than_their_share_are_an_error_with_both_numbers(source, caplog):
+def test_more_damaged_images_than_their_fraction_are_an_error_with_both_numbers(source, caplog):
     save_numbered(source, 20)
     (source / "03.png").write_bytes(b"")
     (source / "11.png").write_bytes(b"")
@@ -364,7 +369,7 @@ def test_one_damaged_image_of_few_is_an_error(source):
         load(source, max_bad_images=0.01)
 
 
-def test_the_share_is_not_rounded_down_by_binary_fractions():
+def test_the_fraction_is_not_rounded_down_by_binary_fractions():
     files = image_files.Files(Path("folder"), [str(i) for i in range(100)], open)
     folder.check_damage(files, [["name", "reason"]] * 29, 0.29)
     with pytest.raises(UserError, match="30 of 100 .*allows 29"):
@@ -372,7 +377,7 @@ def test_the_share_is_not_rounded_down_by_binary_fractions():
 
 
 @pytest.mark.parametrize("limit", [0, folder.MEMORY_LIMIT])
-def test_all_images_damaged_is_an_error_whatever_the_share(source, monkeypatch, limit):
+def test_all_images_damaged_is_an_error_whatever_the_fraction(source, monkeypatch, limit):
     monkeypatch.setattr(folder, "MEMORY_LIMIT", limit)
     (source / "a.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"1 of 1 images are damaged, first a\.png"):
@@ -518,9 +523,9 @@ def decoded(monkeypatch, on_disk):
     names = []
     decode = folder.decode
 
-    def note(files, look, name):
+    def note(files, image_format, name):
         names.append(name)
-        return decode(files, look, name)
+        return decode(files, image_format, name)
 
     monkeypatch.setattr(folder, "decode", note)
     return names
@@ -623,7 +628,7 @@ def test_a_cached_file_that_is_not_whole_is_made_again(source, decoded, damage):
 def test_an_interrupted_call_leaves_nothing_that_is_taken_for_whole(source, monkeypatch, on_disk):
     save_numbered(source, 3)
 
-    def interrupted(files, look, name):
+    def interrupted(files, image_format, name):
         if name == "02.png":
             raise KeyboardInterrupt
         return np.zeros((8, 8, 3), np.uint8)
@@ -703,7 +708,7 @@ def test_the_cache_is_in_the_temporary_folder_without_a_home(source, monkeypatch
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(source / "file"))
     monkeypatch.setattr(tempfile, "tempdir", str(source.parent))
-    images = folder.load_folder(source, 8, "white", 0.0, None)
+    images = load(source, cache_dir=None)
     assert images.paths[0].parent == source.parent / f"dcgan_tf-{os.getuid()}"
     assert images.paths[0].parent.stat().st_mode & 0o777 == 0o700
 
@@ -711,29 +716,33 @@ def test_the_cache_is_in_the_temporary_folder_without_a_home(source, monkeypatch
 def test_held_out_images_are_chosen_by_name_and_never_trained_on(source):
     save_numbered(source, 60)
 
-    def part_of(part, path=source):
-        return set(numbers(folder.load_folder(path, 8, "white", 0.0, None, 0.25, part)))
+    def images_of(split, path=source):
+        return set(numbers(load(path, split=split, held_out=0.25)))
 
-    train, test = part_of("train"), part_of("test")
+    train, test = images_of("train"), images_of("test")
     assert train | test == set(range(60)) and not train & test
     assert 7 <= len(test) <= 23  # 15 expected, with a standard deviation of 3.4
-    assert part_of("test", zip_of(source)) == test
+    assert images_of("test", zip_of(source)) == test
     for i in range(60, 80):
         save(source / f"{i}.png", np.full((8, 8, 3), i, np.uint8))
-    assert part_of("train") >= train and part_of("test") >= test
+    assert images_of("train") >= train and images_of("test") >= test
 
 
-def test_parts_that_are_kept_on_disk_have_files_of_their_own(source, on_disk, tmp_path):
+def test_splits_that_are_kept_on_disk_have_files_of_their_own(source, on_disk):
     save_numbered(source, 30)
     for path in (source, zip_of(source)):
-        train, test = (
-            folder.load_folder(path, 8, "white", 0.0, tmp_path / "cache", 0.25, part)
-            for part in ("train", "test")
-        )
+        train, test = (load(path, split=split, held_out=0.25) for split in ("train", "test"))
         assert sorted(numbers(train) + numbers(test)) == list(range(30))
 
 
-def test_a_part_without_images_is_refused(source):
+def test_a_split_without_images_is_refused(source):
     save_numbered(source, 1)
     with pytest.raises(UserError, match="--held_out 0.0 leaves none to compare with"):
-        folder.load_folder(source, 8, "white", 0.0, None, 0.0, "test")
+        load(source, split="test")
+
+
+def test_a_folder_must_be_named_and_has_64_pixels_a_side_unless_told(source):
+    with pytest.raises(UserError, match="--dataset folder needs --data_dir"):
+        folder.load_folder(DataSettings(), "train")
+    save_numbered(source, 1)
+    assert load(source, size=None).shape == (1, 64, 64, 3)

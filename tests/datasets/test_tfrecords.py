@@ -64,7 +64,10 @@ def test_any_number_of_shards(tmp_path, images, shards):
     "damage, message",
     [
         (lambda folder, shard, note: shard.unlink(), "00001-of-00004.tfrecord is not there"),
-        (lambda folder, shard, note: note.unlink(), "train.json is not there"),
+        (
+            lambda folder, shard, note: note.unlink(),
+            "train.json is not there: write it with dcgan",
+        ),
         (lambda folder, shard, note: os.truncate(shard, 1000), "was cut short"),
         (lambda folder, shard, note: os.truncate(shard, 0), "holds 17 images, not 23"),
         (lambda folder, shard, note: note.write_text("{"), "train.json can't be used"),
@@ -108,8 +111,8 @@ def test_a_run_on_tfrecords_is_that_on_the_images_however_often_it_stops(
     run_main, finished_run, digits_dir, tmp_path
 ):
     records = tmp_path / "records"
-    flags = [f"--data_dir={digits_dir}", f"--to_tfrecords={records}", "--shards=3"]
-    code, out, err = finish([sys.executable, "-m", "dcgan_tf.data", *flags])
+    flags = [f"--data_dir={digits_dir}", f"--output={records}", "--shards=3"]
+    code, out, err = finish([sys.executable, "-m", "dcgan_tf", "tfrecords", *flags])
     assert code == 0 and err == ""
     assert "train  50 images of 28×28×1 in 3 files" in out and "test   none, as" in out
     run_dir = tmp_path / "run"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dcgan_tf.data import MNIST_FILE
+from dcgan_tf.datasets.named import MNIST_FILE
 from dcgan_tf.evaluation import classifier
 
 

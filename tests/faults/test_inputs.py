@@ -19,8 +19,9 @@ from dcgan_tf.cli.program import parse
 from dcgan_tf.commands import train
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images
-from dcgan_tf.datasets.arrays import read_npz
+from dcgan_tf.datasets.arrays import read_npz_images
 from dcgan_tf.datasets.folder import load_folder
+from dcgan_tf.datasets.settings import DataSettings
 from dcgan_tf.run_directory import open_run
 from tests.conftest import write_idx
 from tests.faults.mutation import Trap, Tries, mutated, trap_array
@@ -134,7 +135,7 @@ def test_npz_of_floats_with_a_pixel_that_is_no_number_is_refused(tmp_path, mnist
     pixels[3, 4, 5] = value
     np.savez(tmp_path / "digits.npz", x_train=pixels)
     with pytest.raises(UserError, match=r"x_train is float32 \[5, 28, 28\], not uint8"):
-        read_npz(tmp_path / "digits.npz")
+        read_npz_images(tmp_path / "digits.npz", "train")
 
 
 def picture(format, **options):
@@ -158,7 +159,13 @@ def png(width, height, data, *chunks):
 
 
 def load_pictures(source, tmp_path, share=1.0):
-    return load_folder(source, 8, "white", share, tmp_path / "cache")
+    cache = str(tmp_path / "cache")
+    return load_folder(
+        DataSettings(
+            data_dir=str(source), image_size=8, max_bad_images=share, held_out=0.0, cache_dir=cache
+        ),
+        "train",
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,7 @@
 import imageio.v3 as iio
 import numpy as np
 
-from dcgan_tf.reporting.images import (
-    image_grid,
-    save_gif,
-    save_png,
-    save_training_gif,
-    to_uint8,
-)
-
-
-def test_to_uint8_has_one_contrast_and_rounds():
-    values = np.array([-1.5, -1, -0.5, 0, 1 / 127.5, 1, 2], np.float32)
-    assert to_uint8(values).tolist() == [0, 0, 64, 128, 128, 255, 255]
-
-
-def test_to_uint8_undoes_the_pipelines_scale():
-    pixels = np.arange(256, dtype=np.uint8)
-    assert np.array_equal(to_uint8((pixels.astype(np.float32) - 127.5) / 127.5), pixels)
+from dcgan_tf.reporting.images import image_grid, save_gif, save_png, save_training_gif
 
 
 def test_grid_puts_images_row_by_row_enlarged_without_smoothing():

@@ -1,0 +1,148 @@
+"""MNIST, Fashion-MNIST and CIFAR-10: the user's copy, one of this machine's, or a download."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.datasets.arrays import (
+    read_cifar10_images,
+    read_cifar10_labels,
+    read_images,
+    read_labels,
+    read_npz_images,
+    read_npz_labels,
+)
+from dcgan_tf.datasets.settings import DataSettings, Split
+
+MNIST_FILE = Path(__file__).parent / "mnist.npz"
+MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
+DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+
+
+def load_mnist_images(settings: DataSettings, split: Split) -> np.ndarray:
+    """MNIST's 60,000 training or 10,000 test digits: the user's copy, or the package's.
+
+    Returns:
+        uint8 [N, 28, 28, 1] in [0, 255].
+
+    Raises:
+        UserError: a file is missing or is not what it should be.
+    """
+    if settings.data_dir is not None:
+        return read_images(Path(settings.data_dir), split)
+    return read_npz_images(bundled_mnist(), split)
+
+
+def load_mnist_labels(settings: DataSettings, split: Split) -> np.ndarray:
+    """The labels of `load_mnist_images`, uint8 [N]; raises the same."""
+    if settings.data_dir is not None:
+        return read_labels(Path(settings.data_dir), split)
+    return read_npz_labels(bundled_mnist(), split)
+
+
+def load_stacked_mnist_images(settings: DataSettings, split: Split) -> np.ndarray:
+    """As many images as MNIST has, of three random digits, one a colour channel: 1,000 modes.
+
+    Metz et al., 2017, section 3.3.1. The digits are drawn once and for all, whatever the seed.
+
+    Returns:
+        uint8 [N, 28, 28, 3] in [0, 255].
+
+    Raises:
+        UserError: a file is missing or is not what it should be.
+    """
+    digits = load_mnist_images(settings, split)
+    chosen = np.random.default_rng(0).integers(len(digits), size=(3, len(digits)))
+    return np.concatenate([digits[channel] for channel in chosen], axis=-1)
+
+
+def load_fashion_mnist_images(settings: DataSettings, split: Split) -> np.ndarray:
+    """Fashion-MNIST, 60,000 and 10,000: the user's copy, Debian's, or Keras's download.
+
+    Returns:
+        uint8 [N, 28, 28, 1] in [0, 255].
+
+    Raises:
+        UserError: a file is missing or is not what it should be, or can't be downloaded.
+    """
+    folder = fashion_mnist_folder(settings)
+    if folder is not None:
+        return read_images(folder, split)
+    images, _ = download("fashion_mnist", split)
+    return images[..., np.newaxis]
+
+
+def load_fashion_mnist_labels(settings: DataSettings, split: Split) -> np.ndarray:
+    """The labels of `load_fashion_mnist_images`, uint8 [N]; raises the same."""
+    folder = fashion_mnist_folder(settings)
+    return download("fashion_mnist", split)[1] if folder is None else read_labels(folder, split)
+
+
+def load_cifar10_images(settings: DataSettings, split: Split) -> np.ndarray:
+    """CIFAR-10's 50,000 training or 10,000 test images: the user's copy, or Keras's download.
+
+    Returns:
+        uint8 [N, 32, 32, 3] in [0, 255].
+
+    Raises:
+        UserError: a file is missing or is not what it should be, or can't be downloaded.
+    """
+    if settings.data_dir is not None:
+        return read_cifar10_images(Path(settings.data_dir), split)
+    return download("cifar10", split)[0]
+
+
+def load_cifar10_labels(settings: DataSettings, split: Split) -> np.ndarray:
+    """The labels of `load_cifar10_images`, uint8 [N]; raises the same."""
+    if settings.data_dir is not None:
+        return read_cifar10_labels(Path(settings.data_dir), split)
+    return download("cifar10", split)[1]
+
+
+def bundled_mnist() -> Path:
+    """The package's copy of MNIST.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    if hashlib.sha256(MNIST_FILE.read_bytes()).hexdigest() != MNIST_SHA256:
+        raise UserError(f"{MNIST_FILE} is damaged (its sha256 is wrong): install it again")
+    return MNIST_FILE
+
+
+def fashion_mnist_folder(settings: DataSettings) -> Path | None:
+    """Where Fashion-MNIST is on this machine, as far as is known."""
+    if settings.data_dir is not None:
+        return Path(settings.data_dir)
+    return DEBIAN_FASHION_MNIST if DEBIAN_FASHION_MNIST.is_dir() else None
+
+
+INSTEAD = {
+    "fashion_mnist": "or install Debian's dataset-fashion-mnist",
+    "cifar10": "with its binary version or a Keras .npz",
+}
+
+
+def download(name: str, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """The images and labels of one of `keras.datasets`, from its cache or its server.
+
+    Returns:
+        uint8 [N, H, W] or [N, H, W, C] in [0, 255], and uint8 [N].
+
+    Raises:
+        UserError: neither has them.
+    """
+    import keras
+
+    try:
+        train, test = getattr(keras.datasets, name).load_data()
+    except Exception as error:
+        raise UserError(
+            f"{name} could not be downloaded ({error}): give --data_dir, {INSTEAD[name]}"
+        ) from None
+    images, labels = train if split == "train" else test
+    return images, labels.reshape(-1)

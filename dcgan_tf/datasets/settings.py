@@ -1,0 +1,50 @@
+"""The settings that a dataset is loaded with."""
+
+import dataclasses
+from typing import Literal
+
+from dcgan_tf.cli.settings import AT_LEAST_ONE, BELOW_ONE, FRACTION, Settings, setting
+
+Split = Literal["train", "test"]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings(Settings):
+    """Where images are, and what is done to them before they are learnt.
+
+    Raises:
+        UserError: a value is not one that the setting can have.
+    """
+
+    data_dir: str | None = setting(
+        None,
+        "Data",
+        "your images: a folder or .zip for --dataset folder; for tfrecords the folder that "
+        "dcgan tfrecords wrote; for the others one with your own copy, as IDX files (plain or "
+        ".gz), a Keras .npz, or CIFAR-10's .bin files",
+    )
+    image_size: int | None = setting(
+        None,
+        "Data",
+        "resize to so many pixels a side: 4 to 7 times a power of two, with the default stride "
+        "(default: the data's own; 64 for a folder)",
+        AT_LEAST_ONE,
+        fixed=True,
+    )
+    background: str = setting(
+        "white", "Data", "colour behind transparent pixels, a name or #rrggbb", fixed=True
+    )
+    flip: bool = setting(False, "Data", "mirror images left to right at random", fixed=True)
+    max_bad_images: float = setting(
+        0.01, "Data", "fraction of damaged files that may be left out", FRACTION
+    )
+    held_out: float = setting(
+        0.1,
+        "Data",
+        "fraction of a folder's images that are kept from training, to evaluate with",
+        BELOW_ONE,
+        fixed=True,
+    )
+    cache_dir: str | None = setting(
+        None, "Data", "where decoded images are kept that don't fit in memory"
+    )

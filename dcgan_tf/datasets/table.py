@@ -1,0 +1,51 @@
+"""The datasets that `--dataset` can name, one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from dcgan_tf.datasets.disk_images import Images
+from dcgan_tf.datasets.folder import load_folder
+from dcgan_tf.datasets.named import (
+    load_cifar10_images,
+    load_cifar10_labels,
+    load_fashion_mnist_images,
+    load_fashion_mnist_labels,
+    load_mnist_images,
+    load_mnist_labels,
+    load_stacked_mnist_images,
+)
+from dcgan_tf.datasets.settings import DataSettings, Split
+from dcgan_tf.datasets.tfrecords import load_tfrecords
+
+
+class Dataset(NamedTuple):
+    """How a dataset is loaded and evaluated.
+
+    Attributes:
+        load_images: gives a split's images, uint8 [N, H, W, C] in [0, 255].
+        load_labels: gives their classes, uint8 [N]; None if the dataset has no labels.
+        feature_extractor: what compares generated images with real ones, a key of
+            `evaluation.feature_extractors.FEATURE_EXTRACTORS`.
+        evaluated: whether a training on the project's own copy evaluates by default.
+    """
+
+    load_images: Callable[[DataSettings, Split], Images]
+    load_labels: Callable[[DataSettings, Split], np.ndarray] | None
+    feature_extractor: str
+    evaluated: bool
+
+
+DATASETS = {
+    "mnist": Dataset(load_mnist_images, load_mnist_labels, "mnist_classifier", True),
+    "fashion_mnist": Dataset(
+        load_fashion_mnist_images, load_fashion_mnist_labels, "trained_classifier", False
+    ),
+    "cifar10": Dataset(load_cifar10_images, load_cifar10_labels, "trained_classifier", False),
+    "stacked_mnist": Dataset(load_stacked_mnist_images, None, "stacked_mnist_classifier", True),
+    "folder": Dataset(load_folder, None, "inception", False),
+    "tfrecords": Dataset(load_tfrecords, None, "inception", False),
+}

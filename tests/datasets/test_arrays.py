@@ -1,0 +1,151 @@
+"""IDX files, .npz files and CIFAR-10's binary version: what is read, and what is refused."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.datasets.arrays import (
+    read_cifar10_images,
+    read_cifar10_labels,
+    read_images,
+    read_labels,
+)
+from tests.conftest import write_idx
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-images.idx3-ubyte"])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_idx_files_plain_and_gzipped(tmp_path, mnist, name, zipped):
+    write_idx(tmp_path / name, mnist[:9])
+    if zipped:
+        plain = tmp_path / name
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(plain.read_bytes()))
+        plain.unlink()
+    assert np.array_equal(read_images(tmp_path, "train")[..., 0], mnist[:9])
+
+
+def test_npz_in_keras_layout(tmp_path, mnist):
+    np.savez(tmp_path / "digits.npz", x_train=mnist[:9], y_train=np.zeros(9))
+    assert np.array_equal(read_images(tmp_path, "train")[..., 0], mnist[:9])
+
+
+def idx(magic=2051, count=2, rows=28, columns=28, pixels=2 * 28 * 28):
+    return struct.pack(">iiii", magic, count, rows, columns) + bytes(pixels)
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        (b"", "no IDX images"),
+        (b"GIF89a", "no IDX images"),
+        (idx(magic=2049), "holds labels"),
+        (idx()[:12], "not N×28×28"),
+        (idx(rows=32), "not N×28×28"),
+        (idx(count=0), "not N×28×28"),
+        (idx(count=-1), "should hold 3,367,254,359,280 bytes of images and holds 1,568"),
+        (idx(pixels=1000), "should hold 1,568 bytes of images and holds 1,000"),
+        (idx(pixels=1569), "should hold 1,568 bytes of images and holds more"),
+    ],
+)
+def test_bad_idx_is_named_with_what_is_wrong(tmp_path, content, told):
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"train-images-idx3-ubyte.*{told}"):
+        read_images(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-9], lambda b: b"x" + b, lambda b: b[:30] + b[40:]]
+)
+def test_bad_gzip_is_named(tmp_path, damage):
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(damage(gzip.compress(idx())))
+    with pytest.raises(UserError, match="train-images-idx3-ubyte.gz is damaged or cut short"):
+        read_images(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    "arrays, told",
+    [
+        ({"images": np.zeros((3, 28, 28), np.uint8)}, "no array x_train"),
+        ({"x_train": np.zeros((3, 28, 28))}, "float64"),
+        ({"x_train": np.zeros((3, 32, 32), np.uint8)}, "32, 32"),
+        ({"x_train": np.array([{}], dtype=object)}, "not an intact .npz"),
+    ],
+)
+def test_bad_npz_is_named_with_what_is_wrong(tmp_path, arrays, told):
+    np.savez(tmp_path / "mine.npz", **arrays)
+    with pytest.raises(UserError, match=f"mine.npz.*{told}"):
+        read_images(tmp_path, "train")
+
+
+def test_truncated_npz_is_named(tmp_path, mnist):
+    np.savez(tmp_path / "mine.npz", x_train=mnist[:9])
+    whole = (tmp_path / "mine.npz").read_bytes()
+    (tmp_path / "mine.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="mine.npz is not an intact .npz"):
+        read_images(tmp_path, "train")
+
+
+def test_folder_without_images_says_what_it_needs(tmp_path):
+    with pytest.raises(UserError, match=r"0 \.npz files and no train-images-idx3-ubyte"):
+        read_images(tmp_path, "train")
+    with pytest.raises(UserError, match="is not a folder"):
+        read_images(tmp_path / "absent", "train")
+
+
+def test_test_images_and_labels_of_idx_files(tmp_path, mnist):
+    write_idx(tmp_path / "t10k-images-idx3-ubyte", mnist[:9])
+    labels = struct.pack(">ii", 2049, 4) + bytes([3, 1, 4, 1])
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    assert np.array_equal(read_images(tmp_path, "test")[..., 0], mnist[:9])
+    found = read_labels(tmp_path, "train")
+    assert found.tolist() == [3, 1, 4, 1]
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(labels[:-1])
+    with pytest.raises(UserError, match="hold 4 bytes of labels and holds 3"):
+        read_labels(tmp_path, "test")
+
+
+def test_cifar10_in_its_binary_version(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(256, size=(6, 32, 32, 3), dtype=np.uint8)
+    for number in (1, 2):
+        records = [bytes([7]) + im.transpose(2, 0, 1).tobytes() for im in images[:: 2 * number - 3]]
+        (tmp_path / f"data_batch_{number}.bin").write_bytes(b"".join(records))
+    found = read_cifar10_images(tmp_path, "train")
+    assert np.array_equal(found, np.concatenate([images[::-1], images]))
+    (tmp_path / "data_batch_2.bin").write_bytes(b"cut short")
+    with pytest.raises(UserError, match="data_batch_2.bin has 9 bytes"):
+        read_cifar10_images(tmp_path, "train")
+
+
+def test_cifar10_as_npz_or_not_at_all(tmp_path):
+    with pytest.raises(UserError, match="no data_batch_1.bin"):
+        read_cifar10_images(tmp_path, "train")
+    images = np.arange(2 * 32 * 32 * 3, dtype=np.uint8).reshape(2, 32, 32, 3)
+    np.savez(tmp_path / "x.npz", x_train=images)
+    assert np.array_equal(read_cifar10_images(tmp_path, "train"), images)
+    with pytest.raises(UserError, match="is not a folder"):
+        read_cifar10_labels(tmp_path / "x.npz", "train")
+
+
+def test_labels_of_an_npz_may_have_two_axes_as_cifars_have(tmp_path):
+    np.savez(tmp_path / "a.npz", y_test=np.array([[5], [2]]), y_train=np.zeros((2, 10)))
+    assert read_labels(tmp_path, "test").tolist() == [5, 2]
+    assert read_cifar10_labels(tmp_path, "test").tolist() == [5, 2]
+    with pytest.raises(UserError, match=r"y_train is float64 \[2, 10\], not integer \[N\]"):
+        read_labels(tmp_path, "train")
+
+
+def test_labels_of_cifar10s_binary_version(tmp_path):
+    records = np.zeros((2, 1 + 3072), np.uint8)
+    records[:, 0] = 7, 2
+    records[1, 1] = 9
+    (tmp_path / "test_batch.bin").write_bytes(records.tobytes())
+    assert read_cifar10_labels(tmp_path, "test").tolist() == [7, 2]
+    images = read_cifar10_images(tmp_path, "test")
+    assert images.shape == (2, 32, 32, 3) and images[1, 0, 0].tolist() == [9, 0, 0]
+    with pytest.raises(UserError, match="no data_batch_1.bin"):
+        read_cifar10_labels(tmp_path, "train")

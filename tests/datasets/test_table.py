@@ -1,0 +1,63 @@
+"""The table of datasets: what a row says is all that the program needs to know of a dataset."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.commands import train
+from dcgan_tf.config import EVAL_EVERY, Config
+from dcgan_tf.data import load_held_out, load_images, load_labels
+from dcgan_tf.datasets.table import DATASETS, Dataset
+from tests.conftest import RESOLVED
+
+FLAT = {"train": np.arange(12, dtype=np.uint8), "test": np.arange(100, 104, dtype=np.uint8)}
+
+
+def load_flat_images(settings, split):
+    return np.broadcast_to(FLAT[split][:, None, None, None], (len(FLAT[split]), 16, 16, 1))
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """A dataset of flat images, 12 and 4, added as one row."""
+    row = Dataset(load_flat_images, lambda settings, split: FLAT[split] % 10, "inception", True)
+    monkeypatch.setitem(DATASETS, "toy", row)
+    return row
+
+
+def test_a_new_row_can_be_loaded_and_resized(toy):
+    config = Config(dataset="toy", image_size=8, batch_size=4)
+    assert load_images(config).shape == (12, 8, 8, 1)
+    assert np.array_equal(load_held_out(config)[:, 0, 0, 0], FLAT["test"])
+    assert load_labels(config, "test").tolist() == [0, 1, 2, 3]
+
+
+def test_a_new_row_is_trained_on(toy, run_main, tmp_path):
+    run_dir = tmp_path / "run"
+    flags = ["--base_filters=4", "--batch_size=4", "--max_steps=2", "--eval_every=0", *RESOLVED]
+    code, out, err = run_main(train, "--dataset=toy", f"--run_dir={run_dir}", *flags)
+    assert code == 0, err
+    assert "12 images of 16×16×1" in out and (run_dir / "checkpoints").is_dir()
+
+
+def test_a_row_says_whether_its_own_copy_is_evaluated(toy, monkeypatch):
+    assert Config(dataset="toy").epochs_to_evaluation == EVAL_EVERY
+    assert Config(dataset="toy", data_dir="mine").epochs_to_evaluation == 0
+    assert Config(dataset="toy", eval_every=3).epochs_to_evaluation == 3
+    monkeypatch.setitem(DATASETS, "toy", toy._replace(evaluated=False))
+    assert Config(dataset="toy").epochs_to_evaluation == 0
+
+
+def test_a_row_without_labels_says_so(toy, monkeypatch):
+    monkeypatch.setitem(DATASETS, "toy", toy._replace(load_labels=None))
+    with pytest.raises(UserError, match="--dataset toy has no labels"):
+        load_labels(Config(dataset="toy"), "train")
+
+
+def test_settings_are_read_without_tensorflow():
+    code = "import sys, dcgan_tf.config; print({'tensorflow', 'keras'} & sys.modules.keys())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (found.stdout, found.stderr) == ("set()\n", "")
