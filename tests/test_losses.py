@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf import losses
-from dcgan_tf.config import LOSSES
+from dcgan_tf.config import LOSSES, Config
 from dcgan_tf.losses import discriminator_loss, generator_loss
 
 
@@ -82,7 +82,17 @@ def test_minimax_saturates_where_the_usual_loss_does_not():
     ],
 )
 def test_other_losses_against_numbers_worked_out_by_hand(name, disc_loss, gen_loss):
-    discriminator, generator = losses.LOSSES[name]
+    loss = losses.LOSSES[name]
     real, fake = logits(3, 0), logits(0.5, -2)
-    assert float(discriminator(real, fake)) == pytest.approx(disc_loss)
-    assert float(generator(fake)) == pytest.approx(gen_loss)
+    assert float(loss.discriminator(real, fake)) == pytest.approx(disc_loss)
+    assert float(loss.generator(fake)) == pytest.approx(gen_loss)
+
+
+def test_a_config_names_its_losses_and_their_smoothing():
+    real, fake = logits(3), logits(2)
+    for smoothing in (0.0, 0.1):
+        config = Config(loss="least_squares", label_smoothing=smoothing)
+        discriminator, generator = losses.make_losses(config)
+        expected = ((3 - 1 + smoothing) ** 2 + 2**2) / 2
+        assert float(discriminator(real, fake)) == pytest.approx(expected)
+        assert float(generator(fake)) == pytest.approx((2 - 1) ** 2 / 2)

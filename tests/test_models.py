@@ -180,19 +180,89 @@ def test_every_preset_builds_every_size(name, size, channels):
 
 
 @pytest.mark.parametrize(
-    "size, split", [(8, (4, 1)), (28, (7, 2)), (64, (4, 4)), (96, (6, 4)), (160, (5, 5))]
+    "size, stride, split",
+    [
+        (8, 2, (4, 1)),
+        (28, 2, (7, 2)),
+        (64, 2, (4, 4)),
+        (96, 2, (6, 4)),
+        (160, 2, (5, 5)),
+        (28, 4, (7, 1)),
+        (64, 4, (4, 2)),
+        (36, 3, (4, 2)),
+        (33, 3, (11, 1)),
+    ],
 )
-def test_sizes_are_a_start_times_a_power_of_two(size, split):
-    assert start_and_blocks(size, 2) == split
+def test_sizes_are_a_start_times_a_power_of_the_stride(size, stride, split):
+    assert start_and_blocks(size, stride) == split
 
 
 @pytest.mark.parametrize(
-    "size, nearest",
-    [(50, "48 or 56"), (100, "96 or 112"), (7, "8"), (31, "28 or 32"), (9999, "1792")],
+    "size, stride, nearest",
+    [
+        (50, 2, "48 or 56"),
+        (100, 2, "96 or 112"),
+        (7, 2, "8"),
+        (31, 2, "28 or 32"),
+        (9999, 2, "1792"),
+        (30, 4, "28 or 32"),
+        (62, 4, "60 or 64"),
+        (40, 3, "36 or 45"),
+        (28, 3, "27 or 30"),
+        (11, 3, "12"),
+    ],
 )
-def test_size_that_cannot_be_built_names_the_nearest(size, nearest):
-    with pytest.raises(UserError, match=f"--image_size {size} .*: {nearest} would do"):
-        start_and_blocks(size, 2)
+def test_size_that_cannot_be_built_names_the_nearest(size, stride, nearest):
+    message = f"--image_size {size} .* power of --stride {stride}: {nearest} would do"
+    with pytest.raises(UserError, match=message):
+        start_and_blocks(size, stride)
+
+
+def test_stride_of_four_scales_in_one_block():
+    config = Config(stride=4)
+    generator = make_generator(config, MNIST)
+    found = shapes(generator, {"Reshape", "Conv2DTranspose"})
+    assert found == [(7, 7, 128), (7, 7, 64), (28, 28, 1)]
+    # Dense 100·6272, 25·(128·64 + 64) of convolutions, and 2·(6272 + 64) of batch norm.
+    assert trainable(generator) == 627_200 + 25 * 8_256 + 12_672
+    discriminator = make_discriminator(config, MNIST)
+    assert outline(discriminator) == [
+        ("Conv2D", (7, 7, 64)),
+        ("LeakyReLU", (7, 7, 64)),
+        ("Dropout", (7, 7, 64)),
+        ("Flatten", (3136,)),
+        ("Dense", (1,)),
+    ]
+    # 25·64 weights and 64 biases, and 3136 + 1 of dense.
+    assert trainable(discriminator) == 1_600 + 64 + 3_137
+
+
+def test_stride_of_three_scales_in_two_blocks():
+    config, image_shape = preset("paper", stride=3), (36, 36, 3)
+    generator = make_generator(config, image_shape)
+    assert shapes(generator, {"Conv2DTranspose"}) == [(4, 4, 128), (12, 12, 64), (36, 36, 3)]
+    # 16·(100·128 + 128·64 + 64·3) weights, and 2·(128 + 64) of batch norm.
+    assert trainable(generator) == 16 * 21_184 + 384
+    discriminator = make_discriminator(config, image_shape)
+    assert shapes(discriminator, {"Conv2D"}) == [(12, 12, 64), (4, 4, 128), (1, 1, 1)]
+    # 16·(3·64 + 64·128 + 128) weights, and 2·128 of batch norm.
+    assert trainable(discriminator) == 16 * 8_512 + 256
+
+
+@pytest.mark.parametrize("name", ["blocks", "upsample"])
+@pytest.mark.parametrize("size, stride", [(28, 4), (64, 4), (36, 3)])
+def test_other_architectures_take_their_stride_too(name, size, stride):
+    config = preset(name, base_filters=2, stride=stride)
+    images = make_generator(config, (size, size, 1))(np.zeros((2, 100), np.float32))
+    assert images.shape == (2, size, size, 1)
+    assert make_discriminator(config, (size, size, 1))(images).shape == (2, 1)
+
+
+@pytest.mark.parametrize("make", [make_generator, make_discriminator])
+@pytest.mark.parametrize("name", PRESETS)
+def test_no_model_is_built_of_another_size(name, make):
+    with pytest.raises(UserError, match="--image_size 30 .*: 28 or 32 would do"):
+        make(preset(name, stride=4), (30, 30, 1))
 
 
 def test_batch_norm_can_be_left_out_of_either_network():

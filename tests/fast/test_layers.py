@@ -15,6 +15,7 @@ SHAPES = [
     (7, 48, 32, 5, 1),
     (7, 48, 32, 4, 1),
     (9, 32, 32, 5, 3),
+    (9, 32, 32, 4, 3),
     (8, 32, 32, 6, 4),
 ]
 
@@ -79,6 +80,7 @@ def test_shapes_that_subpixel_convolutions_do_not_fit_are_left_to_keras():
     assert_same("Conv2D", random(2, 7, 7, 32), 4, 5, strides=2, padding="same", order=1)
     assert_same("Conv2D", random(2, 8, 8, 32), 4, 5, strides=2, order=1)
     assert_same("Conv2D", random(2, 8, 8, 3), 4, 5, strides=2, padding="same", order=1)
+    assert_same("Conv2D", random(2, 8, 8, 32), 4, 3, strides=4, padding="same", order=1)
     assert_same("Conv2DTranspose", random(2, 1, 1, 5), 32, 4, use_bias=False, order=1)
     assert_same("Conv2DTranspose", random(2, 4, 4, 5), 32, 4, strides=2, padding="same", order=1)
 
