@@ -1,0 +1,1 @@
+"""What every command shares: settings as flags, errors in one sentence, signals, atomic files."""

@@ -1,0 +1,1 @@
+"""Several devices and machines: strategies, the cluster, the replicas of a step."""

@@ -1,0 +1,1 @@
+"""How good images are: metrics, feature extractors, classifiers, the linear probe."""

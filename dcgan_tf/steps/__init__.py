@@ -1,0 +1,1 @@
+"""Other training algorithms, and other ways to get the gradients."""

@@ -1,0 +1,77 @@
+"""The plan of the house: imports run one way, and a folder's first line says what lives there."""
+
+import ast
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGE = ROOT / "dcgan_tf"
+
+
+def broken_contracts(folder):
+    """What import-linter says against the contracts of `folder`'s pyproject.toml; "" if nothing."""
+    command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    linter = subprocess.run(
+        [sys.executable, "-c", command, "--no-cache", "--no-logo"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return linter.stdout if linter.returncode else ""
+
+
+def hidden_imports(package):
+    """The files with imports for the type checker alone, which serve to hide circles."""
+    return [file.name for file in package.rglob("*.py") if "TYPE_CHECKING" in file.read_text()]
+
+
+def test_imports_run_one_way():
+    assert broken_contracts(ROOT) == ""
+    assert hidden_imports(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    "added, told",
+    [
+        ({"losses.py": "from dcgan_tf import gan"}, "losses is not allowed to import dcgan_tf.gan"),
+        ({"gan.py": "def late():\n    import dcgan_tf.training"}, "gan -> dcgan_tf.training"),
+        ({"sampling.py": "from dcgan_tf.commands import sample"}, "import dcgan_tf.commands"),
+        ({"noise.py": "import dcgan_tf.losses"}, "noise is not allowed to import dcgan_tf.losses"),
+        (
+            {
+                "latent/one.py": "from dcgan_tf.latent.two import second",
+                "latent/two.py": "from dcgan_tf.latent import one",
+            },
+            "No cycles are allowed in dcgan_tf.latent",
+        ),
+        ({"utils.py": "import os"}, "dcgan_tf.utils"),
+    ],
+)
+def test_a_breach_is_told(tmp_path, added, told):
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(PACKAGE, tmp_path / "dcgan_tf", ignore=shutil.ignore_patterns("*.npz"))
+    assert broken_contracts(tmp_path) == ""
+    for name, line in added.items():
+        with (tmp_path / "dcgan_tf" / name).open("a") as file:
+            file.write(f"\n{line}\n")
+    assert told in broken_contracts(tmp_path)
+
+
+def test_a_hidden_import_is_found(tmp_path):
+    (tmp_path / "losses.py").write_text("if typing.TYPE_CHECKING:\n    from dcgan_tf import gan\n")
+    assert hidden_imports(tmp_path) == ["losses.py"]
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent.name for path in PACKAGE.glob("*/*.py")}))
+def test_a_folder_says_in_one_line_what_lives_there(folder):
+    text = (PACKAGE / folder / "__init__.py").read_text()
+    assert ast.get_docstring(ast.parse(text)) and text.count("\n") == 1
+
+
+def test_the_first_listing_is_short():
+    """What lies directly in the package is the DCGAN and its run; all else has a folder."""
+    assert len(list(PACKAGE.glob("*.py"))) <= 16
