@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -124,6 +125,25 @@ class Run:
         kind = "uniform" if linear else self.config.noise
         path = interpolate_through(noise, frames, kind, closed=False)
         return ImageGrid(self.generate(path).array, columns=frames)
+
+    def evaluate(self, num_images: int = 10_000) -> dict[str, dict[str, Any]]:
+        """Compares generated images with images that no training saw.
+
+        Args:
+            num_images: how many of each kind, at most.
+
+        Returns:
+            The scores of the `generated` images, and as many training images' in their place: of
+            `real` ones.
+
+        Raises:
+            UserError: the run's images are not to be had any more, or can't be evaluated.
+        """
+        # Here, since scikit-learn takes a while to import.
+        from dcgan_tf.evaluation.evaluator import evaluate_run
+
+        found, *_ = evaluate_run(RunDirectory(self.path), str(self.step), num_images, None)
+        return {"generated": found["checkpoints"][self.step], "real": found["real"]}
 
 
 def load_run(path: str | Path, checkpoint: int | str | None = None) -> Run:
