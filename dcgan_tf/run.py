@@ -82,8 +82,8 @@ class Run:
         return seeded_noise(self.config, seed, numbers, truncation)
 
     def generate(self, noise: np.ndarray) -> ImageGrid:
-        """The images, uint8 [N, H, W, C], of noise, float32 [N, noise_dim]."""
-        return ImageGrid(compile_generator(self.generator)(noise))
+        """The images of some noise: from float32 [N, noise_dim] to uint8 [N, H, W, C]."""
+        return ImageGrid(compile_generator(self.generator)(np.asarray(noise, np.float32)))
 
     def sample(
         self, num_images: int = 16, seed: int = 0, truncation: float | None = None
@@ -121,7 +121,7 @@ class Run:
         Returns:
             uint8 [(points − 1) · frames + 1, H, W, C] in [0, 255]; the last is the last point's.
         """
-        noise = points if np.ndim(points) == 2 else self.noise(points, seed)
+        noise = np.asarray(points if np.ndim(points) == 2 else self.noise(points, seed))
         kind = "uniform" if linear else self.config.noise
         path = interpolate_through(noise, frames, kind, closed=False)
         return ImageGrid(self.generate(path).array, columns=frames)

@@ -41,7 +41,8 @@ def load_generator(
     """
     config, images = run.read_config()
     generator = make_generator(config, tuple(images["shape"]))
-    name = "generator" if config.ema_decay is None else "ema_generator"
+    # As `Trainer` names them in its checkpoints.
+    name = "generator" if config.ema_decay is None else "averaged_generator"
     return generator, config, restore_model(run, name, generator, checkpoint)
 
 
