@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from dcgan_tf import data
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.commands import train
+from dcgan_tf.commands import tfrecords, train
 from dcgan_tf.config import Config
 from dcgan_tf.datasets.disk_images import DiskImages, fingerprint
 from dcgan_tf.datasets.tfrecords import read_tfrecords, write_tfrecords
@@ -115,6 +115,10 @@ def test_a_run_on_tfrecords_is_that_on_the_images_however_often_it_stops(
     code, out, err = finish([sys.executable, "-m", "dcgan_tf", "tfrecords", *flags])
     assert code == 0 and err == ""
     assert "train  50 images of 28×28×1 in 3 files" in out and "test   none, as" in out
+    code, _, err = run_main(tfrecords, flags[0], f"--to_tfrecords={records}")
+    assert code == 1 and f"--output {records} has a train.json already" in err
+    code, _, err = run_main(tfrecords, flags[0])
+    assert code == 1 and "--output is required" in err and one_sentence(err)
     run_dir = tmp_path / "run"
     command = train_command(run_dir, records, "--dataset=tfrecords", "--eval_every=0")[2:]
     for last in (5, 8, 2 * STEPS_PER_EPOCH):
