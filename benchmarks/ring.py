@@ -10,9 +10,7 @@ deviations of it.
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -21,7 +19,9 @@ from keras import layers
 from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
-from dcgan_tf.losses import discriminator_loss, generator_loss
+from dcgan_tf.config import Config
+from dcgan_tf.gan import Gan
+from dcgan_tf.losses import make_losses
 from dcgan_tf.reporting.plots import save_figure
 from dcgan_tf.steps.unrolled import unrolled_step
 
@@ -48,58 +48,57 @@ def make_models(seed: int) -> tuple[keras.Sequential, keras.Sequential]:
     return keras.Sequential(generator), keras.Sequential(discriminator)
 
 
+class RingGan(Gan):
+    """The GAN of the case."""
+
+    def __init__(self, unroll_steps: int, seed: int) -> None:
+        self.config = Config(
+            seed=seed, batch_size=BATCH_SIZE, noise_dim=NOISE_DIM, unroll_steps=unroll_steps
+        )
+        self.generator, self.discriminator = make_models(seed)
+        self.generator_optimizer = make_optimizer(self.generator)
+        self.discriminator_optimizer = make_optimizer(self.discriminator)
+        self.discriminator_loss, self.generator_loss = make_losses(self.config)
+        self.replicas = 1
+        self.step = tf.Variable(0, dtype=tf.int64)
+        self.ema_generator = None
+
+
+def make_optimizer(model: keras.Sequential) -> keras.optimizers.Adam:
+    optimizer = keras.optimizers.Adam(1e-4, beta_1=0.5, epsilon=1e-8)
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
 def train(unroll_steps: int, steps: int, seed: int = 0) -> list[np.ndarray]:
     """Trains on the ring.
 
     Returns:
         Samples, float32 [2500, 2], at SHOWN moments of the training, the last at its end.
     """
-    generator, discriminator = make_models(seed)
-    step = tf.Variable(0, dtype=tf.int64)
-
-    def noise(count: int = BATCH_SIZE) -> tf.Tensor:
-        return tf.random.stateless_normal([count, NOISE_DIM], [seed, step])
-
-    def discriminate(
-        real: tf.Tensor, fake: tf.Tensor, model: Callable = discriminator
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return model(real, training=True), model(fake, training=True)
-
-    gan = SimpleNamespace(
-        config=SimpleNamespace(unroll_steps=unroll_steps, loss="bce"),
-        generator=generator,
-        discriminator=discriminator,
-        generator_optimizer=keras.optimizers.Adam(1e-4, beta_1=0.5, epsilon=1e-8),
-        discriminator_optimizer=keras.optimizers.Adam(1e-4, beta_1=0.5, epsilon=1e-8),
-        generator_loss=generator_loss,
-        discriminator_loss=discriminator_loss,
-        discriminate=discriminate,
-        noise=noise,
-        end_step=lambda: step.assign_add(1),
-    )
-    gan.generator_optimizer.build(generator.trainable_variables)
-    gan.discriminator_optimizer.build(discriminator.trainable_variables)
+    gan = RingGan(unroll_steps, seed)
 
     @tf.function
     def train_steps(count: tf.Tensor) -> None:
         for _ in tf.range(count):
-            modes = tf.random.stateless_uniform([BATCH_SIZE], [seed + 1, step], 0, 8, tf.int32)
-            spread = DEVIATION * tf.random.stateless_normal([BATCH_SIZE, 2], [seed + 2, step])
+            modes = tf.random.stateless_uniform([BATCH_SIZE], [seed + 1, gan.step], 0, 8, tf.int32)
+            spread = DEVIATION * tf.random.stateless_normal([BATCH_SIZE, 2], [seed + 2, gan.step])
             unrolled_step(gan, tf.gather(MODES, modes) + spread)
 
     samples = []
     for _ in range(SHOWN):
         train_steps(tf.constant(steps // SHOWN))
-        samples.append(generator(noise(2500)).numpy())
+        noise = tf.random.stateless_normal([2500, NOISE_DIM], [seed, gan.step])
+        samples.append(gan.generator(noise).numpy())
     return samples
 
 
 def covered(samples: np.ndarray) -> tuple[int, float]:
-    """How many of the eight modes are covered, and which share of the samples lies in a mode."""
+    """How many of the eight modes are covered, and which fraction of the samples lies in a mode."""
     distances = np.linalg.norm(samples[:, None] - MODES, axis=2)
     nearest = distances.argmin(axis=1)[distances.min(axis=1) < 3 * DEVIATION]
-    shares = np.bincount(nearest, minlength=8) / len(samples)
-    return int((shares >= 0.01).sum()), float(shares.sum())
+    fractions = np.bincount(nearest, minlength=8) / len(samples)
+    return int((fractions >= 0.01).sum()), float(fractions.sum())
 
 
 def main() -> None:
@@ -112,9 +111,9 @@ def main() -> None:
     for row, unroll_steps in zip(figure.subplots(2, SHOWN), (0, UNROLL_STEPS)):
         began = time.perf_counter()
         samples = train(unroll_steps, steps)
-        modes, share = covered(samples[-1])
+        modes, fraction = covered(samples[-1])
         name = f"unrolled by {unroll_steps}" if unroll_steps else "plain"
-        print(f"{name:<20} {modes:>4}/8 {share:>10.0%} {time.perf_counter() - began:>8.0f}")
+        print(f"{name:<20} {modes:>4}/8 {fraction:>10.0%} {time.perf_counter() - began:>8.0f}")
         for i, (axes, points) in enumerate(zip(row, samples), 1):
             axes.plot(*MODES.T, "o", color="tab:orange", markersize=9, alpha=0.35)
             axes.plot(*points.T, ".", color="tab:blue", markersize=1)

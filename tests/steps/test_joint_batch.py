@@ -1,34 +1,27 @@
-import numpy as np
 import pytest
 
-from dcgan_tf.config import Config
-from dcgan_tf.data import make_batches
-from dcgan_tf.training import Trainer
+from tests.small import batches, make_trainer
 
 JOINT = {
     "discriminator_batch": "joint",
     "discriminator_batch_norm": True,
     "dropout": 0.0,
-    "base_filters": 4,
-    "batch_size": 8,
     "discriminator_learning_rate": 1e-30,  # so that no update of the discriminator counts
 }
 
 
 @pytest.mark.parametrize("algorithm", [{"unroll_steps": 1}, {"weight_clip": 100.0}])
 def test_the_generators_logits_come_from_the_joint_batch_in_every_step(mnist, algorithm):
-    images = mnist[:50, ..., np.newaxis]
     losses = []
     for settings in (
         JOINT,
         JOINT | algorithm,
         JOINT | algorithm | {"discriminator_batch": "separate"},
     ):
-        trainer = Trainer(Config(**settings), images)
+        trainer = make_trainer(mnist, **settings)
         noise = trainer.gan.noise()
         trainer.gan.noise = lambda update=0, noise=noise: noise
-        batch = next(iter(make_batches(images, trainer.config, 0, 1)))
-        losses.append(float(trainer.train_step(batch).scalars.gen_loss))
+        losses.append(float(trainer.train_step(next(batches(trainer))).scalars.gen_loss))
     plain, joint, separate = losses
     assert joint == pytest.approx(plain, rel=1e-4)
     assert abs(separate - plain) > 1e-3 * plain
