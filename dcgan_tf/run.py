@@ -30,7 +30,7 @@ from dcgan_tf.latent.interpolation import interpolate_through
 from dcgan_tf.noise import seeded_noise
 from dcgan_tf.reporting.images import ImageGrid
 from dcgan_tf.run_directory import RunDirectory, device_name, open_run
-from dcgan_tf.sampling import compile_generator, load_discriminator, load_generator, sample_images
+from dcgan_tf.sampling import Sampler, compile_generator, load_discriminator, load_generator
 from dcgan_tf.training import Trainer, fit
 
 BATCH_SIZE = 256
@@ -61,6 +61,10 @@ class Run:
         discriminator, _, _ = load_discriminator(RunDirectory(self.path), str(self.step))
         return discriminator
 
+    @functools.cached_property
+    def _sampler(self) -> Sampler:
+        return compile_generator(self.generator, BATCH_SIZE)
+
     @property
     def checkpoints(self) -> list[int]:
         """The steps of the run's checkpoints, oldest first."""
@@ -83,7 +87,7 @@ class Run:
 
     def generate(self, noise: np.ndarray) -> ImageGrid:
         """The images of some noise: from float32 [N, noise_dim] to uint8 [N, H, W, C]."""
-        return ImageGrid(compile_generator(self.generator)(np.asarray(noise, np.float32)))
+        return ImageGrid(self._sampler(np.asarray(noise, np.float32)))
 
     def sample(
         self, num_images: int = 16, seed: int = 0, truncation: float | None = None
@@ -98,9 +102,11 @@ class Run:
         Returns:
             uint8 [num_images, H, W, C] in [0, 255].
         """
-        numbers = (seed, num_images, BATCH_SIZE, truncation)
-        batches = sample_images(self.generator, self.config, *numbers)
-        return ImageGrid(np.concatenate(list(batches)))
+        # In full batches, as the command draws them, so that each pixel is the same.
+        batch_size = min(num_images, BATCH_SIZE)
+        numbers = range(math.ceil(num_images / batch_size) * batch_size)
+        images = self.generate(self.noise(numbers, seed, truncation))
+        return ImageGrid(images.array[:num_images])
 
     def interpolate(
         self,

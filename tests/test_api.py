@@ -115,8 +115,9 @@ def test_train_goes_on(trained, capsys):
         dcgan_tf.train(trained.config, trained.path, resume=False)
 
 
-def test_sample_is_what_the_command_draws(trained, run_main, tmp_path):
-    flags = {"num_images": 21, "seed": 5}
+@pytest.mark.parametrize("num_images", [21, 300])
+def test_sample_is_what_the_command_draws(trained, run_main, tmp_path, num_images):
+    flags = {"num_images": num_images, "seed": 5}
     run_main(
         sample,
         f"--run_dir={trained.path}",
@@ -126,7 +127,7 @@ def test_sample_is_what_the_command_draws(trained, run_main, tmp_path):
     with np.load(tmp_path / "s.npz") as archive:
         drawn = archive["images"]
     images = trained.sample(**flags)
-    assert images.array.dtype == np.uint8 and images.array.shape == (21, 28, 28, 1)
+    assert images.array.dtype == np.uint8 and images.array.shape == (num_images, 28, 28, 1)
     assert np.array_equal(images.array, drawn) and drawn.std() > 1
     some = trained.generate(trained.noise([3, 20], seed=5)).array.astype(int)
     assert np.abs(some - drawn[[3, 20]]).max() <= 1
