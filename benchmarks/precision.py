@@ -31,7 +31,7 @@ def main() -> None:
     flags = parser.parse_args()
 
     runs = [f"{flags.run} precision={name}" for name in ("float32", "bfloat16")]
-    curves, floor = compare(runs, flags.seeds, flags.moments)
+    curves, baseline = compare(runs, flags.seeds, flags.moments)
     for run in runs:
         ends = [curves[run, seed][-1] for seed in range(flags.seeds)]
         means = np.mean(ends, axis=0)
@@ -43,7 +43,7 @@ def main() -> None:
     for axes, (name, title) in zip(figure.subplots(1, 3), PANELS.items()):
         draw(axes, curves, "step", name)
         axes.set(xscale="log", xlabel="step", title=title)
-    axes.axhline(floor, linestyle=":", color="tab:gray", label="real images")
+    axes.axhline(baseline, linestyle=":", color="tab:gray", label="real images")
     axes.set(yscale="log")
     axes.legend()
     save_figure(PICTURE, figure, dpi=80)

@@ -3,9 +3,9 @@
     python -m benchmarks.results digits
     python -m benchmarks.results faces FACES
 
-The first trains on MNIST and judges the images after each epoch; the second on a folder or .zip of
-faces, of which it shows the grids. The runs are kept under runs/results_…: an interrupted benchmark
-goes on where it was. Pictures go to the current folder.
+The first trains on MNIST and evaluates the images after each epoch; the second on a folder or .zip
+of faces, of which it shows the grids. The runs are kept under runs/results_…: an interrupted
+benchmark goes on where it was. Pictures go to the current folder.
 """
 
 import csv
@@ -78,8 +78,8 @@ def draw_curves(path: Path, tables: dict[str, list[dict[str, str]]]) -> None:
             minutes += float(row["seconds"]) / 60
             distances.append((minutes, float(row["frechet_distance"])))
         axes.plot(*zip(*distances), "o-" if name in LOSSES else "s--", markersize=4, label=name)
-    floor = float(table[-1]["frechet_baseline"])
-    axes.axhline(floor, linestyle=":", color="tab:gray", label="real images")
+    baseline = float(table[-1]["frechet_baseline"])
+    axes.axhline(baseline, linestyle=":", color="tab:gray", label="real images")
     axes.set(yscale="log", xlabel="minutes of training", ylabel="Fréchet distance")
     axes.grid(alpha=0.3, which="both")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))

@@ -12,8 +12,9 @@ from pathlib import Path
 import tensorflow as tf
 
 from benchmarks.timing import alternate, print_setup, spread
+from dcgan_tf.reporting.sample_files import writer_for
 from dcgan_tf.run_directory import RunDirectory
-from dcgan_tf.sampling import load_generator, sample_images, writer_for
+from dcgan_tf.sampling import load_generator, sample_images
 
 BATCH_SIZE = 256
 

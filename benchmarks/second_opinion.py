@@ -1,11 +1,11 @@
-"""Whether another classifier judges as the project's own does: a table and a rank correlation.
+"""Whether another classifier ranks generators as the project's own: a table, a rank correlation.
 
     python -m benchmarks.second_opinion
 
-Trains on MNIST and judges the generator at several moments, by the project's classifier and by one
-of another kind, a dense network that is trained here. Then it trains on eight of the ten digits,
-and prints how many of the images each of the two finds in each class; and the same for real digits
-of these eight.
+Trains on MNIST and evaluates the generator at several moments, with the project's classifier and
+with one of another kind, a dense network that is trained here. Then it trains on eight of the ten
+digits, and prints how many of the images each of the two finds in each class; and the same for real
+digits of these eight.
 """
 
 from collections.abc import Iterator
@@ -20,13 +20,14 @@ from dcgan_tf.config import Config
 from dcgan_tf.data import load_held_out, load_images, load_labels, make_batches, scale
 from dcgan_tf.evaluation.classifier import classify
 from dcgan_tf.evaluation.evaluator import Evaluator, spread
-from dcgan_tf.evaluation.feature_extractors import FeatureExtractor, viewer
+from dcgan_tf.evaluation.feature_extractors import FeatureExtractor, extract_by
 from dcgan_tf.training import Trainer
 
 MOMENTS = (25, 50, 100, 150, 225, 325, 450, 600, 800, 1000)
 DROPPED = (2, 7)
 DROPPED_STEPS = 4000
 NUM_IMAGES = 5000
+METRICS = ("frechet_distance", "class_distribution")
 CONFIG = Config(
     batch_size=64,
     learning_rate=5e-4,
@@ -54,7 +55,7 @@ def train_dense_network() -> keras.Sequential:
 
 
 def train(images: np.ndarray, steps: int) -> Iterator[tuple[int, keras.Sequential]]:
-    """Trains, and yields the step and the averaged generator after each step."""
+    """Trains, and yields the step and the EMA generator after each step."""
     trainer = Trainer(CONFIG, images)
     for step, batch in enumerate(make_batches(images, CONFIG, 0, steps), 1):
         trainer.train_step(batch)
@@ -68,31 +69,36 @@ def compare_moments(images: np.ndarray, evaluators: list[Evaluator]) -> None:
     for step, generator in train(images, MOMENTS[-1]):
         if step in MOMENTS:
             samples = evaluators[0].samples(generator)
-            distances.append([judged.scores(samples).frechet_distance for judged in evaluators])
+            scores = [evaluator.scores(samples) for evaluator in evaluators]
+            distances.append([score["frechet_distance"] for score in scores])
             print(f"{step:>8}" + "".join(f"{distance:>14.2f}" for distance in distances[-1]))
     correlation = spearmanr(*zip(*distances)).statistic
     print(f"rank correlation {correlation:.3f}")
 
 
 def compare_classes(images: np.ndarray, evaluators: list[Evaluator]) -> None:
-    """Prints the classes' shares of images without DROPPED, generated ones and real ones."""
+    """Prints the class distributions of images without DROPPED, generated ones and real ones."""
     labels = load_labels(CONFIG, "train")
     kept = images[~np.isin(labels, DROPPED)]
     *_, (_, generator) = train(kept, DROPPED_STEPS)
     samples = evaluators[0].samples(generator)
-    print(f"\nshare of each class, without {DROPPED}")
+    print(f"\nclass distribution, without {DROPPED}")
     for kind, made in (("generated", samples), ("real", spread(kept, NUM_IMAGES))):
         for evaluator in evaluators:
-            shares = "".join(f"{share:7.2%}" for share in evaluator.scores(made).class_distribution)
-            print(f"{kind:<10}{evaluator.judge.name:<17}{shares}", flush=True)
+            distribution = evaluator.scores(made)["class_distribution"]
+            cells = "".join(f"{fraction:7.2%}" for fraction in distribution)
+            print(f"{kind:<10}{evaluator.feature_extractor.name:<17}{cells}", flush=True)
 
 
 def main() -> None:
-    """Trains, judges and prints."""
+    """Trains, evaluates and prints."""
     print_setup()
     images = load_images(CONFIG)
-    evaluators = [Evaluator(CONFIG, images, NUM_IMAGES) for _ in range(2)]
-    evaluators[1].judge = FeatureExtractor("dense network", 1000, viewer(train_dense_network()))
+    dense_network = FeatureExtractor("dense network", 1000, extract_by(train_dense_network()))
+    evaluators = [
+        Evaluator(CONFIG, images, NUM_IMAGES, METRICS, feature_extractor=feature_extractor)
+        for feature_extractor in (None, dense_network)
+    ]
     compare_moments(images, evaluators)
     compare_classes(images, evaluators)
 

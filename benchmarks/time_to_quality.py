@@ -23,9 +23,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
 from dcgan_tf.config import Config
-from dcgan_tf.data import load_images, make_batches
+from dcgan_tf.data import load_held_out, load_images, make_batches
 from dcgan_tf.evaluation.evaluator import Evaluator
-from dcgan_tf.evaluation.metrics import frechet_distance
 from dcgan_tf.fast.measure import TRIALS, resolve_auto
 from dcgan_tf.fast.memory import keep_freed_memory
 from dcgan_tf.reporting.plots import save_figure
@@ -55,11 +54,11 @@ def main() -> None:
     parser.add_argument("--moments", type=int, default=16)
     parser.add_argument("--half", type=int, choices=(0, 1), default=1)
     flags = parser.parse_args()
-    curves, floor = compare(flags.runs, flags.seeds, flags.moments, flags.half)
+    curves, baseline = compare(flags.runs, flags.seeds, flags.moments, flags.half)
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.subplots()
     draw(axes, curves, "minutes", "distance")
-    axes.axhline(floor, linestyle=":", color="tab:gray", label="real images")
+    axes.axhline(baseline, linestyle=":", color="tab:gray", label="real images")
     axes.set(xscale="log", yscale="log", xlabel="minutes of training", ylabel="Fréchet distance")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
@@ -81,9 +80,8 @@ def compare(
         settled = resolve_auto(Config(), RunDirectory(Path(folder)))
     configs = [read_run(run, settled) for run in runs]
     images = load_images(configs[0])
-    evaluator = Evaluator(configs[0], images, 2 * NUM_IMAGES)
-    evaluator.held_out = evaluator.held_out[half::2]
-    evaluator.num_images = NUM_IMAGES
+    held_out = load_held_out(configs[0])[half::2]
+    evaluator = Evaluator(configs[0], images, NUM_IMAGES, ["frechet_distance"], held_out)
     curves = {}
     for seed in range(seeds):
         for run, config in zip(runs, configs):
@@ -97,8 +95,9 @@ def compare(
                     f"Fréchet distance {moment.distance:.2f}",
                     flush=True,
                 )
-    print(f"real images: {evaluator.floor.frechet_distance:.2f}")
-    return curves, evaluator.floor.frechet_distance
+    baseline = evaluator.baseline["frechet_distance"]
+    print(f"real images: {baseline:.2f}")
+    return curves, baseline
 
 
 def read_run(text: str, settled: Config) -> Config:
@@ -132,11 +131,9 @@ def train(
         seconds += time.perf_counter() - began
         if step in moments:
             generator = trainer.gan.ema_generator or trainer.gan.generator
-            distance = frechet_distance(
-                evaluator.reference.features,
-                evaluator.judge(evaluator.samples(generator)).features,
-            )
-            yield Moment(step, seconds / 60, *np.mean(losses, axis=0).tolist(), distance)
+            scores = evaluator.scores(evaluator.samples(generator))
+            means = np.mean(losses, axis=0).tolist()
+            yield Moment(step, seconds / 60, *means, scores["frechet_distance"])
             losses = []
 
 

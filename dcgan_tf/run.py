@@ -25,6 +25,8 @@ from dcgan_tf.distributed.cluster import (
     open_aside,
     unused_gpu,
 )
+from dcgan_tf.evaluation.evaluator import TRAINING_NUM_IMAGES, Evaluator, evaluate_run
+from dcgan_tf.evaluation.table import IN_TRAINING
 from dcgan_tf.fast.measure import resolve_auto
 from dcgan_tf.latent.interpolation import interpolate_through
 from dcgan_tf.noise import seeded_noise
@@ -145,9 +147,6 @@ class Run:
         Raises:
             UserError: the run's images are not to be had any more, or can't be evaluated.
         """
-        # Here, since scikit-learn takes a while to import.
-        from dcgan_tf.evaluation.evaluator import evaluate_run
-
         found, *_ = evaluate_run(RunDirectory(self.path), str(self.step), num_images, None)
         return {"generated": found["checkpoints"][self.step], "real": found["real"]}
 
@@ -206,10 +205,7 @@ def train_run(config: Config, path: Path, resume: bool = True) -> None:
     trainer = Trainer(config, images)
     evaluate = None
     if trainer.is_evaluated:
-        # Here, since scikit-learn takes a while to import.
-        from dcgan_tf.evaluation.evaluator import TRAINING_NUM_IMAGES, Evaluator
-
-        evaluate = Evaluator(config, images, TRAINING_NUM_IMAGES).evaluation
+        evaluate = Evaluator(config, images, TRAINING_NUM_IMAGES, IN_TRAINING).evaluation
     check_same(config, images)
     opened = open_run(path, config, images, resume) if is_chief() else open_aside()
     with lost_workers_named(), opened as run_directory:

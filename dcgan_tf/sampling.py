@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.checkpoints import Checkpoints
-from dcgan_tf.cli.atomic_files import atomic_write
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.data import to_uint8
 from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.noise import seeded_noise
-from dcgan_tf.reporting.images import image_grid, save_png
 from dcgan_tf.run_directory import RunDirectory
 
 # From noise, float32 [N, noise_dim], to images, uint8 [N, H, W, C] in [0, 255].
@@ -119,49 +115,3 @@ def compile_generator(generator: keras.Sequential, batch_size: int = 256) -> Sam
         return np.concatenate([to_uint8(generate(tf.constant(batch))) for batch in batches])
 
     return sampler
-
-
-def writer_for(output: Path) -> Callable[[Iterator[np.ndarray]], None]:
-    """The function that writes batches of images to a path, by the path's suffix.
-
-    `.png` is one grid, `.npz` one array `images`, uint8 [N, H, W, C], and a path without a suffix
-    a folder with a PNG for each image. Nothing is left at the path unless all is written.
-
-    Raises:
-        UserError: the suffix is another, or the path can't be used.
-    """
-    writers = {".png": _write_grid, ".npz": _write_npz, "": _write_folder}
-    if output.suffix not in writers:
-        raise UserError(
-            f"--output {output} ends in {output.suffix}: give a .png, a .npz, or a folder"
-        )
-    if output.suffix and not output.parent.is_dir():
-        raise UserError(f"--output {output}: there is no folder {output.parent}")
-    if output.is_dir() and (output.suffix or any(output.iterdir())):
-        raise UserError(f"--output {output} is a folder in use: give a new or an empty one")
-    if output.is_file() and not output.suffix:
-        raise UserError(f"--output {output} is a file without a suffix: give a .png or .npz")
-    write = writers[output.suffix]
-    return lambda batches: write(output, batches)
-
-
-def _write_grid(path: Path, batches: Iterator[np.ndarray]) -> None:
-    save_png(path, image_grid(np.concatenate(list(batches))))
-
-
-def _write_npz(path: Path, batches: Iterator[np.ndarray]) -> None:
-    with atomic_write(path) as file:
-        np.savez(file, images=np.concatenate(list(batches)))
-
-
-def _write_folder(folder: Path, batches: Iterator[np.ndarray]) -> None:
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        images = (image for batch in batches for image in batch)
-        for index, image in enumerate(images):
-            save_png(part / f"{index:06d}.png", image_grid(image[np.newaxis], border=0, zoom=1))
-        part.replace(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

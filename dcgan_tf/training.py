@@ -24,9 +24,10 @@ from dcgan_tf.distributed.cluster import (
     lost_workers_named,
 )
 from dcgan_tf.distributed.replicas import distribute, on_all_replicas
+from dcgan_tf.evaluation.table import Evaluation
 from dcgan_tf.gan import Gan, separate_gradients
 from dcgan_tf.noise import seeded_noise
-from dcgan_tf.reporting.history import Evaluation, History
+from dcgan_tf.reporting.history import History
 from dcgan_tf.reporting.report import Report
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.steps.critic import critic_step

@@ -16,7 +16,7 @@ import tensorflow as tf
 from dcgan_tf.commands import train
 from dcgan_tf.training import Trainer
 from tests.conftest import BATCH_SIZE, STEPS_PER_EPOCH, finish, one_sentence, start, train_command
-from tests.reporting.test_events import logged
+from tests.reporting.test_tensorboard import logged
 
 LAST_STEP = 2 * STEPS_PER_EPOCH
 

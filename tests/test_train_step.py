@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf.config import Config
+from dcgan_tf.train_step import step_output
 from dcgan_tf.training import Trainer, dropout_seeds
 from tests.small import batches, flat, make_trainer, train
 
@@ -153,3 +154,18 @@ def test_it_learns_real_digits(mnist):
     trained = likeness()
     assert abs(untrained[0]) < 0.3 and untrained[1] > -0.3
     assert trained[0] > 0.6 and trained[1] < -0.7
+
+
+def test_scalars_by_hand(trainer):
+    real = tf.constant([[0.0, 0.0], [2.0, 4.0]])
+    fake = tf.constant([[1.0, 1.0], [1.0, 2.0]])
+    logits = (tf.constant([[0.0], [100.0]]), tf.constant([[-100.0], [0.0]]))
+    losses = (tf.constant(0.25), tf.constant(0.75))
+    gradients = ([tf.constant([3.0]), tf.constant([[4.0]])], [real])
+    output = step_output(trainer.gan, (real, fake), logits, losses, gradients)
+    # Real pixels have standard deviations of 1 and 2, generated ones of 0 and 1/2.
+    expected = [0.25, 0.75, 0.75, 0.25, 5, 20**0.5, 0.25 / 1.5]
+    assert [float(scalar) for scalar in output.scalars] == pytest.approx(expected)
+    assert output[1:] == logits
+    constant = step_output(trainer.gan, (real * 0, fake), logits, losses, gradients)
+    assert float(constant.scalars.spread) == 0

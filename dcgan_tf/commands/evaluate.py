@@ -1,8 +1,9 @@
-"""Says how good the images of a run are: prints a table, and writes it into the run's folder.
+"""Evaluates the images of a run: prints a table, and writes it into the run's folder.
 
-Generated images are compared with images that no training saw; `real` is what training images
-get in their place, the best to be hoped for. evaluation.json has all figures; closest.png shows
-the generated images that come nearest to a training image, each below it.
+Generated images are compared with images that no training saw; the column `real` is the baseline
+on real data: what training images score, the best that can be hoped for. evaluation.json has all
+figures; closest.png shows the generated images that come nearest to a training image, each below
+it.
 """
 
 import dataclasses
@@ -14,29 +15,17 @@ import numpy as np
 
 from dcgan_tf.cli.program import parse, quiet_tensorflow
 from dcgan_tf.cli.settings import OfRun, at_least, setting
+from dcgan_tf.evaluation.table import METRICS, MOST_CLASSES
 
-ROWS = {
-    "frechet_distance": "Fréchet distance",
-    "kid": "KID × 1000",
-    "kid_standard_error": "  its standard error",
-    "precision": "precision",
-    "recall": "recall",
-    "density": "density",
-    "coverage": "coverage",
-    "classifier_score": "classifier's score",
-    "class_divergence": "KL from equal classes",
-    "classes_missed": "classes missed",
-}
 MEMORISATION_ROWS = {
     "distance": "to nearest training image",
     "closer": "nearer than 99 % of held-out",
 }
-UNITS = {"kid": 1000, "kid_standard_error": 1000}
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateFlags(OfRun):
-    """Which images to judge."""
+    """Which images to evaluate."""
 
     checkpoint: str | None = setting(
         None, "Run", "step of the checkpoint, best, or all (default: the newest)"
@@ -48,7 +37,7 @@ class EvaluateFlags(OfRun):
 
 
 def main() -> None:
-    """Reads the flags, judges each checkpoint, and shows and writes what was found."""
+    """Reads the flags, evaluates each checkpoint, and shows and writes what was found."""
     (flags,) = parse(__doc__, EvaluateFlags)
     with quiet_tensorflow():
         from dcgan_tf.cli.atomic_files import atomic_write
@@ -69,26 +58,27 @@ def main() -> None:
 
 
 def table(found: dict[str, Any]) -> str:
-    """What was found, a column for each checkpoint and one for real images."""
+    """What `evaluate_run` found: a column for each checkpoint, and one for real images."""
     checkpoints = found["checkpoints"]
     columns = [*checkpoints.values(), found["real"]]
     lines = [
         f"{found['num_images']:,} generated against {found['num_held_out']:,} held-out images, "
-        f"judged by: {found['judge']}",
+        f"evaluated with: {found['feature_extractor']}",
         row("", [*(f"step {step}" for step in checkpoints), "real"]),
     ]
-    for name, label in ROWS.items():
-        values = [column[name] for column in columns]
-        if values[0] is not None:
-            lines.append(row(label, [number(value, UNITS.get(name, 1)) for value in values]))
+    for name, metric in METRICS.items():
+        values = [column[name] for column in columns if name in column]
+        if values and np.ndim(values[0]) == 0:
+            lines.append(row(metric.label, [metric.show(value) for value in values]))
+        elif values and len(values[0]) <= MOST_CLASSES:
+            for i, fractions in enumerate(zip(*values)):
+                cells = [f"{fraction:.1%}" for fraction in fractions]
+                lines.append(row(f"{metric.label}, {i}", cells))
     memories = [checkpoint["memorisation"] for checkpoint in checkpoints.values()]
     held_out = {"distance": memories[0]["held_out_distance"], "closer": 0.01}
     for name, label in MEMORISATION_ROWS.items():
         values = [*(memory[name] for memory in memories), held_out[name]]
-        lines.append(row(label, [number(value) for value in values]))
-    if 0 < len(found["real"]["class_distribution"] or ()) <= 10:
-        for i, shares in enumerate(zip(*(column["class_distribution"] for column in columns))):
-            lines.append(row(f"share of class {i}", [f"{share:.1%}" for share in shares]))
+        lines.append(row(label, [f"{value:.3f}" for value in values]))
     if found["warning"]:
         lines.append(f"warning: {found['warning']}")
     return "\n".join(lines)
@@ -96,7 +86,3 @@ def table(found: dict[str, Any]) -> str:
 
 def row(label: str, cells: list[str]) -> str:
     return f"{label:<30}" + "".join(f"{cell:>13}" for cell in cells)
-
-
-def number(value: float | int, unit: float = 1) -> str:
-    return str(value) if isinstance(value, int) else f"{value * unit:.3f}"

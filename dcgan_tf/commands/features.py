@@ -1,4 +1,4 @@
-"""Says how much a discriminator has learnt: a linear classifier on its features, on few labels.
+"""Shows what a discriminator has learnt: a linear probe of its features, on few labels.
 
 Radford et al., 2016, section 5: every convolution's activations, max-pooled to 4×4, flattened and
 concatenated, under a linear L2-SVM. Beside it the same on raw pixels, and on the features of an
@@ -30,7 +30,7 @@ class FeatureFlags(OfCheckpoint):
     generated: int = setting(
         0,
         "Data",
-        "also train a classifier by the labels alone, and by these and so many generated images",
+        "also train a classifier on the labels alone, and on these and so many generated images",
         AT_LEAST_ZERO,
     )
     seed: int = setting(0, "Data", "which ones", SEED)
@@ -44,10 +44,10 @@ def main() -> None:
 
         from dcgan_tf.data import load_labels, load_split
         from dcgan_tf.evaluation.linear_probe import (
-            accuracy,
-            extract,
-            help_classifier,
+            discriminator_features,
             pick_labelled,
+            probe,
+            train_with_pseudo_labels,
         )
         from dcgan_tf.models import make_discriminator
         from dcgan_tf.run_directory import RunDirectory
@@ -71,15 +71,16 @@ def main() -> None:
         ("untrained discriminator", untrained),
         (f"discriminator of step {step}", discriminator),
     ):
-        train, test = (extract(model, sets[split]) for split in ("train", "test"))
-        found = accuracy(train, labels["train"], test, labels["test"])
-        print(f"{name:<32} {train.shape[1]:>6,} features {found:>8.2%} right", flush=True)
+        train, test = (discriminator_features(model, sets[split]) for split in ("train", "test"))
+        accuracy = probe(train, labels["train"], test, labels["test"])
+        print(f"{name:<32} {train.shape[1]:>6,} features {accuracy:>8.2%} accuracy", flush=True)
     if flags.generated:
         generator, _, _ = load_generator(run_directory, flags.checkpoint)
-        drawn = sample_images(generator, config, flags.seed, flags.generated, BATCH_SIZE)
-        generated = np.concatenate(list(drawn))
-        found = help_classifier(
+        batches = sample_images(generator, config, flags.seed, flags.generated, BATCH_SIZE)
+        generated = np.concatenate(list(batches))
+        found = train_with_pseudo_labels(
             sets["train"], labels["train"], generated, sets["test"], labels["test"], flags.seed
         )
-        print(f"{'classifier, by the labels alone':<48} {found.alone:>8.2%} right")
-        print(f"{f'with {found.added:,} generated images':<48} {found.helped:>8.2%} right")
+        print(f"{'classifier, on the labels alone':<48} {found.accuracy_without:>8.2%} accuracy")
+        added = f"with {found.added:,} generated images"
+        print(f"{added:<48} {found.accuracy_with:>8.2%} accuracy")

@@ -127,8 +127,9 @@ def main() -> None:
     view = next((VIEWS[name] for name in flags.views), None)
     values = view.values(flags) if view else ()
     with quiet_tensorflow():
+        from dcgan_tf.reporting.sample_files import writer_for
         from dcgan_tf.run_directory import RunDirectory
-        from dcgan_tf.sampling import load_generator, sample_images, writer_for
+        from dcgan_tf.sampling import load_generator, sample_images
 
     run = RunDirectory(Path(flags.run_dir))
     if view:

@@ -84,7 +84,6 @@ def load_folder(settings: DataSettings, split: Split) -> Images:
         image_format = ImageFormat(settings.image_size or DEFAULT_SIZE, channels, background)
         files = pick_split(files, settings.held_out, split)
         if len(files.names) * math.prod(image_format.shape) <= MEMORY_LIMIT:
-            images: np.ndarray | DiskImages
             images, damaged = decode_to_memory(files, image_format)
         else:
             folder = Path(settings.cache_dir) if settings.cache_dir else default_cache_dir()
@@ -213,14 +212,16 @@ def decode_into(file: BinaryIO, files: Files, image_format: ImageFormat) -> Dama
     return damaged
 
 
-def decode_to_memory(files: Files, image_format: ImageFormat) -> tuple[Images, Damaged]:
+def decode_to_memory(files: Files, image_format: ImageFormat) -> tuple[np.ndarray, Damaged]:
     content = io.BytesIO()
     damaged = decode_into(content, files, image_format)
     pixels = np.frombuffer(content.getbuffer(), np.uint8)
     return pixels.reshape(-1, *image_format.shape), damaged
 
 
-def decode_to_cache(files: Files, image_format: ImageFormat, cache: Path) -> tuple[Images, Damaged]:
+def decode_to_cache(
+    files: Files, image_format: ImageFormat, cache: Path
+) -> tuple[DiskImages, Damaged]:
     """Decodes into the file `cache`, and puts a note beside it on what it holds."""
     with atomic_write(cache) as file:
         damaged = decode_into(file, files, image_format)
@@ -231,7 +232,7 @@ def decode_to_cache(files: Files, image_format: ImageFormat, cache: Path) -> tup
     return DiskImages([cache], shape), damaged
 
 
-def read_cache(cache: Path) -> tuple[Images, Damaged] | None:
+def read_cache(cache: Path) -> tuple[DiskImages, Damaged] | None:
     """What an earlier call left, if it is whole."""
     try:
         note = json.loads(cache.with_suffix(".json").read_bytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import keras
@@ -11,44 +12,24 @@ import numpy as np
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.data import Images, load_held_out, load_images, resize
-from dcgan_tf.evaluation.feature_extractors import View, make_feature_extractor
-from dcgan_tf.evaluation.metrics import (
-    class_scores,
-    frechet_distance,
-    kernel_distance,
-    manifolds,
-    nearest,
+from dcgan_tf.data import load_held_out, load_images, resize
+from dcgan_tf.datasets.disk_images import Images
+from dcgan_tf.evaluation.feature_extractors import (
+    FeatureExtractor,
+    Features,
+    make_feature_extractor,
 )
-from dcgan_tf.reporting.history import Evaluation
+from dcgan_tf.evaluation.metrics import nearest
+from dcgan_tf.evaluation.table import METRICS, Comparison, Evaluation, Value
 from dcgan_tf.run_directory import RunDirectory, describe
 from dcgan_tf.sampling import checkpoint_names, load_generator, sample_images
 
 TRAINING_NUM_IMAGES = 5_000
 LEAST_IMAGES = 20
-SAMPLING_BATCH = 500
 IMAGES_A_FEATURE = 4
 MEMORY_SIZE = 16
+SAMPLING_BATCH = 500
 CLOSEST = 12
-
-
-class Scores(NamedTuple):
-    """What `metrics.py` says of some images against the held-out ones.
-
-    The last four are None where the judge knows no classes.
-    """
-
-    frechet_distance: float
-    kid: float
-    kid_standard_error: float
-    precision: float
-    recall: float
-    density: float
-    coverage: float
-    classifier_score: float | None = None
-    class_distribution: list[float] | None = None
-    class_divergence: float | None = None
-    classes_missed: int | None = None
 
 
 class Memorisation(NamedTuple):
@@ -60,8 +41,8 @@ class Memorisation(NamedTuple):
     Attributes:
         distance: the median distance of a generated image to its nearest training image.
         held_out_distance: the same of held-out images.
-        closer: the share of generated images that are nearer to a training image than 99 % of the
-            held-out ones are: 0.01 where nothing is memorised.
+        closer: the fraction of generated images that are nearer to a training image than 99 % of
+            the held-out ones are: 0.01 where nothing is memorised.
     """
 
     distance: float
@@ -74,34 +55,47 @@ class Evaluator:
 
     Args:
         config: names the dataset.
-        training: the training images, uint8 [N, H, W, C].
+        training: the training images, uint8 [N, H, W, C] in [0, 255].
         num_images: of how many images, at most, each set is made.
+        metrics: the names of those to compute.
+        held_out: real images to compare with, in place of the dataset's held-out ones.
+        feature_extractor: in place of the dataset's own.
 
     Raises:
-        UserError: there are too few held-out images, or no judge can be had.
+        UserError: there are too few images, or no feature extractor can be had.
     """
 
-    def __init__(self, config: Config, training: Images, num_images: int) -> None:
+    def __init__(
+        self,
+        config: Config,
+        training: Images,
+        num_images: int,
+        metrics: Iterable[str] = METRICS,
+        held_out: Images | None = None,
+        feature_extractor: FeatureExtractor | None = None,
+    ) -> None:
         self.config = config
         self.training = training
         self.num_images = num_images
-        self.held_out = spread(load_held_out(config), num_images)
+        held_out = load_held_out(config) if held_out is None else held_out
+        self.held_out = spread(held_out, num_images)
         for kind, images in (("held-out", self.held_out), ("training", training)):
             if len(images) < LEAST_IMAGES:
                 raise UserError(
                     f"{config.data_dir or config.dataset} has {len(images)} {kind} images to "
                     f"compare with: at least {LEAST_IMAGES} are needed"
                 )
-        self.judge = make_feature_extractor(config)
+        self.metrics = {name: METRICS[name] for name in metrics}
+        self.feature_extractor = feature_extractor or make_feature_extractor(config)
 
     @functools.cached_property
-    def reference(self) -> View:
-        """What the judge sees in the held-out images."""
-        return self.judge(self.held_out)
+    def real(self) -> Features:
+        """The features of the held-out images."""
+        return self.feature_extractor(self.held_out)
 
-    def doubts(self) -> str | None:
+    def warning(self) -> str | None:
         """Why the Fréchet distance is not to be trusted, if so."""
-        features = self.reference.features.shape[1]
+        features = self.real.features.shape[1]
         number = min(self.num_images, len(self.held_out))
         if number >= IMAGES_A_FEATURE * features:
             return None
@@ -111,48 +105,42 @@ class Evaluator:
         )
 
     def samples(self, generator: keras.Sequential) -> np.ndarray:
-        """The images to be judged, uint8 [num_images, H, W, C]: those of the run's own seed."""
+        """The images to evaluate, uint8 [num_images, H, W, C]: those of the run's own seed."""
         batches = sample_images(
             generator, self.config, self.config.seed, self.num_images, SAMPLING_BATCH
         )
         return np.concatenate(list(batches))
 
-    def scores(self, images: Images) -> Scores:
+    def scores(self, images: Images) -> dict[str, Value]:
         """Compares images with the held-out ones.
 
         Args:
             images: uint8 [N, H, W, C] in [0, 255], generated ones or real ones.
+
+        Returns:
+            Each metric's value by its name; none of classes if the feature extractor knows none.
         """
-        view = self.judge(images)
-        real, fake = self.reference.features, view.features
-        overlap = manifolds(real, fake)
-        scores = Scores(frechet_distance(real, fake), *kernel_distance(real, fake), *overlap)
-        if view.probabilities is None:
-            return scores
-        score, shares, divergence, missed = class_scores(view.probabilities)
-        return scores._replace(
-            classifier_score=score,
-            class_distribution=shares.tolist(),
-            class_divergence=divergence,
-            classes_missed=missed,
-        )
+        features, probabilities = self.feature_extractor(images)
+        comparison = Comparison(self.real.features, features, probabilities)
+        return {
+            name: metric.function(comparison)
+            for name, metric in self.metrics.items()
+            if not (metric.of_classes and probabilities is None)
+        }
 
     @functools.cached_property
-    def floor(self) -> Scores:
-        """The scores of training images, as many as are judged: the best to be hoped for."""
+    def baseline(self) -> dict[str, Value]:
+        """The scores of as many training images: the best that can be hoped for."""
         return self.scores(spread(self.training, self.num_images))
 
     def evaluation(self, step: int, generator: keras.Sequential) -> Evaluation:
-        """What a run notes of its generator after a step."""
-        scores = self.scores(self.samples(generator))
-        return Evaluation(
-            step,
-            scores.frechet_distance,
-            self.floor.frechet_distance,
-            scores.precision,
-            scores.recall,
-            np.array(scores.class_distribution or ()),
-        )
+        """What a training records of its generator after a step."""
+        values = {}
+        for name, value in self.scores(self.samples(generator)).items():
+            values[name] = value
+            if baseline := METRICS[name].baseline:
+                values[baseline] = self.baseline[name]
+        return Evaluation(step, values)
 
     @functools.cached_property
     def shrunk_training(self) -> np.ndarray:
@@ -181,7 +169,7 @@ class Evaluator:
 def evaluate_run(
     run: RunDirectory, checkpoint: str | None, num_images: int, inception_weights: str | None
 ) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
-    """Judges checkpoints of a run.
+    """Evaluates checkpoints of a run.
 
     Args:
         run: the run.
@@ -195,7 +183,7 @@ def evaluate_run(
 
     Raises:
         UserError: there is no such run or checkpoint, its images are not to be had any more, or
-            they can't be judged.
+            they can't be evaluated.
     """
     config, described = run.read_config()
     if inception_weights is not None:
@@ -210,20 +198,25 @@ def evaluate_run(
         )
     evaluator = Evaluator(config, training, num_images)
     found = {
-        "judge": evaluator.judge.name,
+        "feature_extractor": evaluator.feature_extractor.name,
         "num_images": num_images,
         "num_held_out": len(evaluator.held_out),
-        "warning": evaluator.doubts(),
-        "real": evaluator.floor._asdict(),
+        "warning": evaluator.warning(),
+        "real": to_json(evaluator.baseline),
         "checkpoints": {},
     }
     for generator, _, step in generators:
         images = evaluator.samples(generator)
         memorisation, distances, which = evaluator.memorisation(images)
-        scores = evaluator.scores(images)._asdict()
+        scores = to_json(evaluator.scores(images))
         found["checkpoints"][step] = scores | {"memorisation": memorisation._asdict()}
     order = distances.argsort()[:CLOSEST]
     return found, training[which[order]], images[order]
+
+
+def to_json(scores: dict[str, Value]) -> dict[str, Any]:
+    """Scores as Python's own numbers and lists."""
+    return {name: np.asarray(value).tolist() for name, value in scores.items()}
 
 
 def spread(images: Images, number: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What turns images into features that `metrics.py` can compare: a classifier, or InceptionV3."""
+"""What turns images into features that the metrics compare: a classifier, or InceptionV3."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.datasets.folder import default_cache_dir
 from dcgan_tf.datasets.table import DATASETS
 from dcgan_tf.evaluation.classifier import (
+    CLASSES,
     classify,
     load_classifier,
     save_classifier,
@@ -27,44 +28,48 @@ INCEPTION_SIZE = 299
 CLASSIFIER_VERSION = 1  # to be raised when classifiers are made or trained differently
 
 
-class View(NamedTuple):
-    """What a judge sees in some images.
+class Features(NamedTuple):
+    """What a feature extractor makes of some images.
 
     Attributes:
         features: float32 [N, features].
-        probabilities: float32 [N, classes]; None from a judge that knows no classes.
+        probabilities: of their classes, float32 [N, classes]; None if it knows no classes.
     """
 
     features: np.ndarray
     probabilities: np.ndarray | None
 
 
+# From uint8 [N, H, W, C] in [0, 255].
+Extract = Callable[[np.ndarray], Features]
+
+
 class FeatureExtractor(NamedTuple):
-    """What looks at images.
+    """Turns images into features.
 
     Attributes:
         name: in a few words.
-        batch_size: how many images it looks at at once.
-        look: from uint8 [N, H, W, C] in [0, 255] to a View.
+        batch_size: how many images it takes at once.
+        extract: the features of as many.
     """
 
     name: str
     batch_size: int
-    look: Callable[[np.ndarray], View]
+    extract: Extract
 
-    def __call__(self, images: Images) -> View:
-        """Looks at any number of images, some at a time."""
+    def __call__(self, images: Images) -> Features:
+        """The features of any number of images, uint8 [N, H, W, C] in [0, 255]."""
         starts = range(0, len(images), self.batch_size)
-        views = [self.look(images[start : start + self.batch_size]) for start in starts]
-        features, probabilities = zip(*views)
-        return View(
+        batches = [self.extract(images[start : start + self.batch_size]) for start in starts]
+        features, probabilities = zip(*batches)
+        return Features(
             np.concatenate(features),
             None if probabilities[0] is None else np.concatenate(probabilities),
         )
 
 
 def make_feature_extractor(config: Config) -> FeatureExtractor:
-    """The judge of a dataset's images.
+    """The feature extractor of a dataset's images.
 
     Raises:
         UserError: it can't be had.
@@ -72,28 +77,32 @@ def make_feature_extractor(config: Config) -> FeatureExtractor:
     return FEATURE_EXTRACTORS[DATASETS[config.dataset].feature_extractor](config)
 
 
-def judge_of_digits(config: Config) -> FeatureExtractor:
+def mnist_classifier(config: Config) -> FeatureExtractor:
     """The digit classifier that comes with the project."""
-    return FeatureExtractor("MNIST classifier", 1000, viewer(load_classifier()))
+    return FeatureExtractor("MNIST classifier", 1000, extract_by(load_classifier()))
 
 
-def judge_of_stacked_digits(config: Config) -> FeatureExtractor:
+def stacked_mnist_classifier(config: Config) -> FeatureExtractor:
     """The digit classifier, on each channel; a class is three digits."""
-    view = viewer(load_classifier())
+    extract_digits = extract_by(load_classifier())
 
-    def look(images: np.ndarray) -> View:
-        features, digits = zip(*(view(images[..., i : i + 1]) for i in range(3)))
+    def extract(images: np.ndarray) -> Features:
+        features, digits = zip(*(extract_digits(images[..., i : i + 1]) for i in range(3)))
         together = np.einsum("na,nb,nc->nabc", *digits).reshape(len(images), -1)
-        return View(np.concatenate(features, axis=1), together)
+        return Features(np.concatenate(features, axis=1), together)
 
-    return FeatureExtractor("MNIST classifier, on each channel", 1000, look)
+    return FeatureExtractor("MNIST classifier, on each channel", 1000, extract)
 
 
-def judge_of_labelled(config: Config) -> FeatureExtractor:
-    """A classifier of the dataset, trained once and then kept in the user's cache folder."""
+def trained_classifier(config: Config) -> FeatureExtractor:
+    """A classifier of the dataset, trained once and then kept in the user's cache folder.
+
+    Raises:
+        UserError: the dataset's images and labels can't be read, or don't fit together.
+    """
     load_images = DATASETS[config.dataset].load_images
     images, labels = load_images(config, "train"), load_labels(config, "train")
-    if len(images) != len(labels) or labels.max() > 9:
+    if len(images) != len(labels) or labels.max() >= CLASSES:
         raise UserError(
             f"{config.data_dir or config.dataset} has {len(images):,} training images and "
             f"{len(labels):,} labels up to {labels.max()}: it needs a label of 0 to 9 for each"
@@ -104,62 +113,63 @@ def judge_of_labelled(config: Config) -> FeatureExtractor:
     try:
         classifier = load_classifier(path, images.shape[1:])
     except (OSError, ValueError):
-        print(f"training a classifier of {config.dataset} to judge by, once: {path}", flush=True)
+        print(
+            f"training a classifier of {config.dataset}, once, to evaluate with: {path}", flush=True
+        )
         classifier = train_classifier(images, labels)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         save_classifier(classifier, path)
     right = classify(classifier, load_images(config, "test")) == load_labels(config, "test")
-    return FeatureExtractor(
-        f"{config.dataset} classifier, {right.mean():.2%} right", 1000, viewer(classifier)
-    )
+    name = f"{config.dataset} classifier, {right.mean():.2%} accuracy"
+    return FeatureExtractor(name, 1000, extract_by(classifier))
 
 
-def viewer(classifier: keras.Sequential) -> Callable[[np.ndarray], View]:
-    """What looks at images with a classifier, resized to its size."""
+def extract_by(classifier: keras.Sequential) -> Extract:
+    """The features of a classifier, its last layer but one, of images resized to its size."""
     outputs = [classifier.layers[-2].output, keras.ops.softmax(classifier.layers[-1].output)]
-    view = tf.function(keras.Model(classifier.inputs, outputs), reduce_retracing=True)
+    model = tf.function(keras.Model(classifier.inputs, outputs), reduce_retracing=True)
 
-    def look(images: np.ndarray) -> View:
+    def extract(images: np.ndarray) -> Features:
         images = resize(images, classifier.input_shape[1])
-        return View(*(output.numpy() for output in view(scale(images), training=False)))
+        return Features(*(output.numpy() for output in model(scale(images), training=False)))
 
-    return look
+    return extract
 
 
-def judge_by_inception(config: Config) -> FeatureExtractor:
+def inception(config: Config) -> FeatureExtractor:
     """InceptionV3 as trained on ImageNet, without its top: 2,048 features (Heusel et al., 2017).
 
     Raises:
         UserError: its weights can't be downloaded, or are not in the user's file.
     """
     try:
-        inception = keras.applications.InceptionV3(
+        network = keras.applications.InceptionV3(
             include_top=False, pooling="avg", weights=config.inception_weights or "imagenet"
         )
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         if config.inception_weights is None:
             raise UserError(
-                f"InceptionV3's weights, which images without labels are judged by, could not be "
-                f"downloaded ({reason}): give them as --inception_weights FILE"
+                f"InceptionV3's weights, which images without labels are evaluated with, could not "
+                f"be downloaded ({reason}): give them as --inception_weights FILE"
             ) from None
         raise UserError(
             f"--inception_weights {config.inception_weights} can't be used ({reason}): give "
             f"keras.applications' InceptionV3 weights without top, a .h5 file"
         ) from None
-    view = tf.function(inception, reduce_retracing=True)
+    model = tf.function(network, reduce_retracing=True)
 
-    def look(images: np.ndarray) -> View:
+    def extract(images: np.ndarray) -> Features:
         size = (INCEPTION_SIZE, INCEPTION_SIZE)
         large = tf.image.resize(np.broadcast_to(images, (*images.shape[:3], 3)), size)
-        return View(view(scale(large), training=False).numpy(), None)
+        return Features(model(scale(large), training=False).numpy(), None)
 
-    return FeatureExtractor("InceptionV3", 50, look)
+    return FeatureExtractor("InceptionV3", 50, extract)
 
 
 FEATURE_EXTRACTORS = {
-    "mnist_classifier": judge_of_digits,
-    "stacked_mnist_classifier": judge_of_stacked_digits,
-    "trained_classifier": judge_of_labelled,
-    "inception": judge_by_inception,
+    "mnist_classifier": mnist_classifier,
+    "stacked_mnist_classifier": stacked_mnist_classifier,
+    "trained_classifier": trained_classifier,
+    "inception": inception,
 }

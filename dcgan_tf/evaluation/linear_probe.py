@@ -1,4 +1,4 @@
-"""The discriminator's features, and the linear classifier that judges them."""
+"""The discriminator's features, and the linear classifier that probes them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def pool(maps: tf.Tensor) -> tf.Tensor:
     return tf.reshape(pooled, [-1, int(np.prod(pooled.shape[1:]))])
 
 
-def extract(discriminator: keras.Sequential | None, images: Images) -> np.ndarray:
+def discriminator_features(discriminator: keras.Sequential | None, images: Images) -> np.ndarray:
     """Features of images, float32 [N, features]; without a discriminator, their pixels.
 
     Args:
@@ -63,12 +63,12 @@ def extract(discriminator: keras.Sequential | None, images: Images) -> np.ndarra
         images: uint8 [N, H, W, C].
     """
 
-    def view(batch: tf.Tensor) -> tf.Tensor:
+    def features(batch: tf.Tensor) -> tf.Tensor:
         if discriminator is None:
             return tf.reshape(batch, [-1, int(np.prod(images.shape[1:]))])
         return pooled_activations(discriminator, batch)
 
-    return apply_in_batches(images, view)
+    return apply_in_batches(images, features)
 
 
 def pick_labelled(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -85,29 +85,29 @@ def pick_labelled(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     return np.concatenate(members)[np.argsort(in_turn, kind="stable")[:count]]
 
 
-class Helped(NamedTuple):
+class PseudoLabels(NamedTuple):
     """What generated images do for a classifier that has few labels.
 
     Attributes:
-        alone: the share of test images that it gets right by the labelled images alone.
-        helped: the share with generated images added.
+        accuracy_without, accuracy_with: on test images, of a classifier trained on the labelled
+            images alone, and of one with generated images added.
         added: how many were.
     """
 
-    alone: float
-    helped: float
+    accuracy_without: float
+    accuracy_with: float
     added: int
 
 
-def help_classifier(
+def train_with_pseudo_labels(
     images: np.ndarray,
     labels: np.ndarray,
     generated: np.ndarray,
     test: np.ndarray,
     test_labels: np.ndarray,
     seed: int,
-) -> Helped:
-    """Trains a classifier by few labels, and another by these and by generated images.
+) -> PseudoLabels:
+    """Trains a classifier on few labels, and another on these and on generated images.
 
     The generated images have no labels: those of which the first classifier is sure are given its
     own (Lee, 2013, Pseudo-Label). Both are trained for CLASSIFIER_STEPS steps.
@@ -125,7 +125,7 @@ def help_classifier(
         epochs = -(-CLASSIFIER_STEPS // -(-len(images) // CLASSIFIER_BATCH_SIZE))
         return train_classifier(images, labels, epochs, seed, verbose=False)
 
-    def right(classifier: keras.Sequential) -> float:
+    def test_accuracy(classifier: keras.Sequential) -> float:
         return float((classify(classifier, test) == test_labels).mean())
 
     alone = train(images, labels)
@@ -135,12 +135,19 @@ def help_classifier(
     sure = probabilities.max(axis=1) > SURE
     guessed = probabilities[sure].argmax(axis=1).astype(labels.dtype)
     together = (np.concatenate([images, generated[sure]]), np.concatenate([labels, guessed]))
-    return Helped(right(alone), right(train(*together)), int(sure.sum()))
+    return PseudoLabels(test_accuracy(alone), test_accuracy(train(*together)), int(sure.sum()))
 
 
-def accuracy(
+def probe(
     train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
 ) -> float:
-    """The share of test images that a linear L2-SVM on the training images gets right."""
+    """The accuracy on test features of a linear L2-SVM that is fitted to the training features.
+
+    Args:
+        train: float32 [N, features].
+        train_labels: uint8 [N].
+        test: float32 [T, features].
+        test_labels: uint8 [T].
+    """
     machine = make_pipeline(MaxAbsScaler(), LinearSVC(C=REGULARISATION, random_state=0))
     return float(machine.fit(train, train_labels).score(test, test_labels))

@@ -1,6 +1,7 @@
-"""Distances between two sets of images, as pure functions of their features.
+"""How two sets of images compare, as pure functions of their features.
 
 Features are float [N, features], of real or of generated images. All is computed in float64.
+scikit-learn is imported where it is used, since that takes seconds.
 """
 
 from __future__ import annotations
@@ -8,9 +9,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.metrics import pairwise_distances_chunked
-from sklearn.metrics.pairwise import polynomial_kernel
-from sklearn.neighbors import NearestNeighbors
 
 from dcgan_tf.datasets.disk_images import DiskImages
 
@@ -49,6 +47,8 @@ def kernel_distance(real: np.ndarray, fake: np.ndarray) -> tuple[float, float]:
     Raises:
         ValueError: a set has fewer than two images a block.
     """
+    from sklearn.metrics.pairwise import polynomial_kernel
+
     size = min(len(real), len(fake)) // KID_BLOCKS
     if size < 2:
         raise ValueError(f"{min(len(real), len(fake))} images are too few")
@@ -65,13 +65,15 @@ def kernel_distance(real: np.ndarray, fake: np.ndarray) -> tuple[float, float]:
 
 
 class Manifolds(NamedTuple):
-    """How two sets overlap, judged by balls that reach to each image's k-th nearest neighbour.
+    """How two sets overlap, by balls that reach to each image's k-th nearest neighbour.
 
-    `precision`: the share of generated images that lie in a ball of a real one; `recall`: the
-    share of real images in a ball of a generated one (Kynkäänniemi et al., 2019; k = 3). `density`:
-    in how many balls of real images a generated one lies, over k; 1 is normal, and more is
-    possible; `coverage`: the share of real images with a generated one in their ball (Naeem et
-    al., 2020; k = 5).
+    Attributes:
+        precision: the fraction of generated images that lie in a ball of a real one, k = 3
+            (Kynkäänniemi et al., 2019).
+        recall: the fraction of real images that lie in a ball of a generated one, k = 3.
+        density: in how many balls of real images a generated one lies, divided by k = 5; 1 is
+            normal, and more is possible (Naeem et al., 2020).
+        coverage: the fraction of real images with a generated one in their ball, k = 5.
     """
 
     precision: float
@@ -86,6 +88,8 @@ def manifolds(real: np.ndarray, fake: np.ndarray) -> Manifolds:
     Raises:
         ValueError: a set has no more than DENSITY_NEIGHBOURS images.
     """
+    from sklearn.metrics import pairwise_distances_chunked
+
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
     real_radii, real_wide_radii = neighbour_distances(real)
     fake_radii, _ = neighbour_distances(fake)
@@ -93,7 +97,7 @@ def manifolds(real: np.ndarray, fake: np.ndarray) -> Manifolds:
     recalled = np.zeros(len(real), bool)
     precise, hits = 0, 0
 
-    def look(distances: np.ndarray, start: int) -> None:
+    def count(distances: np.ndarray, start: int) -> None:
         nonlocal precise, hits, covered, recalled
         precise += (distances <= real_radii).any(axis=1).sum()
         in_balls = distances <= real_wide_radii
@@ -102,7 +106,7 @@ def manifolds(real: np.ndarray, fake: np.ndarray) -> Manifolds:
         radii = fake_radii[start : start + len(distances), np.newaxis]
         recalled |= (distances <= radii).any(axis=0)
 
-    chunks = pairwise_distances_chunked(fake, real, reduce_func=look, working_memory=CHUNK_MIB)
+    chunks = pairwise_distances_chunked(fake, real, reduce_func=count, working_memory=CHUNK_MIB)
     for _ in chunks:
         pass
     return Manifolds(
@@ -115,6 +119,8 @@ def manifolds(real: np.ndarray, fake: np.ndarray) -> Manifolds:
 
 def neighbour_distances(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each image's distance to its PRECISION_NEIGHBOURS-th and DENSITY_NEIGHBOURS-th neighbour."""
+    from sklearn.neighbors import NearestNeighbors
+
     if len(features) <= DENSITY_NEIGHBOURS:
         raise ValueError(f"{len(features)} images have no {DENSITY_NEIGHBOURS} neighbours each")
     neighbours = NearestNeighbors(n_neighbors=DENSITY_NEIGHBOURS, algorithm="brute")
@@ -125,14 +131,18 @@ def neighbour_distances(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class ClassScores(NamedTuple):
     """What a classifier makes of a set of images.
 
-    `score`: exp of the mean divergence of an image's class probabilities from their mean, 1 to
-    the number of classes (Salimans et al., 2016, with this classifier in place of Inception).
-    `shares`: of the images that go to each class. `divergence`: theirs from equal shares, in nats,
-    0 at best. `missed`: how many classes no image goes to.
+    Attributes:
+        score: exp of the mean divergence of an image's class probabilities from their mean, 1 to
+            the number of classes: the Inception score with this classifier in Inception's place
+            (Salimans et al., 2016).
+        distribution: the fraction of images in each class, float64 [classes].
+        divergence: the Kullback-Leibler divergence of the distribution from the uniform one, in
+            nats, 0 at best.
+        missed: how many classes no image is in.
     """
 
     score: float
-    shares: np.ndarray
+    distribution: np.ndarray
     divergence: float
     missed: int
 
@@ -144,10 +154,10 @@ def class_scores(probabilities: np.ndarray) -> ClassScores:
     ratio = np.clip(probabilities, 1e-30, None) / probabilities.mean(axis=0).clip(1e-30)
     score = np.exp((probabilities * np.log(ratio)).sum(axis=1).mean())
     counts = np.bincount(probabilities.argmax(axis=1), minlength=classes)
-    shares = counts / len(probabilities)
-    present = shares[counts > 0]
+    distribution = counts / len(probabilities)
+    present = distribution[counts > 0]
     divergence = (present * np.log(classes * present)).sum()
-    return ClassScores(float(score), shares, float(divergence), int((counts == 0).sum()))
+    return ClassScores(float(score), distribution, float(divergence), int((counts == 0).sum()))
 
 
 def nearest(images: np.ndarray, others: np.ndarray | DiskImages) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.cli.atomic_files import atomic_write
+from dcgan_tf.evaluation.table import Evaluation
 from dcgan_tf.train_step import StepScalars
+
+# What checkpoints without names of columns hold of each evaluation, before its class distribution.
+UNNAMED = ("frechet_distance", "frechet_baseline", "precision", "recall")
 
 
 class EpochMetrics(NamedTuple):
@@ -43,36 +47,6 @@ class EpochMetrics(NamedTuple):
         )
 
 
-class Evaluation(NamedTuple):
-    """What one evaluation within the training found.
-
-    Attributes:
-        step: the step after which it was made.
-        frechet_distance, frechet_baseline: of generated images, and of as many real ones.
-        precision, recall: of generated images.
-        class_distribution: the fraction of generated images in each class; may be empty.
-    """
-
-    step: int
-    frechet_distance: float
-    frechet_baseline: float
-    precision: float
-    recall: float
-    class_distribution: np.ndarray
-
-    def columns(self) -> dict[str, float]:
-        """Its columns in `metrics.csv`; shares are among them if there are ten classes at most."""
-        columns = self._asdict()
-        del columns["step"], columns["class_distribution"]
-        if len(self.class_distribution):
-            columns["classes_missed"] = int((self.class_distribution == 0).sum())
-        if len(self.class_distribution) <= 10:
-            columns |= {
-                f"share_{i}": float(share) for i, share in enumerate(self.class_distribution)
-            }
-        return columns
-
-
 class History(tf.train.experimental.PythonState):
     """What every step reported and how long it took.
 
@@ -80,7 +54,7 @@ class History(tf.train.experimental.PythonState):
     kept in a file of their own, so that equal runs have equal checkpoints.
 
     Attributes:
-        metrics: float64 [steps, 7]: the fields of `StepScalars`.
+        metrics: float64 [steps, fields], the fields of `StepScalars`.
         evaluations: those made so far, oldest first.
         times: float64 [steps, 2]: the step's seconds (NaN for one that traced the graph), and the
             seconds with all that came between it and the step before.
@@ -95,7 +69,7 @@ class History(tf.train.experimental.PythonState):
         """Adds the rows of some steps.
 
         Args:
-            metrics: [steps, 7]: the fields of `StepScalars`.
+            metrics: [steps, fields], those of `StepScalars`.
             step_seconds: how long each step took; NaN if it traced the graph.
             seconds: how long the steps, and all between them, took together.
         """
@@ -129,7 +103,7 @@ class History(tf.train.experimental.PythonState):
 
     def by_quality(self) -> list[int]:
         """The steps that were evaluated, the one with the smallest Fréchet distance first."""
-        ranked = sorted(self.evaluations, key=lambda made: made.frechet_distance)
+        ranked = sorted(self.evaluations, key=lambda made: made.values["frechet_distance"])
         return [made.step for made in ranked]
 
     def evaluation_of(self, step: int) -> Evaluation | None:
@@ -139,16 +113,20 @@ class History(tf.train.experimental.PythonState):
     def serialize(self) -> bytes:
         """Metrics and evaluations as the bytes of two .npy files, for `tf.train.Checkpoint`."""
         file = io.BytesIO()
-        rows = [[*made[:-1], *made.class_distribution] for made in self.evaluations]
-        for array in (self.metrics, np.array(rows, np.float64)):
+        for array in (self.metrics, evaluations_to_array(self.evaluations)):
             np.save(file, array, allow_pickle=False)
         return file.getvalue()
 
     def deserialize(self, value: bytes) -> None:
-        """Takes back what `serialize` returned; the times are unknown."""
+        """Takes back what `serialize` returned; the times are unknown.
+
+        Scalars that the steps did not return yet, as of an older version, are NaN.
+        """
         file = io.BytesIO(value)
-        self.metrics, rows = (np.load(file, allow_pickle=False) for _ in range(2))
-        self.evaluations = [Evaluation(int(row[0]), *row[1:5].tolist(), row[5:]) for row in rows]
+        metrics, rows = (np.load(file, allow_pickle=False) for _ in range(2))
+        self.metrics = np.full((len(metrics), len(StepScalars._fields)), np.nan)
+        self.metrics[:, : metrics.shape[1]] = metrics
+        self.evaluations = evaluations_from_array(rows)
         self.times = np.full((len(self.metrics), 2), np.nan)
 
     def save_times(self, path: Path) -> None:
@@ -163,3 +141,35 @@ class History(tf.train.experimental.PythonState):
             self.times[: len(saved)] = saved
         except Exception:  # a damaged file, of which a parser may raise anything
             return
+
+
+def evaluations_to_array(evaluations: list[Evaluation]) -> np.ndarray:
+    """A structured array, whose fields are the step and the values that the last one has.
+
+    What an earlier one lacks is NaN.
+    """
+    if not evaluations:
+        return np.empty(0)
+    values = evaluations[-1].values
+    fields = [(name, np.float64, np.shape(value)) for name, value in values.items()]
+    rows = [
+        (made.step, *(made.values.get(name, np.full(shape, np.nan)) for name, _, shape in fields))
+        for made in evaluations
+    ]
+    return np.array(rows, [("step", np.int64), *fields])
+
+
+def evaluations_from_array(rows: np.ndarray) -> list[Evaluation]:
+    """The evaluations of an array, which may be of the time when its columns had no names."""
+    if rows.dtype.names is None:
+        return [unnamed_evaluation(row) for row in rows]
+    _, *names = rows.dtype.names
+    return [Evaluation(int(row["step"]), {name: row[name] for name in names}) for row in rows]
+
+
+def unnamed_evaluation(row: np.ndarray) -> Evaluation:
+    """An evaluation of float64 [step, *UNNAMED, *class_distribution]."""
+    step, values, distribution = int(row[0]), dict(zip(UNNAMED, row[1:5])), row[5:]
+    if len(distribution):
+        values |= {"classes_missed": (distribution == 0).sum(), "class_distribution": distribution}
+    return Evaluation(step, values)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
 from tqdm import tqdm
 
-from dcgan_tf.reporting.history import EpochMetrics, Evaluation
+from dcgan_tf.evaluation.table import METRICS, MOST_CLASSES, Evaluation
+from dcgan_tf.reporting.history import EpochMetrics
 
 
 class Progress:
@@ -61,20 +63,7 @@ class Progress:
             flush=True,
         )
         if evaluation is not None:
-            classes = ""
-            if count := len(evaluation.class_distribution):
-                classes = (
-                    f"  classes missed {(evaluation.class_distribution == 0).sum()} of {count}"
-                )
-            if 0 < count <= 10:
-                shares = " ".join(f"{share:.0%}"[:-1] for share in evaluation.class_distribution)
-                classes += f"  shares {shares} %"
-            print(
-                f"  Fréchet distance {evaluation.frechet_distance:.2f} "
-                f"(real {evaluation.frechet_baseline:.2f})  precision {evaluation.precision:.3f}  "
-                f"recall {evaluation.recall:.3f}{classes}",
-                flush=True,
-            )
+            print(f"  {describe(evaluation)}", flush=True)
 
     def time_of(self, steps: int, row: EpochMetrics) -> str:
         """How long some steps take, in words, at the speed of the epoch."""
@@ -85,6 +74,17 @@ class Progress:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+
+def describe(evaluation: Evaluation) -> str:
+    """The metrics in words; a class distribution is left out if it has more than MOST_CLASSES."""
+    words, values = [], evaluation.values
+    for name, metric in METRICS.items():
+        if name in values and np.size(values[name]) <= MOST_CLASSES:
+            words.append(f"{metric.label} {metric.show(values[name])}")
+            if metric.baseline:
+                words[-1] += f" (real images {metric.show(values[metric.baseline])})"
+    return "  ".join(words)
 
 
 def speed(images_per_second: float) -> str:

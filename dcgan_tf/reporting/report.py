@@ -21,11 +21,11 @@ from dcgan_tf.config import Config
 from dcgan_tf.data import to_uint8
 from dcgan_tf.distributed.cluster import workers
 from dcgan_tf.reporting.diagnostics import Diagnostics
-from dcgan_tf.reporting.events import EventLog
 from dcgan_tf.reporting.history import EpochMetrics, History
 from dcgan_tf.reporting.images import image_grid, save_png, save_training_gif
 from dcgan_tf.reporting.plots import plot_evaluations, plot_losses
 from dcgan_tf.reporting.progress import Progress
+from dcgan_tf.reporting.tensorboard import TensorBoard
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.train_step import StepOutput, StepScalars
 
@@ -66,7 +66,7 @@ class Report:
         # Workers find that a loss is no number at the same step.
         self.patience = COLLECT_SECONDS if workers() == 1 else 0.0
         self.diagnostics = Diagnostics(config.loss, self.step)
-        self.events = EventLog(run.events, self.step)
+        self.tensorboard = TensorBoard(run.events, self.step)
         self.progress = Progress(steps_per_epoch, config.images_per_step, last_step)
         self.reported_at = self.steps_began_at = time.perf_counter()
 
@@ -75,7 +75,7 @@ class Report:
 
     def __exit__(self, *_: object) -> None:
         self.progress.close()
-        self.events.close()
+        self.tensorboard.close()
 
     def begin(self, reals: np.ndarray, grid: np.ndarray) -> None:
         """Shows what is to be learnt, and what the untrained generator makes.
@@ -88,8 +88,8 @@ class Report:
         self.drop_later_frames()
         save_png(self.run.samples / "reals.png", image_grid(reals))
         save_png(self.run.samples / "init.png", image_grid(to_uint8(grid)))
-        self.events.settings(dataclasses.asdict(self.config))
-        self.events.images("samples", image_grid(to_uint8(grid)), 0)
+        self.tensorboard.settings(dataclasses.asdict(self.config))
+        self.tensorboard.images("samples", image_grid(to_uint8(grid)), 0)
 
     def resume(self) -> None:
         """Brings the files back to what they were at the checkpoint."""
@@ -116,26 +116,24 @@ class Report:
             self.collect()
 
     def collect(self) -> None:
-        """Puts the steps since the last time into the history, the events and the bar."""
+        """Puts the steps since the last time into the history, TensorBoard and the bar."""
         if not self.pending:
             return
-        count = len(StepScalars._fields)
         metrics = np.concatenate(
-            [np.reshape(output.scalars, (count, -1)).T for output in self.pending]
+            [np.reshape(output.scalars, (len(output.scalars), -1)).T for output in self.pending]
         )
         now = time.perf_counter()
-        bad = ~np.isfinite(metrics[:, :2]).all(axis=1)
-        if bad.any():
-            first = int(bad.argmax())
-            gen_loss, disc_loss = metrics[first, :2]
-            raise Diverged(
-                f"step {self.step + first + 1} has gen_loss {gen_loss} and disc_loss {disc_loss}"
-            )
+        for step, values in enumerate(metrics, self.step + 1):
+            scalars = StepScalars(*values)
+            if not (np.isfinite(scalars.gen_loss) and np.isfinite(scalars.disc_loss)):
+                raise Diverged(
+                    f"step {step} has gen_loss {scalars.gen_loss} and disc_loss {scalars.disc_loss}"
+                )
         step_seconds = (now - self.steps_began_at) / len(metrics) if self.traced else math.nan
         self.history.append(metrics, step_seconds, now - self.reported_at)
         for step, values in enumerate(metrics, self.step + 1):
             if step % SCALARS_EVERY == 0:
-                self.events.scalars("step", StepScalars(*values)._asdict(), step)
+                self.tensorboard.scalars("step", StepScalars(*values)._asdict(), step)
         self.step += len(metrics)
         last = self.pending[-1]
         self.last_logits = {"real": last.real_logits, "fake": last.fake_logits}
@@ -153,7 +151,7 @@ class Report:
         """Collects all steps so far; what happens within is not counted as their time."""
         self.collect()
         self.history.save_times(self.run.times_file)
-        self.events.flush()
+        self.tensorboard.flush()
         yield
         self.steps_began_at = time.perf_counter()
 
@@ -167,14 +165,14 @@ class Report:
         row = self.last_epoch()
         picture = image_grid(to_uint8(grid))
         save_png(self.run.frame(row.epoch), picture)
-        self.events.images("samples", picture, row.step)
-        self.events.histograms(models, self.last_logits, row.step)
+        self.tensorboard.images("samples", picture, row.step)
+        self.tensorboard.histograms(models, self.last_logits, row.step)
         scalars = row.columns()
         del scalars["epoch"], scalars["step"]
-        self.events.scalars("epoch", scalars, row.step)
+        self.tensorboard.scalars("epoch", scalars, row.step)
         if evaluation := self.history.evaluation_of(row.step):
-            self.events.scalars("evaluation", evaluation.columns(), row.step)
-        self.events.flush()
+            self.tensorboard.scalars("evaluation", evaluation.columns(), row.step)
+        self.tensorboard.flush()
         self.end_steps()
 
     def end_steps(self) -> None:

@@ -8,11 +8,11 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from dcgan_tf import run
 from dcgan_tf.commands import evaluate, sample, train
-from dcgan_tf.evaluation import evaluator
 from dcgan_tf.reporting import diagnostics
 from tests.conftest import RESOLVED, ROOT, one_sentence, write_idx
-from tests.reporting.test_events import logged
+from tests.reporting.test_tensorboard import logged
 from tests.test_resume import table
 
 
@@ -33,7 +33,7 @@ FLAGS = ["--batch_size=8", "--base_filters=8", "--eval_every=1", "--learning_rat
 def train_run(run_main, copy_of_mnist, tmp_path, monkeypatch):
     """Trains 5 epochs of 6 steps, evaluated after each; returns the folder and the output."""
 
-    monkeypatch.setattr(evaluator, "TRAINING_NUM_IMAGES", 300)
+    monkeypatch.setattr(run, "TRAINING_NUM_IMAGES", 300)
 
     def call(*flags, run_dir=tmp_path / "run"):
         code, out, err = run_main(
@@ -55,7 +55,7 @@ def test_training_is_evaluated_and_its_best_checkpoint_kept(train_run, run_main,
     found = rows(run_dir)
     distances = [float(row["frechet_distance"]) for row in found]
     assert len(distances) == 5 and out.count("Fréchet distance") == 5
-    assert sum(float(found[0][f"share_{i}"]) for i in range(10)) == pytest.approx(1, abs=1e-4)
+    assert sum(float(found[0][f"class_{i}"]) for i in range(10)) == pytest.approx(1, abs=1e-4)
     assert logged(run_dir / "tensorboard")["evaluation/recall"] == [6, 12, 18, 24, 30]
     assert iio.imread(run_dir / "evaluations.png").shape[:2] == (900, 900)
     best = int(found[int(np.argmin(distances))]["step"])
@@ -75,8 +75,8 @@ def test_training_is_evaluated_and_its_best_checkpoint_kept(train_run, run_main,
     assert report["checkpoints"].keys() == {str(step) for step in {best, 18, 24, 30}}
     for step, scores in report["checkpoints"].items():
         (row,) = (row for row in found if row["step"] == step)
-        for name in ("frechet_distance", "precision", "recall", "classes_missed", "share_3"):
-            value = scores["class_distribution"][3] if name == "share_3" else scores[name]
+        for name in ("frechet_distance", "precision", "recall", "classes_missed", "class_3"):
+            value = scores["class_distribution"][3] if name == "class_3" else scores[name]
             assert float(row[name]) == pytest.approx(value, rel=1e-4)
     assert "40 images are few for the 96 features" in out
     assert iio.imread(run_dir / "closest.png").ndim == 2

@@ -59,7 +59,7 @@ def test_labelled_images_are_spread_over_the_classes():
 def test_a_linear_machine_finds_a_line():
     points = np.random.default_rng(0).standard_normal((400, 2))
     labels = (points @ [1, 2] > 0).astype(int)
-    found = linear_probe.accuracy(points[:200], labels[:200], points[200:], labels[200:])
+    found = linear_probe.probe(points[:200], labels[:200], points[200:], labels[200:])
     assert found > 0.9
 
 
@@ -75,8 +75,8 @@ def test_generated_images_are_added_where_the_classifier_is_sure(monkeypatch):
         return images.astype(np.uint8), labels
 
     (images, labels), (generated, _), (test, test_labels) = map(draw, (10, 300, 200))
-    found = linear_probe.help_classifier(images, labels, generated, test, test_labels, 0)
-    assert found.alone > 0.9 and found.helped > 0.9 and found.added > 200
+    found = linear_probe.train_with_pseudo_labels(images, labels, generated, test, test_labels, 0)
+    assert found.accuracy_without > 0.9 and found.accuracy_with > 0.9 and found.added > 200
 
 
 def test_command_prints_five_accuracies(run_main, labelled_digits, tmp_path, monkeypatch):
@@ -90,7 +90,7 @@ def test_command_prints_five_accuracies(run_main, labelled_digits, tmp_path, mon
     assert code == 0, err
     lines = out.splitlines()
     assert lines[0] == "200 labelled images, 1,500 test images"
-    assert lines[4].startswith("classifier, by the labels alone") and len(lines) == 6
+    assert lines[4].startswith("classifier, on the labels alone") and len(lines) == 6
     names = ("raw pixels", "untrained discriminator", "discriminator of step 2")
     for line, name in zip(lines[1:4], names, strict=True):
         assert line.startswith(name) and float(line.split("%")[0].split()[-1]) > 50

@@ -31,18 +31,18 @@ def fresh(evaluator):
 
 def test_the_very_images_have_no_distance(evaluator):
     scores = evaluator.scores(evaluator.held_out)
-    assert scores.frechet_distance == pytest.approx(0, abs=1e-6)
-    assert scores.precision == scores.recall == scores.coverage == 1
-    assert scores.classes_missed == 0 and scores.classifier_score > 9
+    assert scores["frechet_distance"] == pytest.approx(0, abs=1e-6)
+    assert scores["precision"] == scores["recall"] == scores["coverage"] == 1
+    assert scores["classes_missed"] == 0 and scores["classifier_score"] > 9
 
 
-def test_real_images_are_the_floor_and_noise_is_far_above_it(evaluator, fresh):
-    floor, other = evaluator.floor, evaluator.scores(fresh)
+def test_real_images_are_the_baseline_and_noise_is_far_above_it(evaluator, fresh):
+    baseline, other = evaluator.baseline, evaluator.scores(fresh)
     noise = evaluator.scores(np.random.default_rng(0).integers(0, 256, fresh.shape, np.uint8))
-    assert floor.precision > 0.7 and floor.recall > 0.7
-    assert other.frechet_distance < 3 * floor.frechet_distance
-    assert noise.frechet_distance > 100 * floor.frechet_distance
-    assert noise.precision < 0.01 and noise.coverage < 0.01
+    assert baseline["precision"] > 0.7 and baseline["recall"] > 0.7
+    assert other["frechet_distance"] < 3 * baseline["frechet_distance"]
+    assert noise["frechet_distance"] > 100 * baseline["frechet_distance"]
+    assert noise["precision"] < 0.01 and noise["coverage"] < 0.01
 
 
 def test_distance_grows_with_noise_and_with_dropped_classes(evaluator, fresh):
@@ -51,23 +51,23 @@ def test_distance_grows_with_noise_and_with_dropped_classes(evaluator, fresh):
         np.clip(fresh + rng.normal(0, deviation, fresh.shape), 0, 255).astype(np.uint8)
         for deviation in (0, 20, 40, 80)
     ]
-    classes = evaluator.judge(fresh).probabilities.argmax(axis=1)
+    classes = evaluator.feature_extractor(fresh).probabilities.argmax(axis=1)
     dropped = [fresh[classes >= first] for first in (0, 1, 3, 6)]
     for sets in (noisy, dropped):
         found = [evaluator.scores(images) for images in sets]
-        distances = [scores.frechet_distance for scores in found]
+        distances = [scores["frechet_distance"] for scores in found]
         assert distances == sorted(distances) and distances[3] > 10 * distances[0]
-        kernel = [scores.kid for scores in found]
+        kernel = [scores["kid"] for scores in found]
         assert kernel == sorted(kernel)
-    assert [scores.classes_missed for scores in found] == [0, 1, 3, 6]
-    assert found[3].recall < found[0].recall - 0.2
+    assert [scores["classes_missed"] for scores in found] == [0, 1, 3, 6]
+    assert found[3]["recall"] < found[0]["recall"] - 0.2
 
 
 def test_a_generator_of_one_digit(evaluator, fresh):
     scores = evaluator.scores(fresh[:1].repeat(500, axis=0))
-    assert scores.classes_missed == 9 and scores.recall == 0
-    assert max(scores.class_distribution) == 1
-    assert scores.classifier_score == pytest.approx(1)
+    assert scores["classes_missed"] == 9 and scores["recall"] == 0
+    assert max(scores["class_distribution"]) == 1
+    assert scores["classifier_score"] == pytest.approx(1)
 
 
 def test_copies_of_training_images_are_found_out(evaluator, digits, fresh):
@@ -80,18 +80,18 @@ def test_copies_of_training_images_are_found_out(evaluator, digits, fresh):
     assert honest.distance == pytest.approx(honest.held_out_distance, rel=0.1)
 
 
-def test_few_images_are_doubted(evaluator, digits):
-    assert evaluator.doubts() is None
-    assert "300 images are few for the 96 features" in Evaluator(Config(), digits, 300).doubts()
+def test_few_images_are_warned_of(evaluator, digits):
+    assert evaluator.warning() is None
+    assert "300 images are few for the 96 features" in Evaluator(Config(), digits, 300).warning()
 
 
 def test_stacked_digits_have_a_thousand_classes():
     config = Config(dataset="stacked_mnist")
     stacked = load_images(config)
-    scores = Evaluator(config, stacked, 2000).floor
-    assert len(scores.class_distribution) == 1000
+    scores = Evaluator(config, stacked, 2000).baseline
+    assert len(scores["class_distribution"]) == 1000
     # 2,000 draws miss 1000 · (1 − 1/1000)^2000 = 135 of 1,000 equal classes, give or take 10.
-    assert 100 < scores.classes_missed < 180
+    assert 100 < scores["classes_missed"] < 180
 
 
 def test_own_copy_without_test_images_is_refused(tmp_path, mnist):

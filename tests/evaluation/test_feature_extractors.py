@@ -19,7 +19,7 @@ def test_digits():
         return archive["x_test"][:1500, ..., np.newaxis], archive["y_test"][:1500]
 
 
-def test_every_dataset_has_a_judge():
+def test_every_dataset_has_a_feature_extractor():
     named = {dataset.feature_extractor for dataset in DATASETS.values()}
     assert named == set(feature_extractors.FEATURE_EXTRACTORS)
 
@@ -38,8 +38,8 @@ def test_digits_are_known_at_any_size(test_digits, size):
 def test_stacked_digits_are_one_class_of_three_digits(test_digits):
     digits, labels = test_digits
     a, b, c = digits[:400], digits[400:800], digits[800:1200]
-    judge = feature_extractors.make_feature_extractor(Config(dataset="stacked_mnist"))
-    features, probabilities = judge(np.concatenate([a, b, c], axis=-1))
+    extractor = feature_extractors.make_feature_extractor(Config(dataset="stacked_mnist"))
+    features, probabilities = extractor(np.concatenate([a, b, c], axis=-1))
     expected = 100 * labels[:400].astype(int) + 10 * labels[400:800] + labels[800:1200]
     assert features.shape == (400, 288) and probabilities.shape == (400, 1000)
     assert (probabilities.argmax(axis=1) == expected).mean() > 0.95
@@ -59,14 +59,14 @@ def labelled_dir(labelled_digits, monkeypatch):
 
 def test_other_labelled_sets_have_a_classifier_trained_once(labelled_dir, monkeypatch, capsys):
     config = Config(dataset="fashion_mnist", data_dir=str(labelled_dir))
-    judge = feature_extractors.make_feature_extractor(config)
+    extractor = feature_extractors.make_feature_extractor(config)
     assert "training a classifier of fashion_mnist" in capsys.readouterr().out
-    right = float(judge.name.split()[2].rstrip("%"))
-    assert judge.name.startswith("fashion_mnist classifier, ") and right > 70
+    accuracy = float(extractor.name.split()[2].rstrip("%"))
+    assert extractor.name.startswith("fashion_mnist classifier, ") and accuracy > 70
     monkeypatch.setattr(feature_extractors, "train_classifier", None)
     again = feature_extractors.make_feature_extractor(config)
     images = load_images(config)[:100]
-    assert np.array_equal(judge(images).features, again(images).features)
+    assert np.array_equal(extractor(images).features, again(images).features)
     (cached,) = (labelled_dir / "cache").rglob("classifier-fashion_mnist-*.npz")
     cached.write_bytes(cached.read_bytes()[:1000])
     monkeypatch.setattr(

@@ -119,7 +119,7 @@ def test_class_scores_by_hand():
     # Two images sure of class 0, one of class 1, one torn between 0 and 2.
     probabilities = np.array([[1, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0.6, 0, 0.4, 0]])
     scores = metrics.class_scores(probabilities)
-    assert scores.shares.tolist() == [0.75, 0.25, 0, 0] and scores.missed == 2
+    assert scores.distribution.tolist() == [0.75, 0.25, 0, 0] and scores.missed == 2
     assert scores.divergence == pytest.approx(0.75 * math.log(3) + 0.25 * math.log(1))
     divergences = [
         math.log(1 / 0.65),

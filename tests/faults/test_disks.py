@@ -9,7 +9,7 @@ import pytest
 
 from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.commands import train
-from dcgan_tf.reporting import events, history, report
+from dcgan_tf.reporting import history, report, tensorboard
 from dcgan_tf.run_directory import RunDirectory
 from tests import test_resume
 from tests.conftest import one_sentence, start, train_command
@@ -44,12 +44,12 @@ PLACES = (
     (RunDirectory, "write_config", 0),
     (report.Report, "begin", 0),
     (report, "save_png", 1),
-    (events.EventLog, "images", 0),
+    (tensorboard.TensorBoard, "images", 0),
     (history.History, "save_times", 0),
     (Checkpoints, "save", 0),
     (Checkpoints, "save", 2),
     (Checkpoints, "_update_latest", 1),
-    (events.EventLog, "histograms", 0),
+    (tensorboard.TensorBoard, "histograms", 0),
     (report.Report, "end_epoch", 0),
     (report.Report, "write_files", 0),
     (report, "plot_losses", 0),

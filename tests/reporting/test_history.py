@@ -1,10 +1,13 @@
+import io
 import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.reporting.history import Evaluation, History
+from dcgan_tf.evaluation.table import Evaluation
+from dcgan_tf.reporting.history import History
+from dcgan_tf.train_step import StepScalars
 
 
 def test_epochs_are_means_of_their_steps():
@@ -15,10 +18,12 @@ def test_epochs_are_means_of_their_steps():
     first, second = history.epochs(steps_per_epoch=2, batch_size=8)
     # Epoch 1 is steps 1 and 2; only step 2 was timed: 8 images in half a second.
     assert first[:2] == (1, 2)
-    assert first[2:] == pytest.approx((2, 3, 0.6, 0.3, 11, 21, 0.9, 16, 5))
+    assert first.means == pytest.approx((2, 3, 0.6, 0.3, 11, 21, 0.9))
+    assert first[3:] == pytest.approx((16, 5))
     # Epoch 2 is step 3 so far: the block's two steps took 2 seconds, each 1.
     assert second[:2] == (2, 3)
-    assert second[2:] == pytest.approx((5, 9, 0.9, 0.15, 14, 24, 1.1, 16, 1))
+    assert second.means == pytest.approx((5, 9, 0.9, 0.15, 14, 24, 1.1))
+    assert second[3:] == pytest.approx((16, 1))
     assert history.last_epoch(steps_per_epoch=2, batch_size=8) == second
 
 
@@ -62,20 +67,73 @@ def test_equal_metrics_have_equal_bytes_whatever_the_times():
     assert make_history(0.5).serialize() == make_history(0.7).serialize()
 
 
-def evaluation(step, distance, shares=()):
-    return Evaluation(step, distance, 0.5, 0.25, 0.125, np.array(shares))
+def test_columns_of_an_epoch_are_the_fields_of_its_scalars():
+    (row,) = make_history().epochs(steps_per_epoch=3, batch_size=8)
+    names = ["epoch", "step", *StepScalars._fields, "images_per_second", "seconds"]
+    assert list(row.columns()) == names and row.columns()["disc_loss"] == 8
 
 
-def test_evaluations_come_back_from_a_checkpoint_and_are_ranked():
+def evaluation(step, distance, distribution=()):
+    values = {
+        "frechet_distance": distance,
+        "frechet_baseline": 0.5,
+        "precision": 0.25,
+        "recall": 0.125,
+    }
+    if len(distribution):
+        missed = sum(fraction == 0 for fraction in distribution)
+        values |= {"classes_missed": missed, "class_distribution": np.array(distribution)}
+    return Evaluation(step, values)
+
+
+@pytest.mark.parametrize("distribution", [[], [0.0, 1.0], [0.0] * 900 + [0.01] * 100])
+def test_evaluations_come_back_from_a_checkpoint_and_are_ranked(distribution):
     history = make_history()
     assert history.by_quality() == []
     for step, distance in ((10, 3.0), (20, 1.0), (30, 2.0)):
-        history.evaluations.append(evaluation(step, distance, [0.0, 1.0]))
+        history.evaluations.append(evaluation(step, distance, distribution))
     restored = History()
     restored.deserialize(history.serialize())
     assert restored.by_quality() == [20, 30, 10]
-    assert restored.evaluation_of(30).columns() == history.evaluation_of(30).columns()
+    assert restored.serialize() == history.serialize()
+    found, made = restored.evaluation_of(30), history.evaluation_of(30)
+    assert found.columns() == made.columns() and found.values.keys() == made.values.keys()
+    assert np.array_equal(found.values.get("class_distribution", []), distribution)
     assert restored.evaluation_of(40) is None
+
+
+def save_arrays(*arrays):
+    """A history's bytes, as they were always: one .npy after the other."""
+    file = io.BytesIO()
+    for array in arrays:
+        np.save(file, array)
+    return file.getvalue()
+
+
+def test_a_history_without_evaluations_has_the_bytes_that_it_always_had():
+    metrics = np.arange(21.0).reshape(3, 7)
+    assert make_history().serialize() == save_arrays(metrics, np.array([]))
+
+
+def test_evaluations_of_the_time_when_columns_had_no_names_are_read():
+    rows = [[10, 3.0, 0.5, 0.25, 0.125, 0, 1], [20, 2.0, 0.5, 0.25, 0.125, 0.5, 0.5]]
+    history = History()
+    history.deserialize(save_arrays(np.ones((3, 7)), np.array(rows)))
+    assert history.by_quality() == [20, 10]
+    assert history.evaluation_of(10).columns() == evaluation(10, 3.0, [0.0, 1.0]).columns()
+    history.deserialize(save_arrays(np.ones((3, 7)), np.array(rows)[:, :5]))
+    assert history.evaluation_of(20).columns() == evaluation(20, 2.0).columns()
+
+
+def test_what_older_steps_and_evaluations_lack_is_no_number():
+    history = History()
+    history.deserialize(save_arrays(np.ones((3, 5)), np.array([])))
+    (row,) = history.epochs(steps_per_epoch=3, batch_size=8)
+    assert row.means[:5] == (1,) * 5 and np.isnan(row.means[5:]).all()
+    history.evaluations += [evaluation(10, 3.0), evaluation(20, 2.0, [0.0, 1.0])]
+    history.deserialize(history.serialize())
+    first = history.evaluation_of(10).columns()
+    assert first["frechet_distance"] == 3 and np.isnan([first["class_0"], first["class_1"]]).all()
 
 
 def test_columns_of_an_evaluation():
@@ -86,6 +144,6 @@ def test_columns_of_an_evaluation():
         "recall": 0.125,
     }
     ten = evaluation(1, 2.0, [0.0] * 9 + [1.0]).columns()
-    assert ten["classes_missed"] == 9 and ten["share_8"] == 0 and ten["share_9"] == 1
+    assert ten["classes_missed"] == 9 and ten["class_8"] == 0 and ten["class_9"] == 1
     many = evaluation(1, 2.0, [0.0] * 900 + [0.01] * 100).columns()
-    assert many["classes_missed"] == 900 and "share_0" not in many
+    assert many["classes_missed"] == 900 and "class_0" not in many

@@ -1,13 +1,15 @@
 import imageio.v3 as iio
 import numpy as np
+import pytest
 
+from dcgan_tf.evaluation.table import Evaluation
 from dcgan_tf.reporting import plots
-from dcgan_tf.reporting.history import Evaluation
+from dcgan_tf.train_step import StepScalars
 
 
 def test_losses_plot_of_one_step_and_of_many(tmp_path):
     for steps in (1, 500):
-        plots.plot_losses(tmp_path / "losses.png", np.full((steps, 4), 0.5), 100)
+        plots.plot_losses(tmp_path / "losses.png", np.full((steps, 7), 0.5), 100)
         plot = iio.imread(tmp_path / "losses.png")
         assert (
             plot.shape[:2] == (600, 900)
@@ -15,10 +17,29 @@ def test_losses_plot_of_one_step_and_of_many(tmp_path):
         )
 
 
+@pytest.mark.parametrize("lowest, bottom", [(0.1, 0), (-3.0, -3.0)])
+def test_losses_are_within_the_axes_whatever_their_sign(lowest, bottom):
+    metrics = np.full((50, 7), 0.5)
+    metrics[20, 1] = lowest
+    axes = plots.draw_losses(StepScalars(*metrics.T), 10).axes[0]
+    low, high = axes.get_ylim()
+    assert low <= bottom and high > 0.5
+    assert (low == 0) == (lowest >= 0)
+
+
 def test_evaluations_plot_of_one_evaluation_and_of_many(tmp_path):
     for count, classes in ((1, 0), (5, 10), (3, 1000)):
         made = [
-            Evaluation(10 * i, 9.0 / (i + 1), 0.1, 0.5, 0.4, np.full(classes, 0.1))
+            Evaluation(
+                10 * i,
+                {
+                    "frechet_distance": 9.0 / (i + 1),
+                    "frechet_baseline": 0.1,
+                    "precision": 0.5,
+                    "recall": 0.4,
+                }
+                | ({"class_distribution": np.full(classes, 0.1)} if classes else {}),
+            )
             for i in range(count)
         ]
         plots.plot_evaluations(tmp_path / "plot.png", made, 10)

@@ -3,8 +3,10 @@ import sys
 
 import numpy as np
 
-from dcgan_tf.reporting.history import EpochMetrics, Evaluation
+from dcgan_tf.evaluation.table import Evaluation
+from dcgan_tf.reporting.history import EpochMetrics
 from dcgan_tf.reporting.progress import Progress, duration, speed
+from dcgan_tf.train_step import StepScalars
 
 
 class Terminal(io.StringIO):
@@ -13,7 +15,7 @@ class Terminal(io.StringIO):
 
 
 def row(step):
-    return EpochMetrics(2, step, 0.8, 1.2, 0.6, 0.4, 1.0, 1.0, 0.9, 100.0, 9.0)
+    return EpochMetrics(2, step, StepScalars(0.8, 1.2, 0.6, 0.4, 1.0, 1.0, 0.9), 100.0, 9.0)
 
 
 def test_bar_tells_the_time_left_for_the_epoch_and_the_run(monkeypatch, capsys):
@@ -45,17 +47,22 @@ def test_nothing_is_left_at_the_end_though_the_speed_is_unknown(capsys):
 
 def test_an_evaluation_has_a_line_of_its_own(capsys):
     progress = Progress(steps_per_epoch=10, batch_size=50, last_step=50)
-    made = Evaluation(20, 12.345, 1.5, 0.5, 0.25, np.array([0.0, 0.25, 0.75]))
-    progress.end_epoch(row(20), made)
+    values = {
+        "frechet_distance": 12.3456,
+        "frechet_baseline": 1.5,
+        "precision": 0.5,
+        "recall": 0.25,
+    }
+    few = {"classes_missed": 1, "class_distribution": np.array([0.0, 0.25, 0.75])}
+    many = {"classes_missed": 900, "class_distribution": np.repeat([0.0, 0.01], [900, 100])}
+    progress.end_epoch(row(20), Evaluation(20, values | few))
     assert capsys.readouterr().out.splitlines()[1] == (
-        "  Fréchet distance 12.35 (real 1.50)  precision 0.500  recall 0.250  "
-        "classes missed 1 of 3  shares 0 25 75 %"
+        "  Fréchet distance 12.346 (real images 1.500)  precision 0.500  recall 0.250  "
+        "classes missed 1  class distribution 0 25 75 %"
     )
-    progress.end_epoch(
-        row(20), made._replace(class_distribution=np.repeat([0.0, 0.01], [900, 100]))
-    )
-    assert capsys.readouterr().out.endswith("recall 0.250  classes missed 900 of 1000\n")
-    progress.end_epoch(row(20), made._replace(class_distribution=np.array([])))
+    progress.end_epoch(row(20), Evaluation(20, values | many))
+    assert capsys.readouterr().out.endswith("recall 0.250  classes missed 900\n")
+    progress.end_epoch(row(20), Evaluation(20, values))
     assert capsys.readouterr().out.endswith("precision 0.500  recall 0.250\n")
 
 

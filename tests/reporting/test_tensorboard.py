@@ -4,7 +4,7 @@ import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from dcgan_tf.reporting.events import EventLog
+from dcgan_tf.reporting.tensorboard import TensorBoard
 
 
 def logged(directory):
@@ -18,7 +18,7 @@ def logged(directory):
 def log_steps(directory, start, stop):
     # TensorBoard reads files by their names, which tell the second; runs go on in a later one.
     time.sleep(1)
-    log = EventLog(directory, start)
+    log = TensorBoard(directory, start)
     for step in range(start + 1, stop + 1):
         log.scalars("step", {"gen_loss": step}, step)
     log.images("samples", np.zeros((9, 9), np.uint8), stop)
@@ -47,7 +47,7 @@ def test_a_run_that_starts_anew_keeps_nothing(tmp_path):
 
 
 def test_settings_are_hyper_parameters(tmp_path):
-    log = EventLog(tmp_path, 0)
+    log = TensorBoard(tmp_path, 0)
     log.settings({"loss": "bce", "learning_rate": 1e-4, "flip": False, "data_dir": None})
     log.close()
     accumulator = EventAccumulator(str(tmp_path))

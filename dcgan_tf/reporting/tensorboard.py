@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams import api as hparams
 from dcgan_tf.cli.atomic_files import atomic_write, disk_errors
 
 
-class EventLog:
+class TensorBoard:
     """The event files of one run.
 
     Args:

@@ -1,0 +1,161 @@
+"""The metrics that generated images are evaluated by, one row each."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from dcgan_tf.evaluation.metrics import (
+    ClassScores,
+    Manifolds,
+    class_scores,
+    frechet_distance,
+    kernel_distance,
+    manifolds,
+)
+
+MOST_CLASSES = 10
+
+Value = float | np.ndarray  # one figure, or float64 [classes]: a fraction for each class
+
+
+class Comparison:
+    """What the metrics are functions of; what several of them need is computed once.
+
+    Args:
+        real: the features of real images, float [N, features].
+        generated: the features of generated images, float [M, features].
+        probabilities: of the generated images' classes, float [M, classes]; None if the feature
+            extractor knows no classes.
+    """
+
+    def __init__(
+        self, real: np.ndarray, generated: np.ndarray, probabilities: np.ndarray | None
+    ) -> None:
+        self.real = real
+        self.generated = generated
+        self.probabilities = probabilities
+
+    @functools.cached_property
+    def kid(self) -> tuple[float, float]:
+        return kernel_distance(self.real, self.generated)
+
+    @functools.cached_property
+    def manifolds(self) -> Manifolds:
+        return manifolds(self.real, self.generated)
+
+    @functools.cached_property
+    def classes(self) -> ClassScores:
+        return class_scores(self.probabilities)
+
+
+class Panel(NamedTuple):
+    """A panel of evaluations.png: what its y-axis says, and how it is scaled."""
+
+    label: str
+    scale: str = "linear"
+    limits: tuple[float | None, float | None] = (None, None)
+
+
+class Metric(NamedTuple):
+    """A row of METRICS.
+
+    Attributes:
+        label: what people read.
+        function: from a Comparison to the value.
+        of_classes: whether it needs class probabilities.
+        in_training: whether it is cheap enough to be evaluated within a training, too.
+        baseline: if a training also records its value for real images, the name of that.
+        scale: what a value is multiplied by before it is shown.
+        digits: how many are shown after the decimal point.
+        panel: where evaluations.png draws it.
+    """
+
+    label: str
+    function: Callable[[Comparison], Value]
+    of_classes: bool = False
+    in_training: bool = False
+    baseline: str | None = None
+    scale: float = 1.0
+    digits: int = 3
+    panel: Panel | None = None
+
+    def show(self, value: Value) -> str:
+        """The value in words, as its row of the table and the progress line have it."""
+        if np.ndim(value):
+            return " ".join(f"{100 * fraction:.0f}" for fraction in value) + " %"
+        return f"{value * self.scale:.{self.digits}f}"
+
+
+DISTANCE = Panel("Fréchet distance", scale="log")
+OVERLAP = Panel("fraction of images", limits=(0, 1))
+CLASSES = Panel("fraction in each class", limits=(0, None))
+
+# By the names that they have in metrics.csv, evaluation.json, TensorBoard and checkpoints.
+METRICS = {
+    "frechet_distance": Metric(
+        "Fréchet distance",
+        lambda both: frechet_distance(both.real, both.generated),
+        in_training=True,
+        baseline="frechet_baseline",
+        panel=DISTANCE,
+    ),
+    "kid": Metric("KID × 1000", lambda both: both.kid[0], scale=1000),
+    "kid_standard_error": Metric("  its standard error", lambda both: both.kid[1], scale=1000),
+    "precision": Metric(
+        "precision", lambda both: both.manifolds.precision, in_training=True, panel=OVERLAP
+    ),
+    "recall": Metric("recall", lambda both: both.manifolds.recall, in_training=True, panel=OVERLAP),
+    "density": Metric("density", lambda both: both.manifolds.density),
+    "coverage": Metric("coverage", lambda both: both.manifolds.coverage),
+    "classifier_score": Metric(
+        "classifier score", lambda both: both.classes.score, of_classes=True
+    ),
+    "class_divergence": Metric(
+        "KL from uniform classes", lambda both: both.classes.divergence, of_classes=True
+    ),
+    "classes_missed": Metric(
+        "classes missed",
+        lambda both: both.classes.missed,
+        of_classes=True,
+        in_training=True,
+        digits=0,
+    ),
+    "class_distribution": Metric(
+        "class distribution",
+        lambda both: both.classes.distribution,
+        of_classes=True,
+        in_training=True,
+        panel=CLASSES,
+    ),
+}
+
+IN_TRAINING = tuple(name for name, metric in METRICS.items() if metric.in_training)
+
+
+class Evaluation(NamedTuple):
+    """What one evaluation within a training found.
+
+    Attributes:
+        step: the step after which it was made.
+        values: by the names of METRICS and of their baselines.
+    """
+
+    step: int
+    values: dict[str, Value]
+
+    def columns(self) -> dict[str, float]:
+        """Its columns in metrics.csv and curves in TensorBoard.
+
+        The class distribution has one for each class, and none if there are more than MOST_CLASSES.
+        """
+        columns = {}
+        for name, value in self.values.items():
+            if not np.ndim(value):
+                columns[name] = value
+            elif len(value) <= MOST_CLASSES:
+                columns |= {f"class_{i}": float(fraction) for i, fraction in enumerate(value)}
+        return columns
