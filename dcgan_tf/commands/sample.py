@@ -7,7 +7,7 @@ latent space name images by these numbers, counted from 0.
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.program import parse, quiet_tensorflow
@@ -87,12 +87,12 @@ class View(NamedTuple):
     Attributes:
         suffixes: of the files that it can be drawn in.
         function: its name in `latent/views.py`, which takes long to import.
-        values: what the function takes besides a source and the output.
+        values: from the flags to what the function takes besides a source and the output.
     """
 
     suffixes: tuple[str, ...]
     function: str
-    values: Callable[[SampleFlags], tuple]
+    values: Callable[[Any], tuple]
 
 
 # Each by the flag that asks for it.

@@ -7,6 +7,7 @@ import pytest
 
 selenium = pytest.importorskip("selenium", reason="needs selenium")
 from selenium import webdriver  # noqa: E402
+from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
@@ -34,7 +35,9 @@ def browser(server, tmp_path):  # noqa: F811
 
 
 def wait(driver, condition):
-    WebDriverWait(driver, 30).until(lambda _: condition())
+    # The page may replace an image between its being found and its being read.
+    stale = [StaleElementReferenceException]
+    WebDriverWait(driver, 30, ignored_exceptions=stale).until(lambda _: condition())
 
 
 def tiles(driver):
