@@ -62,7 +62,7 @@ def draw_grids(path: Path, runs: dict[str, str]) -> None:
     for axes in panels:
         axes.axis("off")
     for axes, name in zip(panels, runs):
-        grid = iio.imread(RunDirectory(RUNS / path.stem / name).frames()[-1])
+        grid = iio.imread([*RunDirectory(RUNS / path.stem / name).frames().values()][-1])
         axes.imshow(grid, cmap="gray", vmin=0, vmax=255)
         axes.set_title(name)
     save(path, figure)

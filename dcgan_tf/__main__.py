@@ -34,7 +34,8 @@ def answer(argument: str) -> None:
         print(f"usage: {sys.argv[0]} COMMAND [flags]\n")
         for name in COMMANDS:
             description = inspect.getdoc(importlib.import_module(f"dcgan_tf.commands.{name}")) or ""
-            print(f"  {name:<12}{description.splitlines()[0]}")
+            first_line = description.partition("\n")[0]
+            print(f"  {name:<12}{first_line}")
         print(f"\n{sys.argv[0]} COMMAND --help lists the flags of a command.")
     elif argument == "--version":
         print(dcgan_tf.__version__)

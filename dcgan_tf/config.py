@@ -1,6 +1,7 @@
 """Every setting of a run, in one frozen dataclass that flags, files and code share."""
 
 import dataclasses
+import hashlib
 from typing import Any
 
 from dcgan_tf.cli.errors import UserError
@@ -10,7 +11,6 @@ from dcgan_tf.cli.settings import (
     BELOW_ONE,
     FRACTION,
     POSITIVE,
-    SEED,
     at_least,
     one_of,
     setting,
@@ -30,6 +30,7 @@ STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
 DEVICES = ("auto", "cpu", "gpu")
 MEASURED = ("precision", "convolutions")
 CONVOLUTIONS = ("auto", "native", "subpixel")
+LONGEST_NAME = 180  # of a folder; file systems take 255 bytes
 SMOOTHED_LOSSES = ("bce", "minimax", "least_squares")
 
 
@@ -46,6 +47,7 @@ class Config(DataSettings):
         "Preset",
         f"values for the flags that are not given (below: tutorial's): {', '.join(PRESETS)}",
         one_of(tuple(PRESETS)),
+        fixed=True,
     )
     dataset: str = setting(
         "mnist", "Data", f"images to learn: {', '.join(DATASETS)}", one_of(DATASETS), fixed=True
@@ -160,7 +162,7 @@ class Config(DataSettings):
         fixed=True,
     )
     seed: int = setting(
-        0, "Training", "fixes the weights, noise, data order and dropout", SEED, fixed=True
+        0, "Training", "fixes the weights, noise, data order and dropout", AT_LEAST_ZERO, fixed=True
     )
     precision: str = setting(
         "auto",
@@ -324,49 +326,56 @@ class Config(DataSettings):
         Raises:
             UserError: a setting is unknown or has an impossible value.
         """
-        values = cls.with_new_names(values)
-        unknown = values.keys() - {field.name for field in dataclasses.fields(cls)}
-        if unknown:
-            raise UserError(
-                f"unknown settings: {', '.join(sorted(unknown))}; a newer version of dcgan_tf may "
-                f"have written them"
-            )
-        return cls(**values)
+        if unknown := cls.unknown(values):
+            raise UserError(f"unknown settings: {', '.join(unknown)}")
+        return cls(**cls.with_new_names(values))
 
     @classmethod
-    def resumed(cls, saved: "Config", given: dict[str, Any]) -> "Config":
-        """The config of a run that goes on: its own settings, but for those that were given.
+    def unknown(cls, values: dict[str, Any]) -> list[str]:
+        """The names in `values` that no setting has or had."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return sorted(cls.with_new_names(values).keys() - names)
+
+    @classmethod
+    def fixed(cls) -> list[str]:
+        """The names of the settings that a run keeps from its first step to its last."""
+        return [field.name for field in dataclasses.fields(cls) if field.metadata["fixed"]]
+
+    def differences(self, values: dict[str, Any]) -> list[str]:
+        """Names the settings, among those that a run keeps, that are other ones in `values`.
+
+        What "auto" measures was measured at the run's start, so that "auto" is no other value.
+        """
+        return [
+            f"--{name} was {getattr(self, name)}, is {values[name]}"
+            for name in self.fixed()
+            if values.get(name, getattr(self, name)) != getattr(self, name)
+            and not (name in MEASURED and values[name] == "auto")
+        ]
+
+    def resumed(self, given: dict[str, Any]) -> "Config":
+        """The config with which a run of this one goes on, by the flags that were given.
 
         Without `--max_steps`, `--epochs` alone says how long.
 
         Raises:
             UserError: a value is not one that the setting can have.
         """
-        given = cls.with_new_names(given)
-        if given.get("preset", saved.preset) != saved.preset:
-            return cls.from_flags(given)
-        if "epochs" in given:
-            given = {"max_steps": None} | given
-        # What is measured at a run's start was measured.
-        settled = {name for name in given if given[name] == "auto" and name in MEASURED}
-        given = {name: value for name, value in given.items() if name not in settled}
-        return dataclasses.replace(saved, **given)
-
-    def differences(self, other: "Config") -> list[str]:
-        """Names the settings, among those a run must keep, in which `other` differs."""
-        return [
-            f"--{field.name} was {getattr(self, field.name)}, is {getattr(other, field.name)}"
-            for field in dataclasses.fields(self)
-            if field.metadata["fixed"] and getattr(self, field.name) != getattr(other, field.name)
-        ]
+        free = {name: value for name, value in given.items() if name not in self.fixed()}
+        if "epochs" in free:
+            free = {"max_steps": None} | free
+        return dataclasses.replace(self, **free)
 
     def default_run_dir(self) -> str:
         """A readable folder under `runs/` that the same settings always lead back to."""
         preset = Config.from_flags({"preset": self.preset, "dataset": self.dataset})
-        changed = [
-            f"{field.name}={getattr(self, field.name)}"
-            for field in dataclasses.fields(self)
-            if field.metadata["fixed"] and getattr(self, field.name) != getattr(preset, field.name)
-        ]
         named = [self.dataset] if self.preset == "tutorial" else [self.dataset, self.preset]
-        return "/".join(["runs", "-".join([*named, *changed])])
+        changed = [
+            f"{name}={getattr(self, name)}"
+            for name in self.fixed()
+            if getattr(self, name) != getattr(preset, name)
+        ]
+        name = "-".join([*named, *changed])
+        if len(name) > LONGEST_NAME:
+            name = f"{name[:LONGEST_NAME]}…{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+        return f"runs/{name}"

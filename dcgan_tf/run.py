@@ -18,13 +18,11 @@ from dcgan_tf.config import Config
 from dcgan_tf.data import load_images
 from dcgan_tf.distributed.cluster import (
     check_same,
-    describe_devices,
     is_chief,
     lost_workers_named,
-    make_strategy,
     open_aside,
-    unused_gpu,
 )
+from dcgan_tf.distributed.strategy import describe_devices, make_strategy, unused_gpu
 from dcgan_tf.evaluation.evaluator import TRAINING_NUM_IMAGES, Evaluator, evaluate_run
 from dcgan_tf.evaluation.table import IN_TRAINING
 from dcgan_tf.fast.measure import resolve_auto

@@ -1,14 +1,25 @@
-"""The folder that holds all that a run makes, and from which every other command starts."""
+"""The folder that holds all that a run makes, and from which every other command starts.
+
+Its `config.json` has a format number. This version reads every format up to its own:
+
+1. has no number. `negative_slope` was called `leaky_slope`, `steps_per_execution` was
+   `steps_per_call`, and sub-pixel convolutions were `phases`.
+2. has `format`, and `dcgan_tf` among the versions in `made_with`.
+
+A setting that a file lacks is younger than the file, and has the default that computes what was
+computed then.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import json
+import os
 import platform
-import shutil
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +27,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf import __version__
 from dcgan_tf.cli.atomic_files import atomic_write
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.datasets.disk_images import DiskImages, fingerprint
 
+FORMAT = 2
+FIRST_VERSION = "0.1.0"  # wrote format 1, without its name
+UNUSABLE_NAME = re.compile(r"[\[\\\ud800-\udfff]")  # the last are bytes that are no UTF-8
+FRAME = re.compile(r"init\.png|epoch_([0-9]{4}|[1-9][0-9]{4,})\.png")
 VALUE_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
@@ -30,9 +46,20 @@ class RunDirectory:
 
     Attributes:
         path: the folder itself.
+
+    Raises:
+        UserError: TensorFlow can't keep checkpoints in a folder of such a name.
     """
 
     path: Path
+
+    def __post_init__(self) -> None:
+        """Refuses what TensorFlow takes for a pattern of file names, or for no text."""
+        if UNUSABLE_NAME.search(str(self.path)):
+            raise UserError(
+                f"--run_dir {self.path} has a [, a \\ or bytes that are no UTF-8 in its name, with "
+                f"which TensorFlow finds no checkpoint: give another folder"
+            )
 
     @property
     def config_file(self) -> Path:
@@ -75,19 +102,18 @@ class RunDirectory:
         return self.path / "closest.png"
 
     @property
-    def film(self) -> Path:
+    def training_gif(self) -> Path:
         return self.path / "training.gif"
 
     def frame(self, epoch: int) -> Path:
-        """The grid after an epoch."""
-        return self.samples / f"epoch_{epoch:04d}.png"
+        """The grid after an epoch; 0 is before training."""
+        return self.samples / (f"epoch_{epoch:04d}.png" if epoch else "init.png")
 
-    def frames(self) -> list[Path]:
-        """The grids there are, in order: before training, then after each epoch."""
-        first = self.samples / "init.png"
-        return [
-            path for path in (first, *sorted(self.samples.glob("epoch_*.png"))) if path.exists()
-        ]
+    def frames(self) -> dict[int, Path]:
+        """The grids that there are, by their epochs, in order; nobody else's pictures."""
+        matches = (FRAME.fullmatch(path.name) for path in self.samples.glob("*"))
+        epochs = sorted(int(match[1] or 0) for match in matches if match)
+        return {epoch: self.frame(epoch) for epoch in epochs}
 
     def read_config(self) -> tuple[Config, dict[str, Any]]:
         """The config, and the description of the images, that the run was started with.
@@ -97,10 +123,19 @@ class RunDirectory:
         """
         try:
             values = json.loads(self.config_file.read_text())
+            number, made_with = int(values.pop("format", 1)), values.pop("made_with")
             images = values.pop("images")
             images["shape"] = [int(side) for side in images["shape"]]
             images["number"], images["sha256"] = int(images["number"]), str(images["sha256"])
-            values.pop("made_with")
+            if len(images["shape"]) != 3 or min(images["shape"]) < 1:
+                raise ValueError(f"images have no shape {images['shape']}")
+            unknown = [f"format {number}"] if number > FORMAT else Config.unknown(values)
+            if unknown:
+                raise UserError(
+                    f"dcgan_tf {made_with.get('dcgan_tf', FIRST_VERSION)} wrote it, and version "
+                    f"{__version__} does not know its {', '.join(unknown)}: use that version, or a "
+                    f"newer one"
+                )
             return Config.from_dict(values), images
         except FileNotFoundError:
             raise UserError(
@@ -111,9 +146,43 @@ class RunDirectory:
 
     def write_config(self, config: Config, images: dict[str, Any]) -> None:
         """Writes every setting, what the images are, and what the run was made with."""
-        values = dataclasses.asdict(config) | {"images": images, "made_with": made_with()}
+        values = {"format": FORMAT} | dataclasses.asdict(config)
+        values |= {"images": images, "made_with": made_with()}
         with atomic_write(self.config_file) as file:
             file.write((json.dumps(values, indent=2) + "\n").encode())
+
+    def resumed_config(self, given: dict[str, Any]) -> Config:
+        """The config with which the run goes on: its own, but for flags that a run may change.
+
+        Args:
+            given: the flags that were given, by name.
+
+        Raises:
+            UserError: a flag differs from what the run must keep, or its value is impossible.
+        """
+        saved, _ = self.read_config()
+        given = Config.with_new_names(given)
+        self.refuse(saved.differences(given))
+        return saved.resumed(given)
+
+    def refuse(self, differences: list[str]) -> None:
+        """Refuses settings or images that are not those of the run."""
+        if differences:
+            raise UserError(
+                f"--run_dir {self.path} holds a run with other settings: {'; '.join(differences)}; "
+                f"give the same ones, or another folder"
+            )
+
+    @property
+    def has_lost_its_checkpoints(self) -> bool:
+        """Whether the run was saved, and its checkpoints are gone.
+
+        A run has their folder from the start, and makes at most the first epoch's files before the
+        first checkpoint.
+        """
+        if not self.checkpoints.is_dir():
+            return self.metrics_file.exists() or self.times_file.exists()
+        return max(self.frames(), default=0) > 1 and not any(self.checkpoints.iterdir())
 
 
 def describe(images: np.ndarray | DiskImages) -> dict[str, Any]:
@@ -128,6 +197,7 @@ def describe(images: np.ndarray | DiskImages) -> dict[str, Any]:
 def made_with() -> dict[str, str]:
     """The versions and the device that a run is made with."""
     return {
+        "dcgan_tf": __version__,
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
@@ -143,7 +213,7 @@ def device_name() -> str:
     return "CPU"
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_run(
     path: Path, config: Config, images: np.ndarray | DiskImages, resume: bool
 ) -> Iterator[RunDirectory]:
@@ -161,33 +231,42 @@ def open_run(
         OSError: the folder can't be made or written to.
     """
     run = RunDirectory(path)
-    made = _make_folder(path)
-    try:
-        with (path / ".lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"--run_dir {path} is in use by another process: wait for it to end, or give "
-                    f"another folder"
-                ) from None
+    made = _make_folders(path)
+    with (path / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"--run_dir {path} is in use by another process: wait for it to end, or give "
+                f"another folder"
+            ) from None
+        try:
             described = describe(images)
             _check(run, config, described, resume)
             run.write_config(config, described)
-            made = None
-            yield run
-    finally:
-        if made:
-            shutil.rmtree(made, ignore_errors=True)
+            run.checkpoints.mkdir(exist_ok=True)
+        except BaseException:
+            _remove_empty(made)
+            raise
+        yield run
 
 
-def _make_folder(path: Path) -> Path | None:
-    """Makes a folder and those above it; returns the topmost that was not there before."""
+def _make_folders(path: Path) -> list[Path]:
+    """Makes a folder and those above it; returns those that were not there, innermost first."""
     if path.exists() and not path.is_dir():
         raise UserError(f"--run_dir {path} is a file: give a folder")
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
-    return missing[-1] if missing else None
+    return missing
+
+
+def _remove_empty(made: list[Path]) -> None:
+    """Removes a run's folders that this process made, while it holds the lock in the first."""
+    if made and os.listdir(made[0]) == [".lock"]:
+        (made[0] / ".lock").unlink()
+        with contextlib.suppress(OSError):  # another's files are in it
+            for folder in made:
+                folder.rmdir()
 
 
 def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bool) -> None:
@@ -205,13 +284,13 @@ def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bo
             f"leaving out --noresume"
         )
     saved, saved_images = run.read_config()
-    differences = saved.differences(config)
-    if not differences and saved_images != images:
-        differences = [f"the images were {_brief(saved_images)}, are {_brief(images)}"]
-    if differences:
+    run.refuse(saved.differences(dataclasses.asdict(config)))
+    if saved_images != images:
+        run.refuse([f"the images were {_brief(saved_images)}, are {_brief(images)}"])
+    if run.has_lost_its_checkpoints:
         raise UserError(
-            f"--run_dir {run.path} holds a run with other settings: {'; '.join(differences)}; "
-            f"give the same ones, or another folder"
+            f"--run_dir {run.path} was trained, and its checkpoints are gone: put them back into "
+            f"{run.checkpoints}, or give another folder"
         )
 
 

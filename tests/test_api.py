@@ -16,7 +16,7 @@ import tensorflow as tf
 import dcgan_tf
 from dcgan_tf.commands import sample
 from dcgan_tf.data import scale
-from dcgan_tf.distributed import cluster
+from dcgan_tf.distributed import strategy
 from tests.conftest import ENVIRONMENT, ROOT, write_idx
 
 HEAVY = ("tensorflow", "keras", "matplotlib", "sklearn", "numpy", "imageio", "dcgan_tf.run")
@@ -205,17 +205,17 @@ def test_loop_of_ones_own(digits):
 
 @pytest.mark.parametrize("device, told", [("auto", True), ("cpu", False)])
 def test_unused_gpu_is_told(trained, monkeypatch, tmp_path, caplog, device, told):
-    monkeypatch.setattr(cluster, "NVIDIA_DRIVER", tmp_path)
+    monkeypatch.setattr(strategy, "NVIDIA_DRIVER", tmp_path)
     dcgan_tf.train(dataclasses.replace(trained.config, device=device), trained.path)
     warnings = [record.getMessage() for record in caplog.records]
     assert any('pip install "dcgan-tf[gpu]"' in each for each in warnings) == told
 
 
 def test_gpu_is_unused_where_a_card_is_there_and_not_seen(monkeypatch, tmp_path):
-    monkeypatch.setattr(cluster, "NVIDIA_DRIVER", tmp_path / "absent")
+    monkeypatch.setattr(strategy, "NVIDIA_DRIVER", tmp_path / "absent")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not cluster.unused_gpu()
+    assert not strategy.unused_gpu()
     (tmp_path / "nvidia-smi").touch(mode=0o755)
-    assert cluster.unused_gpu()
-    monkeypatch.setattr(cluster.tf.config, "list_physical_devices", lambda kind: ["a GPU"])
-    assert not cluster.unused_gpu()
+    assert strategy.unused_gpu()
+    monkeypatch.setattr(strategy.tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+    assert not strategy.unused_gpu()

@@ -18,6 +18,7 @@ def test_defaults_are_the_tutorials():
         ("dataset", "cats"),
         ("epochs", 0),
         ("epochs", "3"),
+        ("epochs", 10**19),
         ("batch_size", -1),
         ("max_steps", 0),
         ("checkpoint_steps", 0),
@@ -69,22 +70,35 @@ def test_dictionary_round_trip():
     assert Config.from_dict(dataclasses.asdict(config)) == config
 
 
-def test_missing_and_unknown_settings_are_named():
-    values = dataclasses.asdict(Config())
-    del values["seed"]
-    values["sneed"] = 1
-    with pytest.raises(UserError, match="seed, sneed"):
-        Config.from_dict(values)
+def test_a_file_may_lack_settings_and_have_old_names_but_no_unknown_ones():
+    assert Config.from_dict({"seed": 3}) == Config(seed=3)
+    old = {"leaky_slope": 0.2, "steps_per_call": 4, "convolutions": "phases"}
+    config = Config(negative_slope=0.2, steps_per_execution=4, convolutions="subpixel")
+    assert Config.from_dict(old) == Config.from_flags(old) == config
+    with pytest.raises(UserError, match="unknown settings: sneed, sped"):
+        Config.from_dict(dataclasses.asdict(Config()) | {"sped": 1, "sneed": 1})
 
 
 def test_only_settings_that_change_the_result_count_as_differences():
-    config = Config()
+    config = Config(precision="bfloat16")
     free = Config(epochs=3, max_steps=9, checkpoint_steps=5, data_dir="/elsewhere")
-    assert config.differences(free) == []
-    assert config.differences(Config(seed=7, batch_size=64)) == [
+    assert config.differences(dataclasses.asdict(free)) == []
+    assert config.differences({}) == []
+    given = {"preset": "fast", "batch_size": 64, "precision": "float32", "seed": 7}
+    assert config.differences(given) == [
+        "--preset was tutorial, is fast",
         "--batch_size was 256, is 64",
         "--seed was 0, is 7",
+        "--precision was bfloat16, is float32",
     ]
+
+
+def test_run_goes_on_by_its_own_settings_but_for_how_long_and_where():
+    config = Config(epochs=2, max_steps=9, seed=3)
+    assert config.resumed({}) == config.resumed({"seed": 3, "precision": "auto"}) == config
+    assert config.resumed({"epochs": 4}) == Config(epochs=4, seed=3)
+    assert config.resumed({"epochs": 4, "max_steps": 20}) == Config(epochs=4, max_steps=20, seed=3)
+    assert config.resumed({"device": "cpu"}) == dataclasses.replace(config, device="cpu")
 
 
 def test_default_run_dir_names_what_was_changed():
@@ -93,6 +107,14 @@ def test_default_run_dir_names_what_was_changed():
     assert Config(seed=1, beta_1=0.5).default_run_dir() == "runs/mnist-beta_1=0.5-seed=1"
     paper = Config.from_flags({"preset": "paper", "beta_1": 0.4})
     assert paper.default_run_dir() == "runs/mnist-paper-beta_1=0.4"
+
+
+def test_default_run_dir_is_no_longer_than_a_file_system_takes():
+    """Runs of other settings have other folders, even where the names begin alike."""
+    paper = dict(PRESETS["paper"], loss="hinge", ema_decay=0.5)
+    names = [Config(seed=seed, **paper).default_run_dir() for seed in (0, 1, 1)]
+    assert all(len(name.encode()) < 255 for name in names)
+    assert names[0] != names[1] == names[2]
 
 
 @pytest.mark.parametrize(

@@ -1,104 +1,16 @@
-"""What the commands share: flags from settings, `--help`, errors in one sentence."""
+"""What every command runs in: one-sentence errors, streams that may close, quiet TensorFlow."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
-import inspect
 import logging
 import os
-import shutil
 import sys
-import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TextIO
 
-from absl import flags
-
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.settings import Settings, value_type
-
-DEFINE = {
-    str: flags.DEFINE_string,
-    int: flags.DEFINE_integer,
-    float: flags.DEFINE_float,
-    bool: flags.DEFINE_boolean,
-}
-
-
-def parse(description: str, *classes: type[Settings], argv: Sequence[str] | None = None) -> list:
-    """Reads the command line into one instance of each dataclass of settings.
-
-    Arguments, and what is raised, are as of `parse_given`.
-    """
-    given = parse_given(description, *classes, argv=argv)
-    return [cls.from_flags(values) for cls, values in zip(classes, given)]
-
-
-def parse_given(
-    description: str, *classes: type[Settings], argv: Sequence[str] | None = None
-) -> list[dict[str, Any]]:
-    """Reads the command line: what was given of each dataclass of settings.
-
-    Every field is a flag, and its old name, if it has one, an alias. `--help` prints the fields
-    under their groups and exits.
-
-    Args:
-        description: the first paragraph of `--help`.
-        classes: dataclasses made of `setting`s.
-        argv: the command line, program name first; by default `sys.argv`.
-
-    Raises:
-        UserError: a flag is unknown, or its value is of another type.
-    """
-    argv = sys.argv if argv is None else argv
-    fields = [field for cls in classes for field in dataclasses.fields(cls)]
-    values = flags.FlagValues()
-    flags.DEFINE_boolean("help", False, "show this", short_name="h", flag_values=values)
-    for field in fields:
-        DEFINE[value_type(field)](
-            field.name, field.default, field.metadata["help"], flag_values=values
-        )
-        if field.metadata["old_name"]:
-            flags.DEFINE_alias(field.metadata["old_name"], field.name, flag_values=values)
-    try:
-        surplus = values(argv)[1:]
-    except flags.Error as error:
-        raise UserError(f"{error} (--help lists the flags)".replace("\n", " ")) from None
-    if values["help"].value:
-        print(_help(description, program_name(), fields))
-        sys.exit(0)
-    if surplus:
-        raise UserError(f"unexpected {surplus[0]!r}: every setting is a flag (--help lists them)")
-    given = {field.name: values[field.name].value for field in fields if values[field.name].present}
-    return [
-        {field.name: given[field.name] for field in dataclasses.fields(cls) if field.name in given}
-        for cls in classes
-    ]
-
-
-def _help(description: str, program: str, fields: list[dataclasses.Field]) -> str:
-    def flag(field: dataclasses.Field) -> str:
-        if value_type(field) is bool:
-            return f"--[no]{field.name}"
-        return f"--{field.name} {value_type(field).__name__.upper()}"
-
-    width = max(len(flag(field)) for field in fields) + 4
-    columns = max(60, min(100, shutil.get_terminal_size().columns))
-    lines = [inspect.cleandoc(description), "", f"usage: {program} [flags]"]
-    for group in dict.fromkeys(field.metadata["group"] for field in fields):
-        lines += ["", group]
-        for field in fields:
-            if field.metadata["group"] == group:
-                given = "" if field.default is None else f" (default: {field.default})"
-                lines += textwrap.wrap(
-                    field.metadata["help"] + given,
-                    columns,
-                    initial_indent=f"  {flag(field)}".ljust(width),
-                    subsequent_indent=" " * width,
-                )
-    return "\n".join(lines)
 
 
 def program_name() -> str:
@@ -109,7 +21,8 @@ def program_name() -> str:
 def run(main: Callable[[], Any]) -> NoReturn:
     """Runs a command's `main` and exits: 0 if it returns, else one sentence and non-zero."""
     program = program_name()
-    out, err = (Unheard(stream) for stream in (sys.stdout, sys.stderr))
+    open_standard_streams()
+    out, err = PipeSafeStream(sys.stdout), PipeSafeStream(sys.stderr)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         logging.basicConfig(format="%(message)s")
         try:
@@ -131,10 +44,24 @@ def run(main: Callable[[], Any]) -> NoReturn:
         sys.exit(code)
 
 
-class Unheard:
-    """A stream whose reader may go away: a closed pipe or terminal ends no run.
+def open_standard_streams() -> None:
+    """Opens those of the standard streams that the caller closed (`>&-`), onto nothing.
 
-    What is written from then on goes nowhere.
+    Otherwise the next file that is opened would take the stream's number, and what is printed.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+class PipeSafeStream:
+    """A text stream whose reader may go away: a closed pipe or terminal ends no run.
+
+    What is written from then on goes nowhere. Characters that the stream can't encode are escaped.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -144,16 +71,17 @@ class Unheard:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        with self._going_on():
-            self._stream.write(text)
+        encoding = self._stream.encoding or "utf-8"
+        with self._ignoring_a_lost_reader():
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
 
     def flush(self) -> None:
-        with self._going_on():
+        with self._ignoring_a_lost_reader():
             self._stream.flush()
 
     @contextlib.contextmanager
-    def _going_on(self) -> Iterator[None]:
+    def _ignoring_a_lost_reader(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

@@ -8,6 +8,8 @@ from typing import Any
 
 from dcgan_tf.cli.errors import UserError
 
+LARGEST = 2**31 - 1  # what TensorFlow's int32 holds
+
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
@@ -18,7 +20,9 @@ class Rule:
 
 
 def at_least(least: int) -> Rule:
-    return Rule(f"a whole number from {least} up", lambda value: value >= least)
+    return Rule(
+        f"a whole number from {least} to {LARGEST}", lambda value: least <= value <= LARGEST
+    )
 
 
 AT_LEAST_ZERO = at_least(0)
@@ -26,7 +30,6 @@ AT_LEAST_ONE = at_least(1)
 POSITIVE = Rule("a number above 0", lambda value: value > 0 and math.isfinite(value))
 BELOW_ONE = Rule("a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1)
 FRACTION = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)
-SEED = Rule("a whole number from 0 to 2147483647", lambda value: 0 <= value < 2**31)
 
 
 def one_of(names: Collection[str]) -> Rule:
@@ -105,7 +108,7 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True)
-class OfRun(Settings):
+class RunFlags(Settings):
     """Flags of a command that starts from a run directory.
 
     Raises:
@@ -121,7 +124,7 @@ class OfRun(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
-class OfCheckpoint(OfRun):
+class CheckpointFlags(RunFlags):
     """Flags of a command that starts from one checkpoint of a run."""
 
     checkpoint: str | None = setting(

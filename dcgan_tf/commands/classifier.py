@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.program import parse, quiet_tensorflow
+from dcgan_tf.cli.flags import parse
+from dcgan_tf.cli.program import quiet_tensorflow
 from dcgan_tf.cli.settings import Settings, setting
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from dcgan_tf.cli.program import parse, quiet_tensorflow
-from dcgan_tf.cli.settings import OfRun, at_least, setting
+from dcgan_tf.cli.flags import parse
+from dcgan_tf.cli.program import quiet_tensorflow
+from dcgan_tf.cli.settings import RunFlags, at_least, setting
 from dcgan_tf.evaluation.table import METRICS, MOST_CLASSES
 
 MEMORISATION_ROWS = {
@@ -24,7 +25,7 @@ MEMORISATION_ROWS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateFlags(OfRun):
+class EvaluateFlags(RunFlags):
     """Which images to evaluate."""
 
     checkpoint: str | None = setting(

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.program import parse, quiet_tensorflow
-from dcgan_tf.cli.settings import OfCheckpoint, setting
+from dcgan_tf.cli.flags import parse
+from dcgan_tf.cli.program import quiet_tensorflow
+from dcgan_tf.cli.settings import CheckpointFlags, setting
 
 COMPARED = 16
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportFlags(OfCheckpoint):
+class ExportFlags(CheckpointFlags):
     """What to export, and where to."""
 
     output: str = setting("export", "Export", "folder for the files, new or empty")

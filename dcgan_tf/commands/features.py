@@ -13,15 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.program import parse, quiet_tensorflow
-from dcgan_tf.cli.settings import AT_LEAST_ONE, AT_LEAST_ZERO, SEED, OfCheckpoint, setting
+from dcgan_tf.cli.flags import parse
+from dcgan_tf.cli.program import quiet_tensorflow
+from dcgan_tf.cli.settings import AT_LEAST_ONE, AT_LEAST_ZERO, CheckpointFlags, setting
 from dcgan_tf.datasets.table import DATASETS
 
 BATCH_SIZE = 500
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureFlags(OfCheckpoint):
+class FeatureFlags(CheckpointFlags):
     """Which discriminator, and on how many labels."""
 
     labels: int = setting(
@@ -33,7 +34,7 @@ class FeatureFlags(OfCheckpoint):
         "also train a classifier on the labels alone, and on these and so many generated images",
         AT_LEAST_ZERO,
     )
-    seed: int = setting(0, "Data", "which ones", SEED)
+    seed: int = setting(0, "Data", "which ones", AT_LEAST_ZERO)
 
 
 def main() -> None:

@@ -10,17 +10,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.program import parse, quiet_tensorflow
-from dcgan_tf.cli.settings import AT_LEAST_ONE, POSITIVE, SEED, OfCheckpoint, at_least, setting
+from dcgan_tf.cli.flags import parse
+from dcgan_tf.cli.program import quiet_tensorflow
+from dcgan_tf.cli.settings import (
+    AT_LEAST_ONE,
+    AT_LEAST_ZERO,
+    POSITIVE,
+    CheckpointFlags,
+    at_least,
+    setting,
+)
 from dcgan_tf.latent.arithmetic import parse_arithmetic, parse_numbers
 
 
 @dataclasses.dataclass(frozen=True)
-class SampleFlags(OfCheckpoint):
+class SampleFlags(CheckpointFlags):
     """What to draw, and where to put it."""
 
     num_images: int = setting(16, "Images", "number of images", AT_LEAST_ONE)
-    seed: int = setting(0, "Images", "seed of the noise", SEED)
+    seed: int = setting(0, "Images", "seed of the noise", AT_LEAST_ZERO)
     batch_size: int = setting(256, "Images", "images per batch", AT_LEAST_ONE)
     truncation: float | None = setting(
         None,

@@ -4,7 +4,8 @@ import dataclasses
 from pathlib import Path
 
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.program import parse, quiet_tensorflow
+from dcgan_tf.cli.flags import parse
+from dcgan_tf.cli.program import quiet_tensorflow
 from dcgan_tf.cli.settings import AT_LEAST_ONE, Settings, setting
 from dcgan_tf.config import Config
 

@@ -8,14 +8,15 @@ losses.png, metrics.csv and TensorBoard's events. The same command continues a r
 import dataclasses
 from pathlib import Path
 
-from dcgan_tf.cli.program import parse_given, quiet_tensorflow
+from dcgan_tf.cli.flags import parse_given
+from dcgan_tf.cli.program import quiet_tensorflow
 from dcgan_tf.cli.settings import Settings, setting
 from dcgan_tf.config import Config
 from dcgan_tf.fast.memory import keep_freed_memory
 
 
 @dataclasses.dataclass(frozen=True)
-class RunFlags(Settings):
+class TrainFlags(Settings):
     """Where the run is kept, which is no part of what it is."""
 
     run_dir: str | None = setting(
@@ -26,19 +27,21 @@ class RunFlags(Settings):
 
 def main() -> None:
     """Reads the flags, then starts or resumes the run that they describe."""
-    given, given_flags = parse_given(__doc__, Config, RunFlags)
-    flags = RunFlags.from_flags(given_flags)
-    config = Config.from_flags(given)
+    given, given_flags = parse_given(__doc__, Config, TrainFlags)
+    flags = TrainFlags.from_flags(given_flags)
+    goes_on = flags.run_dir and flags.resume and Path(flags.run_dir, "config.json").exists()
+    if not goes_on:
+        config = Config.from_flags(given)
+        flags = dataclasses.replace(flags, run_dir=flags.run_dir or config.default_run_dir())
     keep_freed_memory()
     with quiet_tensorflow():
-        from dcgan_tf.distributed.cluster import make_strategy
+        from dcgan_tf.distributed.strategy import make_strategy
         from dcgan_tf.run import train_run
         from dcgan_tf.run_directory import RunDirectory
 
-        run_directory = RunDirectory(Path(flags.run_dir or config.default_run_dir()))
-        if flags.run_dir and flags.resume and run_directory.config_file.exists():
-            saved, _ = run_directory.read_config()
-            config = Config.resumed(saved, given)
+        run_directory = RunDirectory(Path(flags.run_dir))
+        if goes_on:
+            config = run_directory.resumed_config(given)
         strategy = make_strategy(config)
     with strategy.scope():
         train_run(config, run_directory.path, flags.resume)

@@ -8,14 +8,15 @@ import dataclasses
 from pathlib import Path
 
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.program import parse, quiet_tensorflow
-from dcgan_tf.cli.settings import OfRun, Rule, setting
+from dcgan_tf.cli.flags import parse
+from dcgan_tf.cli.program import quiet_tensorflow
+from dcgan_tf.cli.settings import Rule, RunFlags, setting
 
 PORT = Rule("a whole number from 1 to 65535", lambda value: 1 <= value <= 65535)
 
 
 @dataclasses.dataclass(frozen=True)
-class WebFlags(OfRun):
+class WebFlags(RunFlags):
     """Which run, and where it is served."""
 
     host: str = setting("127.0.0.1", "Server", "address; 0.0.0.0 lets other machines in")

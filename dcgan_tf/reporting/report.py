@@ -99,9 +99,8 @@ class Report:
 
     def drop_later_frames(self) -> None:
         """Deletes the grids of epochs that are to be trained again."""
-        last = self.run.frame(self.step // self.steps_per_epoch)
-        for path in self.run.samples.glob("epoch_*.png"):
-            if path.name > last.name:
+        for epoch, path in self.run.frames().items():
+            if epoch > self.step // self.steps_per_epoch:
                 path.unlink()
 
     def add(self, output: StepOutput) -> None:
@@ -199,8 +198,8 @@ class Report:
         plot_losses(self.run.losses_plot, self.history.metrics, self.steps_per_epoch)
         if evaluations:
             plot_evaluations(self.run.evaluations_plot, evaluations, self.steps_per_epoch)
-        if frames := self.run.frames():
-            save_training_gif(self.run.film, frames)
+        if frames := [*self.run.frames().values()]:
+            save_training_gif(self.run.training_gif, frames)
         # The plots' figures are large, and their parts refer to each other.
         gc.collect()
 

@@ -97,7 +97,7 @@ def make_app(run: RunDirectory) -> flask.Flask:
             name=run.path.resolve().name,
             noise=cache.config.noise,
             checkpoints=checkpoint_names(run),
-            epochs=[*grids(run)],
+            epochs=[*run.frames()],
             plots=[name for name, attribute in PLOTS.items() if getattr(run, attribute).exists()],
         )
 
@@ -137,7 +137,7 @@ def make_app(run: RunDirectory) -> flask.Flask:
         """The grid after an epoch; 0 is before training."""
         check_names("epoch")
         epoch = integer("epoch", 0, MAX_EPOCH)
-        return as_file(grids(run).get(epoch, run.frame(epoch)), f"epoch {epoch}")
+        return as_file(run.frame(epoch), f"epoch {epoch}")
 
     @app.get("/api/plot.png")
     def plot() -> flask.Response:
@@ -208,12 +208,3 @@ def as_file(path: Path, what: str) -> flask.Response:
         return flask.Response(path.read_bytes(), mimetype="image/png")
     except OSError:
         bad(f"there is no {what}")
-
-
-def grids(run: RunDirectory) -> dict[int, Path]:
-    """The grids of a run by their epochs, in order; 0 is before training."""
-    named = (
-        (re.fullmatch(r"init\.png|epoch_([0-9]+)\.png", path.name), path)
-        for path in run.samples.glob("*.png")
-    )
-    return dict(sorted((int(match[1] or 0), path) for match, path in named if match))

@@ -1,41 +1,48 @@
-import contextlib
 import dataclasses
 import errno
 import io
 import os
+import shlex
+import subprocess
 import sys
 
 import pytest
 
 from dcgan_tf.cli.errors import Interrupted, UserError
-from dcgan_tf.cli.program import Unheard, parse, quiet_tensorflow
+from dcgan_tf.cli.flags import parse
+from dcgan_tf.cli.program import PipeSafeStream, quiet_tensorflow
 from dcgan_tf.commands import sample, train
 from dcgan_tf.config import Config
-from tests.conftest import ROOT, finish, one_sentence
+from tests.conftest import ENVIRONMENT, ROOT, finish, one_sentence
 
 
 def test_flags_become_settings():
     config, flags = parse(
-        "", Config, train.RunFlags, argv=["train.py", "--seed=4", "--beta_1", "0.5", "--noresume"]
+        "", Config, train.TrainFlags, argv=["train.py", "--seed=4", "--beta_1", "0.5", "--noresume"]
     )
     assert config == Config(seed=4, beta_1=0.5)
-    assert flags == train.RunFlags(resume=False)
+    assert flags == train.TrainFlags(resume=False)
 
 
-def test_help_says_how_a_module_is_run():
-    for path, told in (
-        (ROOT / "dcgan_tf" / "evaluate.py", "python -m dcgan_tf.commands.evaluate [flags]"),
-        (ROOT / "sample.py", "python sample.py [flags]"),
-    ):
-        with pytest.raises(SystemExit), contextlib.redirect_stdout(io.StringIO()) as out:
-            parse("", train.RunFlags, argv=[str(path), "--help"])
-        assert told in out.getvalue()
+@pytest.mark.parametrize(
+    "called, told",
+    [
+        ("/some/where/sample.py", "usage: sample.py [flags]"),
+        ("dcgan sample", "usage: dcgan sample [flags]"),
+        ("python -m dcgan_tf web", "usage: python -m dcgan_tf web [flags]"),
+    ],
+)
+def test_help_says_how_the_command_was_called(monkeypatch, capsys, called, told):
+    monkeypatch.setattr(sys, "argv", [called, "--help"])
+    with pytest.raises(SystemExit):
+        parse("", train.TrainFlags)
+    assert told in capsys.readouterr().out
 
 
 def test_help_has_every_flag_in_its_group_with_its_default(run_main):
     code, out, _ = run_main(train, "--help")
     assert code == 0
-    for field in (*dataclasses.fields(Config), *dataclasses.fields(train.RunFlags)):
+    for field in (*dataclasses.fields(Config), *dataclasses.fields(train.TrainFlags)):
         assert field.name in out and field.metadata["group"] in out
         if field.default is not None:
             assert f"(default: {field.default})" in " ".join(out.split())
@@ -44,8 +51,9 @@ def test_help_has_every_flag_in_its_group_with_its_default(run_main):
 @pytest.mark.parametrize(
     "flag, told",
     [
-        ("--epochs=0", "--epochs must be a whole number from 1 up, not 0"),
+        ("--epochs=0", "--epochs must be a whole number from 1 to 2147483647, not 0"),
         ("--batch_size=-4", "--batch_size"),
+        ("--epochs=10000000000000000000", "--epochs must be a whole number from 1 to 2147483647"),
         ("--learning_rate=fast", "fast"),
         ("--epochs=2.5", "2.5"),
         ("--seed=", "seed"),
@@ -120,7 +128,7 @@ def test_sampling_prints_one_line_and_nothing_of_tensorflows(finished_run, tmp_p
 def test_what_nobody_reads_any_more_goes_nowhere():
     reader, writer = os.pipe()
     with os.fdopen(writer, "w") as stream:
-        heard = Unheard(stream)
+        heard = PipeSafeStream(stream)
         heard.write("heard\n")
         heard.flush()
         assert os.read(reader, 100) == b"heard\n"
@@ -128,3 +136,35 @@ def test_what_nobody_reads_any_more_goes_nowhere():
         for _ in range(3):
             assert heard.write("unheard\n") == 8
             heard.flush()
+
+
+def test_what_the_stream_cannot_encode_is_escaped():
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii")
+    PipeSafeStream(stream).write("28×28 in a\udcff\n")
+    stream.flush()
+    assert stream.buffer.getvalue() == b"28\\xd728 in a\\udcff\n"
+
+
+@pytest.mark.parametrize("closed", ["<&- >&-", ">&- 2>&-", "2>&-"])
+def test_closed_streams_end_no_command(tmp_path, closed):
+    """And what is printed goes into no file that is opened meanwhile."""
+    code = (
+        "from dcgan_tf.cli.program import quiet_tensorflow, run\n"
+        "def main():\n"
+        "    with open('file', 'w') as file, quiet_tensorflow():\n"
+        "        print('printed', flush=True)\n"
+        "        file.write('written')\n"
+        "run(main)"
+    )
+    command = f"{sys.executable} -c {shlex.quote(code)} {closed}"
+    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
+    assert subprocess.run(command, shell=True, cwd=tmp_path, env=environment).returncode == 0
+    assert (tmp_path / "file").read_text() == "written"
+
+
+def test_help_needs_no_docstrings():
+    for command in (["train.py"], ["-m", "dcgan_tf"]):
+        done = subprocess.run(
+            [sys.executable, "-OO", *command, "--help"], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0 and "usage: " in done.stdout and done.stderr == ""

@@ -7,8 +7,8 @@ import tensorflow as tf
 from dcgan_tf import data
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.distributed.cluster import check_replicas
 from dcgan_tf.distributed.replicas import distribute
+from dcgan_tf.distributed.strategy import check_replicas
 from dcgan_tf.fast import layers as fast_layers
 from dcgan_tf.training import Trainer
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.program import parse
+from dcgan_tf.cli.flags import parse
 from dcgan_tf.commands import train
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images
@@ -320,7 +320,7 @@ def test_mutated_configs(tmp_path, held, finished_run, mnist):
 
 def test_random_flags(tmp_path, held, elsewhere, capsys):
     rng, tries = random.Random(7), Tries()
-    names = [*Config.__dataclass_fields__, *train.RunFlags.__dataclass_fields__]
+    names = [*Config.__dataclass_fields__, *train.TrainFlags.__dataclass_fields__]
     names += ["", "x", "help", "flagfile", "undefok", "helpxml", "only_check_args", "h", "=", "é"]
     texts = [
         "",
@@ -357,7 +357,7 @@ def test_random_flags(tmp_path, held, elsewhere, capsys):
             forms = [f"--{name}={value}", f"-{name}={value}", f"--{name}", f"--no{name}", value]
             argv += (rng.choice([*forms[:1] * 4, *forms, "--", "-"]),)
         with tries.of(argv):
-            config, run_flags = parse("Trains.", Config, train.RunFlags, argv=argv)
+            config, run_flags = parse("Trains.", Config, train.TrainFlags, argv=argv)
             assert isinstance(run_flags.run_dir or config.default_run_dir(), str)
     capsys.readouterr()
     tries.check(held, "random flags")
