@@ -46,7 +46,7 @@ class Config(DataSettings):
         "tutorial",
         "Preset",
         f"values for the flags that are not given (below: tutorial's): {', '.join(PRESETS)}",
-        one_of(tuple(PRESETS)),
+        one_of(PRESETS),
         fixed=True,
     )
     dataset: str = setting(
