@@ -118,7 +118,7 @@ class Run:
         """Images on the path through several points of the latent space.
 
         Args:
-            points: numbers of images of a seed, or noise, float32 [points, noise_dim]; at least
+            points: numbers of images of a seed, or an array of noise, [points, noise_dim]; at least
                 two.
             frames: images from each point to the next.
             seed: of the images.
@@ -127,7 +127,7 @@ class Run:
         Returns:
             uint8 [(points − 1) · frames + 1, H, W, C] in [0, 255]; the last is the last point's.
         """
-        noise = np.asarray(points if np.ndim(points) == 2 else self.noise(points, seed))
+        noise = points if isinstance(points, np.ndarray) else self.noise(points, seed)
         kind = "uniform" if linear else self.config.noise
         path = interpolate_through(noise, frames, kind, closed=False)
         return ImageGrid(self.generate(path).array, columns=frames)
