@@ -30,7 +30,7 @@ class Checkpoints:
 
     def __init__(self, directory: Path, state: tf.train.Checkpoint | None = None) -> None:
         self.directory = directory
-        self.state = state
+        self.state: tf.train.Checkpoint = state
 
     def steps(self, suffix: str = "index") -> list[int]:
         """The steps that have a checkpoint, or any file of one with suffix `*`, oldest first."""

@@ -49,8 +49,8 @@ class DiskImages:
         self.sha256 = sha256
         self._size = len(header) + math.prod(shape[1:])
         self._stride = self._size + footer
-        self._files = []
-        self._ends = []
+        self._files: list[int] = []
+        self._ends: list[int] = []
         for path in paths:
             file = os.open(path, os.O_RDONLY)
             weakref.finalize(self, os.close, file)

@@ -49,7 +49,8 @@ def parse_arithmetic(text: str) -> list[Term]:
         UserError: it is no such sum, or has more than MAX_IMAGES terms.
     """
     term = re.compile(r"\s*([+-]?)\s*(?:([0-9]{1,9})|\(([0-9,\s]*)\))\s*")
-    terms, at = [], 0
+    terms: list[Term] = []
+    at = 0
     while at < len(text) or not terms:
         match = term.match(text, at)
         if not match or (terms and not match[1]) or len(terms) == MAX_IMAGES:

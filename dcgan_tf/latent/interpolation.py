@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def slerp(a: np.ndarray, b: np.ndarray, fractions: np.ndarray) -> np.ndarray:
+def slerp(a: np.ndarray, b: np.ndarray, fractions: ArrayLike) -> np.ndarray:
     """Spherical linear interpolation from a to b, along a great circle (White, 2016).
 
     The direction turns evenly from that of a to that of b, and the length changes evenly. Between
@@ -37,13 +38,13 @@ def slerp(a: np.ndarray, b: np.ndarray, fractions: np.ndarray) -> np.ndarray:
     return (((1 - fractions) * lengths[0] + fractions * lengths[1]) * directions).astype(np.float32)
 
 
-def lerp(a: np.ndarray, b: np.ndarray, fractions: np.ndarray) -> np.ndarray:
+def lerp(a: np.ndarray, b: np.ndarray, fractions: ArrayLike) -> np.ndarray:
     """Linear interpolation from a to b; arguments and result are those of `slerp`."""
     fractions = np.asarray(fractions, float)[:, np.newaxis]
     return ((1 - fractions) * np.asarray(a) + fractions * np.asarray(b)).astype(np.float32)
 
 
-def interpolate(a: np.ndarray, b: np.ndarray, fractions: np.ndarray, kind: str) -> np.ndarray:
+def interpolate(a: np.ndarray, b: np.ndarray, fractions: ArrayLike, kind: str) -> np.ndarray:
     """The interpolation that suits a kind of noise: slerp for `normal`, lerp for `uniform`.
 
     Uniform noise fills a cube, which a great circle would leave. Other arguments and the result

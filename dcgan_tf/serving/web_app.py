@@ -79,7 +79,7 @@ def make_app(run: RunDirectory) -> flask.Flask:
 
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> tuple[flask.Response, int]:
-        return flask.jsonify(error=error.description), error.code
+        return flask.jsonify(error=error.description), error.code or 500
 
     @app.errorhandler(UserError)
     def explain(error: UserError) -> tuple[flask.Response, int]:
@@ -122,8 +122,8 @@ def make_app(run: RunDirectory) -> flask.Flask:
     def interpolation() -> flask.Response:
         """The image at a fraction of the path from one image to another."""
         check_names("seed", "from", "to", "fraction", "checkpoint", "zoom")
-        ends = [integer("from", 0, MAX_NUMBER), integer("to", 1, MAX_NUMBER)]
-        return as_png(generate(interpolate(*noise_of(ends), [fraction()], cache.config.noise)))
+        start, end = noise_of([integer("from", 0, MAX_NUMBER), integer("to", 1, MAX_NUMBER)])
+        return as_png(generate(interpolate(start, end, [fraction()], cache.config.noise)))
 
     @app.get("/api/arithmetic.png")
     def arithmetic() -> flask.Response:
