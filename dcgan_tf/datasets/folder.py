@@ -213,16 +213,14 @@ def decode_into(file: BinaryIO, files: Files, image_format: ImageFormat) -> Dama
     return damaged
 
 
-def decode_to_memory(files: Files, image_format: ImageFormat) -> tuple[np.ndarray, Damaged]:
+def decode_to_memory(files: Files, image_format: ImageFormat) -> tuple[Images, Damaged]:
     content = io.BytesIO()
     damaged = decode_into(content, files, image_format)
     pixels = np.frombuffer(content.getbuffer(), np.uint8)
     return pixels.reshape(-1, *image_format.shape), damaged
 
 
-def decode_to_cache(
-    files: Files, image_format: ImageFormat, cache: Path
-) -> tuple[DiskImages, Damaged]:
+def decode_to_cache(files: Files, image_format: ImageFormat, cache: Path) -> tuple[Images, Damaged]:
     """Decodes into the file `cache`, and puts a note beside it on what it holds."""
     with atomic_write(cache) as file:
         damaged = decode_into(file, files, image_format)
@@ -233,7 +231,7 @@ def decode_to_cache(
     return DiskImages([cache], shape), damaged
 
 
-def read_cache(cache: Path) -> tuple[DiskImages, Damaged] | None:
+def read_cache(cache: Path) -> tuple[Images, Damaged] | None:
     """What an earlier call left, if it is whole."""
     try:
         note = json.loads(cache.with_suffix(".json").read_bytes())
