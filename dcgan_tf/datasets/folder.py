@@ -84,7 +84,6 @@ def load_folder(settings: DataSettings, split: Split) -> Images:
         image_format = ImageFormat(settings.image_size or DEFAULT_SIZE, channels, background)
         files = pick_split(files, settings.held_out, split)
         if len(files.names) * math.prod(image_format.shape) <= MEMORY_LIMIT:
-            images: np.ndarray | DiskImages
             images, damaged = decode_to_memory(files, image_format)
         else:
             folder = Path(settings.cache_dir) if settings.cache_dir else default_cache_dir()
