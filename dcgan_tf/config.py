@@ -234,12 +234,12 @@ class Config(DataSettings):
         """
         given = cls.with_new_names(given)
         preset = PRESETS[cls(preset=given.get("preset", "tutorial")).preset]
-        critic = {}
+        critic: dict[str, Any] = {}
         if given.get("loss") == "wasserstein":
             critic = {"discriminator_steps": 5}
             if "gradient_penalty" not in given:
                 critic["weight_clip"] = 0.01
-        reference = {}
+        reference: dict[str, Any] = {}
         if given.get("reference"):
             reference = {"precision": "float32", "convolutions": "native"}
         return cls(**preset | critic | reference | given)

@@ -1,5 +1,7 @@
 """The presets: values of a run's settings, where they are not the tutorial's."""
 
+from typing import Any
+
 # Radford et al., 2016, section 4; batch norm's constants and the kernel are PyTorch's reading.
 PAPER = {
     "architecture": "paper",
@@ -18,7 +20,7 @@ PAPER = {
     "beta_1": 0.5,
 }
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "tutorial": {},
     # Digits in minutes: the paper's rates and weights, smaller batches and models, an average.
     "fast": {

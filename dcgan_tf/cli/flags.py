@@ -7,7 +7,7 @@ import inspect
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import flags
@@ -16,7 +16,7 @@ from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.program import program_name
 from dcgan_tf.cli.settings import Settings, value_type
 
-DEFINE = {
+DEFINE: dict[type, Callable[..., Any]] = {
     str: flags.DEFINE_string,
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,

@@ -4,10 +4,11 @@ import dataclasses
 import math
 import typing
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, TypeVar
 
 from dcgan_tf.cli.errors import UserError
 
+S = TypeVar("S", bound="Settings")
 LARGEST = 2**31 - 1  # what TensorFlow's int32 holds
 
 
@@ -70,6 +71,7 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """Base of dataclasses made of `setting`s: checks every value when it is made.
 
@@ -78,7 +80,7 @@ class Settings:
     """
 
     @classmethod
-    def from_flags(cls, given: dict[str, Any]) -> "Settings":
+    def from_flags(cls: type[S], given: dict[str, Any]) -> S:
         """The settings as given on the command line, the others at their defaults."""
         return cls(**cls.with_new_names(given))
 

@@ -59,7 +59,7 @@ def main() -> None:
     if DATASETS[config.dataset].load_labels is None:
         raise UserError(f"--run_dir {flags.run_dir} learnt {config.dataset}, which has no labels")
     discriminator, _, step = load_discriminator(run_directory, flags.checkpoint)
-    sets = {split: load_split(config, split) for split in ("train", "test")}
+    sets = {split: load_split(config, split)[:] for split in ("train", "test")}
     labels = {split: load_labels(config, split) for split in ("train", "test")}
     chosen = pick_labelled(labels["train"], flags.labels, flags.seed)
     sets["train"], labels["train"] = sets["train"][chosen], labels["train"][chosen]

@@ -32,14 +32,14 @@ def main() -> None:
     goes_on = flags.run_dir and flags.resume and Path(flags.run_dir, "config.json").exists()
     if not goes_on:
         config = Config.from_flags(given)
-        flags = dataclasses.replace(flags, run_dir=flags.run_dir or config.default_run_dir())
+    run_dir = Path(flags.run_dir or config.default_run_dir())
     keep_freed_memory()
     with quiet_tensorflow():
         from dcgan_tf.distributed.strategy import make_strategy
         from dcgan_tf.run import train_run
         from dcgan_tf.run_directory import RunDirectory
 
-        run_directory = RunDirectory(Path(flags.run_dir))
+        run_directory = RunDirectory(run_dir)
         if goes_on:
             config = run_directory.resumed_config(given)
         strategy = make_strategy(config)

@@ -197,7 +197,7 @@ def evaluate_run(
             f"{run.path} was trained on"
         )
     evaluator = Evaluator(config, training, num_images)
-    found = {
+    found: dict[str, Any] = {
         "feature_extractor": evaluator.feature_extractor.name,
         "num_images": num_images,
         "num_held_out": len(evaluator.held_out),

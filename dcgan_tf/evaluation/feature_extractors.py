@@ -101,7 +101,7 @@ def trained_classifier(config: Config) -> FeatureExtractor:
         UserError: the dataset's images and labels can't be read, or don't fit together.
     """
     load_images = DATASETS[config.dataset].load_images
-    images, labels = load_images(config, "train"), load_labels(config, "train")
+    images, labels = load_images(config, "train")[:], load_labels(config, "train")
     if len(images) != len(labels) or labels.max() >= CLASSES:
         raise UserError(
             f"{config.data_dir or config.dataset} has {len(images):,} training images and "
@@ -119,7 +119,7 @@ def trained_classifier(config: Config) -> FeatureExtractor:
         classifier = train_classifier(images, labels)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         save_classifier(classifier, path)
-    right = classify(classifier, load_images(config, "test")) == load_labels(config, "test")
+    right = classify(classifier, load_images(config, "test")[:]) == load_labels(config, "test")
     name = f"{config.dataset} classifier, {right.mean():.2%} accuracy"
     return FeatureExtractor(name, 1000, extract_by(classifier))
 
@@ -130,8 +130,8 @@ def extract_by(classifier: keras.Sequential) -> Extract:
     model = tf.function(keras.Model(classifier.inputs, outputs), reduce_retracing=True)
 
     def extract(images: np.ndarray) -> Features:
-        images = resize(images, classifier.input_shape[1])
-        return Features(*(output.numpy() for output in model(scale(images), training=False)))
+        resized = scale(resize(images, classifier.input_shape[1]))
+        return Features(*(output.numpy() for output in model(resized, training=False)))
 
     return extract
 

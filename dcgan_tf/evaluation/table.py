@@ -49,6 +49,7 @@ class Comparison:
 
     @functools.cached_property
     def classes(self) -> ClassScores:
+        assert self.probabilities is not None, "the feature extractor knows no classes"
         return class_scores(self.probabilities)
 
 
@@ -85,7 +86,7 @@ class Metric(NamedTuple):
 
     def show(self, value: Value) -> str:
         """The value in words, as its row of the table and the progress line have it."""
-        if np.ndim(value):
+        if isinstance(value, np.ndarray):
             return " ".join(f"{100 * fraction:.0f}" for fraction in value) + " %"
         return f"{value * self.scale:.{self.digits}f}"
 
@@ -152,9 +153,9 @@ class Evaluation(NamedTuple):
 
         The class distribution has one for each class, and none if there are more than MOST_CLASSES.
         """
-        columns = {}
+        columns: dict[str, float] = {}
         for name, value in self.values.items():
-            if not np.ndim(value):
+            if not isinstance(value, np.ndarray):
                 columns[name] = value
             elif len(value) <= MOST_CLASSES:
                 columns |= {f"class_{i}": float(fraction) for i, fraction in enumerate(value)}

@@ -76,9 +76,9 @@ def draw_evaluations(evaluations: list[Evaluation], steps_per_epoch: int) -> Fig
     drawn = {
         name: metric
         for name, metric in METRICS.items()
-        if metric.panel and name in rows.dtype.names and rows[name][0].size <= MOST_CLASSES
+        if name in (rows.dtype.names or ()) and rows[name][0].size <= MOST_CLASSES
     }
-    panels = list(dict.fromkeys(metric.panel for metric in drawn.values()))
+    panels = list(dict.fromkeys(metric.panel for metric in drawn.values() if metric.panel))
     figure = Figure(figsize=(9, 3 * len(panels)), layout="constrained")
     stack = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(stack, panels):
