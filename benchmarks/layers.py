@@ -14,6 +14,7 @@ from keras import layers
 from benchmarks.timing import alternate, print_setup, spread
 from benchmarks.train_step import SHAPES
 from dcgan_tf.config import Config
+from dcgan_tf.fast import layers as fast_layers
 from dcgan_tf.fast.memory import keep_freed_memory
 from dcgan_tf.models import make_discriminator, make_generator
 
@@ -47,7 +48,7 @@ def main() -> None:
     print(f"{'seconds, forward and back':<42}{'Keras':<24}{'this project':<24}ratio")
     for model in (make_generator(config, image), make_discriminator(config, image)):
         for layer in model.layers:
-            if type(layer).__module__ != layers.__name__:
+            if type(layer).__module__ != fast_layers.__name__:
                 continue
             shape = (config.batch_size, *layer.input.shape[1:])
             kind = getattr(layers, type(layer).__name__)

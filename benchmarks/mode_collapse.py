@@ -57,13 +57,13 @@ def covered(classifier: keras.Sequential, images: np.ndarray) -> tuple[int, floa
         images: uint8 [N, 28, 28, 3] in [0, 255].
 
     Returns:
-        The number of modes, and the Kullback-Leibler divergence of their shares from 1/1,000
+        The number of modes, and the Kullback-Leibler divergence of their fractions from 1/1,000
         each, in nats: 0 to log 1000 = 6.9.
     """
     digits = [classify(classifier, images[..., i : i + 1]) for i in range(3)]
     _, counts = np.unique(100 * digits[0] + 10 * digits[1] + digits[2], return_counts=True)
-    shares = counts / len(images)
-    return len(shares), float((shares * np.log(MODES * shares)).sum())
+    fractions = counts / len(images)
+    return len(fractions), float((fractions * np.log(MODES * fractions)).sum())
 
 
 def main() -> None:

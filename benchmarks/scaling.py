@@ -134,7 +134,7 @@ def measure(batch_size: int, steps: int) -> dict[str, float]:
         )
         made = median_seconds(lambda: next(batches), steps)
         held = next(batches)
-        step = median_seconds(lambda: trainer.train_step(held).gen_loss.numpy(), steps)
+        step = median_seconds(lambda: trainer.train_step(held).scalars.gen_loss.numpy(), steps)
         weights = [
             weight
             for model in (trainer.gan.generator, trainer.gan.discriminator)

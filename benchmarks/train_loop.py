@@ -6,7 +6,7 @@
 A real run, on shuffled data and with all its output, in which every step is followed by the same
 step called bare, on one fixed batch. What the loop costs is what passes between its steps, in which
 it waits for the next batch, and what its step takes longer than the bare one. Its epochs are short,
-so that their ends (grid, film, plot, histograms, checkpoint) can be timed several times; one end is
+so that their ends (grid, GIF, plot, histograms, checkpoint) can be timed several times; one end is
 counted per 234 steps, as in an epoch of MNIST.
 
 With `--cold`, the system's cache forgets the image files before each step, so that every batch is
@@ -118,8 +118,8 @@ def main() -> None:
     print(f"  between two steps                 {spread(within)}")
     print(f"  an epoch's end, with checkpoint   {spread(ends)}")
     print("cost over the bare step")
-    for name, share in parts.items():
-        print(f"  {name:<33} {share:+.2%}")
+    for name, fraction in parts.items():
+        print(f"  {name:<33} {fraction:+.2%}")
     print(f"  {'together':<33} {sum(parts.values()):+.2%}")
 
 

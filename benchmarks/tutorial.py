@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-MNIST_FILE = "dcgan_tf/assets/mnist.npz"
+MNIST_FILE = "dcgan_tf/datasets/mnist.npz"
 BATCH_SIZE = 256
 NOISE_DIM = 100
 
