@@ -226,7 +226,7 @@ def train_run(config: Config, path: Path, resume: bool = True) -> None:
             f"to step {trainer.last_step} ({trainer.steps_per_epoch} steps an epoch)",
             flush=True,
         )
-        if start >= trainer.last_step:
+        if start >= trainer.last_step and not trainer.evaluation_is_due:
             print("nothing left to do: more --epochs or --max_steps go on with this run")
         else:
             fit(trainer, run_directory, evaluate)

@@ -139,6 +139,13 @@ class Trainer:
         return min(last, self.config.max_steps or last)
 
     @property
+    def evaluation_is_due(self) -> bool:
+        """Whether the images of the current step are to be evaluated, and were not yet."""
+        interval = self.config.epochs_to_evaluation * self.steps_per_epoch
+        at_interval = interval and self.step and self.step % interval == 0
+        return bool(at_interval) and self.history.evaluation_of(self.step) is None
+
+    @property
     def is_evaluated(self) -> bool:
         """Whether training reaches an epoch after which its images are evaluated."""
         return 0 < self.config.epochs_to_evaluation * self.steps_per_epoch <= self.last_step
@@ -233,8 +240,12 @@ def run_steps(
 ) -> None:
     """Takes the steps up to the last, or until a signal; reports and saves on the way."""
     config, gan, step, last = trainer.config, trainer.gan, trainer.step, trainer.last_step
+    if evaluate and trainer.evaluation_is_due:  # a signal stopped the run before it
+        with report.pause():
+            trainer.history.evaluations.append(evaluate(step, gan.sampling_generator))
+            report.end_evaluation()
+            checkpoints.save(step, trainer.history.by_quality())
     saved_at = time.monotonic()
-    evaluate_if_due(trainer, step, evaluate)
     batches = make_iterator(trainer, step)
     while step < last:
         count = steps_at_once(config, step, trainer.steps_per_epoch, last)
@@ -257,8 +268,8 @@ def run_steps(
                 ):
                     check_finite(trained, step)
                 if epoch_ends:
-                    if stopped is None:
-                        evaluate_if_due(trainer, step, evaluate)
+                    if evaluate and stopped is None and trainer.evaluation_is_due:
+                        trainer.history.evaluations.append(evaluate(step, gan.sampling_generator))
                     report.end_epoch(trainer.sample_grid(), [gan.generator, gan.discriminator])
                 elif run_ends:
                     report.end_steps()
@@ -279,14 +290,6 @@ def make_iterator(trainer: Trainer, step: int) -> Iterator[Any]:
         return distribute(make)
     gpus = tf.config.list_logical_devices("GPU")
     return iter(make(gpus[0].name if gpus else None))
-
-
-def evaluate_if_due(trainer: Trainer, step: int, evaluate: Evaluate | None) -> None:
-    """Evaluates the images after an epoch whose turn it is, unless that was done already."""
-    if evaluate is None or step == 0 or trainer.history.evaluation_of(step):
-        return
-    if step % (trainer.steps_per_epoch * trainer.config.epochs_to_evaluation) == 0:
-        trainer.history.evaluations.append(evaluate(step, trainer.gan.sampling_generator))
 
 
 def steps_at_once(config: Config, step: int, steps_per_epoch: int, last: int) -> int:

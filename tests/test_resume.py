@@ -15,7 +15,15 @@ import tensorflow as tf
 
 from dcgan_tf.commands import train
 from dcgan_tf.training import Trainer
-from tests.conftest import BATCH_SIZE, STEPS_PER_EPOCH, finish, one_sentence, start, train_command
+from tests.conftest import (
+    BATCH_SIZE,
+    STEPS_PER_EPOCH,
+    finish,
+    one_sentence,
+    start,
+    train_command,
+    write_idx,
+)
 from tests.reporting.test_tensorboard import logged
 
 LAST_STEP = 2 * STEPS_PER_EPOCH
@@ -233,3 +241,41 @@ def test_full_disk_is_one_sentence_and_keeps_what_was_saved(run_main, digits_dir
         assert code == 0 and "resumed after step 4" in out
     finally:
         subprocess.run(["umount", tmp_path])
+
+
+@pytest.fixture
+def evaluated_digits(tmp_path, mnist):
+    """A folder with 50 training digits and 60 to evaluate with."""
+    folder = tmp_path / "evaluated"
+    folder.mkdir()
+    write_idx(folder / "train-images-idx3-ubyte", mnist[:50])
+    write_idx(folder / "t10k-images-idx3-ubyte", mnist[50:110])
+    return folder
+
+
+@pytest.mark.parametrize("stops", [[STEPS_PER_EPOCH], [LAST_STEP]])
+def test_a_signal_at_an_epochs_end_loses_no_evaluation(
+    evaluated_digits, run_main, tmp_path, monkeypatch, stops
+):
+    arguments = ["--eval_every=1", "--base_filters=4"]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert run_main(train, *flags(whole, evaluated_digits, *arguments))[0] == 0
+
+    taken = []
+
+    def stop_at_the_step(received, save_is_due):
+        taken.append(save_is_due)
+        return (signal.SIGTERM if len(taken) in stops else None), save_is_due
+
+    with monkeypatch.context() as patched:
+        patched.setattr("dcgan_tf.training.agree_on_stop", stop_at_the_step)
+        assert run_main(train, *flags(stopped, evaluated_digits, *arguments))[0] == 143
+    code, out, err = run_main(train, *flags(stopped, evaluated_digits, *arguments))
+    assert code == 0 and "Fréchet distance" in out, err
+
+    assert_same_run(stopped, whole)
+    assert [row[11:] for row in table(stopped)] == [row[11:] for row in table(whole)]
+    for name in ("checkpoints/best", "evaluations.png"):
+        assert (stopped / name).read_bytes() == (whole / name).read_bytes()
+    code, out, _ = run_main(train, *flags(stopped, evaluated_digits, *arguments))
+    assert code == 0 and "nothing left to do" in out

@@ -169,8 +169,12 @@ class Report:
         scalars = row.columns()
         del scalars["epoch"], scalars["step"]
         self.tensorboard.scalars("epoch", scalars, row.step)
-        if evaluation := self.history.evaluation_of(row.step):
-            self.tensorboard.scalars("evaluation", evaluation.columns(), row.step)
+        self.end_evaluation()
+
+    def end_evaluation(self) -> None:
+        """Shows the evaluation of the last step, if there is one, and brings all up to date."""
+        if evaluation := self.history.evaluation_of(self.step):
+            self.tensorboard.scalars("evaluation", evaluation.columns(), self.step)
         self.tensorboard.flush()
         self.end_steps()
 
