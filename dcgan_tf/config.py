@@ -17,19 +17,14 @@ from dcgan_tf.cli.settings import (
 )
 from dcgan_tf.datasets.settings import DataSettings
 from dcgan_tf.datasets.table import DATASETS
-from dcgan_tf.presets import PRESETS
+from dcgan_tf.presets import PRESETS, implied
 
 ARCHITECTURES = ("tutorial", "paper", "blocks", "upsample")
-NOISES = ("normal", "uniform")
-DISCRIMINATOR_BATCHES = ("separate", "joint")
 LOSSES = ("bce", "minimax", "least_squares", "hinge", "wasserstein")
 EVAL_EVERY = 5
 EVALUATED = [name for name, dataset in DATASETS.items() if dataset.evaluated]
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
-DEVICES = ("auto", "cpu", "gpu")
 MEASURED = ("precision", "convolutions")
-CONVOLUTIONS = ("auto", "native", "subpixel")
 LONGEST_NAME = 180  # of a folder; file systems take 255 bytes
 SMOOTHED_LOSSES = ("bce", "minimax", "least_squares")
 
@@ -47,166 +42,151 @@ class Config(DataSettings):
         "Preset",
         f"values for the flags that are not given (below: tutorial's): {', '.join(PRESETS)}",
         one_of(PRESETS),
-        fixed=True,
     )
     dataset: str = setting(
-        "mnist", "Data", f"images to learn: {', '.join(DATASETS)}", one_of(DATASETS), fixed=True
+        "mnist", "Data", f"images to learn: {', '.join(DATASETS)}", one_of(DATASETS)
     )
     architecture: str = setting(
-        "tutorial", "Models", ", ".join(ARCHITECTURES), one_of(ARCHITECTURES), fixed=True
+        "tutorial", "Models", ", ".join(ARCHITECTURES), one_of(ARCHITECTURES)
     )
     noise: str = setting(
-        "normal", "Models", "z from N(0, 1), or uniform in [-1, 1]", one_of(NOISES), fixed=True
+        "normal", "Models", "z from N(0, 1), or uniform in [-1, 1]", one_of(("normal", "uniform"))
     )
-    noise_dim: int = setting(
-        100, "Models", "length of the noise vector z", AT_LEAST_ONE, fixed=True
-    )
+    noise_dim: int = setting(100, "Models", "length of the noise vector z", AT_LEAST_ONE)
     base_filters: int = setting(
-        64,
-        "Models",
-        "filters at half the image's size; doubled with each halving",
-        AT_LEAST_ONE,
-        fixed=True,
+        64, "Models", "filters at half the image's size; doubled with each halving", AT_LEAST_ONE
     )
-    kernel_size: int = setting(5, "Models", "of the convolutions", AT_LEAST_ONE, fixed=True)
-    stride: int = setting(
-        2, "Models", "by which each block of the models scales", at_least(2), fixed=True
-    )
-    negative_slope: float = setting(
-        0.3, "Models", "LeakyReLU's", FRACTION, fixed=True, old_name="leaky_slope"
-    )
-    dropout: float = setting(0.3, "Models", "rate, in the discriminator", BELOW_ONE, fixed=True)
-    generator_batch_norm: bool = setting(True, "Models", "batch norm in the generator", fixed=True)
-    discriminator_batch_norm: bool = setting(
-        False, "Models", "batch norm in the discriminator", fixed=True
-    )
+    kernel_size: int = setting(5, "Models", "of the convolutions", AT_LEAST_ONE)
+    stride: int = setting(2, "Models", "by which each block of the models scales", at_least(2))
+    negative_slope: float = setting(0.3, "Models", "LeakyReLU's", FRACTION, old_name="leaky_slope")
+    dropout: float = setting(0.3, "Models", "rate, in the discriminator", BELOW_ONE)
+    generator_batch_norm: bool = setting(True, "Models", "batch norm in the generator")
+    discriminator_batch_norm: bool = setting(False, "Models", "batch norm in the discriminator")
     batch_norm_momentum: float = setting(
-        0.99, "Models", "decay of batch norm's moving averages", BELOW_ONE, fixed=True
+        0.99, "Models", "decay of batch norm's moving averages", BELOW_ONE
     )
-    batch_norm_epsilon: float = setting(
-        1e-3, "Models", "added to batch norm's variance", POSITIVE, fixed=True
-    )
+    batch_norm_epsilon: float = setting(1e-3, "Models", "added to batch norm's variance", POSITIVE)
     initializer_stddev: float | None = setting(
-        None, "Models", "draw weights from N(0, this) (default: Glorot's)", POSITIVE, fixed=True
+        None, "Models", "draw weights from N(0, this) (default: Glorot's)", POSITIVE
     )
     batch_size: int = setting(
-        256, "Training", "images a step, of all replicas together", AT_LEAST_ONE, fixed=True
+        256, "Training", "images a step, of all replicas together", AT_LEAST_ONE
     )
-    epochs: int = setting(50, "Training", "passes over the images, in total", AT_LEAST_ONE)
+    epochs: int = setting(
+        50, "Training", "passes over the images, in total", AT_LEAST_ONE, may_change=True
+    )
     max_steps: int | None = setting(
-        None, "Training", "stop after this many steps, wherever that is", AT_LEAST_ONE
+        None,
+        "Training",
+        "stop after this many steps, wherever that is",
+        AT_LEAST_ONE,
+        may_change=True,
     )
     learning_rate: float = setting(
-        1e-4, "Training", "Adam's learning rate, of both models", POSITIVE, fixed=True
+        1e-4, "Training", "Adam's learning rate, of both models", POSITIVE
     )
     generator_learning_rate: float | None = setting(
-        None, "Training", "the generator's, where it differs", POSITIVE, fixed=True
+        None, "Training", "the generator's, where it differs", POSITIVE
     )
     discriminator_learning_rate: float | None = setting(
-        None, "Training", "the discriminator's, where it differs", POSITIVE, fixed=True
+        None, "Training", "the discriminator's, where it differs", POSITIVE
     )
-    beta_1: float = setting(
-        0.9, "Training", "Adam's decay of the mean gradient", BELOW_ONE, fixed=True
-    )
+    beta_1: float = setting(0.9, "Training", "Adam's decay of the mean gradient", BELOW_ONE)
     discriminator_batch: str = setting(
         "separate",
         "Training",
         "real and generated images go through the discriminator separate, or joint as one batch",
-        one_of(DISCRIMINATOR_BATCHES),
-        fixed=True,
+        one_of(("separate", "joint")),
     )
-    loss: str = setting("bce", "Losses and remedies", ", ".join(LOSSES), one_of(LOSSES), fixed=True)
+    loss: str = setting("bce", "Losses and remedies", ", ".join(LOSSES), one_of(LOSSES))
     label_smoothing: float = setting(
-        0.0, "Losses and remedies", "real images' target is 1 less this", BELOW_ONE, fixed=True
+        0.0, "Losses and remedies", "real images' target is 1 less this", BELOW_ONE
     )
     discriminator_steps: int = setting(
         1,
         "Losses and remedies",
         "updates of the discriminator to one of the generator (wasserstein: 5)",
         AT_LEAST_ONE,
-        fixed=True,
     )
     weight_clip: float | None = setting(
         None,
         "Losses and remedies",
         "keep the discriminator's weights within ± this (wasserstein without penalty: 0.01)",
         POSITIVE,
-        fixed=True,
     )
     gradient_penalty: float | None = setting(
         None,
         "Losses and remedies",
         "factor of (‖∇D‖ − 1)², for wasserstein (10 in its paper)",
         POSITIVE,
-        fixed=True,
     )
     unroll_steps: int = setting(
         0,
         "Losses and remedies",
         "updates of the discriminator that the generator looks ahead",
         AT_LEAST_ZERO,
-        fixed=True,
     )
     pack: int = setting(
         1,
         "Losses and remedies",
         "images that the discriminator sees at once, stacked as channels",
         AT_LEAST_ONE,
-        fixed=True,
     )
     ema_decay: float | None = setting(
         None,
         "Training",
         "also keep an exponential moving average of the generator, and sample from it",
         BELOW_ONE,
-        fixed=True,
     )
     seed: int = setting(
-        0, "Training", "fixes the weights, noise, data order and dropout", AT_LEAST_ZERO, fixed=True
+        0, "Training", "fixes the weights, noise, data order and dropout", AT_LEAST_ZERO
     )
     precision: str = setting(
         "auto",
         "Speed",
         f"of products and convolutions: {', '.join(PRECISIONS)}; auto measures at a run's start",
         one_of(PRECISIONS),
-        fixed=True,
     )
     convolutions: str = setting(
         "auto",
         "Speed",
         "transposed ones, and gradients, by TensorFlow's own kernels (native), or as sub-pixel "
         "convolutions (subpixel); auto measures at a run's start",
-        one_of(CONVOLUTIONS),
-        fixed=True,
+        one_of(("auto", "native", "subpixel")),
         old_values={"phases": "subpixel"},
     )
-    jit_compile: bool = setting(False, "Speed", "compile the step with XLA", fixed=True)
+    jit_compile: bool = setting(False, "Speed", "compile the step with XLA")
     steps_per_execution: int = setting(
         1,
         "Speed",
         "steps without Python in between, for devices that it would hold up",
         AT_LEAST_ONE,
         old_name="steps_per_call",
+        may_change=True,
     )
     reference: bool = setting(
         False,
         "Speed",
         "the tutorial's own operations, to compare with: Keras's layers, a backward pass for each "
         "loss, float32",
-        fixed=True,
     )
     device: str = setting(
-        "auto", "Devices", "auto (GPUs if there are any), cpu or gpu", one_of(DEVICES)
+        "auto",
+        "Devices",
+        "auto (GPUs if there are any), cpu or gpu",
+        one_of(("auto", "cpu", "gpu")),
+        may_change=True,
     )
     strategy: str = setting(
         "auto",
         "Devices",
         "auto (every GPU of this machine), one, mirrored (every device of this machine) or "
         "multi_worker (the cluster that TF_CONFIG names)",
-        one_of(STRATEGIES),
+        one_of(("auto", "one", "mirrored", "multi_worker")),
+        may_change=True,
     )
     sync_batch_norm: bool = setting(
-        False, "Devices", "batch norm over the whole batch, not each replica's part", fixed=True
+        False, "Devices", "batch norm over the whole batch, not each replica's part"
     )
     eval_every: int | None = setting(
         None,
@@ -214,35 +194,29 @@ class Config(DataSettings):
         f"evaluate the images after every so many epochs, 0 never (default: {EVAL_EVERY} for the "
         f"project's own copy of {' and '.join(EVALUATED)}, 0 for others)",
         AT_LEAST_ZERO,
+        may_change=True,
     )
     inception_weights: str | None = setting(
         None,
         "Evaluation",
         "keras.applications' InceptionV3 weights without top, a .h5 file, which images of a "
         "folder are evaluated with (default: downloaded by Keras)",
+        may_change=True,
     )
     checkpoint_steps: int | None = setting(
-        None, "Run", "also save every so many steps", AT_LEAST_ONE
+        None, "Run", "also save every so many steps", AT_LEAST_ONE, may_change=True
     )
 
     @classmethod
     def from_flags(cls, given: dict[str, Any]) -> "Config":
-        """The preset's values, but for those that were given.
+        """The preset's values, but for those that were given, or that a given one brings along.
 
         Raises:
             UserError: a value is not one that the setting can have.
         """
         given = cls.with_new_names(given)
         preset = PRESETS[cls(preset=given.get("preset", "tutorial")).preset]
-        critic: dict[str, Any] = {}
-        if given.get("loss") == "wasserstein":
-            critic = {"discriminator_steps": 5}
-            if "gradient_penalty" not in given:
-                critic["weight_clip"] = 0.01
-        reference: dict[str, Any] = {}
-        if given.get("reference"):
-            reference = {"precision": "float32", "convolutions": "native"}
-        return cls(**preset | critic | reference | given)
+        return cls(**preset | implied(given) | given)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -339,7 +313,7 @@ class Config(DataSettings):
     @classmethod
     def fixed(cls) -> list[str]:
         """The names of the settings that a run keeps from its first step to its last."""
-        return [field.name for field in dataclasses.fields(cls) if field.metadata["fixed"]]
+        return [field.name for field in dataclasses.fields(cls) if not field.metadata["may_change"]]
 
     def differences(self, values: dict[str, Any]) -> list[str]:
         """Names the settings, among those that a run keeps, that are other ones in `values`.

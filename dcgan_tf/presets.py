@@ -45,3 +45,19 @@ PRESETS: dict[str, dict[str, Any]] = {
         "noise": "normal",
     },
 }
+
+
+def implied(given: dict[str, Any]) -> dict[str, Any]:
+    """The values that some flags bring along, for settings that are not given themselves.
+
+    Args:
+        given: the flags that were given, by name.
+    """
+    values: dict[str, Any] = {}
+    if given.get("loss") == "wasserstein":  # Arjovsky et al., 2017
+        values |= {"discriminator_steps": 5}
+        if "gradient_penalty" not in given:
+            values |= {"weight_clip": 0.01}
+    if given.get("reference"):
+        values |= {"precision": "float32", "convolutions": "native"}
+    return values

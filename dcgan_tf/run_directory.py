@@ -35,7 +35,6 @@ from dcgan_tf.datasets.disk_images import DiskImages, fingerprint
 
 FORMAT = 2
 FIRST_VERSION = "0.1.0"  # wrote format 1, without its name
-UNUSABLE_NAME = re.compile(r"[\[\\\ud800-\udfff]")  # the last are bytes that are no UTF-8
 FRAME = re.compile(r"init\.png|epoch_([0-9]{4}|[1-9][0-9]{4,})\.png")
 VALUE_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
@@ -54,11 +53,11 @@ class RunDirectory:
     path: Path
 
     def __post_init__(self) -> None:
-        """Refuses what TensorFlow takes for a pattern of file names, or for no text."""
-        if UNUSABLE_NAME.search(str(self.path)):
+        """Refuses what TensorFlow takes for a pattern of file names."""
+        if set("[\\") & set(str(self.path)):
             raise UserError(
-                f"--run_dir {self.path} has a [, a \\ or bytes that are no UTF-8 in its name, with "
-                f"which TensorFlow finds no checkpoint: give another folder"
+                f"--run_dir {self.path} has a [ or \\ in its name, with which TensorFlow finds no "
+                f"checkpoint: give another folder"
             )
 
     @property

@@ -145,7 +145,7 @@ def test_impossible_shape_of_the_images_is_named(tmp_path, shape):
         run.read_config()
 
 
-@pytest.mark.parametrize("name", ["runs [old]", "a\\b", "a\udcff"])
+@pytest.mark.parametrize("name", ["runs [old]", "a\\b"])
 def test_folder_in_which_tensorflow_finds_no_checkpoint_is_refused(tmp_path, name):
     with pytest.raises(UserError, match="give another folder"):
         open_and_close(tmp_path / name)

@@ -42,7 +42,7 @@ def setting(
     group: str,
     help: str,
     rule: Rule | None = None,
-    fixed: bool = False,
+    may_change: bool = False,
     old_name: str | None = None,
     old_values: dict[str, str] | None = None,
 ) -> Any:
@@ -56,7 +56,7 @@ def setting(
         group: the heading in `--help`.
         help: the line in `--help`.
         rule: what the value must be.
-        fixed: whether a run must keep the value from its first step to its last.
+        may_change: whether a run may go on with another value than it began with.
         old_name: what it was called before, still taken as a flag and in files of older runs.
         old_values: the same for values that have another name now.
     """
@@ -64,7 +64,7 @@ def setting(
         "group": group,
         "help": help,
         "rule": rule,
-        "fixed": fixed,
+        "may_change": may_change,
         "old_name": old_name,
         "old_values": old_values or {},
     }
@@ -101,6 +101,8 @@ class Settings:
             value = getattr(self, field.name)
             if value is None and field.default is None:
                 continue
+            if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise UserError(f"--{field.name} must be UTF-8 text, not {value!r}")
             kind = value_type(field)
             accepted = (int, float) if kind is float else kind
             rule = field.metadata["rule"]

@@ -22,6 +22,7 @@ class DataSettings(Settings):
         "your images: a folder or .zip for --dataset folder; for tfrecords the folder that "
         "dcgan tfrecords wrote; for the others one with your own copy, as IDX files (plain or "
         ".gz), a Keras .npz, or CIFAR-10's .bin files",
+        may_change=True,
     )
     image_size: int | None = setting(
         None,
@@ -29,22 +30,20 @@ class DataSettings(Settings):
         "resize to so many pixels a side: 4 to 7 times a power of two, with the default stride "
         "(default: the data's own; 64 for a folder)",
         AT_LEAST_ONE,
-        fixed=True,
     )
     background: str = setting(
-        "white", "Data", "colour behind transparent pixels, a name or #rrggbb", fixed=True
+        "white", "Data", "colour behind transparent pixels, a name or #rrggbb"
     )
-    flip: bool = setting(False, "Data", "mirror images left to right at random", fixed=True)
+    flip: bool = setting(False, "Data", "mirror images left to right at random")
     max_bad_images: float = setting(
-        0.01, "Data", "fraction of damaged files that may be left out", FRACTION
+        0.01, "Data", "fraction of damaged files that may be left out", FRACTION, may_change=True
     )
     held_out: float = setting(
         0.1,
         "Data",
         "fraction of a folder's images that are kept from training, to evaluate with",
         BELOW_ONE,
-        fixed=True,
     )
     cache_dir: str | None = setting(
-        None, "Data", "where decoded images are kept that don't fit in memory"
+        None, "Data", "where decoded images are kept that don't fit in memory", may_change=True
     )

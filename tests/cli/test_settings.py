@@ -21,6 +21,7 @@ def test_values_are_checked_when_they_are_made():
         ({"layers": None}, "--layers .* not None"),
         ({"sugar": 1.1}, "--sugar must be a number from 0 to 1, not 1.1"),
         ({"icing": 3}, "--icing must be a str, not 3"),
+        ({"icing": "pure\udcff"}, r"--icing must be UTF-8 text, not 'pure\\udcff'"),
     ):
         with pytest.raises(UserError, match=told):
             Cake(**given)

@@ -22,7 +22,7 @@ from dcgan_tf.data import load_images
 from dcgan_tf.datasets.arrays import read_npz_images
 from dcgan_tf.datasets.folder import load_folder
 from dcgan_tf.datasets.settings import DataSettings
-from dcgan_tf.run_directory import open_run
+from dcgan_tf.run_directory import RunDirectory, open_run
 from tests.conftest import write_idx
 from tests.faults.mutation import Trap, Tries, mutated, trap_array
 
@@ -290,8 +290,7 @@ def test_mutated_configs(tmp_path, held, finished_run, mnist):
     images = mnist[:50, ..., np.newaxis]
     source = finished_run / "config.json"
     values = json.loads(source.read_text())
-    saved = {name: values[name] for name in values if name not in ("images", "made_with")}
-    config = Config.from_dict(saved)
+    config, _ = RunDirectory(finished_run).read_config()
     contents = {f"mutated {i}": mutated(source.read_bytes(), rng) for i in range(300)}
     for i in range(400):
         changed = json.loads(source.read_text())
