@@ -163,7 +163,7 @@ def test_a_setting_and_a_preset(run_main, monkeypatch):
 
     @dataclasses.dataclass(frozen=True)
     class Longer(config.Config):
-        toy: int = setting(1, "Training", "a toy", AT_LEAST_ONE, fixed=True)
+        toy: int = setting(1, "Training", "a toy", AT_LEAST_ONE)
 
     monkeypatch.setattr(train, "Config", Longer)
     code, out, _ = run_main(train, "--help")

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.scaling import free_addresses, local_cluster
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.distributed import cluster
+from dcgan_tf.distributed import cluster, strategy
 from tests.conftest import finish, one_sentence, start, train_command
 from tests.test_resume import wait_for
 
@@ -89,15 +89,15 @@ def test_workers_with_other_flags_are_refused(digits_dir, tmp_path):
 
 
 def test_workers_that_do_not_come_are_named(monkeypatch):
-    monkeypatch.setattr(cluster, "JOIN_SECONDS", 0.5)
+    monkeypatch.setattr(strategy, "JOIN_SECONDS", 0.5)
     with socket.create_server(("localhost", 0)) as there:
         here, missing = free_addresses(2)
         addresses = [here, f"localhost:{there.getsockname()[1]}", missing]
         with pytest.raises(UserError, match=f"^{missing} did not answer .* all 3 workers"):
-            cluster.wait_for_others(addresses, 0)
-        cluster.wait_for_others(addresses[:2], 0)
+            strategy.wait_for_others(addresses, 0)
+        strategy.wait_for_others(addresses[:2], 0)
         with pytest.raises(OSError, match="in use"):
-            cluster.wait_for_others(addresses, 1)
+            strategy.wait_for_others(addresses, 1)
 
 
 @pytest.mark.parametrize(
