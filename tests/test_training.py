@@ -64,7 +64,7 @@ TUTORIAL = "the tutorial's"
         ({"discriminator_steps": 2}, critic_step, None, "several critic updates"),
         ({"unroll_steps": 1}, unrolled_step, None, "unrolled discriminator"),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
 def test_each_config_takes_its_step_and_its_backward_pass(
     mnist, settings, step, backward, described
