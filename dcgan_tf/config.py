@@ -330,7 +330,8 @@ class Config(DataSettings):
     def resumed(self, given: dict[str, Any]) -> "Config":
         """The config with which a run of this one goes on, by the flags that were given.
 
-        Without `--max_steps`, `--epochs` alone says how long.
+        Without `--max_steps`, `--epochs` alone says how long. The devices are those of the machine
+        that goes on with it, not those that it was started on.
 
         Raises:
             UserError: a value is not one that the setting can have.
@@ -338,7 +339,7 @@ class Config(DataSettings):
         free = {name: value for name, value in given.items() if name not in self.fixed()}
         if "epochs" in free:
             free = {"max_steps": None} | free
-        return dataclasses.replace(self, **free)
+        return dataclasses.replace(self, **{"device": "auto", "strategy": "auto"} | free)
 
     def default_run_dir(self) -> str:
         """A readable folder under `runs/` that the same settings always lead back to."""

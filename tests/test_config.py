@@ -99,6 +99,7 @@ def test_run_goes_on_by_its_own_settings_but_for_how_long_and_where():
     assert config.resumed({"epochs": 4}) == Config(epochs=4, seed=3)
     assert config.resumed({"epochs": 4, "max_steps": 20}) == Config(epochs=4, max_steps=20, seed=3)
     assert config.resumed({"device": "cpu"}) == dataclasses.replace(config, device="cpu")
+    assert Config(device="gpu", strategy="multi_worker").resumed({}) == Config()
 
 
 def test_default_run_dir_names_what_was_changed():
