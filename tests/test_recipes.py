@@ -111,12 +111,15 @@ def test_a_figure_of_every_step(tmp_path):
 def test_a_metric(finished_run, digits_dir, run_main, monkeypatch, tmp_path):
     toy = table.Metric("toy distance", lambda both: 42.0, in_training=True)
     monkeypatch.setitem(table.METRICS, "toy", toy)
-    run = tmp_path / "run"
+    run, digits = tmp_path / "run", tmp_path / "digits"
     shutil.copytree(finished_run, run)
+    shutil.copytree(digits_dir, digits)
+    config_file = run / "config.json"
+    config_file.write_text(config_file.read_text().replace(str(digits_dir), str(digits)))
     with np.load(ROOT / "dcgan_tf" / "datasets" / "mnist.npz") as mnist:
         images = mnist["x_test"][:30]
     header = np.array([2051, *images.shape], ">i4").tobytes()
-    (digits_dir / "t10k-images-idx3-ubyte").write_bytes(header + images.tobytes())
+    (digits / "t10k-images-idx3-ubyte").write_bytes(header + images.tobytes())
     code, out, err = run_main(evaluate, f"--run_dir={run}", "--num_images=30")
     assert code == 0, err
     assert "toy distance" in out and "42.000" in out
