@@ -80,7 +80,9 @@ def test_old_run_draws_the_same_and_goes_on_to_the_same(old, run_main):
     before, after = (keys(run_dir / "checkpoints" / f"ckpt-{step}") for step in (3, 6))
     assert before == after and len(before) > 60
     assert json.loads((run_dir / "config.json").read_text())["format"] == FORMAT
-    assert RunDirectory(run_dir).read_config()[0] == Config(**SETTINGS | {"max_steps": 6})
+    # The devices are those of the machine that goes on with it.
+    changed = {"max_steps": 6, "device": "auto", "strategy": "auto"}
+    assert RunDirectory(run_dir).read_config()[0] == Config(**SETTINGS | changed)
 
 
 def keys(prefix):
