@@ -37,7 +37,7 @@ def open_source(source: Path) -> Iterator[Files]:
     """
     if source.is_dir():
         names = pick_images(source, walk(source))
-        yield Files(source, names, lambda name: (source / name).open("rb"))
+        yield Files(source, names, lambda name: open_regular(source / name))
         return
     if not source.exists():
         raise UserError(f"--data_dir {source} does not exist: give a folder or .zip of images")
@@ -50,6 +50,13 @@ def open_source(source: Path) -> Iterator[Files]:
     with archive:
         members = {name for name in archive.namelist() if not name.endswith("/")}
         yield Files(source, pick_images(source, members), functools.partial(unpack, archive))
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a file; a pipe or a device, which could be waited on for ever, is none."""
+    if path.exists() and not path.is_file():
+        raise ValueError("not a regular file")
+    return path.open("rb")
 
 
 def unpack(archive: zipfile.ZipFile, name: str) -> BinaryIO:

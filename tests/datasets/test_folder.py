@@ -332,6 +332,13 @@ def test_a_link_to_nowhere_counts_as_damaged(source, on_disk, caplog):
     assert len(load(source)) == 3
 
 
+def test_a_pipe_is_not_waited_on(source, caplog):
+    save_numbered(source, 4)
+    os.mkfifo(source / "pipe.png")
+    assert len(load(source, max_bad_images=0.5)) == 4
+    assert "pipe.png" in caplog.text and "not a regular file" in caplog.text
+
+
 def test_damaged_members_of_a_zip_are_named_and_left_out(source, monkeypatch, caplog):
     save_numbered(source, 4)
     save(source / "large.png", noise(64, 64, 3))
