@@ -339,7 +339,8 @@ class Config(DataSettings):
         free = {name: value for name, value in given.items() if name not in self.fixed()}
         if "epochs" in free:
             free = {"max_steps": None} | free
-        return dataclasses.replace(self, **{"device": "auto", "strategy": "auto"} | free)
+        devices: dict[str, Any] = {"device": "auto", "strategy": "auto"}
+        return dataclasses.replace(self, **devices | free)
 
     def default_run_dir(self) -> str:
         """A readable folder under `runs/` that the same settings always lead back to."""
