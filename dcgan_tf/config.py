@@ -14,11 +14,13 @@ from dcgan_tf.cli.settings import (
     at_least,
     one_of,
     setting,
+    some_of,
 )
 from dcgan_tf.datasets.settings import DataSettings
 from dcgan_tf.datasets.table import DATASETS
 from dcgan_tf.presets import PRESETS, implied
 
+AUGMENTATIONS = ("color", "translation", "cutout")
 ARCHITECTURES = ("tutorial", "paper", "blocks", "upsample")
 LOSSES = ("bce", "minimax", "least_squares", "hinge", "wasserstein")
 EVAL_EVERY = 5
@@ -131,6 +133,13 @@ class Config(DataSettings):
         "Losses and remedies",
         "images that the discriminator sees at once, stacked as channels",
         AT_LEAST_ONE,
+    )
+    augment: str = setting(
+        "none",
+        "Losses and remedies",
+        "random changes to every image that the discriminator sees, for few images: none, or some "
+        f"of {','.join(AUGMENTATIONS)}",
+        some_of(AUGMENTATIONS),
     )
     ema_decay: float | None = setting(
         None,
@@ -262,6 +271,11 @@ class Config(DataSettings):
         ):
             if is_so:
                 raise UserError(reason)
+
+    @property
+    def augmentations(self) -> tuple[str, ...]:
+        """The names of the augmentations, in the order in which they are made."""
+        return tuple(name for name in AUGMENTATIONS if name in self.augment.split(","))
 
     @property
     def alternates(self) -> bool:

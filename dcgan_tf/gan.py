@@ -8,6 +8,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from dcgan_tf.augmentation.differentiable import augment
 from dcgan_tf.config import Config
 from dcgan_tf.distributed.replicas import replica_slice
 from dcgan_tf.losses import make_losses
@@ -15,6 +16,9 @@ from dcgan_tf.models import ImageShape, make_discriminator, make_generator
 from dcgan_tf.noise import training_noise
 
 Gradients = list[tf.Tensor]
+
+# What a step draws random numbers for, apart from its noise.
+PENALTY, AUGMENT_REAL, AUGMENT_GENERATED = 1, 2, 3
 
 
 class Gan:
@@ -86,13 +90,19 @@ class Gan:
         draws_per_step = 1 + config.discriminator_steps if config.alternates else 1
         return self.step * draws_per_step + update
 
+    def seed(self, use: int, update: int = 0) -> tf.Tensor:
+        """A seed, int [2], for random numbers, other than noise, of one of the updates."""
+        seed = [self.config.seed, self.draw(update)]
+        return tf.random.experimental.stateless_fold_in(seed, use)
+
     def discriminate(
         self,
         images: tf.Tensor,
         generated_images: tf.Tensor,
         discriminator: Callable[..., tf.Tensor] | None = None,
+        update: int = 0,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The logits of real and of generated images.
+        """The logits of real and of generated images, both augmented by `--augment`.
 
         Each batch goes through the discriminator on its own, as in the tutorial, or both as one
         (`--discriminator_batch joint`). Batch norm then normalizes both with the statistics of the
@@ -102,11 +112,13 @@ class Gan:
             images: float32 [batch, H, W, C] in [-1, 1], real ones.
             generated_images: float32 of the same shape.
             discriminator: in place of the own one.
+            update: which of the step's.
 
         Returns:
             Real and generated images' logits, float32 [batch, 1] (with `--pack` M, [batch / M, 1]).
         """
         discriminator = discriminator or self.discriminator
+        images, generated_images = self.augment(images, generated_images, update)
         if self.config.discriminator_batch == "joint":
             both = tf.concat([images, generated_images], axis=0)
             real_logits, fake_logits = tf.split(discriminator(both, training=True), 2)
@@ -118,14 +130,28 @@ class Gan:
         images: tf.Tensor,
         generated_images: tf.Tensor,
         discriminator: Callable[..., tf.Tensor] | None = None,
+        update: int = 0,
     ) -> tf.Tensor:
         """The logits of generated images alone, for an update of the generator of its own.
 
         Arguments are as of `discriminate`; the real images count in a joint batch only.
         """
         if self.config.discriminator_batch == "joint":
-            return self.discriminate(images, generated_images, discriminator)[1]
+            return self.discriminate(images, generated_images, discriminator, update)[1]
+        generated_images = self.augment(images, generated_images, update)[1]
         return (discriminator or self.discriminator)(generated_images, training=True)
+
+    def augment(
+        self, images: tf.Tensor, generated_images: tf.Tensor, update: int = 0
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Real and generated images as the discriminator sees them in one of the step's updates."""
+        names = self.config.augmentations
+        if not names:
+            return images, generated_images
+        return (
+            augment(images, names, self.seed(AUGMENT_REAL, update)),
+            augment(generated_images, names, self.seed(AUGMENT_GENERATED, update)),
+        )
 
     def end_step(self) -> None:
         """Moves the EMA generator after the generator, and counts the step.

@@ -145,6 +145,15 @@ def test_run_stopped_by_max_steps_within_an_epoch_goes_on(
     assert_same_run(run_dir, finished_run)
 
 
+def test_augmented_run_that_was_stopped_ends_as_if_it_had_not_been(run_main, digits_dir, tmp_path):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    augment = "--augment=color,translation,cutout"
+    assert run_main(train, *flags(whole, digits_dir, augment))[0] == 0
+    assert run_main(train, *flags(stopped, digits_dir, augment, "--max_steps=7"))[0] == 0
+    assert run_main(train, f"--run_dir={stopped}", "--epochs=2")[0] == 0
+    assert_same_run(stopped, whole)
+
+
 def test_run_killed_within_an_epoch_ends_as_if_it_had_not_been(finished_run, digits_dir, tmp_path):
     command = train_command(tmp_path, digits_dir)
     kill_after_checkpoint(command, tmp_path, 8)

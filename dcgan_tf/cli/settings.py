@@ -37,6 +37,13 @@ def one_of(names: Collection[str]) -> Rule:
     return Rule(f"one of {', '.join(names)}", lambda value: value in names)
 
 
+def some_of(names: Collection[str]) -> Rule:
+    return Rule(
+        f"none, or some of {','.join(names)}, separated by commas",
+        lambda value: value == "none" or set(value.split(",")) <= set(names),
+    )
+
+
 def setting(
     default: object,
     group: str,

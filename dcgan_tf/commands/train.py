@@ -23,6 +23,9 @@ class TrainFlags(Settings):
         None, "Run", "folder of the run (default: named by its settings, under runs/)"
     )
     resume: bool = setting(True, "Run", "go on with the run in the folder, if there is one")
+    augment_preview: str | None = setting(
+        None, "Run", "only draw what --augment makes of some images, in this .png"
+    )
 
 
 def main() -> None:
@@ -42,6 +45,12 @@ def main() -> None:
         run_directory = RunDirectory(run_dir)
         if goes_on:
             config = run_directory.resumed_config(given)
+        if flags.augment_preview:
+            from dcgan_tf.reporting.augmentation_preview import write_augmentation_preview
+
+            write_augmentation_preview(config, Path(flags.augment_preview))
+            print(f"what the discriminator sees: {flags.augment_preview}")
+            return
         strategy = make_strategy(config)
     with strategy.scope():
         train_run(config, run_directory.path, flags.resume)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from dcgan_tf.distributed.replicas import replica_slice
-from dcgan_tf.gan import Gan
+from dcgan_tf.gan import PENALTY, Gan
 from dcgan_tf.train_step import StepOutput, step_output
 
 
@@ -27,13 +27,12 @@ def critic_step(gan: Gan, images: tf.Tensor) -> StepOutput:
     for i, real in enumerate(tf.split(images, config.discriminator_steps)):
         fake = generator(gan.noise(i), training=True)
         with tf.GradientTape() as tape:
-            real_logits, fake_logits = gan.discriminate(real, fake)
+            real_logits, fake_logits = gan.discriminate(real, fake, update=i)
             disc_loss = gan.discriminator_loss(real_logits, fake_logits)
             loss = disc_loss
             if config.gradient_penalty is not None:
-                # The update's noise is drawn from this seed itself.
-                seed = tf.random.experimental.stateless_fold_in([config.seed, gan.draw(i)], 1)
-                penalty = gradient_penalty(discriminator, real, fake, seed, config.pack)
+                seen, seed = gan.augment(real, fake, i), gan.seed(PENALTY, i)
+                penalty = gradient_penalty(discriminator, *seen, seed, config.pack)
                 loss += config.gradient_penalty * penalty
         disc_gradients = tape.gradient(loss, weights)
         gan.discriminator_optimizer.apply_gradients(zip(disc_gradients, weights))
@@ -41,10 +40,11 @@ def critic_step(gan: Gan, images: tf.Tensor) -> StepOutput:
             for weight in weights:
                 weight.assign(tf.clip_by_value(weight, -config.weight_clip, config.weight_clip))
 
-    noise = gan.noise(config.discriminator_steps)
+    last = config.discriminator_steps
+    noise = gan.noise(last)
     with tf.GradientTape() as tape:
         fake = generator(noise, training=True)
-        gen_loss = gan.generator_loss(gan.discriminate_generated(real, fake))
+        gen_loss = gan.generator_loss(gan.discriminate_generated(real, fake, update=last))
     gen_gradients = tape.gradient(gen_loss, generator.trainable_variables)
 
     logits, losses = (real_logits, fake_logits), (gen_loss, disc_loss)

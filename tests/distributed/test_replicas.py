@@ -41,7 +41,7 @@ def trained(strategy, config, digits, steps):
 @pytest.mark.parametrize(
     "flags",
     [
-        {"generator_batch_norm": False},
+        {"generator_batch_norm": False, "augment": "color,translation,cutout"},
         {"sync_batch_norm": True, "noise": "uniform", "loss": "hinge"},
         {"sync_batch_norm": True, "discriminator_batch_norm": True, "pack": 2},
         {"generator_batch_norm": False, "loss": "wasserstein", "weight_clip": 0.01}

@@ -30,6 +30,7 @@ def results(gan, images):
         {"loss": "hinge"},
         {"discriminator_batch": "joint"},
         {"pack": 2},
+        {"augment": "color,translation,cutout"},
         {"convolutions": "subpixel", "base_filters": 32},
     ],
     ids=str,

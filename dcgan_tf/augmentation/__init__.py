@@ -1,0 +1,1 @@
+"""Random changes to every image that the discriminator sees, so that few images last longer."""

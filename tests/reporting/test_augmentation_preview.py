@@ -1,0 +1,32 @@
+import imageio.v3 as iio
+import numpy as np
+
+from dcgan_tf.commands import train
+from tests.conftest import one_sentence
+
+
+def test_preview_draws_images_as_they_are_and_augmented(run_main, digits_dir, mnist, tmp_path):
+    preview, data = tmp_path / "preview.png", f"--data_dir={digits_dir}"
+    code, out, _ = run_main(
+        train, data, "--augment=translation", f"--augment_preview={preview}", "--batch_size=8"
+    )
+    assert code == 0 and str(preview) in out
+    assert list(tmp_path.iterdir()) == [preview]
+    tiles = iio.imread(preview)[2:, 2:].reshape(8, 86, 8, 86).swapaxes(1, 2)[:, :, :84:3, :84:3]
+    np.testing.assert_array_equal(tiles[0], mnist[:8])
+    changed = [
+        not np.array_equal(tile, mnist[i]) for row in tiles[1:] for i, tile in enumerate(row)
+    ]
+    assert np.mean(changed) > 0.9
+
+
+def test_preview_errors_are_one_sentence(run_main, digits_dir, tmp_path):
+    for flags, words in (
+        ([f"--augment_preview={tmp_path}/preview.png"], "needs --augment"),
+        (["--augment=color", f"--augment_preview={tmp_path}/no/preview.png"], "folder that exists"),
+        (["--augment=color", f"--augment_preview={tmp_path}/preview.jpg"], ".png"),
+        (["--augment=colour"], "color,translation,cutout, separated by commas, not 'colour'"),
+    ):
+        code, _, err = run_main(train, f"--data_dir={digits_dir}", "--batch_size=8", *flags)
+        assert code == 1 and one_sentence(err) and words in err
+    assert list(tmp_path.iterdir()) == []
