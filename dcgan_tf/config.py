@@ -55,13 +55,22 @@ class Config(DataSettings):
         "normal", "Models", "z from N(0, 1), or uniform in [-1, 1]", one_of(("normal", "uniform"))
     )
     noise_dim: int = setting(100, "Models", "length of the noise vector z", AT_LEAST_ONE)
+    mapping_layers: int = setting(
+        0,
+        "Models",
+        "layers of a mapping network, through which z goes before the generator (StyleGAN: 8)",
+        AT_LEAST_ZERO,
+    )
     base_filters: int = setting(
         64, "Models", "filters at half the image's size; doubled with each halving", AT_LEAST_ONE
     )
     kernel_size: int = setting(5, "Models", "of the convolutions", AT_LEAST_ONE)
     stride: int = setting(2, "Models", "by which each block of the models scales", at_least(2))
     negative_slope: float = setting(0.3, "Models", "LeakyReLU's", FRACTION, old_name="leaky_slope")
-    dropout: float = setting(0.3, "Models", "rate, in the discriminator", BELOW_ONE)
+    dropout: float = setting(0.3, "Models", "rate, in the discriminator's blocks", BELOW_ONE)
+    last_dropout: float = setting(
+        0.0, "Models", "rate, before the discriminator's last layer", BELOW_ONE
+    )
     generator_batch_norm: bool = setting(True, "Models", "batch norm in the generator")
     discriminator_batch_norm: bool = setting(False, "Models", "batch norm in the discriminator")
     batch_norm_momentum: float = setting(

@@ -17,6 +17,23 @@ from dcgan_tf.fast import layers as fast_layers
 
 Layers = list[layers.Layer]
 
+LAST_DROPOUT = 100  # its number: no model has so many blocks
+
+
+def mapping_network(config: Config) -> Layers:
+    """From z to a latent vector of the same length (Karras et al., 2019, section 2).
+
+    z is scaled to the length √noise_dim, and goes through dense layers with LeakyReLU. Their
+    weights are drawn from He's distribution, so that no layer makes its values smaller.
+    """
+    stack = [layers.UnitNormalization(), layers.Rescaling(config.noise_dim**0.5)]
+    for _ in range(config.mapping_layers):
+        stack += [
+            layers.Dense(config.noise_dim, kernel_initializer="he_normal"),
+            layers.LeakyReLU(config.negative_slope),
+        ]
+    return stack
+
 
 def first_block(config: Config, filters: int, size: int) -> Layers:
     """From 1×1 to size×size: transposed convolution, batch norm, ReLU."""
@@ -37,7 +54,7 @@ def discriminator_block(config: Config, filters: int, block: int, norm: bool) ->
         strided_conv(config, filters, use_bias=False),
         *(discriminator_norm(config) if norm else []),
         layers.LeakyReLU(config.negative_slope),
-        *dropout(config, block),
+        *dropout(config, config.dropout, block),
     ]
 
 
@@ -46,12 +63,12 @@ def conv_to_logit(config: Config, size: int) -> Layers:
     conv = layers.Conv2D(
         1, size, use_bias=False, kernel_initializer=kernel_initializer(config), dtype="float32"
     )
-    return [conv, layers.Flatten(dtype="float32")]
+    return [*last_dropout(config), conv, layers.Flatten(dtype="float32")]
 
 
 def dense_to_logit(config: Config) -> Layers:
     dense = layers.Dense(1, kernel_initializer=kernel_initializer(config), dtype="float32")
-    return [layers.Flatten(), dense]
+    return [layers.Flatten(), *last_dropout(config), dense]
 
 
 def conv_transpose(
@@ -111,11 +128,13 @@ def batch_norm(config: Config) -> Layers:
     ]
 
 
-def dropout(config: Config, block: int) -> Layers:
-    """Dropout with random numbers of its own, or no layer where the rate is 0."""
-    if not config.dropout:
-        return []
-    return [normalizations(config).Dropout(config.dropout, seed=config.seed + block)]
+def dropout(config: Config, rate: float, number: int) -> Layers:
+    """Dropout with random numbers of its own, by its number, or no layer where the rate is 0."""
+    return [normalizations(config).Dropout(rate, seed=config.seed + number)] if rate else []
+
+
+def last_dropout(config: Config) -> Layers:
+    return dropout(config, config.last_dropout, LAST_DROPOUT)
 
 
 def kernel_initializer(config: Config) -> keras.initializers.Initializer:

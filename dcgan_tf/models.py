@@ -30,6 +30,7 @@ from dcgan_tf.layers import (
     generator_block,
     generator_norm,
     kernel_initializer,
+    mapping_network,
     same_size_conv,
     strided_conv,
 )
@@ -49,7 +50,8 @@ def make_generator(config: Config, image_shape: ImageShape) -> keras.Sequential:
     """
     build, _ = ARCHITECTURES[config.architecture]
     with precision(config):
-        stack = [layers.Input((config.noise_dim,)), *build(config, image_shape)]
+        mapping = mapping_network(config) if config.mapping_layers else []
+        stack = [layers.Input((config.noise_dim,)), *mapping, *build(config, image_shape)]
         return keras.Sequential(stack, name="generator")
 
 
@@ -106,7 +108,7 @@ def tutorial_discriminator(config: Config, image_shape: ImageShape) -> Layers:
             strided_conv(config, config.base_filters * 2**block, use_bias=True),
             *discriminator_norm(config),
             layers.LeakyReLU(config.negative_slope),
-            *dropout(config, block),
+            *dropout(config, config.dropout, block),
         ]
     return [*stack, *dense_to_logit(config)]
 
@@ -180,7 +182,7 @@ def upsample_discriminator(config: Config, image_shape: ImageShape) -> Layers:
         stack += [
             strided_conv(config, config.base_filters * 2**block, use_bias=True),
             layers.LeakyReLU(config.negative_slope),
-            *dropout(config, block),
+            *dropout(config, config.dropout, block),
             *(discriminator_norm(config) if block else []),
         ]
     return [*stack, *dense_to_logit(config)]

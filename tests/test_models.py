@@ -304,6 +304,42 @@ def test_dropout_works_in_training_only_and_differs_between_the_layers():
     assert not np.array_equal(first(ones, training=True), second(ones, training=True))
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_mapping_network_normalizes_z_and_goes_through_dense_layers(name):
+    config = preset(name, mapping_layers=2, noise_dim=20, base_filters=4, negative_slope=0.25)
+    model = make_generator(config, MNIST)
+    first, second = (model.layers[index] for index in (2, 4))
+    for layer in (first, second):
+        layer.bias.assign(np.linspace(-1, 1, 20))
+    z = np.random.default_rng(0).normal(size=(3, 20)).astype("float32") * [[1], [50], [0.1]]
+    values = z / np.sqrt((z**2).mean(axis=1, keepdims=True))
+    for layer in (first, second):
+        values = values @ layer.kernel.numpy() + np.linspace(-1, 1, 20)
+        values = np.where(values > 0, values, 0.25 * values)
+    mapped = z
+    for layer in model.layers[:6]:
+        mapped = layer(mapped)
+    np.testing.assert_allclose(mapped, values, rtol=1e-4, atol=1e-5)
+    plain = outline(make_generator(preset(name, noise_dim=20, base_filters=4), MNIST))
+    assert outline(model)[6:] == plain
+    # He's weights keep the values' size, whatever the others are drawn from.
+    assert 0.2 < first.kernel.numpy().std() < 0.5
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_last_dropout_is_before_the_last_layer_only(name):
+    config = preset(name, last_dropout=0.4, base_filters=4)
+    model = make_discriminator(config, MNIST)
+    (index,) = (i for i, layer in enumerate(model.layers) if getattr(layer, "rate", 0) == 0.4)
+    *before, last = (i for i, layer in enumerate(model.layers) if hasattr(layer, "kernel"))
+    assert index + 1 == last and max(before) < index
+    without = outline(make_discriminator(preset(name, base_filters=4), MNIST))
+    rest = outline(model)
+    assert rest.pop(index)[0] == "Dropout" and rest == without
+    seeds = [layer.seed for layer in model.layers if hasattr(layer, "rate")]
+    assert len(set(seeds)) == len(seeds)
+
+
 def test_packed_discriminator_gives_a_logit_for_each_group():
     model = make_discriminator(Config(pack=4, batch_size=8), MNIST)
     assert model(np.zeros((8, 28, 28, 1), np.float32)).shape == (2, 1)

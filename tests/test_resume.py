@@ -236,6 +236,20 @@ def test_too_few_images_leave_no_run_behind(run_main, digits_dir, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    "setting", ["--last_dropout=0.4", "--mapping_layers=2"], ids=lambda setting: setting
+)
+def test_run_with_a_setting_goes_on_as_if_it_had_not_stopped(
+    run_main, digits_dir, tmp_path, setting
+):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    settings = [setting, "--base_filters=4", "--ema_decay=0.9"]
+    assert run_main(train, *flags(whole, digits_dir, *settings))[0] == 0
+    for last in ("--max_steps=3", "--max_steps=7", "--epochs=2"):
+        assert run_main(train, *flags(stopped, digits_dir, *settings, last))[0] == 0
+    assert_same_run(stopped, whole)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_full_disk_is_one_sentence_and_keeps_what_was_saved(run_main, digits_dir, tmp_path):
     # A checkpoint takes 29 MiB: two fit, the third does not.

@@ -45,11 +45,12 @@ logger = logging.getLogger(__name__)
 
 
 class ImageFormat(NamedTuple):
-    """What every image gets: pixels a side, channels, and the RGB behind what is transparent."""
+    """What every image gets: pixels a side, channels, the RGB of the background, and `--fit`."""
 
     size: int
     channels: int
     background: tuple[int, ...]
+    fit: str
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -60,7 +61,7 @@ class ImageFormat(NamedTuple):
 def load_folder(settings: DataSettings, split: Split) -> Images:
     """Decodes the images of one split of the user's folder, nested ones included, or .zip.
 
-    Images are cropped to their central square and resized. Hidden files, `__MACOSX` and links to
+    Images are made square as `--fit` says, and resized. Hidden files, `__MACOSX` and links to
     folders are left out. What takes more than MEMORY_LIMIT goes into a file, which later calls use
     again for as long as the images stay the same.
 
@@ -79,9 +80,10 @@ def load_folder(settings: DataSettings, split: Split) -> Images:
     with open_source(Path(settings.data_dir)) as files, warnings.catch_warnings():
         # Pillow's remarks on odd files; what it can't decode is reported below.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        is_coloured = functools.partial(has_colour, files, background)
+        is_coloured = functools.partial(has_colour, files, background, settings.fit)
         channels = 3 if any(in_parallel(is_coloured, files.names)) else 1
-        image_format = ImageFormat(settings.image_size or DEFAULT_SIZE, channels, background)
+        size = settings.image_size or DEFAULT_SIZE
+        image_format = ImageFormat(size, channels, background, settings.fit)
         files = pick_split(files, settings.held_out, split)
         if len(files.names) * math.prod(image_format.shape) <= MEMORY_LIMIT:
             images, damaged = decode_to_memory(files, image_format)
@@ -155,12 +157,13 @@ def open_image(files: Files, name: str) -> Iterator[Image.Image]:
         yield image
 
 
-def has_colour(files: Files, background: tuple[int, ...], name: str) -> bool:
+def has_colour(files: Files, background: tuple[int, ...], fit: str, name: str) -> bool:
     """Whether an image needs three channels; a damaged one doesn't."""
     try:
         with open_image(files, name) as image:
-            shines_through = image.has_transparency_data and len(set(background)) > 1
-            return image.mode not in GREY_MODES or shines_through
+            is_padded = fit == "pad" and image.width != image.height
+            shows_background = image.has_transparency_data or is_padded
+            return image.mode not in GREY_MODES or (shows_background and len(set(background)) > 1)
     except Exception:
         return False
 
@@ -174,7 +177,10 @@ def decode(files: Files, image_format: ImageFormat, name: str) -> np.ndarray | s
             image.load()
             with contextlib.suppress(Exception):  # damaged EXIF is no reason to lose the image
                 ImageOps.exif_transpose(image, in_place=True)
-            square = flatten(crop(image), image_format)
+            square = flatten(crop(image) if image_format.fit == "crop" else image, image_format)
+            if image_format.fit == "pad":
+                colour = image_format.background[: image_format.channels]
+                square = ImageOps.pad(square, (size, size), Image.Resampling.LANCZOS, colour)
             square = square.resize((size, size), Image.Resampling.LANCZOS)
             return np.asarray(square).reshape(image_format.shape)
     except Exception as error:

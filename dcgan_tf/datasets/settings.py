@@ -3,9 +3,10 @@
 import dataclasses
 from typing import Literal
 
-from dcgan_tf.cli.settings import AT_LEAST_ONE, BELOW_ONE, FRACTION, Settings, setting
+from dcgan_tf.cli.settings import AT_LEAST_ONE, BELOW_ONE, FRACTION, Settings, one_of, setting
 
 Split = Literal["train", "test"]
+FITS = ("crop", "pad", "stretch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +32,17 @@ class DataSettings(Settings):
         "(default: the data's own; 64 for a folder)",
         AT_LEAST_ONE,
     )
+    fit: str = setting(
+        "crop",
+        "Data",
+        "what makes a folder's images square: crop to the middle, pad with the background, or "
+        "stretch",
+        one_of(FITS),
+    )
     background: str = setting(
-        "white", "Data", "colour behind transparent pixels, a name or #rrggbb"
+        "white",
+        "Data",
+        "colour behind transparent pixels, and around padded images, a name or #rrggbb",
     )
     flip: bool = setting(False, "Data", "mirror images left to right at random")
     max_bad_images: float = setting(

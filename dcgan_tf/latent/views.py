@@ -159,7 +159,8 @@ def draw_projection(source: Source, output: Path, path: Path) -> str:
         UserError: it can't be read.
     """
     size, _, channels = source.generator.output_shape[1:]
-    wanted = ImageFormat(size, channels, parse_colour(source.config.background))
+    config = source.config
+    wanted = ImageFormat(size, channels, parse_colour(config.background), config.fit)
     image = decode(Files(path.parent, [path.name], lambda _: path.open("rb")), wanted, path.name)
     if isinstance(image, str):
         raise UserError(f"--project {path} can't be used: {image}")

@@ -123,6 +123,35 @@ def test_odd_margins_do_not_blur(source):
     assert np.array_equal(load(source, 16)[0], pixels[:, 1:17])
 
 
+def test_a_wide_image_is_cropped_padded_or_stretched(source):
+    """Red, green and blue squares in a row: the middle, all on a background, all in the square."""
+    save(source / "a.png", blocks(RED, GREEN, BLUE, side=12))
+    assert np.array_equal(load(source, 12)[0], blocks(GREEN, side=12))
+    padded = load(source, 12, fit="pad")[0].astype(int)
+    assert (padded[:4] == 255).all() and (padded[8:] == 255).all()
+    stretched = load(source, 12, fit="stretch")[0].astype(int)
+    for row in (*padded[4:8], *stretched):  # resizing blurs where two colours meet
+        assert np.abs(row[[1, 6, 10]] - [RED, GREEN, BLUE]).max() < 20
+
+
+def test_padding_has_the_backgrounds_colour_which_grey_images_may_lack(source):
+    save(source / "tall.png", np.full((16, 8), 90, np.uint8))
+    grey = load(source, fit="pad", background="#202020")[0, ..., 0]
+    assert grey[0].tolist() == [32, 32, 90, 90, 90, 90, 32, 32] and (grey == grey[0]).all()
+    red = load(source, fit="pad", background="red")[0]
+    assert red[0].tolist() == [list(RED)] * 2 + [[90] * 3] * 4 + [list(RED)] * 2
+    assert load(source, fit="crop", background="red").shape[3] == 1
+    assert load(source, fit="stretch", background="red").shape[3] == 1
+
+
+def test_padding_follows_the_exif_rotation(source):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by 90 degrees
+    save(source / "a.png", np.full((8, 16, 3), 90, np.uint8), exif=exif)
+    padded = load(source, fit="pad", background="black")[0, ..., 0]
+    assert (padded == [0, 0, 90, 90, 90, 90, 0, 0]).all()
+
+
 def test_grey_images_have_one_channel(source):
     shades = noise(8, 8)
     save(source / "1.png", Image.fromarray(shades > 127))
@@ -591,6 +620,14 @@ def test_a_changed_source_is_decoded_again(source, decoded, monkeypatch, change,
     assert len(decoded) == 3 + len(images)
     monkeypatch.setattr(folder, "MEMORY_LIMIT", 1 << 20)
     assert np.array_equal(images[:], load(path))
+
+
+def test_each_fit_has_a_file_of_its_own(source, decoded):
+    save(source / "a.png", blocks(RED, GREEN, BLUE))
+    kept = [load(source, fit=fit)[0] for fit in ("crop", "pad", "stretch", "crop")]
+    assert decoded == ["a.png"] * 3
+    assert np.array_equal(kept[0], kept[3]) and not np.array_equal(kept[0], kept[1])
+    assert not np.array_equal(kept[1], kept[2])
 
 
 def test_size_and_background_have_files_of_their_own(source, decoded):

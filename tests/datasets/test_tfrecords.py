@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from dcgan_tf import data
 from dcgan_tf.cli.errors import UserError
@@ -52,6 +53,19 @@ def test_batches_are_those_of_the_images_themselves(folder, images):
     read = read_tfrecords(folder, "train")
     pairs = zip(*(data.make_batches(each, config, 2, 9) for each in (images, read)), strict=True)
     assert all(np.array_equal(*pair) for pair in pairs)
+
+
+def test_a_folders_images_are_written_as_they_are_fitted(run_main, tmp_path):
+    (tmp_path / "wide").mkdir()
+    for i in range(4):
+        Image.new("RGB", (16, 8), (50 * i, 0, 0)).save(tmp_path / "wide" / f"{i}.png")
+    source = ["--dataset=folder", f"--data_dir={tmp_path / 'wide'}", "--held_out=0"]
+    settings = ["--fit=pad", "--background=blue", "--image_size=8"]
+    code, _, err = run_main(tfrecords, *source, *settings, f"--output={tmp_path / 'records'}")
+    assert code == 0, err
+    written = read_tfrecords(tmp_path / "records", "train")[:]
+    assert (written[:, [0, 1, 6, 7]] == [0, 0, 255]).all()
+    assert (written[:, 2:6, :, 0] == np.reshape([0, 50, 100, 150], (4, 1, 1))).all()
 
 
 @pytest.mark.parametrize("shards", [1, 23, 30])
