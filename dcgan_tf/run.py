@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.config import Config
@@ -181,17 +182,19 @@ def train(config: Config, run_dir: str | Path | None = None, resume: bool = True
         OSError: something can't be read or written.
     """
     path = Path(run_dir or config.default_run_dir())
-    with make_strategy(config).scope():
-        train_run(config, path, resume)
+    train_run(config, path, make_strategy(config), resume)
     return load_run(path)
 
 
-def train_run(config: Config, path: Path, resume: bool = True) -> None:
-    """Starts or resumes a run, on the devices of the strategy in whose scope it is called.
+def train_run(
+    config: Config, path: Path, strategy: tf.distribute.Strategy, resume: bool = True
+) -> None:
+    """Starts or resumes a run.
 
     Args:
         config: the settings of the run.
         path: its folder; new, empty, or of a run with the same settings and images.
+        strategy: whose devices train it.
         resume: whether to go on with a run; if not, a folder in use is refused.
 
     Raises:
@@ -199,14 +202,20 @@ def train_run(config: Config, path: Path, resume: bool = True) -> None:
         OSError: something can't be read or written.
     """
     images = load_images(config)
-    config = resolve_auto(config, RunDirectory(path))
-    trainer = Trainer(config, images)
+    with strategy.scope(), lost_workers_named():
+        config = resolve_auto(config, RunDirectory(path))
+        trainer = Trainer(config, images)
+        check_same(config, images)
+        evaluates = trainer.is_evaluated and is_chief()
     evaluate = None
-    if trainer.is_evaluated:
+    if evaluates:
+        # Outside the scope: what is trained for it is trained as on a single device.
         evaluate = Evaluator(config, images, TRAINING_NUM_IMAGES, IN_TRAINING).evaluation
-    check_same(config, images)
-    opened = open_run(path, config, images, resume) if is_chief() else open_aside()
-    with lost_workers_named(), opened as run_directory:
+    with (
+        strategy.scope(),
+        lost_workers_named(),
+        open_run(path, config, images, resume) if is_chief() else open_aside() as run_directory,
+    ):
         start = trainer.restore(RunDirectory(path))
         shape = "×".join(map(str, images.shape[1:]))
         print(f"dataset        {config.dataset}: {len(images):,} images of {shape}")

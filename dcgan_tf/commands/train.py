@@ -52,5 +52,4 @@ def main() -> None:
             print(f"what the discriminator sees: {flags.augment_preview}")
             return
         strategy = make_strategy(config)
-    with strategy.scope():
-        train_run(config, run_directory.path, flags.resume)
+    train_run(config, run_directory.path, strategy, flags.resume)

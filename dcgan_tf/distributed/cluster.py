@@ -76,22 +76,23 @@ def is_chief() -> bool:
 
 def all_reduce_sum(values: list[float]) -> list[float]:
     """The sums of what all workers give; each must call it at the same point."""
-    count = workers()
-    if count == 1:
+    if workers() == 1:
         return values
-    means = mean_of_replicas(tf.constant(values, tf.float64))
-    return [count * float(value) for value in means]
+    return [float(value) for value in sum_of_workers(tf.constant(values, tf.float64))]
 
 
 @tf.function
-def mean_of_replicas(values: tf.Tensor) -> tf.Tensor:
-    """The mean of what the replicas of all workers give."""
+def sum_of_workers(values: tf.Tensor) -> tf.Tensor:
+    """The sum of what all workers give, each by the first of its replicas."""
     strategy = tf.distribute.get_strategy()
+    replicas = strategy.num_replicas_in_sync // workers()
 
-    def mean(values: tf.Tensor) -> tf.Tensor:
-        return tf.distribute.get_replica_context().all_reduce("MEAN", tf.identity(values))
+    def total(values: tf.Tensor) -> tf.Tensor:
+        context = tf.distribute.get_replica_context()
+        is_first = context.replica_id_in_sync_group % replicas == 0
+        return context.all_reduce("SUM", tf.where(is_first, values, tf.zeros_like(values)))
 
-    return strategy.experimental_local_results(strategy.run(mean, args=(values,)))[0]
+    return strategy.experimental_local_results(strategy.run(total, args=(values,)))[0]
 
 
 def agree_on_stop(received: int | None, save_is_due: bool) -> tuple[int | None, bool]:

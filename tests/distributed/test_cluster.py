@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +79,30 @@ def test_a_signal_to_one_worker_stops_all_at_the_same_step(digits_dir, tmp_path)
     ends = finish_all(processes)
     assert [code for code, _, _ in ends] == [143, 143]
     assert ends[0][2] == ends[1][2] and "stopped by SIGTERM: saved at step" in ends[0][2]
+
+
+def test_the_chief_alone_trains_the_classifier_to_evaluate_with(labelled_digits, tmp_path):
+    """Whatever the number of devices, it is that of one; each worker has a cache of its own."""
+    flags = ["--dataset=fashion_mnist", "--eval_every=1", "--batch_size=100", "--epochs=1"]
+    flags += ["--nogenerator_batch_norm", "--base_filters=4"]
+    caches = [{"XDG_CACHE_HOME": str(tmp_path / f"cache{i}")} for i in range(3)]
+    command = train_command(tmp_path / "alone", labelled_digits, *flags)
+    ends = finish_all([start(command, **caches[0])])
+    command = train_command(tmp_path / "two", labelled_digits, *flags, "--strategy=multi_worker")
+    configs = local_cluster(2)
+    ends += finish_all([start(command, TF_CONFIG=configs[i], **caches[1 + i]) for i in range(2)])
+    assert [code for code, _, _ in ends] == [0, 0, 0], ends
+    assert ["training a classifier" in out for _, out, _ in ends] == [True, True, False]
+    files = [sorted(Path(cache["XDG_CACHE_HOME"]).rglob("*.npz")) for cache in caches]
+    assert [len(paths) for paths in files] == [1, 1, 0]
+    with np.load(files[0][0]) as ours, np.load(files[1][0]) as theirs:
+        for name in ours.files:
+            np.testing.assert_allclose(ours[name], theirs[name], atol=1e-3)
+    rows = [np.genfromtxt(tmp_path / d / "metrics.csv", delimiter=",")[1] for d in ("alone", "two")]
+    columns = (tmp_path / "alone" / "metrics.csv").read_text().split("\n")[0].split(",")
+    for name in ("frechet_distance", "frechet_baseline", "precision", "recall"):
+        ours, theirs = (row[columns.index(name)] for row in rows)
+        np.testing.assert_allclose(ours, theirs, rtol=0.01, err_msg=name)
 
 
 def test_workers_with_other_flags_are_refused(digits_dir, tmp_path):
