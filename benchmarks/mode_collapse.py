@@ -1,13 +1,14 @@
 """Counts the modes that a GAN covers on stacked MNIST, with and without remedies: a table.
 
-    python -m benchmarks.mode_collapse [STEPS]
+    python -m benchmarks.mode_collapse [--steps 20000] [--seeds 3] [bce packed unrolled wasserstein]
 
-Three digits in three channels make 1,000 modes. Each run below trains the same models for the same
-number of generator updates; then a digit classifier names the three digits of 26,000 samples, as in
-Metz et al., 2017, section 3.3.1, and Lin et al., 2018. The runs are kept under
-runs/mode_collapse: an interrupted benchmark goes on where it was.
+Three digits in three channels make 1,000 modes. Each run trains the same models; after some numbers
+of generator updates a digit classifier names the three digits of 26,000 samples, as in Metz et al.,
+2017, section 3.3.1, and Lin et al., 2018. The runs are kept under runs/mode_collapse, and what was
+counted beside each: an interrupted benchmark goes on where it was. Also draws mode_collapse.png.
 """
 
+import argparse
 import csv
 import subprocess
 import sys
@@ -15,38 +16,54 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images
 from dcgan_tf.evaluation.classifier import classify, load_classifier
+from dcgan_tf.reporting.plots import save_figure
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.sampling import load_generator, sample_images
 
-STEPS = 1000
+STAGES = (1_000, 2_500, 5_000, 10_000, 20_000, 50_000, 100_000)
 SAMPLES = 26_000
 MODES = 1000
 RUNS = Path("runs/mode_collapse")
+PICTURE = Path("mode_collapse.png")
 COMMON = (
     "--dataset stacked_mnist --batch_size 64 --base_filters 16 --kernel_size 4 "
     "--initializer_stddev 0.02 --learning_rate 5e-4 --beta_1 0.5"
 )
 REMEDIES = {
     "bce": "--loss bce",
-    "unrolled": "--unroll_steps 5",
-    "wasserstein": "--loss wasserstein",
     "packed": "--pack 2",
+    "unrolled": "--unroll_steps 5",
+    "wasserstein": "--loss wasserstein --gradient_penalty 10",
 }
 
+Counts = dict[int, tuple[int, float]]  # modes and their divergence, by the updates
 
-def train(name: str, steps: int) -> RunDirectory:
-    """Trains one of the runs, or goes on with it."""
-    run = RunDirectory(RUNS / name)
-    # As many epochs as steps, since the steps alone are to end the run.
-    flags = f"{COMMON} {REMEDIES[name]} --max_steps {steps} --epochs {steps} --run_dir {run.path}"
-    print(f"\n$ python train.py {flags}", flush=True)
-    subprocess.run([sys.executable, "train.py", *flags.split()], check=True)
-    return run
+
+def count_over(name: str, seed: int, last: int, classifier: keras.Sequential) -> Counts:
+    """Trains a run, or goes on with it, and counts at each stage up to the last step."""
+    run, table = RunDirectory(RUNS / f"{name}_{seed}"), RUNS / f"{name}_{seed}.csv"
+    counts: Counts = {}
+    if table.exists():
+        with table.open() as file:
+            counts = {int(row[0]): (int(row[1]), float(row[2])) for row in csv.reader(file)}
+    for steps in [stage for stage in (*STAGES, last) if max(counts, default=0) < stage <= last]:
+        # As many epochs as steps, since the steps alone are to end the run.
+        ends = f"--max_steps {steps} --epochs {steps} --seed {seed} --run_dir {run.path}"
+        flags = f"{COMMON} {REMEDIES[name]} {ends}"
+        print(f"\n$ python train.py {flags}", flush=True)
+        subprocess.run([sys.executable, "train.py", *flags.split()], check=True)
+        generator, config, _ = load_generator(run)
+        samples = np.concatenate(list(sample_images(generator, config, 0, SAMPLES, 1000)))
+        counts[steps] = covered(classifier, samples)
+        with table.open("a") as file:
+            csv.writer(file).writerow((steps, *counts[steps]))
+    return {steps: count for steps, count in counts.items() if steps <= last}
 
 
 def covered(classifier: keras.Sequential, images: np.ndarray) -> tuple[int, float]:
@@ -66,28 +83,49 @@ def covered(classifier: keras.Sequential, images: np.ndarray) -> tuple[int, floa
     return len(fractions), float((fractions * np.log(MODES * fractions)).sum())
 
 
+def draw(results: dict[str, list[Counts]]) -> None:
+    """The modes over the updates: a curve for each seed, a colour for each remedy."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, seeds) in enumerate(results.items()):
+        for seed, counts in enumerate(seeds):
+            modes = [found for found, _ in counts.values()]
+            label = REMEDIES[name] if seed == 0 else None
+            axes.plot(list(counts), modes, "o-", color=f"C{number}", markersize=4, label=label)
+    axes.axhline(MODES, linestyle=":", color="tab:gray", label="real images")
+    axes.set(
+        xscale="log", xlabel="updates of the generator", ylabel="modes covered", ylim=(0, None)
+    )
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    save_figure(PICTURE, figure, dpi=80)
+
+
 def main() -> None:
-    """Trains each run, counts, and prints the table and what helped."""
-    steps = int(sys.argv[1]) if len(sys.argv) > 1 else STEPS
+    """Trains each run, counts, and prints a row for each remedy and stage."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("remedies", nargs="*", default=[*REMEDIES], metavar="|".join(REMEDIES))
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--seeds", type=int, default=1)
+    flags = parser.parse_args()
     print_setup()
     classifier = load_classifier()
-    real = load_images(Config(dataset="stacked_mnist"))[:SAMPLES]
-    rows = [("real images", *covered(classifier, real), "")]
-    for name, flags in REMEDIES.items():
-        run = train(name, steps)
-        generator, config, _ = load_generator(run)
-        samples = np.concatenate(list(sample_images(generator, config, 0, SAMPLES, 1000)))
-        with run.metrics_file.open() as file:
-            seconds = sum(float(row["seconds"]) for row in csv.DictReader(file))
-        rows.append((flags, *covered(classifier, samples), f"{seconds:.0f}"))
-
-    print(f"\nafter {steps} updates of the generator, {SAMPLES:,} samples each")
-    print(f"{'':<20} {'modes':>10} {'KL':>6} {'seconds':>8}")
-    for flags, modes, divergence, seconds in rows:
-        print(f"{flags:<20} {modes:>5}/{MODES} {divergence:>6.3f} {seconds:>8}")
-    _, (_, plain, _, _), *remedies = rows
-    helped = [f"{flags} (+{modes - plain})" for flags, modes, _, _ in remedies if modes > plain]
-    print(f"covers more modes than plain bce: {', '.join(helped) or 'none of them'}")
+    real = covered(classifier, load_images(Config(dataset="stacked_mnist"))[:SAMPLES])
+    results = {
+        name: [count_over(name, seed, flags.steps, classifier) for seed in range(flags.seeds)]
+        for name in flags.remedies
+    }
+    print(f"\n| | updates | modes of {MODES:,}, seed by seed | KL |\n|---|---|---|---|")
+    print(f"| real images | | {real[0]} | {real[1]:.3f} |")
+    for name, seeds in results.items():
+        for steps in seeds[0]:
+            modes, divergences = zip(*(counts[steps] for counts in seeds))
+            print(
+                f"| `{REMEDIES[name]}` | {steps:,} | {', '.join(map(str, modes))} "
+                f"| {', '.join(f'{divergence:.2f}' for divergence in divergences)} |"
+            )
+    draw(results)
 
 
 if __name__ == "__main__":
