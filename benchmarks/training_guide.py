@@ -1,0 +1,82 @@
+"""Trains runs that go wrong, each beside what helps: the pictures of docs/training.md.
+
+    python -m benchmarks.training_guide [--faces FACES] [NAME ...]
+
+FACES is a folder or .zip of face images, for those that need them. The runs are kept under
+runs/training_guide: an interrupted benchmark goes on where it was. What each run printed is beside
+it, and its warnings are printed. A picture for each, NAME.png, goes to the current folder.
+"""
+
+import argparse
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+from matplotlib.figure import Figure
+
+from dcgan_tf.reporting.plots import save_figure
+from dcgan_tf.run_directory import RunDirectory
+
+RUNS = Path("runs/training_guide")
+DIGITS = "--preset fast --base_filters 16 --epochs 3"
+FACES = "--preset paper --dataset folder --base_filters 32 --batch_size 32 --epochs 15 --data_dir"
+STRONG = "--discriminator_learning_rate 5e-3 --generator_learning_rate 5e-5 --dropout 0"
+
+# What goes wrong: the flags of the run that it happens in, and those with what helps.
+CASES = {
+    "healthy": [DIGITS],
+    "discriminator_wins": [f"{DIGITS} {STRONG}", f"{DIGITS} {STRONG} --label_smoothing 0.1"],
+    "collapse": [f"{FACES} {{faces}}", f"{FACES} {{faces}} --augment color,translation"],
+    "vanishing_gradients": [f"{DIGITS} {STRONG} --loss minimax", f"{DIGITS} {STRONG} --loss bce"],
+    "divergence": [f"{DIGITS} --learning_rate 0.05", DIGITS],
+    "lagging_averages": [
+        f"{DIGITS} --batch_norm_momentum 0.999 --max_steps 300",
+        f"{DIGITS} --batch_norm_momentum 0.9 --max_steps 300",
+    ],
+}
+
+
+def train(path: Path, flags: str) -> RunDirectory:
+    """Trains a run, or goes on with it, and prints its warnings; its output is kept beside it."""
+    command = ["train.py", *shlex.split(flags), "--run_dir", str(path)]
+    print(f"\n$ python {shlex.join(command)}", flush=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".txt").open("a+") as log:
+        # A run that diverges ends with an error, which is what is to be shown.
+        subprocess.run([sys.executable, *command], stdout=log, stderr=subprocess.STDOUT)
+        log.seek(0)
+        print(*(line for line in log if "usually helps" in line or "train.py:" in line), sep="")
+    return RunDirectory(path)
+
+
+def draw(path: Path, runs: dict[str, RunDirectory]) -> None:
+    """Writes a row for each run: its last grid, and its losses and probabilities."""
+    figure = Figure(figsize=(11, 4.6 * len(runs)), layout="constrained")
+    for part, (title, run) in zip(
+        figure.subfigures(len(runs), 1, squeeze=False)[:, 0], runs.items()
+    ):
+        part.suptitle(title, fontsize=10)
+        panels = part.subplots(1, 2, width_ratios=[2, 3])
+        for axes, picture in zip(panels, ([*run.frames().values()][-1], run.losses_plot)):
+            axes.axis("off")
+            if picture.exists():
+                axes.imshow(iio.imread(picture), cmap="gray", vmin=0, vmax=255)
+    save_figure(path, figure, dpi=80)
+
+
+def main() -> None:
+    """Trains the runs of each case and draws them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", default=[*CASES], metavar="|".join(CASES))
+    parser.add_argument("--faces", default="faces64.zip")
+    flags = parser.parse_args()
+    for name in flags.names:
+        variants = [variant.format(faces=shlex.quote(flags.faces)) for variant in CASES[name]]
+        runs = {each: train(RUNS / f"{name}_{i}", each) for i, each in enumerate(variants)}
+        draw(Path(f"{name}.png"), runs)
+
+
+if __name__ == "__main__":
+    main()
