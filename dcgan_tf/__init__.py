@@ -3,7 +3,11 @@
 The names are those of `__init__.pyi`, and each is imported when it is first used.
 """
 
+import os
+
 import lazy_loader
+
+os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user has Keras use elsewhere
 
 __version__ = "0.2.0"
 

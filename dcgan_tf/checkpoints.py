@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from dcgan_tf.cli.atomic_files import atomic_write, disk_errors
 from dcgan_tf.cli.errors import Diverged, UserError, first_line
 
 KEEP = 3
+STEP = re.compile(r"0|[1-9][0-9]{0,17}")
 READ_ERRORS = (tf.errors.OpError, AssertionError, ValueError, IndexError, EOFError)
 
 logger = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ class Checkpoints:
         """The steps that have a checkpoint, or any file of one with suffix `*`, oldest first."""
         files = self.directory.glob(f"ckpt-*.{suffix}")
         names = {path.name.removeprefix("ckpt-").split(".")[0] for path in files}
-        return sorted(int(name) for name in names if name.isdigit())
+        return sorted(int(name) for name in names if STEP.fullmatch(name))
 
     def save(self, step: int, by_quality: Sequence[int] = ()) -> None:
         """Writes a checkpoint, reads it back, and only then puts it among the others.
@@ -85,7 +87,7 @@ class Checkpoints:
         """
         if name is None:
             return None
-        if name.isdecimal():
+        if STEP.fullmatch(name):
             return int(name)
         if name != "best":
             raise UserError(f"--checkpoint must be the step of a checkpoint or best, not {name!r}")
@@ -117,7 +119,7 @@ class Checkpoints:
             prefix = str(self.directory / f"ckpt-{candidate}")
             try:
                 read_back(prefix)
-                self.state.read(prefix).assert_existing_objects_matched().expect_partial()
+                self.state.read(prefix).expect_partial().assert_existing_objects_matched()
                 return candidate
             except READ_ERRORS as error:
                 logger.warning("%s is damaged and not used: %s", prefix, first_line(error))

@@ -376,5 +376,5 @@ class Config(DataSettings):
         ]
         name = "-".join([*named, *changed])
         if len(name) > LONGEST_NAME:
-            name = f"{name[:LONGEST_NAME]}…{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+            name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
         return f"runs/{name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -12,6 +13,10 @@ from dcgan_tf.config import Config
 from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.datasets.settings import Split
 from dcgan_tf.datasets.table import DATASETS
+
+# Whatever the user's keras.json says: images are NHWC, and float32.
+keras.config.set_image_data_format("channels_last")
+keras.config.set_floatx("float32")
 
 
 def load_images(config: Config) -> Images:

@@ -63,9 +63,17 @@ def test_the_best_is_kept_beside_the_newest_three(saved):
 def test_names_of_checkpoints(saved):
     checkpoints, _ = saved
     assert checkpoints.step_of(None) is None and checkpoints.step_of("20") == 20
-    for name in ("last", "-1", "1.5", ""):
+    for name in ("last", "-1", "1.5", "", "²", "٣", "1_0", "007", "9" * 5000):
         with pytest.raises(UserError, match="step of a checkpoint or best, not"):
             checkpoints.step_of(name)
+
+
+@pytest.mark.parametrize("name", ["²", "٣", "007", "9" * 200, "x", ""])
+def test_files_of_other_names_are_no_checkpoints(saved, name):
+    checkpoints, _ = saved
+    (checkpoints.directory / f"ckpt-{name}.index").touch()
+    assert checkpoints.steps() == checkpoints.steps("*") == [10, 20, 30]
+    assert checkpoints.restore() == 30
 
 
 def truncate(path):

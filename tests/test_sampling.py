@@ -1,9 +1,13 @@
+import json
+import sys
+
 import imageio.v3 as iio
 import numpy as np
 import pytest
 
 from dcgan_tf.commands import sample
-from tests.conftest import one_sentence
+from dcgan_tf.reporting.sample_files import writer_for
+from tests.conftest import ROOT, finish, one_sentence
 
 
 def draw(run_main, run, output, *flags):
@@ -46,6 +50,47 @@ def test_folder_gets_a_png_for_each_image(run_main, finished_run, tmp_path):
         assert np.array_equal(iio.imread(tmp_path / "s" / name), image[..., 0])
     code, _, err = run_main(sample, f"--run_dir={finished_run}", f"--output={tmp_path / 's'}")
     assert code == 1 and "folder in use" in err
+
+
+@pytest.mark.parametrize("output", [".", "new/folder"])
+def test_folder_may_be_the_current_one_or_new(
+    run_main, finished_run, tmp_path, monkeypatch, output
+):
+    monkeypatch.chdir(tmp_path)
+    draw(run_main, finished_run, output, "--num_images=2")
+    names = sorted(path.name for path in (tmp_path / output).iterdir())
+    assert names == ["000000.png", "000001.png"]
+
+
+def test_folder_that_could_not_be_filled_is_as_before(tmp_path):
+    def fail():
+        yield np.zeros((2, 4, 4, 1), np.uint8)
+        raise ZeroDivisionError
+
+    (tmp_path / "old").mkdir()
+    for name in ("old", "new"):
+        with pytest.raises(ZeroDivisionError):
+            writer_for(tmp_path / name)(fail())
+    assert [path.name for path in tmp_path.rglob("*")] == ["old"]
+
+
+def test_what_the_user_has_keras_do_elsewhere_does_not_matter(finished_run, tmp_path):
+    (tmp_path / "keras.json").write_text(
+        json.dumps({"backend": "torch", "image_data_format": "channels_first", "floatx": "float16"})
+    )
+    command = ["env", f"KERAS_HOME={tmp_path}", "KERAS_BACKEND=jax", sys.executable]
+    command += [ROOT / "sample.py", f"--run_dir={finished_run}", f"--output={tmp_path / 'a.png'}"]
+    assert finish(command) == (0, f"16 images of seed 0, from step 12: {tmp_path / 'a.png'}\n", "")
+    grid = iio.imread(finished_run / "samples" / "epoch_0002.png").astype(int)
+    assert np.abs(iio.imread(tmp_path / "a.png") - grid).max() <= 1
+
+
+@pytest.mark.parametrize("name", [".", "absent.png"])
+def test_what_cannot_be_projected_is_named(run_main, finished_run, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run_main(sample, f"--run_dir={finished_run}", f"--project={name}")
+    reason = {".": "not a regular file", "absent.png": "No such file or directory"}[name]
+    assert code == 1 and err.endswith(f": --project {name} can't be used: {reason}\n")
 
 
 def test_checkpoint_by_step(run_main, finished_run, tmp_path):

@@ -12,6 +12,11 @@ from typing import BinaryIO
 from dcgan_tf.cli.errors import first_line
 
 
+def open_no_link(path: str, flags: int) -> int:
+    """Opens a file as `os.open`, but no link that another user may have put in its place."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Opens a file that takes its place only when it is complete, whatever was there.
@@ -21,7 +26,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
+        with open(part, "wb", opener=open_no_link) as file:
             yield file
         os.replace(part, path)
     except OSError as error:

@@ -28,4 +28,5 @@ class Diverged(UserError):
 
 def first_line(error: Exception) -> str:
     """What an error says in its first line; its type, where it says nothing."""
-    return str(error).strip().split("\n")[0] or type(error).__name__
+    said = error.strerror if isinstance(error, OSError) else None
+    return str(said or error).strip().split("\n")[0] or type(error).__name__

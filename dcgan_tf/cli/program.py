@@ -12,6 +12,8 @@ from typing import Any, NoReturn, TextIO
 
 from dcgan_tf.cli.errors import UserError
 
+TF_MEMORY_ERROR = "ResourceExhaustedError"
+
 
 def program_name() -> str:
     """How the running command was called: `train.py`, `dcgan sample`, `python -m dcgan_tf web`."""
@@ -37,6 +39,11 @@ def run(main: Callable[[], Any]) -> NoReturn:
                 message += "; free some space and run the same command again"
         except KeyboardInterrupt:
             message, code = "interrupted", 130
+        except Exception as error:
+            # TensorFlow's own is known by its name, as TensorFlow need not be imported yet.
+            if not isinstance(error, MemoryError) and type(error).__name__ != TF_MEMORY_ERROR:
+                raise
+            message, code = "out of memory: smaller models or a smaller --batch_size take less", 1
         finally:
             out.flush()
         line = "".join(letter if letter.isprintable() else " " for letter in message)

@@ -109,7 +109,10 @@ class Settings:
             if value is None and field.default is None:
                 continue
             if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
-                raise UserError(f"--{field.name} must be UTF-8 text, not {value!r}")
+                raise UserError(
+                    f"--{field.name} must be UTF-8 text, not {value!r}; in another locale, set "
+                    f"PYTHONUTF8=1"
+                )
             kind = value_type(field)
             accepted = (int, float) if kind is float else kind
             rule = field.metadata["rule"]

@@ -7,7 +7,7 @@ training's progress and curves. The page lists the HTTP API behind it, which giv
 import dataclasses
 from pathlib import Path
 
-from dcgan_tf.cli.errors import UserError
+from dcgan_tf.cli.errors import UserError, first_line
 from dcgan_tf.cli.flags import parse
 from dcgan_tf.cli.program import quiet_tensorflow
 from dcgan_tf.cli.settings import Rule, RunFlags, setting
@@ -47,10 +47,11 @@ def main() -> None:
             max_request_body_size=MAX_BODY,
             max_request_header_size=MAX_HEADER,
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UserError(
-            f"--host {flags.host} --port {flags.port} can't be had ({error.strerror or error}): "
-            f"give another port"
+            f"--host {flags.host!r} --port {flags.port} can't be had ({first_line(error)}): "
+            f"give another port or host"
         ) from None
-    print(f"http://{flags.host}:{flags.port} (Ctrl-C ends it)", flush=True)
+    host = f"[{flags.host}]" if ":" in flags.host else flags.host
+    print(f"http://{host}:{flags.port} (Ctrl-C ends it)", flush=True)
     server.run()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import io
@@ -11,7 +10,6 @@ import json
 import logging
 import math
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +22,7 @@ from tqdm import tqdm
 
 from dcgan_tf.cli.atomic_files import atomic_write
 from dcgan_tf.cli.errors import UserError, first_line
+from dcgan_tf.datasets.cache import default_cache_dir, locked
 from dcgan_tf.datasets.disk_images import DiskImages, Images
 from dcgan_tf.datasets.image_files import FORMATS, WANTED, Files, open_source, readable
 from dcgan_tf.datasets.settings import DataSettings, Split
@@ -245,16 +244,6 @@ def read_cache(cache: Path) -> tuple[Images, Damaged] | None:
         return None
 
 
-def default_cache_dir() -> Path:
-    """The user's cache folder, or one in the temporary folder where that can't be written."""
-    with contextlib.suppress(OSError, RuntimeError):
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcgan_tf"
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
-    return Path(tempfile.gettempdir()) / f"dcgan_tf-{os.getuid()}"
-
-
 def digest(files: Files, image_format: ImageFormat) -> str:
     """A name that changes with the images: with the files' sizes and times, or the .zip's own."""
     states = []
@@ -265,15 +254,6 @@ def digest(files: Files, image_format: ImageFormat) -> str:
     names = [] if files.source.is_dir() else files.names
     what = [CACHE_VERSION, image_format, str(files.source.resolve()), states, names]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
-
-
-@contextlib.contextmanager
-def locked(cache: Path) -> Iterator[None]:
-    """Makes processes that want the same file take turns, so that one decodes and the rest read."""
-    cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with cache.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def check_damage(files: Files, damaged: Damaged, fraction: float) -> None:

@@ -13,8 +13,8 @@ import tensorflow as tf
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_labels, resize, scale
+from dcgan_tf.datasets.cache import default_cache_dir, locked
 from dcgan_tf.datasets.disk_images import Images
-from dcgan_tf.datasets.folder import default_cache_dir
 from dcgan_tf.datasets.table import DATASETS
 from dcgan_tf.evaluation.classifier import (
     CLASSES,
@@ -110,15 +110,16 @@ def trained_classifier(config: Config) -> FeatureExtractor:
     content = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     name = f"classifier-{config.dataset}-{CLASSIFIER_VERSION}-{content[:16]}.npz"
     path = default_cache_dir() / name
-    try:
-        classifier = load_classifier(path, images.shape[1:])
-    except (OSError, ValueError):
-        print(
-            f"training a classifier of {config.dataset}, once, to evaluate with: {path}", flush=True
-        )
-        classifier = train_classifier(images, labels)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        save_classifier(classifier, path)
+    with locked(path):
+        try:
+            classifier = load_classifier(path, images.shape[1:])
+        except (OSError, ValueError):
+            print(
+                f"training a classifier of {config.dataset}, once, to evaluate with: {path}",
+                flush=True,
+            )
+            classifier = train_classifier(images, labels)
+            save_classifier(classifier, path)
     right = classify(classifier, load_images(config, "test")[:]) == load_labels(config, "test")
     name = f"{config.dataset} classifier, {right.mean():.2%} accuracy"
     return FeatureExtractor(name, 1000, extract_by(classifier))

@@ -16,7 +16,7 @@ from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, scale
 from dcgan_tf.datasets.folder import ImageFormat, decode, parse_colour
-from dcgan_tf.datasets.image_files import Files
+from dcgan_tf.datasets.image_files import Files, open_regular
 from dcgan_tf.evaluation.metrics import nearest
 from dcgan_tf.latent.arithmetic import Term, compute_arithmetic
 from dcgan_tf.latent.guided_backpropagation import guided_backpropagation, top_activating_images
@@ -161,7 +161,7 @@ def draw_projection(source: Source, output: Path, path: Path) -> str:
     size, _, channels = source.generator.output_shape[1:]
     config = source.config
     wanted = ImageFormat(size, channels, parse_colour(config.background), config.fit)
-    image = decode(Files(path.parent, [path.name], lambda _: path.open("rb")), wanted, path.name)
+    image = decode(Files(path.parent, [path.name], lambda _: open_regular(path)), wanted, path.name)
     if isinstance(image, str):
         raise UserError(f"--project {path} can't be used: {image}")
     starts = source.noise_of(range(PROJECTION_STARTS))

@@ -12,6 +12,8 @@ from dcgan_tf.cli.atomic_files import atomic_write
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.reporting.images import image_grid, save_png
 
+PART = ".part"  # of a folder: the images until all are written
+
 
 def writer_for(output: Path) -> Callable[[Iterator[np.ndarray]], None]:
     """The function that writes batches of images to a path, by the path's suffix.
@@ -29,7 +31,7 @@ def writer_for(output: Path) -> Callable[[Iterator[np.ndarray]], None]:
         )
     if output.suffix and not output.parent.is_dir():
         raise UserError(f"--output {output}: there is no folder {output.parent}")
-    if output.is_dir() and (output.suffix or any(output.iterdir())):
+    if output.is_dir() and (output.suffix or any(path.name != PART for path in output.iterdir())):
         raise UserError(f"--output {output} is a folder in use: give a new or an empty one")
     if output.is_file() and not output.suffix:
         raise UserError(f"--output {output} is a file without a suffix: give a .png or .npz")
@@ -47,13 +49,17 @@ def _write_npz(path: Path, batches: Iterator[np.ndarray]) -> None:
 
 
 def _write_folder(folder: Path, batches: Iterator[np.ndarray]) -> None:
-    part = folder.with_name(f".{folder.name}.part")
+    part = folder / PART
+    made = not folder.exists()
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
         images = (image for batch in batches for image in batch)
         for index, image in enumerate(images):
             save_png(part / f"{index:06d}.png", image_grid(image[np.newaxis], border=0, zoom=1))
-        part.replace(folder)
+        for path in part.iterdir():
+            path.replace(folder / path.name)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        if made and not any(folder.iterdir()):
+            folder.rmdir()

@@ -87,7 +87,7 @@ def make_app(run: RunDirectory) -> flask.Flask:
 
     @app.get("/")
     def page() -> flask.Response:
-        return flask.Response(PAGE.read_text(), mimetype="text/html")
+        return flask.Response(PAGE.read_bytes(), mimetype="text/html")
 
     @app.get("/api/run")
     def describe() -> flask.Response:

@@ -16,3 +16,11 @@ def test_failed_write_names_the_file(tmp_path):
     path = tmp_path / "absent" / "a.txt"
     with pytest.raises(OSError, match=r"absent/a.txt"), atomic_files.atomic_write(path):
         pass
+
+
+def test_a_link_in_the_place_of_the_part_is_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / ".a.txt.part").symlink_to("precious")
+    with pytest.raises(OSError, match=r"a\.txt"), atomic_files.atomic_write(tmp_path / "a.txt"):
+        pass
+    assert (tmp_path / "precious").read_text() == "kept"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 
 from dcgan_tf.cli.errors import Interrupted, UserError
 from dcgan_tf.cli.flags import parse
@@ -96,6 +97,8 @@ class Failing:
         (Interrupted(15, "saved"), 143, "stopped by SIGTERM: saved"),
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 1, "/x/y: No space left"),
         (KeyboardInterrupt(), 130, "interrupted"),
+        (MemoryError(), 1, "out of memory: smaller models or a smaller --batch_size"),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM"), 1, "out of memory: smaller models"),
     ],
 )
 def test_failures_are_one_sentence_with_a_code(run_main, error, code, told):

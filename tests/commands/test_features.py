@@ -54,6 +54,9 @@ def test_labelled_images_are_spread_over_the_classes():
     assert set(linear_probe.pick_labelled(labels, 100, 0)) == set(range(100))
     with pytest.raises(UserError, match="--labels 101: there are 100 images only"):
         linear_probe.pick_labelled(labels, 101, 0)
+    for count, alike in ((1, labels), (9, labels[:50])):
+        with pytest.raises(UserError, match=f"--labels {count}: .* images of two at least"):
+            linear_probe.pick_labelled(alike, count, 0)
 
 
 def test_a_linear_machine_finds_a_line():

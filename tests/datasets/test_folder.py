@@ -7,7 +7,6 @@ import resource
 import struct
 import tempfile
 import threading
-import time
 import warnings
 import zipfile
 import zlib
@@ -698,21 +697,6 @@ def test_a_file_that_can_not_be_written_is_named(source, on_disk):
     assert [path.suffix for path in (source.parent / "cache").iterdir()] == [".lock"]
 
 
-def test_processes_that_want_the_same_file_take_turns(tmp_path):
-    inside, most = [0], [0]
-
-    def enter(_):
-        with folder.locked(tmp_path / "new" / "a.pixels"):
-            inside[0] += 1
-            most[0] = max(most[0], inside[0])
-            time.sleep(0.02)
-            inside[0] -= 1
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(enter, range(4)))
-    assert most == [1]
-
-
 def test_no_more_than_a_few_results_are_ahead_of_their_use():
     started, lock = [0], threading.Lock()
 
@@ -736,14 +720,6 @@ def test_headers_are_read_up_to_the_first_coloured_image(source, monkeypatch):
     monkeypatch.setattr(folder, "has_colour", lambda *args: read.append(0) or has_colour(*args))
     load(source)
     assert len(read) <= 2
-
-
-def test_the_cache_is_in_the_users_cache_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert folder.default_cache_dir() == tmp_path / "xdg" / "dcgan_tf"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert folder.default_cache_dir() == tmp_path / "home" / ".cache" / "dcgan_tf"
 
 
 def test_the_cache_is_in_the_temporary_folder_without_a_home(source, monkeypatch, on_disk):

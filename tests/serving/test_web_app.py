@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
@@ -136,6 +137,12 @@ def server(finished_run):
     process.wait()
 
 
+def test_an_ipv6_address_is_shown_as_browsers_take_it(run_main, finished_run, monkeypatch):
+    monkeypatch.setattr("waitress.create_server", lambda *_, **__: SimpleNamespace(run=list))
+    _, out, _ = run_main(web, f"--run_dir={finished_run}", "--host=::1", "--port=8123")
+    assert out.startswith("http://[::1]:8123 ")
+
+
 def ask(port, request):
     """Sends raw bytes to the server; returns the code that it answers with, 0 for none."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
@@ -189,6 +196,8 @@ def test_a_run_that_cannot_be_served(run_main, finished_run, tmp_path, server):
         ([f"--run_dir={tmp_path}"], "not a run directory"),
         ([f"--run_dir={finished_run}", "--port=0"], "--port must be a whole number from 1"),
         ([f"--run_dir={finished_run}", f"--port={server}"], "give another port"),
+        ([f"--run_dir={finished_run}", "--host="], "--host '' --port 8000 can't be had"),
+        ([f"--run_dir={finished_run}", "--host=nowhere.invalid"], "--host 'nowhere.invalid'"),
     ):
         code, _, err = run_main(web, *flags)
         assert code == 1 and told in err and one_sentence(err)

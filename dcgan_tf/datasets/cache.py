@@ -1,0 +1,46 @@
+"""Where what takes long to make is kept, and how processes take turns in making it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from dcgan_tf.cli.atomic_files import open_no_link
+from dcgan_tf.cli.errors import UserError
+
+
+def default_cache_dir() -> Path:
+    """The user's cache folder, or one in the temporary folder where that can't be written.
+
+    Raises:
+        UserError: the one in the temporary folder is not the user's alone.
+    """
+    with contextlib.suppress(OSError, RuntimeError):
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcgan_tf"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    folder = Path(tempfile.gettempdir()) / f"dcgan_tf-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    is_private = stat.S_ISDIR(found.st_mode) and not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    if not is_private or found.st_uid != os.getuid():
+        raise UserError(
+            f"{folder} can't be used as a cache, as it is not a folder of yours alone: delete it, "
+            f"or give another as the environment variable XDG_CACHE_HOME"
+        )
+    return folder
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Makes processes that want the same file take turns, so that one writes and the rest read."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(path.with_suffix(".lock"), "a", opener=open_no_link) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
