@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from pathlib import Path
 from typing import Any
 
 from dcgan_tf.cli.errors import UserError
@@ -156,6 +157,18 @@ class Config(DataSettings):
         "also keep an exponential moving average of the generator, and sample from it",
         BELOW_ONE,
     )
+    init_from: str | None = setting(
+        None,
+        "Training",
+        "start from the weights of the run in this folder, not its optimizers or its step",
+    )
+    fade_in: int = setting(
+        0,
+        "Training",
+        "grow from --init_from, a run on images of half the size with twice the --base_filters: "
+        "blend the new layers in over so many steps",
+        AT_LEAST_ZERO,
+    )
     seed: int = setting(
         0, "Training", "fixes the weights, noise, data order and dropout", AT_LEAST_ZERO
     )
@@ -274,6 +287,11 @@ class Config(DataSettings):
                 "--precision and --convolutions",
             ),
             (
+                self.fade_in > 0 and self.init_from is None,
+                "--fade_in grows from another run: give --init_from, a run on images of half the "
+                "size",
+            ),
+            (
                 self.batch_size % self.pack != 0,
                 f"--batch_size {self.batch_size} is no multiple of --pack {self.pack}",
             ),
@@ -369,10 +387,11 @@ class Config(DataSettings):
         """A readable folder under `runs/` that the same settings always lead back to."""
         preset = Config.from_flags({"preset": self.preset, "dataset": self.dataset})
         named = [self.dataset] if self.preset == "tutorial" else [self.dataset, self.preset]
+        values = {name: getattr(self, name) for name in self.fixed()}
         changed = [
-            f"{name}={getattr(self, name)}"
-            for name in self.fixed()
-            if getattr(self, name) != getattr(preset, name)
+            f"{name}={Path(value).name if name == 'init_from' else value}"
+            for name, value in values.items()
+            if value != getattr(preset, name)
         ]
         name = "-".join([*named, *changed])
         if len(name) > LONGEST_NAME:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from dcgan_tf.augmentation.differentiable import augment
 from dcgan_tf.config import Config
 from dcgan_tf.distributed.replicas import replica_slice
+from dcgan_tf.growing.fade_in import set_alpha
 from dcgan_tf.losses import make_losses
 from dcgan_tf.models import ImageShape, make_discriminator, make_generator
 from dcgan_tf.noise import training_noise
@@ -95,6 +96,11 @@ class Gan:
         seed = [self.config.seed, self.draw(update)]
         return tf.random.experimental.stateless_fold_in(seed, use)
 
+    @property
+    def alpha(self) -> tf.Tensor:
+        """How far the new layers are faded in (`--fade_in`), float32 from 0 to 1."""
+        return tf.minimum(tf.cast(self.step, tf.float32) / self.config.fade_in, 1.0)
+
     def discriminate(
         self,
         images: tf.Tensor,
@@ -157,14 +163,18 @@ class Gan:
         """Moves the EMA generator after the generator, and counts the step.
 
         The decay is warmed up, (1 + step) / (10 + step) at most, so that the average does not
-        cling to the first steps' weights.
+        cling to the first steps' weights, unless these are trained ones (`--init_from`).
         """
         if self.ema_generator is not None:
             step = tf.cast(self.step, tf.float32)
-            decay = tf.minimum(self.config.ema_decay, (1.0 + step) / (10.0 + step))
+            warm_up = (1.0 + step) / (10.0 + step) if self.config.init_from is None else 1.0
+            decay = tf.minimum(self.config.ema_decay, warm_up)
             for mean, value in zip(self.ema_generator.variables, self.generator.variables):
                 mean.assign(decay * mean + (1.0 - decay) * value)
         self.step.assign_add(1)
+        if self.config.fade_in:
+            models = (self.generator, self.discriminator, self.ema_generator)
+            set_alpha([model for model in models if model is not None], self.alpha)
 
 
 def separate_gradients(

@@ -9,6 +9,7 @@ With the stride of 2, sizes are 4, 5, 6 or 7 times a power of two.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from keras import layers
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
+from dcgan_tf.growing.fade_in import grow_discriminator, grow_generator
 from dcgan_tf.layers import (
     Layers,
     Pack,
@@ -51,8 +53,11 @@ def make_generator(config: Config, image_shape: ImageShape) -> keras.Sequential:
     build, _ = ARCHITECTURES[config.architecture]
     with precision(config):
         mapping = mapping_network(config) if config.mapping_layers else []
-        stack = [layers.Input((config.noise_dim,)), *mapping, *build(config, image_shape)]
-        return keras.Sequential(stack, name="generator")
+        stack = build(config, image_shape)
+        if config.fade_in:
+            stack = grow_generator(build(*smaller(config, image_shape)), stack, config.stride)
+        inputs = layers.Input((config.noise_dim,))
+        return keras.Sequential([inputs, *mapping, *stack], name="generator")
 
 
 def make_discriminator(config: Config, image_shape: ImageShape) -> keras.Sequential:
@@ -64,8 +69,17 @@ def make_discriminator(config: Config, image_shape: ImageShape) -> keras.Sequent
     _, build = ARCHITECTURES[config.architecture]
     with precision(config):
         pack = [Pack(config.pack)] if config.pack > 1 else []
-        stack = [layers.Input(image_shape), *pack, *build(config, image_shape)]
-        return keras.Sequential(stack, name="discriminator")
+        stack = build(config, image_shape)
+        if config.fade_in:
+            stack = grow_discriminator(build(*smaller(config, image_shape)), stack, config.stride)
+        return keras.Sequential([layers.Input(image_shape), *pack, *stack], name="discriminator")
+
+
+def smaller(config: Config, image_shape: ImageShape) -> tuple[Config, ImageShape]:
+    """The settings and image shape of the models that these grow from: a block less of each."""
+    height, width, channels = image_shape
+    size = (height // config.stride, width // config.stride, channels)
+    return dataclasses.replace(config, base_filters=2 * config.base_filters, fade_in=0), size
 
 
 @contextlib.contextmanager

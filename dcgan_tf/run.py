@@ -33,6 +33,7 @@ from dcgan_tf.reporting.images import ImageGrid
 from dcgan_tf.run_directory import RunDirectory, device_name, open_run
 from dcgan_tf.sampling import Sampler, compile_generator, load_discriminator, load_generator
 from dcgan_tf.training import Trainer, fit
+from dcgan_tf.transfer.init_from import start_from
 
 BATCH_SIZE = 256
 
@@ -205,6 +206,11 @@ def train_run(
     with strategy.scope(), lost_workers_named():
         config = resolve_auto(config, RunDirectory(path))
         trainer = Trainer(config, images)
+        origin = "from the start"
+        if config.init_from and not Checkpoints(RunDirectory(path).checkpoints).steps():
+            other = RunDirectory(Path(config.init_from), "--init_from")
+            step = start_from(other, trainer.gan, images.shape[1:])
+            origin = f"from {other.path} after step {step}"
         check_same(config, images)
         evaluates = trainer.is_evaluated and is_chief()
     evaluate = None
@@ -231,7 +237,7 @@ def train_run(
             )
         print(f"run directory  {path}{'' if is_chief() else ', kept by worker 0'}")
         print(
-            f"training       {f'resumed after step {start}' if start else 'from the start'}, "
+            f"training       {f'resumed after step {start}' if start else origin}, "
             f"to step {trainer.last_step} ({trainer.steps_per_epoch} steps an epoch)",
             flush=True,
         )

@@ -45,19 +45,21 @@ class RunDirectory:
 
     Attributes:
         path: the folder itself.
+        flag: by which the user names it, for errors.
 
     Raises:
         UserError: TensorFlow can't keep checkpoints in a folder of such a name.
     """
 
     path: Path
+    flag: str = "--run_dir"
 
     def __post_init__(self) -> None:
         """Refuses what TensorFlow takes for a pattern of file names."""
         if set("[\\") & set(str(self.path)):
             raise UserError(
-                f"--run_dir {self.path} has a [ or \\ in its name, with which TensorFlow finds no "
-                f"checkpoint: give another folder"
+                f"{self.flag} {self.path} has a [ or \\ in its name, with which TensorFlow finds "
+                f"no checkpoint: give another folder"
             )
 
     @property
@@ -138,7 +140,7 @@ class RunDirectory:
             return Config.from_dict(values), images
         except FileNotFoundError:
             raise UserError(
-                f"--run_dir {self.path} is not a run directory: it has no config.json"
+                f"{self.flag} {self.path} is not a run directory: it has no config.json"
             ) from None
         except (*VALUE_ERRORS, UserError) as error:
             raise UserError(f"{self.config_file} can't be used: {error}") from None

@@ -12,6 +12,7 @@ from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.data import to_uint8
+from dcgan_tf.growing.fade_in import faded_in
 from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.noise import seeded_noise
 from dcgan_tf.run_directory import RunDirectory
@@ -39,7 +40,8 @@ def load_generator(
     generator = make_generator(config, tuple(images["shape"]))
     # As `Trainer` names them in its checkpoints.
     name = "generator" if config.ema_decay is None else "averaged_generator"
-    return generator, config, restore_model(run, name, generator, checkpoint)
+    step = restore_model(run, name, generator, checkpoint)
+    return (faded_in(generator) if 0 < config.fade_in <= step else generator), config, step
 
 
 def load_discriminator(
@@ -48,7 +50,8 @@ def load_discriminator(
     """The discriminator of a run; arguments, result and errors are as of `load_generator`."""
     config, images = run.read_config()
     discriminator = make_discriminator(config, tuple(images["shape"]))
-    return discriminator, config, restore_model(run, "discriminator", discriminator, checkpoint)
+    step = restore_model(run, "discriminator", discriminator, checkpoint)
+    return (faded_in(discriminator) if 0 < config.fade_in <= step else discriminator), config, step
 
 
 def restore_model(

@@ -26,6 +26,7 @@ from dcgan_tf.distributed.cluster import (
 from dcgan_tf.distributed.replicas import distribute, on_all_replicas
 from dcgan_tf.evaluation.table import Evaluation
 from dcgan_tf.gan import Gan, separate_gradients
+from dcgan_tf.growing.fade_in import fade_images, unfold
 from dcgan_tf.noise import seeded_noise
 from dcgan_tf.reporting.history import History
 from dcgan_tf.reporting.report import Report
@@ -182,7 +183,12 @@ class Trainer:
 
 def compile_step(step: Callable[..., StepOutput], gan: Gan) -> Callable[[Any], StepOutput]:
     """A step of this GAN as a graph, on every replica of the strategy."""
-    one_replica = functools.partial(step, gan)
+
+    def one_replica(images: tf.Tensor) -> StepOutput:
+        if gan.config.fade_in:
+            images = fade_images(images, gan.alpha, gan.config.stride)
+        return step(gan, images)
+
     if gan.replicas > 1:
         return on_all_replicas(one_replica)
     return tf.function(one_replica, jit_compile=gan.config.jit_compile or None)
@@ -192,7 +198,7 @@ def dropout_seeds(model: keras.Sequential) -> list[tf.Variable]:
     """The states of a model's dropout layers, which `tf.train.Checkpoint` doesn't track."""
     return [
         layer.seed_generator.state.value
-        for layer in model.layers
+        for layer in unfold(model, "old", "new")
         if isinstance(layer, keras.layers.Dropout)
     ]
 

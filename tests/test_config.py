@@ -108,6 +108,8 @@ def test_default_run_dir_names_what_was_changed():
     assert Config(seed=1, beta_1=0.5).default_run_dir() == "runs/mnist-beta_1=0.5-seed=1"
     paper = Config.from_flags({"preset": "paper", "beta_1": 0.4})
     assert paper.default_run_dir() == "runs/mnist-paper-beta_1=0.4"
+    tuned = Config(init_from="runs/mnist-paper/")
+    assert tuned.default_run_dir() == "runs/mnist-init_from=mnist-paper"
 
 
 def test_default_run_dir_is_no_longer_than_a_file_system_takes():
@@ -125,6 +127,7 @@ def test_default_run_dir_is_no_longer_than_a_file_system_takes():
         ({"gradient_penalty": 10.0, "weight_clip": 0.1}, "two ways to the same end"),
         ({"loss": "hinge", "label_smoothing": 0.1}, "--loss hinge has none"),
         ({"unroll_steps": 5, "discriminator_steps": 2}, "--unroll_steps takes one update"),
+        ({"fade_in": 100}, "--fade_in grows from another run: give --init_from"),
         ({"pack": 3}, "--batch_size 256 is no multiple of --pack 3"),
     ],
 )

@@ -40,6 +40,11 @@ def main() -> None:
         from dcgan_tf.serving.export_formats import FORMATS
 
     generator, config, step = load_generator(RunDirectory(Path(flags.run_dir)), flags.checkpoint)
+    if step < config.fade_in:
+        raise UserError(
+            f"--run_dir {flags.run_dir} is at step {step} of the {config.fade_in} in which its new "
+            f"layers are faded in: export it after them"
+        )
     generator = plain(generator)
     noise = seeded_noise(config, config.seed, range(COMPARED))
     images = compile_generator(generator)(noise).astype(int)

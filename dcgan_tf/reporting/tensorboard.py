@@ -14,6 +14,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import api as hparams
 
 from dcgan_tf.cli.atomic_files import atomic_write, disk_errors
+from dcgan_tf.growing.fade_in import unfold
 
 
 class TensorBoard:
@@ -60,7 +61,7 @@ class TensorBoard:
         """Shows how the weights of models, and D's logits of one batch, are distributed."""
         with self._at(step):
             for model in models:
-                for index, layer in enumerate(model.layers):
+                for index, layer in enumerate(unfold(model, "old", "new")):
                     for variable in layer.trainable_variables:
                         name = f"{model.name}/{index}_{type(layer).__name__}_{variable.name}"
                         tf.summary.histogram(f"weights/{name}", variable)

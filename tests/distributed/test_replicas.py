@@ -44,6 +44,7 @@ def trained(strategy, config, digits, steps):
         {"generator_batch_norm": False, "augment": "color,translation,cutout"},
         {"sync_batch_norm": True, "noise": "uniform", "loss": "hinge"},
         {"sync_batch_norm": True, "discriminator_batch_norm": True, "pack": 2},
+        {"sync_batch_norm": True, "init_from": "other", "fade_in": 4},
         {"generator_batch_norm": False, "loss": "wasserstein", "weight_clip": 0.01}
         | {"discriminator_steps": 2},
         {"generator_batch_norm": False, "loss": "wasserstein", "gradient_penalty": 10.0},

@@ -1,0 +1,1 @@
+"""Runs that start from the weights of another run."""

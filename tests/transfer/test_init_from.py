@@ -1,0 +1,182 @@
+"""Runs that start from another run's weights, with images of its size or of twice its size."""
+
+import shutil
+import sys
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.commands import export, sample, train
+from dcgan_tf.config import Config
+from dcgan_tf.gan import Gan
+from dcgan_tf.models import make_discriminator, make_generator
+from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.sampling import load_generator, restore_model
+from dcgan_tf.transfer.init_from import start_from
+from tests.conftest import RESOLVED, ROOT, finish, one_sentence
+from tests.test_resume import assert_same_run
+
+SHAPE = (16, 16, 3)
+OWN = {"base_filters": 4, "noise_dim": 8, "batch_size": 8, "ema_decay": 0.9}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A folder of 50 images of 32×32, coloured noise."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for i in range(50):
+        pixels = rng.integers(256, size=(32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return folder
+
+
+def flags(run_dir, pictures, *more, size=16, **given):
+    """A run of 2 epochs of 6 steps."""
+    settings = {"dataset": "folder", "data_dir": pictures, "held_out": 0, "image_size": size}
+    settings |= {"run_dir": run_dir, "epochs": 2, "eval_every": 0} | OWN | given
+    return (*(f"--{name}={value}" for name, value in settings.items()), *RESOLVED, *more)
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory, pictures):
+    """A finished run on images of 16×16."""
+    run_dir = tmp_path_factory.mktemp("runs") / "other"
+    code, _, err = finish([sys.executable, str(ROOT / "train.py"), *flags(run_dir, pictures)])
+    assert code == 0, err
+    return run_dir
+
+
+def weights(run_dir, name, make, config):
+    model = make(config, SHAPE)
+    restore_model(RunDirectory(run_dir), name, model, None)
+    return model.get_weights()
+
+
+def test_models_and_average_are_taken_over_and_nothing_else(other):
+    gan = Gan(Config(**OWN, init_from=str(other), dropout=0.0, seed=3), SHAPE)
+    optimizers = (gan.generator_optimizer, gan.discriminator_optimizer)
+    before = [[v.numpy() for v in optimizer.variables] for optimizer in optimizers]
+    assert start_from(RunDirectory(other), gan, SHAPE) == 12 and int(gan.step) == 0
+    config, _ = RunDirectory(other).read_config()
+    for model, name, make in (
+        (gan.generator, "generator", make_generator),
+        (gan.ema_generator, "averaged_generator", make_generator),
+        (gan.discriminator, "discriminator", make_discriminator),
+    ):
+        for ours, theirs in zip(
+            model.get_weights(), weights(other, name, make, config), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+    after = [[v.numpy() for v in optimizer.variables] for optimizer in optimizers]
+    for values, others in zip(before, after):
+        assert all(np.array_equal(*pair) for pair in zip(values, others, strict=True))
+    # An average of trained weights moves by its own decay from the first step on.
+    average, generator = (m.get_weights()[0] for m in (gan.ema_generator, gan.generator))
+    gan.end_step()
+    moved = 0.9 * average + 0.1 * generator
+    np.testing.assert_allclose(gan.ema_generator.get_weights()[0], moved, atol=1e-7)
+
+
+def test_run_starts_with_the_other_runs_images_and_goes_on_without_it(
+    run_main, other, pictures, tmp_path
+):
+    gone = shutil.copytree(other, tmp_path / "gone")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    start = f"--init_from={gone}"
+    code, out, err = run_main(train, *flags(whole, pictures, start))
+    assert code == 0 and f"from {gone} after step 12, to step 12" in out, err
+    assert run_main(train, *flags(stopped, pictures, start, "--max_steps=3"))[0] == 0
+    shutil.rmtree(gone)
+    code, out, err = run_main(train, *flags(stopped, pictures, start))
+    assert code == 0 and "resumed after step 3" in out, err
+    assert_same_run(stopped, whole)
+    last, first = (
+        iio.imread(run / "samples" / name)
+        for run, name in ((other, "epoch_0002.png"), (whole, "init.png"))
+    )
+    assert np.array_equal(last, first)
+    assert RunDirectory(whole).read_config()[0].init_from == str(gone)
+    code, _, err = run_main(train, *flags(tmp_path / "new", pictures, start))
+    assert code == 1 and f"--init_from {gone} is not a run directory" in err and one_sentence(err)
+    assert not (tmp_path / "new").exists()
+
+
+GROWN = {"size": 32, "base_filters": 2, "fade_in": 9}
+
+
+def test_growing_run_is_sampled_stopped_and_goes_on(run_main, other, pictures, tmp_path):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    start = f"--init_from={other}"
+    assert run_main(train, *flags(whole, pictures, start, **GROWN))[0] == 0
+    assert run_main(train, *flags(stopped, pictures, start, "--max_steps=4", **GROWN))[0] == 0
+
+    generator, _, step = load_generator(RunDirectory(stopped))
+    assert step == 4 and generator.layers[-1].alpha.numpy() == pytest.approx(4 / 9)
+    code, _, err = run_main(sample, f"--run_dir={stopped}", f"--output={tmp_path / 'grid.png'}")
+    assert code == 0 and (tmp_path / "grid.png").exists(), err
+    code, _, err = run_main(export, f"--run_dir={stopped}", f"--output={tmp_path / 'export'}")
+    assert code == 1 and "at step 4 of the 9" in err and one_sentence(err)
+    half_way = f"--init_from={stopped}"
+    code, _, err = run_main(
+        train, *flags(tmp_path / "new", pictures, half_way, size=32, base_filters=2)
+    )
+    assert code == 1 and "at step 4 of the 9" in err and one_sentence(err)
+
+    assert run_main(train, *flags(stopped, pictures, start, **GROWN))[0] == 0
+    assert_same_run(stopped, whole)
+    first = load_generator(RunDirectory(other))[0]
+    grown, _, _ = load_generator(RunDirectory(whole))
+    plain = make_generator(Config(**OWN | {"base_filters": 2}), (32, 32, 3))
+    assert [type(layer) for layer in grown.layers] == [type(layer) for layer in plain.layers]
+    assert grown.count_params() == plain.count_params()
+    assert grown.layers[0].kernel.shape == first.layers[0].kernel.shape
+    # Growing once more, and going on with images of the same size, start from the new layers.
+    for shape, more in (((64, 64, 3), {"base_filters": 1, "fade_in": 5}), ((32, 32, 3), {})):
+        settings = OWN | {"base_filters": 2, "init_from": str(whole)} | more
+        gan = Gan(Config(**settings), shape)
+        assert start_from(RunDirectory(whole), gan, shape) == 12
+        noise = np.ones((2, 8), np.float32)
+        images = grown(noise).numpy()
+        if more:
+            images = images.repeat(2, axis=1).repeat(2, axis=2)
+        np.testing.assert_allclose(gan.ema_generator(noise), images, atol=1e-6)
+
+
+def test_where_one_run_has_no_average_the_generator_serves_or_it_is_left_out(other):
+    gan = Gan(Config(**OWN | {"ema_decay": None}, init_from=str(other)), SHAPE)
+    start_from(RunDirectory(other), gan, SHAPE)
+    assert gan.ema_generator is None
+    config, _ = RunDirectory(other).read_config()
+    expected = weights(other, "generator", make_generator, config)
+    assert np.array_equal(gan.generator.get_weights()[0], expected[0])
+
+
+@pytest.mark.parametrize(
+    "settings, shape, told",
+    [
+        ({}, (32, 32, 3), "images of 16×16×3: not of 32×32×3"),
+        ({}, (16, 16, 1), "images of 16×16×3: not of 16×16×1"),
+        ({"fade_in": 5}, (16, 16, 3), "images of 16×16×3: --fade_in grows from 8×8×3 to 16×16×3"),
+        ({"fade_in": 5}, (32, 32, 3), "--base_filters is 4 and would have to be 2"),
+        ({"base_filters": 8, "noise_dim": 9}, SHAPE, "--noise_dim is 9 and would have to be 8; --"),
+        ({"architecture": "paper"}, SHAPE, "--architecture is paper and would have to be tutorial"),
+        ({"mapping_layers": 1}, SHAPE, "--mapping_layers is 1 and would have to be 0"),
+    ],
+)
+def test_run_that_does_not_match_is_refused(other, settings, shape, told):
+    gan = Gan(Config(**OWN | settings, init_from=str(other)), shape)
+    with pytest.raises(UserError, match=f"--init_from {other} .*{told}"):
+        start_from(RunDirectory(other), gan, shape)
+
+
+def test_run_without_a_checkpoint_is_refused(other, tmp_path):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    shutil.copy(other / "config.json", bare)
+    gan = Gan(Config(**OWN, init_from=str(bare)), SHAPE)
+    with pytest.raises(UserError, match=f"--init_from {bare} has no checkpoint yet"):
+        start_from(RunDirectory(bare), gan, SHAPE)
