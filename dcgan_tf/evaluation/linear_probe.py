@@ -15,6 +15,7 @@ from dcgan_tf.cli.errors import UserError
 from dcgan_tf.data import Images, apply_in_batches
 from dcgan_tf.evaluation.classifier import BATCH_SIZE as CLASSIFIER_BATCH_SIZE
 from dcgan_tf.evaluation.classifier import classify, train_classifier
+from dcgan_tf.growing.fade_in import unfold
 from dcgan_tf.layers import repeat_for_pack
 
 POOLED = 4
@@ -36,11 +37,11 @@ def pooled_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf
     Returns:
         float32 [N, features].
     """
-    values = repeat_for_pack(discriminator, images)
+    values, layers = repeat_for_pack(discriminator, images), unfold(discriminator, "new")
     features, pending = [], False
-    for layer in discriminator.layers:
+    for layer in layers:
         starts_block = isinstance(layer, keras.layers.Conv2D | keras.layers.Flatten)
-        if pending and (starts_block or layer is discriminator.layers[-1]):
+        if pending and (starts_block or layer is layers[-1]):
             features.append(pool(values))
             pending = False
         values = layer(values, training=False)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.data import Images, apply_in_batches, scale
+from dcgan_tf.growing.fade_in import unfold
 from dcgan_tf.layers import repeat_for_pack
 
 
@@ -33,7 +34,7 @@ def last_convolution(discriminator: keras.Sequential) -> int:
     """The index of the last convolution that has more than the one filter of a logit."""
     indices = [
         index
-        for index, layer in enumerate(discriminator.layers)
+        for index, layer in enumerate(unfold(discriminator, "new"))
         if isinstance(layer, keras.layers.Conv2D) and layer.filters > 1
     ]
     return indices[-1]
@@ -44,7 +45,7 @@ def last_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf.T
 
     Springenberg et al., 2015: in the backward pass a rectifier lets positive gradients through
     where it was active in the forward pass. Dropout is off, and batch norm uses its moving
-    averages.
+    averages. Layers that are still being faded in count as if they were.
 
     Args:
         discriminator: a Sequential model.
@@ -54,7 +55,7 @@ def last_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf.T
         float32 [N, height, width, filters].
     """
     values = repeat_for_pack(discriminator, images)
-    for layer in discriminator.layers[: last_convolution(discriminator) + 1]:
+    for layer in unfold(discriminator, "new")[: last_convolution(discriminator) + 1]:
         if isinstance(layer, keras.layers.LeakyReLU | keras.layers.ReLU):
             values = guided(layer, values)
         else:

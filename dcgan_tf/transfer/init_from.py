@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import tensorflow as tf
 
 from dcgan_tf.checkpoints import Checkpoints
@@ -87,8 +89,7 @@ def check_match(
         raise UserError(f"--init_from {run.path} was trained on images of {sizes[0]}: {how}")
     factor = wanted.base_filters // config.base_filters
     needed = {name: getattr(other, name) for name in SHARED}
-    if factor > 1:
-        needed["base_filters"] /= factor
+    needed["base_filters"] = Fraction(other.base_filters, factor)
     differences = [
         f"--{name} is {getattr(config, name)} and would have to be {value}"
         for name, value in needed.items()

@@ -4,7 +4,9 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf.config import PRESETS, Config
+from dcgan_tf.evaluation.linear_probe import pooled_activations
 from dcgan_tf.growing.fade_in import FadeIn, fade_images, faded_in, set_alpha, unfold
+from dcgan_tf.latent.guided_backpropagation import last_activations
 from dcgan_tf.models import make_discriminator, make_generator, smaller
 from dcgan_tf.training import dropout_seeds
 from tests.small import make_trainer, train
@@ -123,6 +125,18 @@ def test_every_step_fades_in(mnist, settings):
         (layer,) = (layer for layer in model.layers if isinstance(layer, FadeIn))
         assert layer is model.layers[index + (index == 0 and trainer.config.pack > 1)]
         assert layer.alpha.numpy() == 0.75
+
+
+def test_features_are_those_of_the_new_layers(mnist):
+    """Of 14×14 grown to 28×28, all convolutions are in the layers that are faded in."""
+    trainer = make_trainer(mnist, init_from="other", fade_in=4)
+    plain = make_trainer(mnist)
+    new = [weight for layer in unfold(trainer.gan.discriminator, "new") for weight in layer.weights]
+    plain.gan.discriminator.set_weights([weight.numpy() for weight in new])
+    images = mnist[:4, ..., np.newaxis] / np.float32(127.5) - 1
+    for features in (pooled_activations, last_activations):
+        ours, theirs = (features(each.gan.discriminator, images) for each in (trainer, plain))
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_dropout_of_old_and_new_layers_is_in_checkpoints(mnist):

@@ -161,7 +161,7 @@ def test_where_one_run_has_no_average_the_generator_serves_or_it_is_left_out(oth
         ({}, (32, 32, 3), "images of 16×16×3: not of 32×32×3"),
         ({}, (16, 16, 1), "images of 16×16×3: not of 16×16×1"),
         ({"fade_in": 5}, (16, 16, 3), "images of 16×16×3: --fade_in grows from 8×8×3 to 16×16×3"),
-        ({"fade_in": 5}, (32, 32, 3), "--base_filters is 4 and would have to be 2"),
+        ({"fade_in": 5}, (32, 32, 3), "--base_filters is 4 and would have to be 2$"),
         ({"base_filters": 8, "noise_dim": 9}, SHAPE, "--noise_dim is 9 and would have to be 8; --"),
         ({"architecture": "paper"}, SHAPE, "--architecture is paper and would have to be tutorial"),
         ({"mapping_layers": 1}, SHAPE, "--mapping_layers is 1 and would have to be 0"),
