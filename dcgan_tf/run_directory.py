@@ -24,14 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from dcgan_tf import __version__
 from dcgan_tf.cli.atomic_files import atomic_write
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.datasets.disk_images import DiskImages, fingerprint
+from dcgan_tf.data import Images, load_images
+from dcgan_tf.datasets.disk_images import fingerprint
 
 FORMAT = 2
 FIRST_VERSION = "0.1.0"  # wrote format 1, without its name
@@ -186,13 +186,29 @@ class RunDirectory:
         return max(self.frames(), default=0) > 1 and not any(self.checkpoints.iterdir())
 
 
-def describe(images: np.ndarray | DiskImages) -> dict[str, Any]:
+def describe(images: Images) -> dict[str, Any]:
     """What a run must find again when it is resumed: the images' number, shape and sha256."""
     return {
         "number": len(images),
         "shape": list(images.shape[1:]),
         "sha256": fingerprint(images),
     }
+
+
+def load_training_images(run: RunDirectory) -> Images:
+    """The images that a run was trained on, uint8 [N, H, W, C] in [0, 255].
+
+    Raises:
+        UserError: this is no run, or its images are not to be had any more.
+    """
+    config, described = run.read_config()
+    images = load_images(config)
+    if describe(images) != described:
+        raise UserError(
+            f"{config.data_dir or config.dataset} does not hold the images that --run_dir "
+            f"{run.path} was trained on"
+        )
+    return images
 
 
 def made_with() -> dict[str, str]:
@@ -215,9 +231,7 @@ def device_name() -> str:
 
 
 @contextlib.contextmanager
-def open_run(
-    path: Path, config: Config, images: np.ndarray | DiskImages, resume: bool
-) -> Iterator[RunDirectory]:
+def open_run(path: Path, config: Config, images: Images, resume: bool) -> Iterator[RunDirectory]:
     """Makes a run directory, or goes on with the run in it, and keeps other processes out.
 
     Args:

@@ -12,10 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.checkpoints import Checkpoints, check_finite
-from dcgan_tf.cli.errors import Diverged, Interrupted
+from dcgan_tf.cli.errors import Diverged, Interrupted, UserError
 from dcgan_tf.cli.signals import StopSignals
 from dcgan_tf.config import Config
 from dcgan_tf.data import Images, make_batches
+from dcgan_tf.datasets.disk_images import DiskImages
 from dcgan_tf.distributed.cluster import (
     agree_on_stop,
     barrier,
@@ -151,6 +152,21 @@ class Trainer:
         """Whether training reaches an epoch after which its images are evaluated."""
         return 0 < self.config.epochs_to_evaluation * self.steps_per_epoch <= self.last_step
 
+    def check_finite(self) -> None:
+        """Refuses a state that must not be saved.
+
+        Raises:
+            Diverged: a weight or a moment is infinite or not a number.
+        """
+        gan = self.gan
+        for trained in (
+            gan.generator,
+            gan.discriminator,
+            gan.generator_optimizer,
+            gan.discriminator_optimizer,
+        ):
+            check_finite(trained, self.step)
+
     def describe_step(self) -> str:
         """Which step is taken, and how its gradients come back, in a few words."""
         if self.algorithm.function is not train_step:
@@ -215,7 +231,7 @@ def fit(trainer: Trainer, run: RunDirectory, evaluate: Evaluate | None = None) -
         Interrupted: a signal asked to stop, and everything is saved.
         Diverged: a loss or a weight is no longer a number.
         OSError: something can't be written.
-        UserError: another worker is lost.
+        UserError: another worker is lost, or images on disk can't be read any more.
     """
     checkpoints = Checkpoints(run.checkpoints, trainer.state)
     report = Report(
@@ -251,14 +267,24 @@ def run_steps(
             trainer.history.evaluations.append(evaluate(step, gan.sampling_generator))
             report.end_evaluation()
             checkpoints.save(step, trainer.history.by_quality())
-    saved_at = time.monotonic()
+    saved_at, saved_step = time.monotonic(), step
     batches = make_iterator(trainer, step)
     while step < last:
         count = steps_at_once(config, step, trainer.steps_per_epoch, last)
-        if count == 1:
-            report.add(trainer.train_step(next(batches)))
-        else:
-            report.add(trainer.train_steps(batches, tf.constant(count)))
+        try:
+            output = take_steps(trainer, batches, count)
+        except OSError as damage:
+            if count == 1 and step > saved_step and is_chief():
+                with report.pause():
+                    trainer.check_finite()
+                    report.end_steps()
+                    checkpoints.save(step, trainer.history.by_quality())
+                    saved_step = step
+            raise UserError(
+                f"{damage.filename} {damage.strerror}: put it right, and the same command goes on "
+                f"from step {saved_step} of {last}"
+            ) from None
+        report.add(output)
         step += count
 
         stopped, save_is_due = agree_on_stop(stop.received, is_save_due(config, step, saved_at))
@@ -266,13 +292,7 @@ def run_steps(
         run_ends = step == last or stopped is not None
         if epoch_ends or run_ends or save_is_due:
             with report.pause():
-                for trained in (
-                    gan.generator,
-                    gan.discriminator,
-                    gan.generator_optimizer,
-                    gan.discriminator_optimizer,
-                ):
-                    check_finite(trained, step)
+                trainer.check_finite()
                 if epoch_ends:
                     if evaluate and stopped is None and trainer.evaluation_is_due:
                         trainer.history.evaluations.append(evaluate(step, gan.sampling_generator))
@@ -280,13 +300,29 @@ def run_steps(
                 elif run_ends:
                     report.end_steps()
                 checkpoints.save(step, trainer.history.by_quality())
-                saved_at = time.monotonic()
+                saved_at, saved_step = time.monotonic(), step
         if run_ends:
             barrier()
         if stopped is not None:
             raise Interrupted(
                 stopped, f"saved at step {step} of {last}; go on with the same command"
             )
+
+
+def take_steps(trainer: Trainer, batches: Iterator[Any], count: int) -> StepOutput:
+    """Some steps at once, and what they return.
+
+    Raises:
+        OSError: images on disk can't be read any more.
+    """
+    try:
+        if count == 1:
+            return trainer.train_step(next(batches))
+        return trainer.train_steps(batches, tf.constant(count))
+    except tf.errors.OpError:
+        if isinstance(trainer.images, DiskImages) and trainer.images.damage:
+            raise trainer.images.damage from None
+        raise
 
 
 def make_iterator(trainer: Trainer, step: int) -> Iterator[Any]:

@@ -8,7 +8,7 @@ import hashlib
 import math
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,11 @@ class DiskImages:
         paths: the files, one image's record after the other.
         shape: (N, H, W, C), of all files together.
         header: what a record has before the pixels.
-        footer: how many bytes it has after them.
+        footer: from an image's pixels to what its record has after them, such as a checksum.
+
+    Attributes:
         sha256: of all pixels, in hexadecimal, if it is known.
+        damage: the error of a read that failed; a `tf.data` pipeline passes its text alone on.
 
     Raises:
         OSError: a file can't be opened.
@@ -40,15 +43,16 @@ class DiskImages:
         paths: Sequence[Path],
         shape: tuple[int, ...],
         header: bytes = b"",
-        footer: int = 0,
-        sha256: str | None = None,
+        footer: Callable[[bytes], bytes] = lambda pixels: b"",
     ) -> None:
         self.paths = paths
         self.shape = shape
         self.header = header
-        self.sha256 = sha256
-        self._size = len(header) + math.prod(shape[1:])
-        self._stride = self._size + footer
+        self.footer = footer
+        self.sha256: str | None = None
+        self.damage: OSError | None = None
+        self._end = len(header) + math.prod(shape[1:])
+        self._stride = self._end + len(footer(b""))
         self._files: list[int] = []
         self._ends: list[int] = []
         for path in paths:
@@ -80,18 +84,27 @@ class DiskImages:
             raise IndexError("images on disk have an index into the first axis only")
         numbers = np.asarray(self._numbers[index])
         images = np.empty((numbers.size, math.prod(self.shape[1:])), np.uint8)
-        for image, number in zip(images, numbers.flat):
-            image[:] = np.frombuffer(self._read(int(number)), np.uint8)
+        try:
+            for image, number in zip(images, numbers.flat):
+                image[:] = self._read(int(number))
+        except OSError as error:
+            self.damage = error
+            raise
         return images.reshape(*numbers.shape, *self.shape[1:])
 
-    def _read(self, number: int) -> bytes:
-        """The pixels of one image."""
+    def _read(self, number: int) -> np.ndarray:
+        """The pixels of one image, uint8 [H · W · C]."""
         file = bisect.bisect_right(self._ends, number)
         place = number - (self._ends[file - 1] if file else 0)
-        record = os.pread(self._files[file], self._size, place * self._stride)
-        if len(record) != self._size or not record.startswith(self.header):
+        try:
+            record = os.pread(self._files[file], self._stride, place * self._stride)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.paths[file])) from error
+        pixels = record[len(self.header) : self._end]
+        is_whole = len(record) == self._stride and record.startswith(self.header)
+        if not is_whole or record[self._end :] != self.footer(pixels):
             raise OSError(errno.EIO, "was cut short or changed", str(self.paths[file]))
-        return record[len(self.header) :]
+        return np.frombuffer(pixels, np.uint8)
 
 
 Images = np.ndarray | DiskImages

@@ -7,21 +7,23 @@ from any step, in the same order as from any other source.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
 import struct
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 
 from dcgan_tf.cli.atomic_files import atomic_write, disk_errors
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.datasets.disk_images import CHUNK, DiskImages, Images
+from dcgan_tf.cli.settings import AT_LEAST_ONE
+from dcgan_tf.datasets.disk_images import CHUNK, DiskImages, Images, fingerprint
 from dcgan_tf.datasets.settings import DataSettings, Split
 
-LENGTH = 8
-CHECKSUM = 4
+COMPARED = 1 << 30  # bytes: larger sets are not read as a whole before their use
 
 
 def write_tfrecords(images: Images, folder: Path, split: Split, shards: int) -> None:
@@ -70,6 +72,7 @@ def load_tfrecords(settings: DataSettings, split: Split) -> DiskImages:
 
     Raises:
         UserError: they are not there, not as they were written, or of another size than asked for.
+        OSError: a record was cut short or changed.
     """
     if settings.data_dir is None:
         raise UserError("--dataset tfrecords needs --data_dir: the folder they were written to")
@@ -85,28 +88,78 @@ def load_tfrecords(settings: DataSettings, split: Split) -> DiskImages:
 def read_tfrecords(folder: Path, split: Split) -> DiskImages:
     """The images that `write_tfrecords` wrote, which stay on disk.
 
+    Each record is compared with its checksum whenever it is read, and the sha256 of all, of up to
+    COMPARED bytes, here.
+
     Raises:
         UserError: they are not there, or not as they were written.
+        OSError: a record was cut short or changed.
     """
     note_file = folder / f"{split}.json"
     try:
-        note = json.loads(note_file.read_text())
-        shape = tuple(int(size) for size in note["shape"])
-        shards = int(note["shards"])
-        paths = [folder / f"{split}-{shard:05}-of-{shards:05}.tfrecord" for shard in range(shards)]
-        pixels = math.prod(shape[1:])
-        content = example(bytes(pixels))
-        before = content[: len(content) - pixels]
-        with paths[0].open("rb") as file:
-            length, checksum, start = (file.read(n) for n in (LENGTH, CHECKSUM, len(before)))
-        if length + start != struct.pack("<Q", len(content)) + before:
-            raise ValueError(f"{paths[0]} does not begin with an image of that shape")
-        header = length + checksum + start
-        return DiskImages(paths, shape, header, CHECKSUM, str(note["sha256"]))
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename} is not there: write it with dcgan tfrecords") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        shape, shards, sha256 = read_note(note_file)
+        names = (f"{split}-{shard:05}-of-{shards:05}.tfrecord" for shard in range(shards))
+        paths = [regular(folder / name) for name in names]
+        if math.prod(shape) > sum(path.stat().st_size for path in paths):
+            raise ValueError(f"the files are too small for images of shape {shape}")
+        pixels = bytes(math.prod(shape[1:]))
+        content = example(pixels)
+        before = content.removesuffix(pixels)
+        length = struct.pack("<Q", len(content))
+        header = length + checksum(length) + before
+        images = DiskImages(
+            paths, shape, header, functools.partial(checksum, crc=google_crc32c.value(before))
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{note_file} can't be used: {error}") from None
+    if math.prod(shape) > COMPARED:
+        images.sha256 = sha256
+        images[0]
+    elif fingerprint(images) != sha256:
+        raise UserError(
+            f"{folder} does not hold the images that {note_file} describes (their sha256 is "
+            f"another): write them again with dcgan tfrecords"
+        )
+    return images
+
+
+def read_note(path: Path) -> tuple[tuple[int, ...], int, str]:
+    """What `write_tfrecords` noted of a split: the images' shape, the shards, and the sha256.
+
+    Raises:
+        UserError: the file is not there.
+        OSError, ValueError, KeyError, TypeError, RecursionError: it is not as it was written.
+    """
+    note = json.loads(regular(path).read_text())
+    shape, shards, sha256 = note["shape"], note["shards"], note["sha256"]
+    for value in (*shape, shards):
+        if type(value) is not int or not AT_LEAST_ONE.holds(value):
+            raise ValueError(f"{str(value)[:50]!r} is not {AT_LEAST_ONE.wanted}")
+    if len(shape) != 4 or shape[1] != shape[2] or shape[3] not in (1, 3):
+        raise ValueError(f"{str(shape)[:50]} is no shape of square images, grey or coloured")
+    return tuple(shape), shards, str(sha256)
+
+
+def regular(path: Path) -> Path:
+    """The path of a file that is there.
+
+    Raises:
+        UserError: it is not, or is a folder, a pipe or a device.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is not there: write it with dcgan tfrecords")
+    return path
+
+
+def checksum(content: bytes, crc: int = 0) -> bytes:
+    """What TFRecords have after some bytes: their CRC-32C, masked.
+
+    Args:
+        content: the bytes.
+        crc: the CRC-32C of others, which are before them.
+    """
+    crc = google_crc32c.extend(crc, content)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def example(pixels: bytes) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.data import load_held_out, load_images, resize
+from dcgan_tf.data import load_held_out, resize
 from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.evaluation.feature_extractors import (
     FeatureExtractor,
@@ -21,7 +21,7 @@ from dcgan_tf.evaluation.feature_extractors import (
 )
 from dcgan_tf.evaluation.metrics import nearest
 from dcgan_tf.evaluation.table import METRICS, Comparison, Evaluation, Value
-from dcgan_tf.run_directory import RunDirectory, describe
+from dcgan_tf.run_directory import RunDirectory, load_training_images
 from dcgan_tf.sampling import checkpoint_names, load_generator, sample_images
 
 TRAINING_NUM_IMAGES = 5_000
@@ -85,6 +85,7 @@ class Evaluator:
                     f"{config.data_dir or config.dataset} has {len(images)} {kind} images to "
                     f"compare with: at least {LEAST_IMAGES} are needed"
                 )
+        self.reference = spread(training, num_images)  # read now: a training does not end in it
         self.metrics = {name: METRICS[name] for name in metrics}
         self.feature_extractor = feature_extractor or make_feature_extractor(config)
 
@@ -131,7 +132,7 @@ class Evaluator:
     @functools.cached_property
     def baseline(self) -> dict[str, Value]:
         """The scores of as many training images: the best that can be hoped for."""
-        return self.scores(spread(self.training, self.num_images))
+        return self.scores(self.reference)
 
     def evaluation(self, step: int, generator: keras.Sequential) -> Evaluation:
         """What a training records of its generator after a step."""
@@ -185,17 +186,12 @@ def evaluate_run(
         UserError: there is no such run or checkpoint, its images are not to be had any more, or
             they can't be evaluated.
     """
-    config, described = run.read_config()
+    config, _ = run.read_config()
     if inception_weights is not None:
         config = dataclasses.replace(config, inception_weights=inception_weights)
     names = checkpoint_names(run) if checkpoint == "all" else [checkpoint]
     generators = [load_generator(run, name) for name in names]
-    training = load_images(config)
-    if describe(training) != described:
-        raise UserError(
-            f"{config.data_dir or config.dataset} does not hold the images that --run_dir "
-            f"{run.path} was trained on"
-        )
+    training = load_training_images(run)
     evaluator = Evaluator(config, training, num_images)
     found: dict[str, Any] = {
         "feature_extractor": evaluator.feature_extractor.name,

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.data import load_images, scale
+from dcgan_tf.data import scale
 from dcgan_tf.datasets.folder import ImageFormat, decode, parse_colour
 from dcgan_tf.datasets.image_files import Files, open_regular
 from dcgan_tf.evaluation.metrics import nearest
@@ -25,7 +25,7 @@ from dcgan_tf.latent.projection import project
 from dcgan_tf.noise import seeded_noise
 from dcgan_tf.reporting.images import image_grid, save_gif, save_png
 from dcgan_tf.reporting.plots import save_figure
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run_directory import RunDirectory, load_training_images
 from dcgan_tf.sampling import Sampler, compile_generator, load_discriminator, load_generator
 
 FRAME_MS = 60
@@ -141,8 +141,12 @@ def _show(axes: Axes, images: np.ndarray, title: str) -> None:
 
 
 def draw_nearest(source: Source, output: Path, num_images: int) -> str:
-    """The first images, each below its nearest training image."""
-    training = load_images(source.config)
+    """The first images, each below its nearest training image.
+
+    Raises:
+        UserError: the run's images are not to be had any more.
+    """
+    training = load_training_images(source.run)
     images = source.sampler(source.noise_of(range(num_images)))
     distances, which = nearest(images, training)
     save_png(output, image_grid(np.concatenate([training[which], images]), columns=num_images))
@@ -172,8 +176,12 @@ def draw_projection(source: Source, output: Path, path: Path) -> str:
 
 
 def draw_top_activations(source: Source, output: Path) -> str:
-    """The training images that activate some of the discriminator's filters most, and where."""
-    images = load_images(source.config)[:ACTIVATION_IMAGES]
+    """The training images that activate some of the discriminator's filters most, and where.
+
+    Raises:
+        UserError: the run's images are not to be had any more.
+    """
+    images = load_training_images(source.run)[:ACTIVATION_IMAGES]
     discriminator, _, _ = load_discriminator(source.run, str(source.step))
     rows = []
     for top in top_activating_images(discriminator, images, FILTERS, TOP_IMAGES):

@@ -1,6 +1,7 @@
 """TFRecords: what is written, by TensorFlow's own reader, and what is read by number."""
 
 import json
+import math
 import os
 import sys
 
@@ -10,9 +11,11 @@ import tensorflow as tf
 from PIL import Image
 
 from dcgan_tf import data
+from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import tfrecords, train
 from dcgan_tf.config import Config
+from dcgan_tf.datasets import tfrecords as records
 from dcgan_tf.datasets.disk_images import DiskImages, fingerprint
 from dcgan_tf.datasets.tfrecords import read_tfrecords, write_tfrecords
 from tests.conftest import STEPS_PER_EPOCH, finish, one_sentence, train_command
@@ -74,36 +77,122 @@ def test_any_number_of_shards(tmp_path, images, shards):
     assert np.array_equal(read_tfrecords(tmp_path, "test")[:], images)
 
 
+def rewrite(folder, **values):
+    """Changes some values of train.json."""
+    note = folder / "train.json"
+    note.write_text(json.dumps(json.loads(note.read_text()) | values))
+
+
+def swap(folder):
+    """Two shards of the same size by each other's names."""
+    first, second = (folder / f"train-0000{i}-of-00004.tfrecord" for i in (0, 1))
+    first.rename(folder / "aside")
+    second.rename(first)
+    (folder / "aside").rename(second)
+
+
+SHARD = "train-00001-of-00004.tfrecord"
+
+
 @pytest.mark.parametrize(
     "damage, message",
     [
-        (lambda folder, shard, note: shard.unlink(), "00001-of-00004.tfrecord is not there"),
+        (lambda folder: (folder / SHARD).unlink(), f"{SHARD} is not there"),
+        (lambda folder: (folder / SHARD).unlink() or (folder / SHARD).mkdir(), "is not there"),
+        (lambda folder: (folder / SHARD).unlink() or os.mkfifo(folder / SHARD), "is not there"),
         (
-            lambda folder, shard, note: note.unlink(),
+            lambda folder: (folder / "train.json").unlink(),
             "train.json is not there: write it with dcgan",
         ),
-        (lambda folder, shard, note: os.truncate(shard, 1000), "was cut short"),
-        (lambda folder, shard, note: os.truncate(shard, 0), "holds 17 images, not 23"),
-        (lambda folder, shard, note: note.write_text("{"), "train.json can't be used"),
         (
-            lambda folder, shard, note: note.write_text(
-                json.dumps(json.loads(note.read_text()) | {"shape": [23, 16, 4, 4]})
-            ),
-            "does not begin with an image of that shape",
+            lambda folder: (folder / "train.json").unlink() or os.mkfifo(folder / "train.json"),
+            "train.json is not there",
         ),
+        (lambda folder: os.truncate(folder / SHARD, 1000), "was cut short"),
+        (lambda folder: os.truncate(folder / SHARD, 0), "(too small for|holds 17 images, not 23)"),
+        (lambda folder: (folder / "train.json").write_text("{"), "train.json can't be used"),
+        (lambda folder: (folder / "train.json").write_text("[]"), "train.json can't be used"),
+        (lambda folder: (folder / "train.json").write_text("{}"), "'shape'"),
+        (lambda folder: (folder / "train.json").write_text("[" * 99_999), "train.json can't be"),
+        (lambda folder: (folder / "train.json").write_bytes(b"\xff"), "train.json can't be used"),
+        *(
+            (
+                lambda folder, value=value: rewrite(folder, shards=value),
+                "is not a whole number from 1",
+            )
+            for value in (0, -1, math.inf, math.nan, "4", [4], None, True, 4.0, {}, 10**30)
+        ),
+        (lambda folder: rewrite(folder, shards=2**31 - 1), "00000-of-2147483647.* is not there"),
+        (lambda folder: rewrite(folder, shards=3), "00000-of-00003.tfrecord is not there"),
+        *(
+            (lambda folder, value=value: rewrite(folder, shape=value), "train.json can't be used")
+            for value in (
+                None,
+                7,
+                "2388",
+                [],
+                [23],
+                [23, 8, 8],
+                [23, 8, 8, 3, 1],
+                [0, 8, 8, 3],
+                [22, 8, 8, 3],
+                [24, 8, 8, 3],
+                [23, 8, 8, -3],
+                [23, 8, 8, "3"],
+                [23, 8, 8, 3.5],
+                [23, 8, 8, math.inf],
+                [23, 4, 16, 3],
+                [23, 8, 8, 1],
+                [23, 9, 9, 3],
+                [23, 10**6, 10**6, 3],
+                [10**30, 8, 8, 3],
+                [23, 10**30, 10**30, 3],
+            )
+        ),
+        *(
+            (lambda folder, value=value: rewrite(folder, sha256=value), "their sha256 is another")
+            for value in ("", None, 5, [], "0" * 64)
+        ),
+        (swap, "does not hold the images that .*train.json describes"),
     ],
 )
 def test_damage_is_named(folder, damage, message):
-    damage(folder, folder / "train-00001-of-00004.tfrecord", folder / "train.json")
-    with pytest.raises(UserError, match=message):
+    damage(folder)
+    with pytest.raises(UserError, match=message) as error:
+        read_tfrecords(folder, "train")
+    assert "\n" not in str(error.value) and len(str(error.value)) < 500
+
+
+def test_a_shard_of_other_images_is_refused(folder, images):
+    write_tfrecords(255 - images, folder / "others", "train", 4)
+    (folder / "others" / SHARD).replace(folder / SHARD)
+    with pytest.raises(UserError, match="does not hold the images that .*train.json describes"):
         read_tfrecords(folder, "train")
 
 
-def test_a_record_that_was_changed_is_never_trained_on(folder):
+@pytest.mark.parametrize("compared", [0, 1 << 30], ids=["large", "small"])
+def test_every_flipped_bit_is_found_where_it_is_read(folder, images, monkeypatch, compared):
+    """Wherever it is in a record: its length, the checksum of that, the pixels, their checksum."""
+    monkeypatch.setattr(records, "COMPARED", compared)
+    shard = folder / "train-00002-of-00004.tfrecord"
+    content = shard.read_bytes()
+    size = len(content) // 6  # of the 23 images it has numbers 12 to 17
+    for place in (*range(30), size // 2, *range(size - 6, size)):
+        place += 3 * size
+        shard.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        with pytest.raises(OSError, match="was cut short or changed") as error:
+            read_tfrecords(folder, "train")[15]
+        assert error.value.filename == str(shard)
+    if not compared:
+        assert np.array_equal(read_tfrecords(folder, "train")[:15], images[:15])
+
+
+@pytest.mark.parametrize("place", [0, -10], ids=["header", "pixels"])
+def test_a_record_that_was_changed_is_never_trained_on(folder, place):
     read = read_tfrecords(folder, "train")
     shard = folder / "train-00002-of-00004.tfrecord"
     content = bytearray(shard.read_bytes())
-    content[0] ^= 1
+    content[place] ^= 1
     shard.write_bytes(content)
     with pytest.raises(OSError, match="changed"):
         read[:]
@@ -142,3 +231,38 @@ def test_a_run_on_tfrecords_is_that_on_the_images_however_often_it_stops(
     assert [name for name in theirs if ours[name] != theirs[name]] == []
     code, _, err = run_main(train, *command, "--image_size=56", f"--run_dir={tmp_path / 'large'}")
     assert code == 1 and "have 28 pixels a side" in err and one_sentence(err)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [[], ["--steps_per_execution=2"], ["--strategy=mirrored"]],
+    ids=["one", "several_steps", "mirrored"],
+)
+def test_damage_while_it_trains_is_one_sentence_and_the_run_goes_on_once_it_is_mended(
+    run_main, mnist, finished_run, tmp_path, monkeypatch, flags
+):
+    folder = tmp_path / "records"
+    write_tfrecords(mnist[:50, ..., np.newaxis], folder, "train", 3)
+    shard = folder / "train-00001-of-00003.tfrecord"
+    whole = shard.read_bytes()
+    command = train_command(tmp_path / "run", folder, "--dataset=tfrecords", "--eval_every=0")
+    save = Checkpoints.save
+
+    def save_and_damage(checkpoints, step, *args):
+        save(checkpoints, step, *args)
+        if step == 2:
+            shard.write_bytes(whole[::-1])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", save_and_damage)
+        code, _, err = run_main(train, *command[2:], *flags)
+    assert code == 1 and one_sentence(err), err
+    assert f"{shard} was cut short or changed: put it right, and the same command goes on" in err
+    step = int(err.split("from step ")[1].split(" of 12")[0])
+    assert Checkpoints(tmp_path / "run" / "checkpoints").steps()[-1] == step
+    shard.write_bytes(whole)
+    code, out, err = run_main(train, *command[2:], *flags)
+    assert code == 0 and f"resumed after step {step}, to step 12" in out, err
+    if flags != ["--strategy=mirrored"]:
+        ours, theirs = state(tmp_path / "run"), state(finished_run)
+        assert [name for name in theirs if ours[name] != theirs[name]] == []
