@@ -23,7 +23,7 @@ from tqdm import tqdm
 from dcgan_tf.cli.atomic_files import atomic_write
 from dcgan_tf.cli.errors import UserError, first_line
 from dcgan_tf.datasets.cache import default_cache_dir, locked
-from dcgan_tf.datasets.disk_images import DiskImages, Images
+from dcgan_tf.datasets.disk_images import DiskImages, Images, fingerprint
 from dcgan_tf.datasets.image_files import FORMATS, WANTED, Files, open_source, readable
 from dcgan_tf.datasets.settings import DataSettings, Split
 
@@ -229,18 +229,21 @@ def decode_to_cache(files: Files, image_format: ImageFormat, cache: Path) -> tup
     with atomic_write(cache) as file:
         damaged = decode_into(file, files, image_format)
     shape = (len(files.names) - len(damaged), *image_format.shape)
+    images = DiskImages([cache], shape)
     with atomic_write(cache.with_suffix(".json")) as file:
         note = {"source": str(files.source), "shape": shape, "damaged": damaged}
-        file.write(json.dumps(note).encode())
-    return DiskImages([cache], shape), damaged
+        file.write(json.dumps(note | {"sha256": fingerprint(images)}).encode())
+    return images, damaged
 
 
 def read_cache(cache: Path) -> tuple[Images, Damaged] | None:
-    """What an earlier call left, if it is whole."""
+    """What an earlier call left, if it is as it was written."""
     try:
         note = json.loads(cache.with_suffix(".json").read_bytes())
-        return DiskImages([cache], tuple(note["shape"])), note["damaged"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        damaged = [[str(name), str(reason)] for name, reason in note["damaged"]]
+        images = DiskImages([cache], tuple(note["shape"]))
+        return (images, damaged) if fingerprint(images) == note["sha256"] else None
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         return None
 
 

@@ -365,6 +365,8 @@ def test_a_pipe_is_not_waited_on(source, caplog):
     os.mkfifo(source / "pipe.png")
     assert len(load(source, max_bad_images=0.5)) == 4
     assert "pipe.png" in caplog.text and "not a regular file" in caplog.text
+    with pytest.raises(UserError, match="neither a folder nor an intact .zip: not a regular file"):
+        load(source / "pipe.png")
 
 
 def test_damaged_members_of_a_zip_are_named_and_left_out(source, monkeypatch, caplog):
@@ -657,6 +659,19 @@ def test_folders_of_the_same_content_have_files_of_their_own(tmp_path, decoded):
         lambda pixels, note: os.truncate(note, 10),
         lambda pixels, note: note.write_text("[]"),
         lambda pixels, note: note.write_text("{}"),
+        lambda pixels, note: note.write_text("[" * 100_000),
+        lambda pixels, note: pixels.write_bytes(b"x" + pixels.read_bytes()[1:]),
+        *(
+            lambda pixels, note, other=other: note.write_text(
+                json.dumps(json.loads(note.read_text()) | other)
+            )
+            for other in (
+                {"shape": [3, 0, 0, 0]},
+                {"shape": [3, 10**30, 8, 3]},
+                {"damaged": [1]},
+                {"sha256": None},
+            )
+        ),
     ],
 )
 def test_a_cached_file_that_is_not_whole_is_made_again(source, decoded, damage):
