@@ -43,7 +43,8 @@ def main() -> None:
     with quiet_tensorflow():
         import keras
 
-        from dcgan_tf.data import load_labels, load_split
+        from dcgan_tf.data import resize
+        from dcgan_tf.evaluation.classifier import load_labelled
         from dcgan_tf.evaluation.linear_probe import (
             discriminator_features,
             pick_labelled,
@@ -59,8 +60,10 @@ def main() -> None:
     if DATASETS[config.dataset].load_labels is None:
         raise UserError(f"--run_dir {flags.run_dir} learnt {config.dataset}, which has no labels")
     discriminator, _, step = load_discriminator(run_directory, flags.checkpoint)
-    sets = {split: load_split(config, split)[:] for split in ("train", "test")}
-    labels = {split: load_labels(config, split) for split in ("train", "test")}
+    sets, labels = {}, {}
+    for split in ("train", "test"):
+        images, labels[split] = load_labelled(config, split)
+        sets[split] = resize(images, config.image_size)[:]
     chosen = pick_labelled(labels["train"], flags.labels, flags.seed)
     sets["train"], labels["train"] = sets["train"][chosen], labels["train"][chosen]
 

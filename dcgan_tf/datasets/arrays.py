@@ -52,15 +52,20 @@ def find_arrays(folder: Path, split: Split, dimensions: int) -> Path:
     stem, ending = f"{IDX_SPLITS[split]}-{IDX_KINDS[dimensions]}", f"idx{dimensions}-ubyte"
     for name in (f"{stem}-{ending}", f"{stem}.{ending}"):
         for path in (folder / name, folder / f"{name}.gz"):
-            if path.exists():
+            if path.is_file():
                 return path
-    archives = sorted(folder.glob("*.npz"))
+    archives = files_like(folder, "*.npz")
     if len(archives) == 1:
         return archives[0]
     raise UserError(
         f"--data_dir {folder} has {len(archives)} .npz files and no {stem}-{ending}[.gz]: it needs "
         f"the one or the other"
     )
+
+
+def files_like(folder: Path, pattern: str) -> list[Path]:
+    """The files of such a name, sorted; a pipe, which could be waited on for ever, is none."""
+    return sorted(path for path in folder.glob(pattern) if path.is_file())
 
 
 def read_idx(path: Path, shape: tuple[int, ...] = ()) -> np.ndarray:
@@ -141,10 +146,10 @@ def find_cifar10(folder: Path, split: Split) -> list[Path]:
     """
     if not folder.is_dir():
         raise UserError(f"--data_dir {folder} is not a folder")
-    archives = sorted(folder.glob("*.npz"))
+    archives = files_like(folder, "*.npz")
     if len(archives) == 1:
         return archives
-    paths = sorted(folder.glob(CIFAR10_SPLITS[split]))
+    paths = files_like(folder, CIFAR10_SPLITS[split])
     if not paths:
         names = "data_batch_1.bin to data_batch_5.bin" if split == "train" else "test_batch.bin"
         raise UserError(
@@ -205,10 +210,12 @@ def read_npz_labels(path: Path, split: Split) -> np.ndarray:
         UserError: the file is damaged, or has no such array.
     """
     labels = read_npz_array(path, f"y_{split}")
-    if labels.dtype.kind not in "iu" or labels.size != len(labels):
+    if labels.dtype.kind not in "iu" or labels.shape[:1] != (labels.size,):
         raise UserError(
             f"{path}: y_{split} is {labels.dtype} {list(labels.shape)}, not integer [N]"
         )
+    if labels.size and not 0 <= labels.min() <= labels.max() <= 255:
+        raise UserError(f"{path}: y_{split} has labels from {labels.min()} to {labels.max()}")
     return labels.reshape(-1).astype(np.uint8)
 
 

@@ -42,6 +42,8 @@ def open_source(source: Path) -> Iterator[Files]:
     if not source.exists():
         raise UserError(f"--data_dir {source} does not exist: give a folder or .zip of images")
     try:
+        if not source.is_file():
+            raise ValueError("not a regular file")
         archive = zipfile.ZipFile(source)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise UserError(

@@ -16,6 +16,7 @@ from dcgan_tf.datasets.arrays import (
     read_npz_images,
     read_npz_labels,
 )
+from dcgan_tf.datasets.cache import default_cache_dir, locked
 from dcgan_tf.datasets.settings import DataSettings, Split
 
 MNIST_FILE = Path(__file__).parent / "mnist.npz"
@@ -139,7 +140,8 @@ def download(name: str, split: Split) -> tuple[np.ndarray, np.ndarray]:
     import keras
 
     try:
-        train, test = getattr(keras.datasets, name).load_data()
+        with locked(default_cache_dir() / name):
+            train, test = getattr(keras.datasets, name).load_data()
     except Exception as error:
         raise UserError(
             f"{name} could not be downloaded ({error}): give --data_dir, {INSTEAD[name]}"

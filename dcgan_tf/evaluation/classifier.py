@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import keras
@@ -12,7 +10,11 @@ import tensorflow as tf
 from keras import layers
 
 from dcgan_tf.cli.atomic_files import atomic_write
-from dcgan_tf.data import scale
+from dcgan_tf.cli.errors import UserError, first_line
+from dcgan_tf.config import Config
+from dcgan_tf.data import load_labels, scale
+from dcgan_tf.datasets.settings import Split
+from dcgan_tf.datasets.table import DATASETS
 
 WEIGHTS_FILE = Path(__file__).parent / "mnist_classifier.npz"
 DIGIT_SHAPE = (28, 28, 1)
@@ -48,6 +50,27 @@ def block(filters: int, kernel_size: int, strides: int = 1) -> list[layers.Layer
     ]
 
 
+def load_labelled(config: Config, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Reads the images of one split, at the size that their files have, and their classes.
+
+    Returns:
+        uint8 [N, H, W, C] in [0, 255], and uint8 [N] in [0, 9].
+
+    Raises:
+        UserError: a file is missing or is not what it should be, or they don't fit together.
+    """
+    images = DATASETS[config.dataset].load_images(config, split)[:]
+    labels = load_labels(config, split)
+    if not 0 < len(images) == len(labels) or labels.max() >= CLASSES:
+        kind = "training" if split == "train" else split
+        raise UserError(
+            f"{config.data_dir or config.dataset} has {len(images):,} {kind} images and "
+            f"{len(labels):,} labels up to {labels.max(initial=0)}: it needs a label of 0 to "
+            f"{CLASSES - 1} for each"
+        )
+    return images, labels
+
+
 def load_classifier(
     path: Path = WEIGHTS_FILE, shape: tuple[int, int, int] = DIGIT_SHAPE
 ) -> keras.Sequential:
@@ -60,8 +83,10 @@ def load_classifier(
     try:
         with np.load(path, allow_pickle=False) as archive:
             classifier.set_weights([archive[name] for name in archive.files])
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+    except OSError:
+        raise
+    except Exception as error:  # what the parsers of .zip and .npy raise is no small set
+        raise ValueError(f"{path} is damaged: {first_line(error)}") from None
     return classifier
 
 

@@ -12,14 +12,14 @@ import tensorflow as tf
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.data import load_labels, resize, scale
+from dcgan_tf.data import resize, scale
 from dcgan_tf.datasets.cache import default_cache_dir, locked
 from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.datasets.table import DATASETS
 from dcgan_tf.evaluation.classifier import (
-    CLASSES,
     classify,
     load_classifier,
+    load_labelled,
     save_classifier,
     train_classifier,
 )
@@ -100,13 +100,8 @@ def trained_classifier(config: Config) -> FeatureExtractor:
     Raises:
         UserError: the dataset's images and labels can't be read, or don't fit together.
     """
-    load_images = DATASETS[config.dataset].load_images
-    images, labels = load_images(config, "train")[:], load_labels(config, "train")
-    if len(images) != len(labels) or labels.max() >= CLASSES:
-        raise UserError(
-            f"{config.data_dir or config.dataset} has {len(images):,} training images and "
-            f"{len(labels):,} labels up to {labels.max()}: it needs a label of 0 to 9 for each"
-        )
+    images, labels = load_labelled(config, "train")
+    test, test_labels = load_labelled(config, "test")
     content = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     name = f"classifier-{config.dataset}-{CLASSIFIER_VERSION}-{content[:16]}.npz"
     path = default_cache_dir() / name
@@ -120,7 +115,7 @@ def trained_classifier(config: Config) -> FeatureExtractor:
             )
             classifier = train_classifier(images, labels)
             save_classifier(classifier, path)
-    right = classify(classifier, load_images(config, "test")[:]) == load_labels(config, "test")
+    right = classify(classifier, test) == test_labels
     name = f"{config.dataset} classifier, {right.mean():.2%} accuracy"
     return FeatureExtractor(name, 1000, extract_by(classifier))
 
@@ -144,9 +139,10 @@ def inception(config: Config) -> FeatureExtractor:
         UserError: its weights can't be downloaded, or are not in the user's file.
     """
     try:
-        network = keras.applications.InceptionV3(
-            include_top=False, pooling="avg", weights=config.inception_weights or "imagenet"
-        )
+        with locked(default_cache_dir() / "inception"):
+            network = keras.applications.InceptionV3(
+                include_top=False, pooling="avg", weights=config.inception_weights or "imagenet"
+            )
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         if config.inception_weights is None:

@@ -1,6 +1,7 @@
 """The evaluation of a run by command, and within a training."""
 
 import csv
+import functools
 import json
 import shutil
 
@@ -10,6 +11,7 @@ import pytest
 
 from dcgan_tf import run
 from dcgan_tf.commands import evaluate, sample, train
+from dcgan_tf.evaluation import classifier, feature_extractors
 from dcgan_tf.reporting import diagnostics
 from tests.conftest import RESOLVED, ROOT, one_sentence, write_idx
 from tests.reporting.test_tensorboard import logged
@@ -92,6 +94,27 @@ def test_resume_after_an_evaluation_ends_as_if_there_had_been_no_stop(train_run,
     assert [row[:9] + row[11:] for row in table(whole)] == [
         row[:9] + row[11:] for row in table(parts)
     ]
+
+
+def test_two_devices_are_evaluated_with_the_classifier_of_one(
+    run_main, labelled_digits, tmp_path, monkeypatch
+):
+    quickly = functools.partial(classifier.train_classifier, epochs=1)
+    monkeypatch.setattr(feature_extractors, "train_classifier", quickly)
+    flags = ["--dataset=fashion_mnist", f"--data_dir={labelled_digits}", *FLAGS, "--epochs=1"]
+    flags += ["--nogenerator_batch_norm", "--batch_size=500"]
+    weights, distances = [], []
+    for strategy in ("one", "mirrored"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches" / strategy))
+        run_dir = tmp_path / strategy
+        code, out, err = run_main(train, *flags, f"--strategy={strategy}", f"--run_dir={run_dir}")
+        assert code == 0 and out.count("training a classifier") == 1, err
+        (path,) = (tmp_path / "caches" / strategy).rglob("*.npz")
+        weights.append(classifier.load_classifier(path).get_weights())
+        distances.append(float(rows(run_dir)[0]["frechet_distance"]))
+    for ours, theirs in zip(*weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert distances[0] == pytest.approx(distances[1], rel=0.01)
 
 
 def test_health_is_told_once(train_run, monkeypatch, caplog):

@@ -1,6 +1,7 @@
 """IDX files, .npz files and CIFAR-10's binary version: what is read, and what is refused."""
 
 import gzip
+import os
 import struct
 
 import numpy as np
@@ -137,6 +138,21 @@ def test_labels_of_an_npz_may_have_two_axes_as_cifars_have(tmp_path):
     assert read_cifar10_labels(tmp_path, "test").tolist() == [5, 2]
     with pytest.raises(UserError, match=r"y_train is float64 \[2, 10\], not integer \[N\]"):
         read_labels(tmp_path, "train")
+
+
+@pytest.mark.parametrize("labels", [5, [1, -1], [256, 3]])
+def test_labels_that_are_no_list_of_bytes_are_refused(tmp_path, labels):
+    np.savez(tmp_path / "a.npz", y_train=labels)
+    with pytest.raises(UserError, match=r"y_train (is int64 \[\], not|has labels from -?[13] to)"):
+        read_labels(tmp_path, "train")
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "a.npz", "data_batch_1.bin"])
+def test_a_pipe_is_no_file_of_arrays(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    for read in (read_images, read_cifar10_images):
+        with pytest.raises(UserError, match="0 .npz files and no"):
+            read(tmp_path, "train")
 
 
 def test_labels_of_cifar10s_binary_version(tmp_path):

@@ -2,6 +2,8 @@
 
 import hashlib
 import struct
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -127,3 +129,21 @@ def test_a_copy_of_cifar10_of_ones_own_comes_first(tmp_path):
     settings = DataSettings(data_dir=str(tmp_path))
     assert np.array_equal(named.load_cifar10_images(settings, "train"), images)
     assert named.load_cifar10_labels(settings, "train").tolist() == [5, 2]
+
+
+def test_one_process_at_a_time_downloads(monkeypatch, tmp_path):
+    """Keras writes to the file itself: another process would read what is half there."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    inside, most = [0], [0]
+
+    def load_data():
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.2)
+        inside[0] -= 1
+        return [(np.zeros((2, 32, 32, 3), np.uint8), np.zeros((2, 1), np.uint8))] * 2
+
+    monkeypatch.setattr(keras.datasets.cifar10, "load_data", load_data)
+    with ThreadPoolExecutor(3) as pool:
+        found = [*pool.map(lambda _: named.download("cifar10", "train"), range(3))]
+    assert most == [1] and all(images.shape == (2, 32, 32, 3) for images, _ in found)

@@ -1,3 +1,6 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import h5py
 import keras
 import numpy as np
@@ -76,10 +79,36 @@ def test_other_labelled_sets_have_a_classifier_trained_once(labelled_dir, monkey
     assert "training a classifier" in capsys.readouterr().out
 
 
-def test_labels_that_do_not_fit_are_refused(labelled_dir):
+def test_processes_at_once_train_one_classifier(labelled_dir, monkeypatch):
     config = Config(dataset="fashion_mnist", data_dir=str(labelled_dir))
-    write_labels(labelled_dir / "train-labels-idx1-ubyte", np.arange(20))
-    with pytest.raises(UserError, match="1,500 training images and 20 labels up to 19"):
+    trained = []
+
+    def slowly(images, labels):
+        trained.append(0)
+        time.sleep(1)
+        return classifier.make_classifier()
+
+    monkeypatch.setattr(feature_extractors, "train_classifier", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        extractors = pool.map(feature_extractors.make_feature_extractor, [config] * 2)
+    images = load_images(config)[:9]
+    ours, theirs = (extractor(images).features for extractor in extractors)
+    assert len(trained) == 1 and np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "split, labels, told",
+    [
+        ("train", np.arange(20), "1,500 training images and 20 labels up to 19"),
+        ("train", np.arange(1500) % 11, "1,500 training images and 1,500 labels up to 10"),
+        ("t10k", np.zeros(20), "1,500 test images and 20 labels up to 0"),
+        ("t10k", np.arange(1500) % 11, "1,500 test images and 1,500 labels up to 10"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(labelled_dir, split, labels, told):
+    config = Config(dataset="fashion_mnist", data_dir=str(labelled_dir))
+    write_labels(labelled_dir / f"{split}-labels-idx1-ubyte", labels)
+    with pytest.raises(UserError, match=f"{told}: it needs a label of 0 to 9 for each"):
         feature_extractors.make_feature_extractor(config)
 
 
