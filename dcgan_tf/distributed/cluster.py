@@ -21,7 +21,7 @@ from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.signals import STOP_SIGNALS
 from dcgan_tf.config import Config
 from dcgan_tf.data import Images
-from dcgan_tf.run_directory import RunDirectory, describe
+from dcgan_tf.run_directory import VALUE_ERRORS, RunDirectory, describe
 
 TF_CONFIG = (
     'TF_CONFIG, such as {"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
@@ -53,11 +53,14 @@ def read_tf_config() -> tuple[list[str], int]:
         chiefs = jobs.get("chief", [])
         workers = [*chiefs, *jobs.get("worker", [])]
         index = int(task["index"]) + (len(chiefs) if task["type"] == "worker" else 0)
-        if not all(address.rpartition(":")[2].isdecimal() for address in workers):
+        ports = [address.rpartition(":")[2] for address in workers]
+        if not all(port.isdecimal() and 1 <= int(port) <= 65535 for port in ports):
             raise ValueError("an address is not host:port")
+        if len(set(workers)) < len(workers):
+            raise ValueError("an address is there twice")
         if not 0 <= int(task["index"]) < len(jobs[task["type"]]):
             raise ValueError(f"there is no {task['type']} {task['index']}")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (*VALUE_ERRORS, IndexError) as error:
         raise UserError(f"TF_CONFIG can't be used ({error}): give {TF_CONFIG}") from None
     return workers, index
 

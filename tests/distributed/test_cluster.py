@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from dcgan_tf.cli.errors import UserError
 from dcgan_tf.distributed import cluster, strategy
 from tests.conftest import finish, one_sentence, start, train_command
 from tests.test_resume import wait_for
+
+TASK = {"type": "worker", "index": 0}
 
 
 def start_workers(count, run_dir, digits_dir, *flags, own=()):
@@ -105,6 +108,22 @@ def test_the_chief_alone_trains_the_classifier_to_evaluate_with(labelled_digits,
         np.testing.assert_allclose(ours, theirs, rtol=0.01, err_msg=name)
 
 
+@pytest.mark.long
+def test_what_workers_add_up_is_exact(tmp_path):
+    """The mean of seven workers, times seven, would make the chief's step 29 a 28.99…"""
+    code = (
+        "from dcgan_tf.distributed import cluster, strategy\n"
+        "with strategy.join_cluster().scope():\n"
+        "    numbers = [float(number) for number in (*range(300), 2**32 - 1)]\n"
+        "    assert [cluster.broadcast(number) for number in numbers] == numbers\n"
+        "    assert cluster.all_reduce_sum([1.0, 0.5]) == [7.0, 3.5]\n"
+        "    cluster.barrier()\n"
+    )
+    command = [sys.executable, "-c", code]
+    workers = [start(command, TF_CONFIG=config) for config in local_cluster(7)]
+    assert [code for code, _, _ in finish_all(workers)] == [0] * 7
+
+
 def test_workers_with_other_flags_are_refused(digits_dir, tmp_path):
     processes = start_workers(2, tmp_path / "run", digits_dir, own=[["--seed=0"], ["--seed=1"]])
     for code, _, err in finish_all(processes):
@@ -132,9 +151,22 @@ def test_workers_that_do_not_come_are_named(monkeypatch):
         ("{", "TF_CONFIG can't be used"),
         ('{"cluster": {"worker": ["a:1"]}}', "'task'"),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "no worker 1"),
-        ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}', "not host:port"),
+        (
+            '{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}',
+            "not host:port",
+        ),
         ('{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}', "it has a ps"),
         ("[]", "TF_CONFIG can't be used"),
+        ("[" * 99_999, "TF_CONFIG can't be used"),
+        *(
+            (json.dumps({"cluster": {"worker": workers}, "task": TASK}), told)
+            for workers, told in (
+                ([7], "rpartition"),
+                (["a:99999"], "not host:port"),
+                (["a:0"], "not host:port"),
+                (["a:1", "a:1"], "an address is there twice"),
+            )
+        ),
     ],
 )
 def test_wrong_tf_config_is_one_sentence(monkeypatch, text, message):
