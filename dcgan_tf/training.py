@@ -262,11 +262,13 @@ def run_steps(
 ) -> None:
     """Takes the steps up to the last, or until a signal; reports and saves on the way."""
     config, gan, step, last = trainer.config, trainer.gan, trainer.step, trainer.last_step
-    if evaluate and trainer.evaluation_is_due:  # a signal stopped the run before it
-        with report.pause():
-            trainer.history.evaluations.append(evaluate(step, gan.sampling_generator))
-            report.end_evaluation()
-            checkpoints.save(step, trainer.history.by_quality())
+    if trainer.evaluation_is_due:  # a signal stopped the run before it
+        if evaluate:
+            with report.pause():
+                trainer.history.evaluations.append(evaluate(step, gan.sampling_generator))
+                report.end_evaluation()
+                checkpoints.save(step, trainer.history.by_quality())
+        barrier()
     saved_at, saved_step = time.monotonic(), step
     batches = make_iterator(trainer, step)
     while step < last:
