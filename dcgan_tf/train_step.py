@@ -20,6 +20,7 @@ class StepScalars(NamedTuple):
         gen_gradient_norm, disc_gradient_norm: of all gradients of a model together.
         spread: the standard deviation of a pixel over the generated images, averaged over all
             pixels, divided by that of the real images: near 1 in a good run, near 0 in a collapse.
+            Not a number where each replica has a single image.
     """
 
     gen_loss: tf.Tensor
@@ -105,7 +106,7 @@ def step_output(
         d_fake=tf.reduce_mean(tf.sigmoid(fake_logits)),
         gen_gradient_norm=gradient_norm(gradients[0], gan.generator_optimizer),
         disc_gradient_norm=gradient_norm(gradients[1], gan.discriminator_optimizer),
-        spread=tf.math.divide_no_nan(fake_std, real_std),
+        spread=fake_std / real_std,
     )
     return StepOutput(scalars, real_logits, fake_logits)
 

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from dcgan_tf.cli.atomic_files import atomic_write
-from dcgan_tf.cli.errors import Diverged
+from dcgan_tf.cli.errors import Diverged, Interrupted
 from dcgan_tf.config import Config
 from dcgan_tf.data import to_uint8
 from dcgan_tf.distributed.cluster import workers
@@ -31,6 +31,9 @@ from dcgan_tf.train_step import StepOutput, StepScalars
 
 COLLECT_SECONDS = 0.5
 SCALARS_EVERY = 10
+# Plots and GIF are drawn after each of so many epochs, then every second, third and so on: each
+# drawing takes longer than the one before.
+ALL_DRAWN = 100
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +64,7 @@ class Report:
         self.history = history
         self.steps_per_epoch = steps_per_epoch
         self.step = len(history.metrics)
+        self.is_drawn = True
         self.pending: list[StepOutput] = []
         self.traced = False
         # Workers find that a loss is no number at the same step.
@@ -73,9 +77,11 @@ class Report:
     def __enter__(self) -> Report:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.progress.close()
         self.tensorboard.close()
+        if kind in (None, Interrupted) and not self.is_drawn:
+            self.draw()
 
     def begin(self, reals: np.ndarray, grid: np.ndarray) -> None:
         """Shows what is to be learnt, and what the untrained generator makes.
@@ -95,7 +101,8 @@ class Report:
         """Brings the files back to what they were at the checkpoint."""
         self.history.load_times(self.run.times_file)
         self.drop_later_frames()
-        self.write_files()
+        self.write_table()
+        self.draw()
 
     def drop_later_frames(self) -> None:
         """Deletes the grids of epochs that are to be trained again."""
@@ -180,12 +187,15 @@ class Report:
 
     def end_steps(self) -> None:
         """Brings the files and the terminal up to date, at an epoch's end or the run's."""
-        self.write_files()
+        self.write_table()
+        self.is_drawn = False
         row = self.last_epoch()
+        if row.epoch % (1 + row.epoch // ALL_DRAWN) == 0:
+            self.draw()
         self.progress.end_epoch(row, self.history.evaluation_of(row.step))
 
-    def write_files(self) -> None:
-        """Writes metrics.csv, the plots and training.gif anew from the history and the grids."""
+    def write_table(self) -> None:
+        """Writes metrics.csv anew from the history."""
         evaluations = self.history.evaluations
         rows = list(self.history.epochs(self.steps_per_epoch, self.config.images_per_step))
         names = [*rows[0].columns(), *(evaluations[0].columns() if evaluations else ())]
@@ -199,6 +209,10 @@ class Report:
             writer.writerow({name: f"{value:.6g}" for name, value in known.items()})
         with atomic_write(self.run.metrics_file) as file:
             file.write(table.getvalue().encode())
+
+    def draw(self) -> None:
+        """Draws the plots and training.gif anew from the history and the grids."""
+        evaluations = self.history.evaluations
         plot_losses(self.run.losses_plot, self.history.metrics, self.steps_per_epoch)
         if evaluations:
             plot_evaluations(self.run.evaluations_plot, evaluations, self.steps_per_epoch)
@@ -206,6 +220,7 @@ class Report:
             save_training_gif(self.run.training_gif, frames)
         # The plots' figures are large, and their parts refer to each other.
         gc.collect()
+        self.is_drawn = True
 
     def last_epoch(self) -> EpochMetrics:
         """The row of metrics.csv that the last step belongs to."""

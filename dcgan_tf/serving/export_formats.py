@@ -94,7 +94,7 @@ class ExportFormat(NamedTuple):
     Attributes:
         write: writes a generator to a path.
         load: loads it from there.
-        tolerance: how far its images may be from the run's, in units of [0, 255].
+        tolerance: how far its images may be from the generator's, in units of [0, 255].
     """
 
     write: Callable[[keras.Sequential, Path], None]

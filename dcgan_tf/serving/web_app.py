@@ -44,7 +44,7 @@ class GeneratorCache:
         run: the run.
 
     Raises:
-        UserError: this is no run, or it has no checkpoint.
+        UserError: this is no run, or it has no intact checkpoint.
     """
 
     def __init__(self, run: RunDirectory) -> None:
@@ -52,7 +52,27 @@ class GeneratorCache:
         self.config, _ = run.read_config()
         self._lock = threading.Lock()
         self._cached = functools.lru_cache(maxsize=4)(self._load)
-        self.sampler(checkpoint_names(run)[-1])
+        self._is_intact = functools.lru_cache(self._loads)
+        self.sampler(self.checkpoints()[-1])
+
+    def checkpoints(self) -> list[str]:
+        """The names of the checkpoints that are intact, oldest first.
+
+        Raises:
+            UserError: there are none.
+        """
+        with self._lock:
+            names = [name for name in checkpoint_names(self.run) if self._is_intact(name)]
+        if not names:
+            raise UserError(f"{self.run.checkpoints} has no intact checkpoint")
+        return names
+
+    def _loads(self, checkpoint: str) -> bool:
+        try:
+            load_generator(self.run, checkpoint)
+        except UserError:
+            return False
+        return True
 
     def sampler(self, checkpoint: str) -> Sampler:
         """A checkpoint's generator as a function; loaded by one thread at a time."""
@@ -71,7 +91,7 @@ def make_app(run: RunDirectory) -> flask.Flask:
     """The page and its API.
 
     Raises:
-        UserError: this is no run, or it has no checkpoint.
+        UserError: this is no run, or it has no intact checkpoint.
     """
     cache = GeneratorCache(run)
     app = flask.Flask("dcgan_tf", static_folder=None)
@@ -96,7 +116,7 @@ def make_app(run: RunDirectory) -> flask.Flask:
         return flask.jsonify(
             name=run.path.resolve().name,
             noise=cache.config.noise,
-            checkpoints=checkpoint_names(run),
+            checkpoints=cache.checkpoints(),
             epochs=[*run.frames()],
             plots=[name for name, attribute in PLOTS.items() if getattr(run, attribute).exists()],
         )
@@ -152,7 +172,7 @@ def make_app(run: RunDirectory) -> flask.Flask:
         return seeded_noise(cache.config, integer("seed", 0, MAX_SEED), numbers)
 
     def generate(noise: np.ndarray) -> np.ndarray:
-        names = checkpoint_names(run)
+        names = cache.checkpoints()
         chosen = flask.request.args.get("checkpoint", names[-1])
         if chosen == "best":
             chosen = str(Checkpoints(run.checkpoints).step_of("best"))

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.commands import export
+from dcgan_tf.commands import export, train
 from dcgan_tf.config import Config
 from dcgan_tf.noise import seeded_noise
 from dcgan_tf.serving import export_formats
+from tests import test_resume
 from tests.conftest import ROOT, finish, one_sentence
 from tests.test_sampling import draw
 
@@ -26,7 +27,7 @@ def exported(finished_run, tmp_path_factory):
 def test_every_format_says_how_near_it_is(exported):
     folder, out = exported
     assert {path.name for path in folder.iterdir()} == set(export_formats.FORMATS)
-    assert out.count("of 255 of the run's images") == len(export_formats.FORMATS)
+    assert out.count("of 255 of the generator's images") == len(export_formats.FORMATS)
     whole, half = (folder / f"generator{kind}.tflite" for kind in ("", "_float16"))
     assert half.stat().st_size < 0.6 * whole.stat().st_size
 
@@ -52,6 +53,20 @@ def test_saved_model_is_used_without_this_project(exported):
     serve = tf.saved_model.load(str(exported[0] / "saved_model")).signatures["serving_default"]
     images = serve(noise=tf.zeros([3, 100]))["images"]
     assert images.dtype == tf.uint8 and images.shape == (3, 28, 28, 1)
+
+
+def test_a_run_in_bfloat16_is_not_what_its_export_draws(run_main, digits_dir, tmp_path):
+    """It computes in float32, and the command says by how much that differs."""
+    arguments = test_resume.flags(tmp_path / "run", digits_dir, "--max_steps=2")
+    assert run_main(train, *arguments, "--precision=bfloat16")[0] == 0
+    draw(run_main, tmp_path / "run", tmp_path / "run.npz")
+    code, out, _ = run_main(export, f"--run_dir={tmp_path / 'run'}", f"--output={tmp_path / 'out'}")
+    noise = seeded_noise(Config(), 0, range(16))
+    made = export_formats.load_keras(tmp_path / "out" / "generator.keras")(noise).astype(int)
+    with np.load(tmp_path / "run.npz") as archive:
+        difference = np.abs(made - archive["images"]).max()
+    assert code == 0 and difference > 0
+    assert f"within {difference} of 255 of the run's, which is drawn in bfloat16\n" in out
 
 
 def test_mistakes(run_main, finished_run, tmp_path):

@@ -64,7 +64,11 @@ def link(folder):
     folder.symlink_to("elsewhere")
 
 
-@pytest.mark.parametrize("plant", [another_users, open_to_all, link])
+def link_to_nowhere(folder):
+    folder.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("plant", [another_users, open_to_all, link, link_to_nowhere])
 def test_a_folder_that_another_user_may_have_planted_is_refused(in_temporary, plant):
     plant(in_temporary)
     with pytest.raises(UserError, match="not a folder of yours alone: delete it, or give another"):

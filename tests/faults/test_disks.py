@@ -51,7 +51,8 @@ PLACES = (
     (Checkpoints, "_update_latest", 1),
     (tensorboard.TensorBoard, "histograms", 0),
     (report.Report, "end_epoch", 0),
-    (report.Report, "write_files", 0),
+    (report.Report, "write_table", 0),
+    (report.Report, "draw", 0),
     (report, "plot_losses", 0),
     (report, "save_training_gif", 0),
 )

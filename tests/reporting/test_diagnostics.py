@@ -7,6 +7,7 @@ import pytest
 from dcgan_tf.config import Config
 from dcgan_tf.reporting import diagnostics
 from dcgan_tf.train_step import StepScalars
+from tests.small import batches, make_trainer
 
 WELL = {
     "gen_loss": 0.9,
@@ -52,6 +53,13 @@ def test_each_diagnosis_is_told_once_with_the_step_it_began_at(name):
 def test_a_healthy_run_and_a_short_one_have_no_diagnosis():
     assert not list(diagnostics.diagnose(steps(500), "bce"))
     assert not list(diagnostics.diagnose(steps(2 * diagnostics.WINDOW - 1, spread=0.0), "bce"))
+
+
+def test_a_step_of_a_single_image_has_no_spread(mnist):
+    trainer = make_trainer(mnist, batch_size=1)
+    scalars = trainer.train_step(next(batches(trainer))).scalars
+    assert np.isnan(scalars.spread) and np.isfinite(scalars[:-1]).all()
+    assert not list(diagnostics.diagnose(steps(500, spread=float(scalars.spread)), "bce"))
 
 
 def test_scores_of_a_critic_are_no_probabilities():

@@ -2,6 +2,7 @@ import base64
 import concurrent.futures
 import json
 import random
+import shutil
 import socket
 import string
 import subprocess
@@ -84,6 +85,25 @@ def test_epochs_are_those_whose_grids_are_there(client, finished_run):
         stranger.unlink()
         kept.rename(samples / "init.png")
     assert client.get("/api/run").get_json()["epochs"] == [0, 1, 2]
+
+
+def test_a_damaged_checkpoint_is_left_out(finished_run, tmp_path):
+    shutil.copytree(finished_run, tmp_path / "run")
+    images = {}
+    for damaged in ("none", "12"):
+        for path in (tmp_path / "run" / "checkpoints").glob(f"ckpt-{damaged}.data*"):
+            path.write_bytes(path.read_bytes()[:-999])
+        client = make_app(RunDirectory(tmp_path / "run")).test_client()
+        images[damaged] = picture(client.get("/api/image.png"))
+        older = picture(client.get("/api/image.png?checkpoint=10"))
+    assert np.array_equal(images["12"], older) and not np.array_equal(images["none"], older)
+    assert client.get("/api/run").get_json()["checkpoints"] == ["8", "10"]
+    told = client.get("/api/image.png?checkpoint=12").get_json()["error"]
+    assert told == "checkpoint must be one of 8, 10 or best"
+    for path in (tmp_path / "run" / "checkpoints").glob("ckpt-*.index"):
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match="has no intact checkpoint"):
+        make_app(RunDirectory(tmp_path / "run"))
 
 
 @pytest.mark.parametrize(
