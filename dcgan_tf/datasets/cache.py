@@ -43,5 +43,9 @@ def locked(path: Path) -> Iterator[None]:
     """Makes processes that want the same file take turns, so that one writes and the rest read."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(path.with_suffix(".lock"), "a", opener=open_no_link) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process, which makes {path}", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield

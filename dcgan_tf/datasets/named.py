@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dcgan_tf.cli.errors import UserError
+from dcgan_tf.cli.errors import UserError, first_line
 from dcgan_tf.datasets.arrays import (
     read_cifar10_images,
     read_cifar10_labels,
@@ -144,7 +144,8 @@ def download(name: str, split: Split) -> tuple[np.ndarray, np.ndarray]:
             train, test = getattr(keras.datasets, name).load_data()
     except Exception as error:
         raise UserError(
-            f"{name} could not be downloaded ({error}): give --data_dir, {INSTEAD[name]}"
+            f"{name} could not be downloaded ({first_line(error)}): give --data_dir, "
+            f"{INSTEAD[name]}; if one was cut short, delete it from ~/.keras/datasets"
         ) from None
     images, labels = train if split == "train" else test
     return images, labels.reshape(-1)

@@ -9,7 +9,7 @@ from dcgan_tf.cli.errors import UserError
 from dcgan_tf.datasets import cache
 
 
-def test_processes_that_want_the_same_file_take_turns(tmp_path):
+def test_processes_that_want_the_same_file_take_turns(tmp_path, capsys):
     inside, most = [0], [0]
 
     def enter(_):
@@ -22,6 +22,9 @@ def test_processes_that_want_the_same_file_take_turns(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(enter, range(4)))
     assert most == [1]
+    assert f"waiting for another process, which makes {tmp_path / 'new' / 'file'}\n" in (
+        capsys.readouterr().out
+    )
 
 
 def test_the_cache_is_in_the_users_cache_folder(tmp_path, monkeypatch):
