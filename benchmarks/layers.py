@@ -11,8 +11,8 @@ from collections.abc import Callable
 import tensorflow as tf
 from keras import layers
 
+from benchmarks.peers import SHAPES
 from benchmarks.timing import alternate, print_setup, spread
-from benchmarks.train_step import SHAPES
 from dcgan_tf.config import Config
 from dcgan_tf.fast import layers as fast_layers
 from dcgan_tf.fast.memory import keep_freed_memory

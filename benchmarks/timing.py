@@ -48,10 +48,15 @@ def product_rate(dtype: tf.DType) -> float:
     return size**3 / float(np.median(alternate([lambda: (matrix @ matrix).numpy()], 10)))
 
 
-def print_setup() -> None:
-    """Prints what the figures were measured with."""
-    print(
+def setup() -> str:
+    """What the figures are measured with."""
+    return (
         f"{device_name()}, {os.cpu_count()} cores, {platform.machine()}; "
         f"Python {platform.python_version()}, TensorFlow {tf.__version__}, "
         f"Keras {keras.__version__}"
     )
+
+
+def print_setup() -> None:
+    """Prints what the figures were measured with."""
+    print(setup())

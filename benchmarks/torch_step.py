@@ -11,40 +11,43 @@ from torch import nn
 from dcgan_tf.config import Config
 
 
-def steps(config: Config, images: np.ndarray) -> dict[str, Callable[[], None]]:
-    """A training step in each of the ways that PyTorch has.
+def make_step(
+    config: Config, images: np.ndarray, precision: str, channels_last: bool, compiled: bool = False
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """A training step on the GPU, if there is one, else on the processor.
 
     Args:
-        config: of the tutorial's or the paper's preset.
+        config: of the tutorial's or the paper's architecture.
         images: float32 [batch, H, W, C] in [-1, 1].
+        precision: of autocast, "bfloat16", or "float32" for none.
+        channels_last: whether images and kernels lie in memory as TensorFlow's do.
+        compiled: whether `torch.compile` compiles both models.
+
+    Returns:
+        The step, and what waits until all that were begun are done.
     """
-    ways = {
-        "PyTorch, float32": (torch.float32, torch.contiguous_format),
-        "PyTorch, float32, channels last": (torch.float32, torch.channels_last),
-    }
-    # Without the processor's instructions, bfloat16 is emulated, and takes minutes.
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        ways["PyTorch, bfloat16, channels last"] = (torch.bfloat16, torch.channels_last)
-    return {name: make_step(config, images, *way) for name, way in ways.items()}
-
-
-def make_step(
-    config: Config, images: np.ndarray, precision: torch.dtype, layout: torch.memory_format
-) -> Callable[[], None]:
-    models = [model.to(memory_format=layout) for model in MODELS[config.architecture](config)]
-    generator, discriminator = models
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    is_fast = device == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if precision == "bfloat16" and not is_fast:  # it would be emulated, and take minutes
+        raise SystemExit("this processor has no bfloat16 instructions")
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    models = [
+        model.to(device, memory_format=layout) for model in MODELS[config.architecture](config)
+    ]
+    generator, discriminator = map(torch.compile, models) if compiled else models
     parameters = [list(model.parameters()) for model in models]
     optimizers = [
         torch.optim.Adam(each, config.learning_rate, (config.beta_1, 0.999)) for each in parameters
     ]
-    real = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).contiguous(memory_format=layout)
+    real = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+    real = real.to(device).contiguous(memory_format=layout)
     cross_entropy = nn.BCEWithLogitsLoss()
     count = len(images)
-    ones, zeros = torch.ones(count, 1), torch.zeros(count, 1)
+    ones, zeros = torch.ones(count, 1, device=device), torch.zeros(count, 1, device=device)
 
     def step() -> None:
-        noise = torch.randn(count, config.noise_dim)
-        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        noise = torch.randn(count, config.noise_dim, device=device)
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
             fake = generator(noise)
             real_logits, fake_logits = discriminator(real), discriminator(fake)
         gen_loss = cross_entropy(fake_logits.float(), ones)
@@ -59,7 +62,7 @@ def make_step(
                 parameter.grad = gradient
             optimizer.step()
 
-    return step
+    return step, torch.cuda.synchronize if device == "cuda" else lambda: None
 
 
 def tutorial_models(config: Config) -> tuple[nn.Module, nn.Module]:

@@ -62,8 +62,10 @@ class Stopwatch:
         for path in self.forgotten:
             forget(path)
         output = self.step(images)
+        tf.test.experimental.sync_devices()
         stepped = time.perf_counter()
         self.step(self.batch)
+        tf.test.experimental.sync_devices()
         self.between.append(entered - self.left_at)
         self.loop.append(stepped - entered)
         self.left_at = time.perf_counter()
@@ -84,6 +86,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     for name in ("preset", "dataset", "data_dir"):
         parser.add_argument(f"--{name}", default=argparse.SUPPRESS)
+    for name in ("batch_size", "base_filters"):
+        parser.add_argument(f"--{name}", type=int, default=argparse.SUPPRESS)
     parser.add_argument("--cold", action="store_true")
     flags = vars(parser.parse_args())
     cold = flags.pop("cold")

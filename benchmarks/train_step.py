@@ -2,82 +2,73 @@
 
     python -m benchmarks.train_step [--preset paper] [--rounds 20] [--precision bfloat16]
 
-All run in one process, in alternation, on the same images. A ratio is the other's time over this
-project's: above 1, this project is faster. With the paper's preset, the tutorial's step trains the
-paper's models, of Keras's own layers. PyTorch is compared where it is installed.
+Each runs in a process of its own, in alternation, on the same images. A ratio is the other's time
+over this project's: above 1, this project is faster. With the paper's preset, the tutorial's step
+trains the paper's models, of Keras's own layers. PyTorch is compared where it is installed.
 """
 
 import argparse
 import importlib.util
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
-from benchmarks.timing import alternate, print_setup, product_rate, spread
-from benchmarks.tutorial import make_models, make_step
+from benchmarks.peers import alternate, command
+from benchmarks.timing import print_setup, product_rate, spread
 from dcgan_tf.config import PRECISIONS, Config
-from dcgan_tf.data import scale
-from dcgan_tf.fast.layers import plain
-from dcgan_tf.fast.measure import resolve_auto
-from dcgan_tf.fast.memory import keep_freed_memory
+from dcgan_tf.fast.measure import TRIALS, resolve_auto
 from dcgan_tf.run_directory import RunDirectory
-from dcgan_tf.training import Trainer
 
-# Multiply-adds of a step, each convolution counted as if no pixel lay outside of the image.
-PRODUCTS = {"tutorial": 58e9, "paper": 134e9}
-SHAPES = {"tutorial": (28, 28, 1), "paper": (64, 64, 3)}
-
-
-def peers(trainer: Trainer, images: tf.Tensor) -> dict[str, Callable[[], None]]:
-    """The steps to compare with."""
-    config = trainer.config
-    if config.preset == "tutorial":
-        models = make_models()
-    else:
-        models = (plain(trainer.gan.generator), plain(trainer.gan.discriminator))
-    theirs = make_step(*models, config.learning_rate, config.beta_1)
-    others = {"the tutorial's step, float32": lambda: theirs(images)}
-    if importlib.util.find_spec("torch"):
-        from benchmarks import torch_step
-
-        others |= torch_step.steps(config, images.numpy())
-    return others
+# Multiply-adds of a step for each image, each convolution counted as if no pixel lay outside of it.
+PRODUCTS = {"tutorial": 58e9 / 256, "paper": 134e9 / 128}
+TORCH = {
+    "PyTorch, float32": {"precision": "float32", "channels_last": False},
+    "PyTorch, float32, channels last": {"precision": "float32", "channels_last": True},
+    "PyTorch, bfloat16, channels last": {"precision": "bfloat16", "channels_last": True},
+}
 
 
 def main() -> None:
     """Times all steps and prints their seconds and ratios."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--preset", choices=SHAPES, default="tutorial")
+    parser.add_argument("--preset", choices=PRODUCTS, default="tutorial")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--precision", choices=PRECISIONS, default="auto")
-    flags = parser.parse_args()
+    parser.add_argument("--batch_size", type=int, default=argparse.SUPPRESS)
+    flags = vars(parser.parse_args())
+    rounds = flags.pop("rounds")
 
-    keep_freed_memory()
-    config = Config.from_flags({"preset": flags.preset, "precision": flags.precision})
+    config = Config.from_flags(flags)
     with tempfile.TemporaryDirectory() as folder:
         config = resolve_auto(config, RunDirectory(Path(folder)))
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (config.batch_size, *SHAPES[flags.preset]), np.uint8)
-    trainer, images = Trainer(config, pixels), scale(pixels)
-    others = peers(trainer, images)
-    functions = [lambda: trainer.train_step(images), *others.values()]
-    seconds = alternate(functions, flags.rounds)
+    settings = flags | {name: getattr(config, name) for name in TRIALS}
+    this = f"this project, {config.precision}"
+    commands = {
+        this: command("dcgan_tf", settings),
+        "the tutorial's step, float32": command("tutorial", settings),
+    }
+    if importlib.util.find_spec("torch"):
+        commands |= {name: command("torch", settings, **way) for name, way in TORCH.items()}
+    seconds, failures = alternate(commands, rounds)
 
     print_setup()
-    print(f"{flags.preset}, batch {config.batch_size}: median of {flags.rounds} (quartiles)")
+    print(f"{config.preset}, batch {config.batch_size}: median of {rounds} (quartiles)")
     print(f"{'':<36}{'seconds a step':<24}ratio")
-    ours = seconds[:, 0]
-    print(f"{f'this project, {config.precision}':<36}{spread(ours)}")
-    for name, theirs in zip(others, seconds[:, 1:].T):
-        print(f"{name:<36}{spread(theirs):<24}{spread(theirs / ours)}")
+    for name in commands:
+        if name in failures:
+            print(f"{name:<36}not measured: {failures[name]}")
+        elif name == this or this in failures:
+            print(f"{name:<36}{spread(seconds[name])}")
+        else:
+            ratio = seconds[name] / seconds[this]
+            print(f"{name:<36}{spread(seconds[name]):<24}{spread(ratio)}")
     for precision in dict.fromkeys(("float32", config.precision)):
         rate = product_rate(tf.as_dtype(precision))
+        seconds_a_step = PRODUCTS[config.preset] * config.batch_size / rate
         print(
             f"all multiply-adds at the rate of a {precision} matrix product "
-            f"({2 * rate / 1e9:.0f} GFLOP/s): {PRODUCTS[flags.preset] / rate:.3f} s"
+            f"({2 * rate / 1e9:.0f} GFLOP/s): {seconds_a_step:.3f} s"
         )
 
 

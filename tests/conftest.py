@@ -1,16 +1,17 @@
 """What the tests share: small sets of real digits, and runs made of them."""
 
+import gc
 import os
 import struct
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-ROOT = Path(__file__).parent.parent
+from tests.forks import ROOT, Fork
+
 BATCH_SIZE = 8
 STEPS_PER_EPOCH = 6
 RESOLVED = ["--precision=float32", "--convolutions=native"]  # nothing is to be measured
@@ -23,6 +24,12 @@ ENVIRONMENT = {name: os.environ[name] for name in os.environ if name != "TF_CPP_
 # said before TensorFlow does anything, and some test files have it do something as they are read.
 CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+def pytest_collection_finish():
+    """Has the garbage collection that ends each epoch leave out what all the imports made."""
+    gc.collect()
+    gc.freeze()
 
 
 def write_idx(path, images):
@@ -88,9 +95,14 @@ def start(command, **environment):
     )
 
 
-def finish(command, timeout=240):
+def fork(command, hook=None, **environment):
+    """Starts a command in a fork, which has its imports already."""
+    return Fork(command, ENVIRONMENT | environment, hook)
+
+
+def finish(command, timeout=240, how=start):
     """Runs a command to its end; returns its code, output and errors."""
-    process = start(command)
+    process = how(command)
     out, err = process.communicate(timeout=timeout)
     return process.returncode, out, err
 

@@ -19,8 +19,8 @@ from tests.conftest import (
     BATCH_SIZE,
     STEPS_PER_EPOCH,
     finish,
+    fork,
     one_sentence,
-    start,
     train_command,
     write_idx,
 )
@@ -70,7 +70,7 @@ def wait_for(condition, process):
 
 
 def kill_after_checkpoint(command, run_dir, step, delay=0.0):
-    process = start(command)
+    process = fork(command)
     wait_for((run_dir / "checkpoints" / f"ckpt-{step}.index").exists, process)
     time.sleep(delay)
     process.kill()
@@ -158,7 +158,7 @@ def test_run_killed_within_an_epoch_ends_as_if_it_had_not_been(finished_run, dig
     command = train_command(tmp_path, digits_dir)
     kill_after_checkpoint(command, tmp_path, 8)
     assert not (tmp_path / "checkpoints" / f"ckpt-{LAST_STEP}.index").exists()
-    code, out, _ = finish(command)
+    code, out, _ = finish(command, how=fork)
     assert code == 0 and "resumed after step" in out
     assert_same_run(tmp_path, finished_run)
 
@@ -166,7 +166,7 @@ def test_run_killed_within_an_epoch_ends_as_if_it_had_not_been(finished_run, dig
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signal_saves_and_ends(digits_dir, tmp_path, number, code):
     command = train_command(tmp_path, digits_dir, "--epochs=1000", "--checkpoint_steps=1000000")
-    process = start(command)
+    process = fork(command)
     wait_for((tmp_path / "checkpoints" / "ckpt-6.index").exists, process)
     process.send_signal(number)
     process.send_signal(number)

@@ -113,7 +113,7 @@ def save_training_gif(path: Path, frames: list[Path]) -> None:
 def read_frame(path: Path) -> np.ndarray | None:
     """A picture's pixels; None, and a warning, if it is damaged."""
     try:
-        return iio.imread(path)
+        return iio.imread(path, plugin="pillow")
     except Exception as error:
         logger.warning("%s is damaged and left out of the GIF: %s", path, first_line(error))
         return None

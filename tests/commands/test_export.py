@@ -10,7 +10,7 @@ from dcgan_tf.config import Config
 from dcgan_tf.noise import seeded_noise
 from dcgan_tf.serving import export_formats
 from tests import test_resume
-from tests.conftest import ROOT, finish, one_sentence
+from tests.conftest import finish, fork, one_sentence
 from tests.test_sampling import draw
 
 
@@ -19,7 +19,7 @@ def exported(finished_run, tmp_path_factory):
     """All formats, and what the command said."""
     folder = tmp_path_factory.mktemp("export") / "out"
     command = [sys.executable, "-m", "dcgan_tf", "export", f"--run_dir={finished_run}"]
-    code, out, err = finish(["env", "-C", str(ROOT), *command, f"--output={folder}"])
+    code, out, err = finish([*command, f"--output={folder}"], how=fork)
     assert code == 0, err
     return folder, out
 

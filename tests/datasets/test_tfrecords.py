@@ -18,7 +18,7 @@ from dcgan_tf.config import Config
 from dcgan_tf.datasets import tfrecords as records
 from dcgan_tf.datasets.disk_images import DiskImages, fingerprint
 from dcgan_tf.datasets.tfrecords import read_tfrecords, write_tfrecords
-from tests.conftest import STEPS_PER_EPOCH, finish, one_sentence, train_command
+from tests.conftest import STEPS_PER_EPOCH, finish, fork, one_sentence, train_command
 from tests.test_resume import state
 
 
@@ -215,7 +215,8 @@ def test_a_run_on_tfrecords_is_that_on_the_images_however_often_it_stops(
 ):
     records = tmp_path / "records"
     flags = [f"--data_dir={digits_dir}", f"--output={records}", "--shards=3"]
-    code, out, err = finish([sys.executable, "-m", "dcgan_tf", "tfrecords", *flags])
+    command = [sys.executable, "-m", "dcgan_tf", "tfrecords", *flags]
+    code, out, err = finish(command, how=fork)
     assert code == 0 and err == ""
     assert "train  50 images of 28×28×1 in 3 files" in out and "test   none, as" in out
     code, _, err = run_main(tfrecords, flags[0], f"--to_tfrecords={records}")

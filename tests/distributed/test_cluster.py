@@ -12,7 +12,7 @@ import pytest
 from benchmarks.scaling import free_addresses, local_cluster
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.distributed import cluster, strategy
-from tests.conftest import finish, one_sentence, start, train_command
+from tests.conftest import finish, fork, one_sentence, train_command
 from tests.test_resume import wait_for
 
 TASK = {"type": "worker", "index": 0}
@@ -22,7 +22,7 @@ def start_workers(count, run_dir, digits_dir, *flags, own=()):
     """The processes of a cluster, the chief first; `own` has more flags for some of them."""
     flags = ["--strategy=multi_worker", "--base_filters=4", *flags]
     return [
-        start(
+        fork(
             train_command(run_dir, digits_dir, *flags, *(own[index] if own else ())),
             TF_CONFIG=config,
         )
@@ -58,9 +58,10 @@ def lose(processes, lost, run_dir):
 def test_two_processes_do_what_one_does_and_go_on_as_one_or_three(digits_dir, tmp_path):
     flags = ["--base_filters=4", "--nogenerator_batch_norm", "--batch_size=12", "--epochs=4"]
     alone, together = tmp_path / "alone", tmp_path / "together"
-    assert finish(train_command(alone, digits_dir, *flags))[0] == 0
+    assert finish(train_command(alone, digits_dir, *flags), how=fork)[0] == 0
     lose(start_workers(2, together, digits_dir, *flags), 1, together)
-    code, out, err = finish(train_command(together, digits_dir, *flags, "--max_steps=13"))
+    command = train_command(together, digits_dir, *flags, "--max_steps=13")
+    code, out, err = finish(command, how=fork)
     assert code == 0 and "resumed after step" in out, err
     processes = start_workers(3, together, digits_dir, *flags)
     for index, (code, out, err) in enumerate(finish_all(processes)):

@@ -12,8 +12,8 @@ from dcgan_tf.commands import train
 from dcgan_tf.reporting import history, report, tensorboard
 from dcgan_tf.run_directory import RunDirectory
 from tests import test_resume
-from tests.conftest import one_sentence, start, train_command
-from tests.faults.forks import end, errors, fork, left_over, wait_in_fork
+from tests.conftest import finish, fork, one_sentence, start, train_command
+from tests.forks import left_over, wait_in_fork
 from tests.test_resume import assert_same_run, flags
 
 pytestmark = pytest.mark.long
@@ -145,10 +145,11 @@ def test_run_directory_that_goes_away(tmp_path, digits_dir, long_run, held, monk
             shutil.rmtree(run_dir, ignore_errors=True)
         process.join(30)
         assert process.exitcode == 1
-        assert "No such file or directory" in errors(run_dir) and one_sentence(errors(run_dir))
+        err = process.communicate()[1]
+        assert "No such file or directory" in err and one_sentence(err)
         shutil.rmtree(run_dir, ignore_errors=True)
     if is_moved:
-        assert end(train_command(other, digits_dir, "--epochs=10")) == 0
+        assert finish(train_command(other, digits_dir, "--epochs=10"), how=fork)[0] == 0
         assert_same_run(other, long_run)
     held(f"run directory {'moved' if is_moved else 'deleted'} while in use", 5, "one sentence")
 

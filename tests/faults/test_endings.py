@@ -16,8 +16,8 @@ import pytest
 import tensorflow as tf
 
 from tests import test_resume
-from tests.conftest import ENVIRONMENT, one_sentence, start, train_command
-from tests.faults.forks import changed, end, errors, fork, left_over, wait_in_fork
+from tests.conftest import ENVIRONMENT, finish, fork, one_sentence, start, train_command
+from tests.forks import changed, left_over, wait_in_fork
 from tests.test_resume import assert_same_run, table, wait_for
 
 pytestmark = pytest.mark.long
@@ -38,7 +38,7 @@ def test_a_hundred_kills_at_random_moments(tmp_path, digits_dir, long_run, held,
             kills += process.is_alive()
             process.kill()
             process.join()
-        assert end(command) == 0
+        assert finish(command, how=fork)[0] == 0
         assert left_over(run_dir) == []
         assert_same_run(run_dir, long_run)
         shutil.rmtree(run_dir)
@@ -54,7 +54,7 @@ def test_kills_during_start_up(tmp_path, digits_dir, finished_run, held):
         process.join(rng.uniform(0.1, 4))
         process.kill()
         process.join()
-    assert end(command) == 0
+    assert finish(command, how=fork)[0] == 0
     assert left_over(tmp_path / "run") == []
     assert_same_run(tmp_path / "run", finished_run)
     held("SIGKILL at a random moment of start-up", 10, "the run bit for bit the same")
@@ -88,7 +88,7 @@ def test_kills_as_each_file_is_written(tmp_path, digits_dir, finished_run, held)
         process = fork(command, KillBeforeRename(name, is_cut=i % 2 == 0))
         process.join(240)
         assert process.exitcode == -signal.SIGKILL, name
-    assert end(command) == 0
+    assert finish(command, how=fork)[0] == 0
     assert left_over(tmp_path / "run") == []
     assert_same_run(tmp_path / "run", finished_run)
     held("SIGKILL as a file is written", len(WRITTEN), "the run bit for bit the same")
@@ -112,7 +112,7 @@ def test_kills_within_the_saving_of_a_checkpoint(tmp_path, digits_dir, long_run,
         process.join()
         kills += (folder / "unfinished").exists()
     assert kills >= 6
-    assert end(command) == 0
+    assert finish(command, how=fork)[0] == 0
     assert left_over(tmp_path / "run") == []
     assert_same_run(tmp_path / "run", long_run)
     held("SIGKILL while a checkpoint is half written", kills, "the run bit for bit the same")
@@ -134,7 +134,7 @@ def test_signal_sent_twice_saves_once(tmp_path, digits_dir, held, number):
         process.join(30)
         slowest = max(slowest, time.monotonic() - began)
         assert process.exitcode == 128 + number
-        err = errors(run_dir)
+        err = process.communicate()[1]
         assert f"stopped by {number.name}: saved at step" in err and one_sentence(err)
         saved = int(err.split("saved at step ")[1].split()[0])
         newest = tf.train.latest_checkpoint(str(run_dir / "checkpoints"))
@@ -180,7 +180,7 @@ def test_terminal_that_goes_away(tmp_path, digits_dir, finished_run, held, is_im
     else:
         assert process.returncode == 129
         assert (tmp_path / "run" / "checkpoints" / "checkpoint").exists()
-        assert end(command) == 0
+        assert finish(command, how=fork)[0] == 0
     assert_same_run(tmp_path / "run", finished_run)
     what = "goes on to its end" if is_immune else "saved, and ends the same later"
     held(f"terminal closed{' under nohup' * is_immune} after {file}", 1, what)

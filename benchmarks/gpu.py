@@ -1,0 +1,160 @@
+"""What one would want to know of a new card, in about ten minutes, unattended: a table, gpu.md.
+
+    python -m benchmarks.gpu [--preset paper] [--rounds 5] [--output gpu.md]
+    python -m benchmarks.gpu --small    # narrow models and few steps, to see whether it all runs
+
+Times a step of this project with each setting that is there for fast devices, of the tutorial and
+of PyTorch, and on all cards together; then the loop's overhead, and the Fréchet distance over the
+minutes of `--preset fast`. In each group, every step runs in a process of its own, in alternation
+with the default's. What can't be measured says why, and the rest goes on. Without a card all of it
+runs on the processor, with two replicas.
+"""
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.peers import alternate, command
+from benchmarks.time_to_quality import compare
+from benchmarks.timing import setup, spread
+from benchmarks.train_step import PRODUCTS
+from dcgan_tf.cli.errors import first_line
+from dcgan_tf.config import Config
+from dcgan_tf.fast.measure import TRIALS, resolve_auto
+from dcgan_tf.run_directory import RunDirectory
+
+SMALL = {"batch_size": 8, "base_filters": 4}
+MOMENTS = 8
+VARIED: dict[str, list[dict[str, Any]]] = {
+    "precision": [{"precision": name} for name in ("float32", "bfloat16", "float16")],
+    "XLA": [{"jit_compile": True, "precision": name} for name in ("float32", "bfloat16")],
+    "steps per call": [
+        {"steps_per_execution": 10},
+        {"steps_per_execution": 50},
+        {"steps_per_execution": 50, "jit_compile": True},
+    ],
+    "convolutions": [{"convolutions": name} for name in ("native", "subpixel")],
+}
+TORCH = [
+    {"precision": precision, "channels_last": True, "compiled": compiled}
+    for compiled in (False, True)
+    for precision in ("float32", "bfloat16")
+]
+
+
+class Row(NamedTuple):
+    """What is timed: what starts it, and how many images a step of it takes."""
+
+    command: list[str]
+    images: int
+
+
+def groups(settings: dict[str, Any], cards: int) -> dict[str, dict[str, Row]]:
+    """What is timed in alternation with the default, by the group's title and by name."""
+    images = Config.from_flags(settings).batch_size
+
+    def varied(changes: dict[str, Any]) -> tuple[str, Row]:
+        flags = " ".join(f"--{name} {value}" for name, value in changes.items())
+        return flags, Row(command("dcgan_tf", settings | changes), images)
+
+    found = {title: dict(map(varied, rows)) for title, rows in VARIED.items()}
+    others = {"the tutorial's step, float32": Row(command("tutorial", settings), images)}
+    if importlib.util.find_spec("torch"):
+        for way in TORCH:
+            name = f"PyTorch, {way['precision']}, channels last{', compiled' * way['compiled']}"
+            others[name] = Row(command("torch", settings, **way), images)
+    found["others"] = others
+    if cards != 1:
+        replicas = cards or 2
+        changes = {"strategy": "mirrored", "batch_size": replicas * images}
+        row = Row(command("dcgan_tf", settings | changes), replicas * images)
+        found["replicas"] = {f"{replicas} replicas, each with a batch": row}
+    return found
+
+
+def measured(title: str, rows: dict[str, Row], rounds: int) -> Iterator[str]:
+    """The lines of a group; its first row is what the others are compared with."""
+    seconds, failures = alternate({name: row.command for name, row in rows.items()}, rounds)
+    first = next(iter(rows))
+    for name, row in rows.items():
+        if name in failures:
+            yield f"| {title} | {name} | not measured: {failures[name]} | | |"
+            continue
+        rate = row.images / seconds[name]
+        speed = spread(rate * seconds[first] / rows[first].images) if first in seconds else ""
+        milliseconds = 1000 * float(np.median(seconds[name]))
+        yield f"| {title} | {name} | {milliseconds:.2f} | {np.median(rate):.0f} | {speed} |"
+
+
+def overhead(settings: dict[str, Any]) -> str:
+    """What the loop costs over the bare step, by `benchmarks.train_loop`."""
+    names = ("preset", "batch_size", "base_filters")
+    flags = [f"--{name}={settings[name]}" for name in names if name in settings]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.train_loop", *flags], capture_output=True, text=True
+    )
+    last = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()[-1]
+    return last.split()[-1] if done.returncode == 0 else f"not measured: {last}"
+
+
+def quality(run: str) -> Iterator[str]:
+    """The Fréchet distance over the minutes of a run."""
+    try:
+        curves, baseline = compare([run], 1, MOMENTS)
+    except Exception as error:  # the rest of the table is worth having
+        yield f"not measured: {first_line(error)}"
+        return
+    yield "| minutes of steps | step | Fréchet distance |\n|---|---|---|"
+    for moment in curves[run, 0]:
+        yield f"| {moment.minutes:.2f} | {moment.step} | {moment.distance:.2f} |"
+    yield f"| | real images | {baseline:.2f} |"
+
+
+def report(flags: argparse.Namespace) -> Iterator[str]:
+    """The lines of the table, each as soon as it is known."""
+    given = {"preset": flags.preset} | (SMALL if flags.small else {})
+    with tempfile.TemporaryDirectory() as folder:
+        config = resolve_auto(Config.from_flags(given), RunDirectory(Path(folder)))
+    settings = given | {name: getattr(config, name) for name in TRIALS} | {"strategy": "one"}
+    default = {"default": Row(command("dcgan_tf", settings), config.batch_size)}
+    yield f"{setup()}\n"
+    yield (
+        f"`--preset {config.preset}`, batch {config.batch_size}; the default is "
+        f"`--precision {config.precision} --convolutions {config.convolutions}`. Median of "
+        f"{flags.rounds} (quartiles).\n"
+    )
+    yield "| | | milliseconds a step | images a second | times the default's |"
+    yield "|---|---|---|---|---|"
+    for title, rows in groups(settings, len(tf.config.list_physical_devices("GPU"))).items():
+        yield from measured(title, default | rows, flags.rounds)
+    yield f"\nThe loop costs {overhead(given)} over the bare step.\n"
+    run = " ".join(["fast", *(f"{name}={value}" for name, value in SMALL.items()), "max_steps=20"])
+    yield from quality(run if flags.small else "fast")
+
+
+def main() -> None:
+    """Measures all, and writes each line of the table as it comes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--preset", choices=PRODUCTS, default="tutorial")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=Path("gpu.md"))
+    parser.add_argument("--small", action="store_true")
+    flags = parser.parse_args()
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    with flags.output.open("w") as file:
+        for line in report(flags):
+            print(line, flush=True)
+            print(line, file=file, flush=True)
+
+
+if __name__ == "__main__":
+    main()

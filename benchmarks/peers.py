@@ -1,0 +1,214 @@
+"""Training steps to compare, each in a process of its own: what one imports or breaks is its own.
+
+    python -m benchmarks.peers dcgan_tf|tutorial|torch SETTINGS OPTIONS
+
+is what `alternate` starts. SETTINGS are those of a config, OPTIONS those of
+`benchmarks.torch_step`, as JSON.
+"""
+
+import contextlib
+import itertools
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+import numpy as np
+
+from dcgan_tf.config import Config
+
+SHAPES = {"tutorial": (28, 28, 1), "paper": (64, 64, 3)}
+TURN_SECONDS = 0.5
+PATIENCE_SECONDS = 300
+
+Take = Callable[[int], int]  # takes as many steps, or some more; returns how many
+
+
+def random_images(config: Config) -> np.ndarray:
+    """A batch of noise, uint8 [batch, H, W, C]."""
+    shape = (config.batch_size, *SHAPES[config.preset])
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def dcgan_tf_steps(config: Config) -> Take:
+    """This project's step, on as many replicas as the config's strategy has."""
+    import tensorflow as tf
+
+    from dcgan_tf.distributed.strategy import make_strategy
+    from dcgan_tf.fast.memory import keep_freed_memory
+    from dcgan_tf.training import Trainer, make_iterator
+
+    keep_freed_memory()
+    if config.strategy == "mirrored" and not tf.config.list_physical_devices("GPU"):
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        halves = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(cpu, halves)
+    with make_strategy(config).scope():
+        trainer = Trainer(config, random_images(config))
+    batches = make_iterator(trainer, 0)
+    batch = next(batches)
+    at_once = config.steps_per_execution
+
+    def take(steps: int) -> int:
+        calls = -(-steps // at_once)
+        for _ in range(calls):
+            if at_once == 1:
+                trainer.train_step(batch)
+            else:
+                trainer.train_steps(batches, tf.constant(at_once))
+        tf.test.experimental.sync_devices()
+        return calls * at_once
+
+    return take
+
+
+def tutorial_steps(config: Config) -> Take:
+    """The tutorial's step: of its own models, or of the preset's, made of Keras's own layers."""
+    import tensorflow as tf
+
+    from benchmarks.tutorial import make_models, make_step
+    from dcgan_tf.data import scale
+    from dcgan_tf.fast.layers import plain
+    from dcgan_tf.fast.memory import keep_freed_memory
+    from dcgan_tf.models import make_discriminator, make_generator
+
+    keep_freed_memory()
+    images = scale(random_images(config))
+    if config.preset == "tutorial":
+        models = make_models()
+    else:
+        made = (make(config, images.shape[1:]) for make in (make_generator, make_discriminator))
+        models = tuple(plain(model) for model in made)
+    step = make_step(*models, config.learning_rate, config.beta_1)
+
+    def take(steps: int) -> int:
+        for _ in itertools.repeat(None, steps):
+            step(images)
+        tf.test.experimental.sync_devices()
+        return steps
+
+    return take
+
+
+def torch_steps(config: Config, **options: Any) -> Take:
+    """The same models and step in PyTorch."""
+    from benchmarks.torch_step import make_step
+
+    step, wait = make_step(config, random_images(config).astype(np.float32) / 127.5 - 1, **options)
+
+    def take(steps: int) -> int:
+        for _ in itertools.repeat(None, steps):
+            step()
+        wait()
+        return steps
+
+    return take
+
+
+PEERS: dict[str, Callable[..., Take]] = {
+    "dcgan_tf": dcgan_tf_steps,
+    "tutorial": tutorial_steps,
+    "torch": torch_steps,
+}
+
+
+def command(peer: str, settings: dict[str, Any], **options: Any) -> list[str]:
+    """What starts a peer."""
+    words = [sys.executable, "-m", "benchmarks.peers", peer]
+    return [*words, json.dumps(settings), json.dumps(options)]
+
+
+def alternate(
+    commands: Mapping[str, list[str]], rounds: int
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Times the steps of some peers in turn, after two that are not counted.
+
+    The order is reversed from round to round. A turn lasts TURN_SECONDS, or one step.
+
+    Args:
+        commands: what starts each.
+        rounds: how many turns each has.
+
+    Returns:
+        float64 [rounds], the seconds of a step, of each that could be measured; and of each of the
+        others, why not.
+    """
+    processes: dict[str, subprocess.Popen] = {}
+    steps, seconds, failures = {}, {}, {}
+
+    def measure(name: str, count: int) -> float:
+        answer = ask(processes[name], count)
+        if answer is None and name not in failures:
+            failures[name] = why_it_ended(processes[name], errors[name])
+        return math.nan if answer is None else answer
+
+    with contextlib.ExitStack() as stack:
+        errors = {name: stack.enter_context(tempfile.TemporaryFile("w+")) for name in commands}
+        for name, words in commands.items():
+            processes[name] = start(words, errors[name])
+            stack.callback(end, processes[name])
+            measure(name, 1)
+            steps[name] = (
+                1 if (once := measure(name, 1)) != once else math.ceil(TURN_SECONDS / once)
+            )
+            seconds[name] = np.empty(rounds)
+        for i in range(rounds):
+            for name in list(commands)[:: 1 if i % 2 else -1]:
+                seconds[name][i] = measure(name, steps[name])
+    return {name: seconds[name] for name in commands if name not in failures}, failures
+
+
+def start(words: list[str], errors: TextIO) -> subprocess.Popen:
+    """Starts a peer, which shares a GPU's memory with the others."""
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
+    return subprocess.Popen(words, env=environment, text=True, **pipes)
+
+
+def ask(process: subprocess.Popen, steps: int) -> float | None:
+    """Has a peer take steps; returns the seconds of one, or nothing where it has ended."""
+    with contextlib.suppress(BrokenPipeError):
+        print(steps, file=process.stdin, flush=True)
+    answer = process.stdout.readline()
+    return float(answer) if answer else None
+
+
+def end(process: subprocess.Popen) -> None:
+    process.kill()
+    process.communicate()
+
+
+def why_it_ended(process: subprocess.Popen, errors: TextIO) -> str:
+    """Why a peer ended before its time, in a sentence."""
+    code = process.wait()
+    if code == -signal.SIGALRM:
+        return f"no answer within {PATIENCE_SECONDS} seconds"
+    if code < 0:
+        return f"ended by {signal.Signals(-code).name}"
+    errors.seek(0)
+    lines = [line.strip() for line in errors if line.strip()]
+    return lines[-1] if lines else f"ended with code {code}"
+
+
+def main() -> None:
+    """Takes as many steps as each line of input says, and answers each with the seconds of one."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what is printed meanwhile is no answer
+    settings, options = map(json.loads, sys.argv[2:])
+    signal.alarm(PATIENCE_SECONDS)
+    take = PEERS[sys.argv[1]](Config.from_flags({"epochs": 10**6} | settings), **options)
+    for line in sys.stdin:
+        began = time.perf_counter()
+        taken = take(int(line))
+        print((time.perf_counter() - began) / taken, file=answers, flush=True)
+        signal.alarm(PATIENCE_SECONDS)
+
+
+if __name__ == "__main__":
+    main()
