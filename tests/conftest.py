@@ -26,6 +26,32 @@ CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
+# What no quick test comes to: a training, an evaluation, another process.
+SLOW = (
+    "dcgan_tf.training.Trainer",
+    "dcgan_tf.evaluation.evaluator.Evaluator",
+    "subprocess.Popen",
+    "tests.forks.Fork",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Marks all that is not long as quick, until it comes to what is SLOW."""
+    for item in items:
+        if not item.get_closest_marker("long"):
+            item.add_marker("quick")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def skip_what_is_slow(request):
+    """With `-m quick`, skips a test as it comes to what is SLOW."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SLOW if request.config.option.markexpr == "quick" else ():
+            patch.setattr(f"{name}.__init__", lambda *_, **__: pytest.skip("not quick"))
+        yield
+
+
 def pytest_collection_finish():
     """Has the garbage collection that ends each epoch leave out what all the imports made."""
     gc.collect()

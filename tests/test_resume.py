@@ -266,24 +266,31 @@ def test_full_disk_is_one_sentence_and_keeps_what_was_saved(run_main, digits_dir
         subprocess.run(["umount", tmp_path])
 
 
-@pytest.fixture
-def evaluated_digits(tmp_path, mnist):
+EVALUATED = ["--eval_every=1", "--base_filters=4"]
+
+
+@pytest.fixture(scope="module")
+def evaluated_digits(tmp_path_factory, mnist):
     """A folder with 50 training digits and 60 to evaluate with."""
-    folder = tmp_path / "evaluated"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("evaluated")
     write_idx(folder / "train-images-idx3-ubyte", mnist[:50])
     write_idx(folder / "t10k-images-idx3-ubyte", mnist[50:110])
     return folder
 
 
+@pytest.fixture(scope="module")
+def evaluated_run(tmp_path_factory, evaluated_digits):
+    """A run on them that nothing interrupted, evaluated after each of its two epochs."""
+    run_dir = tmp_path_factory.mktemp("runs") / "evaluated"
+    assert finish(train_command(run_dir, evaluated_digits, *EVALUATED), how=fork)[0] == 0
+    return run_dir
+
+
 @pytest.mark.parametrize("stops", [[STEPS_PER_EPOCH], [LAST_STEP]])
 def test_a_signal_at_an_epochs_end_loses_no_evaluation(
-    evaluated_digits, run_main, tmp_path, monkeypatch, stops
+    evaluated_digits, evaluated_run, run_main, tmp_path, monkeypatch, stops
 ):
-    arguments = ["--eval_every=1", "--base_filters=4"]
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    assert run_main(train, *flags(whole, evaluated_digits, *arguments))[0] == 0
-
+    stopped = tmp_path / "stopped"
     taken = []
 
     def stop_at_the_step(received, save_is_due):
@@ -292,13 +299,13 @@ def test_a_signal_at_an_epochs_end_loses_no_evaluation(
 
     with monkeypatch.context() as patched:
         patched.setattr("dcgan_tf.training.agree_on_stop", stop_at_the_step)
-        assert run_main(train, *flags(stopped, evaluated_digits, *arguments))[0] == 143
-    code, out, err = run_main(train, *flags(stopped, evaluated_digits, *arguments))
+        assert run_main(train, *flags(stopped, evaluated_digits, *EVALUATED))[0] == 143
+    code, out, err = run_main(train, *flags(stopped, evaluated_digits, *EVALUATED))
     assert code == 0 and "Fréchet distance" in out, err
 
-    assert_same_run(stopped, whole)
-    assert [row[11:] for row in table(stopped)] == [row[11:] for row in table(whole)]
+    assert_same_run(stopped, evaluated_run)
+    assert [row[11:] for row in table(stopped)] == [row[11:] for row in table(evaluated_run)]
     for name in ("checkpoints/best", "evaluations.png"):
-        assert (stopped / name).read_bytes() == (whole / name).read_bytes()
-    code, out, _ = run_main(train, *flags(stopped, evaluated_digits, *arguments))
+        assert (stopped / name).read_bytes() == (evaluated_run / name).read_bytes()
+    code, out, _ = run_main(train, *flags(stopped, evaluated_digits, *EVALUATED))
     assert code == 0 and "nothing left to do" in out

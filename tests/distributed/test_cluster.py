@@ -91,10 +91,10 @@ def test_the_chief_alone_trains_the_classifier_to_evaluate_with(labelled_digits,
     flags += ["--nogenerator_batch_norm", "--base_filters=4"]
     caches = [{"XDG_CACHE_HOME": str(tmp_path / f"cache{i}")} for i in range(3)]
     command = train_command(tmp_path / "alone", labelled_digits, *flags)
-    ends = finish_all([start(command, **caches[0])])
+    ends = finish_all([fork(command, **caches[0])])
     command = train_command(tmp_path / "two", labelled_digits, *flags, "--strategy=multi_worker")
     configs = local_cluster(2)
-    ends += finish_all([start(command, TF_CONFIG=configs[i], **caches[1 + i]) for i in range(2)])
+    ends += finish_all([fork(command, TF_CONFIG=configs[i], **caches[1 + i]) for i in range(2)])
     assert [code for code, _, _ in ends] == [0, 0, 0], ends
     assert ["training a classifier" in out for _, out, _ in ends] == [True, True, False]
     files = [sorted(Path(cache["XDG_CACHE_HOME"]).rglob("*.npz")) for cache in caches]
