@@ -7,7 +7,7 @@ is what `alternate` starts. SETTINGS are those of a config, OPTIONS those of
 """
 
 import contextlib
-import itertools
+import dataclasses
 import json
 import math
 import os
@@ -79,6 +79,7 @@ def tutorial_steps(config: Config) -> Take:
     from dcgan_tf.models import make_discriminator, make_generator
 
     keep_freed_memory()
+    config = dataclasses.replace(config, precision="float32")
     images = scale(random_images(config))
     if config.preset == "tutorial":
         models = make_models()
@@ -88,7 +89,7 @@ def tutorial_steps(config: Config) -> Take:
     step = make_step(*models, config.learning_rate, config.beta_1)
 
     def take(steps: int) -> int:
-        for _ in itertools.repeat(None, steps):
+        for _ in range(steps):
             step(images)
         tf.test.experimental.sync_devices()
         return steps
@@ -103,7 +104,7 @@ def torch_steps(config: Config, **options: Any) -> Take:
     step, wait = make_step(config, random_images(config).astype(np.float32) / 127.5 - 1, **options)
 
     def take(steps: int) -> int:
-        for _ in itertools.repeat(None, steps):
+        for _ in range(steps):
             step()
         wait()
         return steps
@@ -154,9 +155,8 @@ def alternate(
             processes[name] = start(words, errors[name])
             stack.callback(end, processes[name])
             measure(name, 1)
-            steps[name] = (
-                1 if (once := measure(name, 1)) != once else math.ceil(TURN_SECONDS / once)
-            )
+            step = measure(name, 1)
+            steps[name] = 1 if name in failures else math.ceil(TURN_SECONDS / step)
             seconds[name] = np.empty(rounds)
         for i in range(rounds):
             for name in list(commands)[:: 1 if i % 2 else -1]:
