@@ -204,10 +204,11 @@ def main() -> None:
     signal.alarm(PATIENCE_SECONDS)
     take = PEERS[sys.argv[1]](Config.from_flags({"epochs": 10**6} | settings), **options)
     for line in sys.stdin:
+        signal.alarm(PATIENCE_SECONDS)
         began = time.perf_counter()
         taken = take(int(line))
         print((time.perf_counter() - began) / taken, file=answers, flush=True)
-        signal.alarm(PATIENCE_SECONDS)
+        signal.alarm(0)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,12 @@ class Fork(forks.Process):
         self.join(timeout)
         if self.is_alive():
             raise subprocess.TimeoutExpired(self.name, timeout)
-        return tuple(os.fdopen(os.dup(pipe.fileno())).read() for pipe in self.pipes)
+        return tuple(read_all(pipe) for pipe in self.pipes)
+
+
+def read_all(pipe):
+    with open(pipe.fileno(), closefd=False) as stream:
+        return stream.read()
 
 
 def run_command(arguments, environment, hook, out, err):

@@ -208,7 +208,7 @@ with open_run(Path({str(tmp_path)!r}), Config(), np.zeros((50, 28, 28, 1), np.ui
     with pytest.raises(UserError, match="in use by another process"):
         open_and_close(tmp_path)
     process.kill()
-    process.wait()
+    process.communicate()
     open_and_close(tmp_path)
 
 

@@ -154,7 +154,7 @@ def server(finished_run):
     assert process.stdout.readline().decode().startswith(f"http://127.0.0.1:{port} ")
     yield port
     process.terminate()
-    process.wait()
+    process.communicate()
 
 
 def test_an_ipv6_address_is_shown_as_browsers_take_it(run_main, finished_run, monkeypatch):
