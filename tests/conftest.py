@@ -156,7 +156,7 @@ def run_main(monkeypatch, capsys):
 def finished_run(tmp_path_factory, digits_dir):
     """A run of 12 steps that nothing interrupted, made by a process of its own."""
     run_dir = tmp_path_factory.mktemp("runs") / "finished"
-    code, _, err = finish(train_command(run_dir, digits_dir))
+    code, _, err = finish(train_command(run_dir, digits_dir), how=fork)
     assert code == 0 and err == "", err
     return run_dir
 
