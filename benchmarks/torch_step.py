@@ -34,7 +34,10 @@ def make_step(
     models = [
         model.to(device, memory_format=layout) for model in MODELS[config.architecture](config)
     ]
-    generator, discriminator = map(torch.compile, models) if compiled else models
+    generator, discriminator = models
+    if compiled:
+        torch._functorch.config.donated_buffer = False  # both losses go back through one graph
+        generator, discriminator = map(torch.compile, models)
     parameters = [list(model.parameters()) for model in models]
     optimizers = [
         torch.optim.Adam(each, config.learning_rate, (config.beta_1, 0.999)) for each in parameters

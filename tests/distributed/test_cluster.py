@@ -12,7 +12,7 @@ import pytest
 from benchmarks.scaling import free_addresses, local_cluster
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.distributed import cluster, strategy
-from tests.conftest import finish, fork, one_sentence, train_command
+from tests.conftest import finish, fork, one_sentence, start, train_command
 from tests.test_resume import wait_for
 
 TASK = {"type": "worker", "index": 0}
