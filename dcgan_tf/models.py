@@ -229,10 +229,13 @@ def start_and_blocks(image_size: int, stride: int) -> tuple[int, int]:
     starts = range(SMALLEST_START, SMALLEST_START * stride)
     if start in starts and blocks:
         return start, blocks
-    sizes = [start * stride**n for start in starts for n in range(1, 9)]
-    below = [max(size for size in sizes if size < image_size)] if image_size > min(sizes) else []
-    above = [min(size for size in sizes if size > image_size)] if image_size < max(sizes) else []
+    power = stride
+    while SMALLEST_START * stride * power <= image_size:
+        power *= stride
+    below = image_size // power * power
+    smallest = SMALLEST_START * stride
+    nearest = [below, below + power] if image_size > smallest else [smallest]
     raise UserError(
         f"--image_size {image_size} is not {starts[0]} to {starts[-1]} times a power of "
-        f"--stride {stride}: {' or '.join(map(str, below + above))} would do"
+        f"--stride {stride}: {' or '.join(map(str, nearest))} would do"
     )

@@ -204,12 +204,13 @@ def test_sizes_are_a_start_times_a_power_of_the_stride(size, stride, split):
         (100, 2, "96 or 112"),
         (7, 2, "8"),
         (31, 2, "28 or 32"),
-        (9999, 2, "1792"),
+        (9999, 2, "8192 or 10240"),
         (30, 4, "28 or 32"),
         (62, 4, "60 or 64"),
         (40, 3, "36 or 45"),
         (28, 3, "27 or 30"),
         (11, 3, "12"),
+        (28, 2**31 - 1, "8589934588"),
     ],
 )
 def test_size_that_cannot_be_built_names_the_nearest(size, stride, nearest):
