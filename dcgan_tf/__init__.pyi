@@ -9,6 +9,7 @@ from .models import make_generator as make_generator
 from .presets import PRESETS as PRESETS
 from .reporting.images import ImageGrid as ImageGrid
 from .run import Run as Run
+from .run import load_pretrained as load_pretrained
 from .run import load_run as load_run
 from .run import train as train
 from .train_step import train_step as train_step

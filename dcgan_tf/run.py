@@ -14,7 +14,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images
 from dcgan_tf.distributed.cluster import (
@@ -29,9 +28,16 @@ from dcgan_tf.evaluation.table import IN_TRAINING
 from dcgan_tf.fast.measure import resolve_auto
 from dcgan_tf.latent.interpolation import interpolate_through
 from dcgan_tf.noise import seeded_noise
+from dcgan_tf.pretrained.table import pretrained_run
 from dcgan_tf.reporting.images import ImageGrid
 from dcgan_tf.run_directory import RunDirectory, device_name, open_run
-from dcgan_tf.sampling import Sampler, compile_generator, load_discriminator, load_generator
+from dcgan_tf.sampling import (
+    Sampler,
+    checkpoint_names,
+    compile_generator,
+    load_discriminator,
+    load_generator,
+)
 from dcgan_tf.training import Trainer, fit
 from dcgan_tf.transfer.init_from import start_from
 
@@ -70,7 +76,7 @@ class Run:
     @property
     def checkpoints(self) -> list[int]:
         """The steps of the run's checkpoints, oldest first."""
-        return Checkpoints(RunDirectory(self.path).checkpoints).steps()
+        return [int(name) for name in checkpoint_names(RunDirectory(self.path))]
 
     def noise(
         self, numbers: Sequence[int], seed: int = 0, truncation: float | None = None
@@ -164,6 +170,18 @@ def load_run(path: str | Path, checkpoint: int | str | None = None) -> Run:
     name = None if checkpoint is None else str(checkpoint)
     generator, config, step = load_generator(RunDirectory(Path(path)), name)
     return Run(Path(path), step, config, generator)
+
+
+def load_pretrained(name: str) -> Run:
+    """A generator that comes with the project, as a run without a discriminator.
+
+    Args:
+        name: `mnist` or `fashion_mnist`, see docs/pretrained.md.
+
+    Raises:
+        UserError: there is no such generator, or it is damaged.
+    """
+    return load_run(pretrained_run(name))
 
 
 def train(config: Config, run_dir: str | Path | None = None, resume: bool = True) -> Run:

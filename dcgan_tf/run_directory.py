@@ -71,6 +71,11 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
+    def generator_file(self) -> Path:
+        """The generator's weights, where it was exported without what training alone needs."""
+        return self.path / "generator.npz"
+
+    @property
     def times_file(self) -> Path:
         return self.path / "step_times.npy"
 
@@ -297,6 +302,11 @@ def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bo
         raise UserError(
             f"--run_dir {run.path} holds a run already: give another folder, or go on with it by "
             f"leaving out --noresume"
+        )
+    if run.generator_file.exists():
+        raise UserError(
+            f"--run_dir {run.path} holds a generator alone, which can't be trained any further: "
+            f"give another folder"
         )
     saved, saved_images = run.read_config()
     run.refuse(saved.differences(dataclasses.asdict(config)))

@@ -15,6 +15,7 @@ from dcgan_tf.data import to_uint8
 from dcgan_tf.growing.fade_in import faded_in
 from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.noise import seeded_noise
+from dcgan_tf.pretrained.weights import load_weights, weights_step
 from dcgan_tf.run_directory import RunDirectory
 
 # From noise, float32 [N, noise_dim], to images, uint8 [N, H, W, C] in [0, 255].
@@ -38,6 +39,12 @@ def load_generator(
     """
     config, images = run.read_config()
     generator = make_generator(config, tuple(images["shape"]))
+    if run.generator_file.exists():
+        (step,) = checkpoint_names(run)
+        if checkpoint not in (None, step):
+            raise UserError(f"{run.path} has the generator of step {step} alone, not {checkpoint}")
+        load_weights(run.generator_file, generator)
+        return generator, config, int(step)
     # As `Trainer` names them in its checkpoints.
     name = "generator" if config.ema_decay is None else "averaged_generator"
     step = restore_model(run, name, generator, checkpoint)
@@ -49,6 +56,8 @@ def load_discriminator(
 ) -> tuple[keras.Sequential, Config, int]:
     """The discriminator of a run; arguments, result and errors are as of `load_generator`."""
     config, images = run.read_config()
+    if run.generator_file.exists():
+        raise UserError(f"{run.path} has a generator alone: give a --run_dir with a discriminator")
     discriminator = make_discriminator(config, tuple(images["shape"]))
     step = restore_model(run, "discriminator", discriminator, checkpoint)
     return (faded_in(discriminator) if 0 < config.fade_in <= step else discriminator), config, step
@@ -75,6 +84,8 @@ def checkpoint_names(run: RunDirectory) -> list[str]:
     Raises:
         UserError: there are none.
     """
+    if run.generator_file.exists():
+        return [str(weights_step(run.generator_file))]
     steps = Checkpoints(run.checkpoints).steps()
     if not steps:
         raise UserError(f"--run_dir {run.path} has no checkpoint yet: train first")

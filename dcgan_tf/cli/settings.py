@@ -138,7 +138,7 @@ class RunFlags(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
-class CheckpointFlags(RunFlags):
+class CheckpointFlags(Settings):
     """Flags of a command that starts from one checkpoint of a run."""
 
     checkpoint: str | None = setting(

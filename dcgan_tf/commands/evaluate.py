@@ -3,7 +3,7 @@
 Generated images are compared with images that no training saw; the column `real` is the baseline
 on real data: what training images score, the best that can be hoped for. evaluation.json has all
 figures; closest.png shows the generated images that come nearest to a training image, each below
-it.
+it. Both go into the current folder where the generator is a --pretrained one.
 """
 
 import dataclasses
@@ -15,8 +15,9 @@ import numpy as np
 
 from dcgan_tf.cli.flags import parse
 from dcgan_tf.cli.program import quiet_tensorflow
-from dcgan_tf.cli.settings import RunFlags, at_least, setting
+from dcgan_tf.cli.settings import at_least, setting
 from dcgan_tf.evaluation.table import METRICS, MOST_CLASSES
+from dcgan_tf.pretrained.flags import GeneratorFlags
 
 MEMORISATION_ROWS = {
     "distance": "to nearest training image",
@@ -25,7 +26,7 @@ MEMORISATION_ROWS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateFlags(RunFlags):
+class EvaluateFlags(GeneratorFlags):
     """Which images to evaluate."""
 
     checkpoint: str | None = setting(
@@ -46,16 +47,16 @@ def main() -> None:
         from dcgan_tf.reporting.images import image_grid, save_png
         from dcgan_tf.run_directory import RunDirectory
 
-    run_directory = RunDirectory(Path(flags.run_dir))
     found, originals, closest = evaluate_run(
-        run_directory, flags.checkpoint, flags.num_images, flags.inception_weights
+        RunDirectory(flags.run_path), flags.checkpoint, flags.num_images, flags.inception_weights
     )
+    output = RunDirectory(Path(flags.run_dir or "."))
     pairs = image_grid(np.concatenate([originals, closest]), columns=len(closest))
-    save_png(run_directory.closest_picture, pairs)
-    with atomic_write(run_directory.evaluation_file) as file:
+    save_png(output.closest_picture, pairs)
+    with atomic_write(output.evaluation_file) as file:
         file.write((json.dumps(found, indent=2) + "\n").encode())
     print(table(found))
-    print(f"written: {run_directory.evaluation_file}, {run_directory.closest_picture}")
+    print(f"written: {output.evaluation_file}, {output.closest_picture}")
 
 
 def table(found: dict[str, Any]) -> str:

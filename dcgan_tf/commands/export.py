@@ -1,10 +1,12 @@
-"""Exports the generator of a run, for use without this project.
+"""Exports the generator of a run, for use without this project, or to be passed on.
 
 generator.keras and saved_model/ take noise, float32 [N, noise_dim]; the one gives images as float32
 in [-1, 1], the other, by its signature, as uint8 in [0, 255]. generator.tflite and
 generator_float16.tflite take the noise of one image and give float32 in [-1, 1]; the second is half
-as large. All compute in float32. The command says how near that comes to the images that the run
-draws in its own precision, loads each file again, and compares its images with the generator's.
+as large. All compute in float32. run/ is a run directory with the generator alone, its kernels in
+float16: --run_dir of the commands that need no more. The command says how near that comes to the
+images that the run draws in its own precision, loads each file again, and compares its images with
+the generator's.
 """
 
 import dataclasses
@@ -16,12 +18,13 @@ from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.flags import parse
 from dcgan_tf.cli.program import quiet_tensorflow
 from dcgan_tf.cli.settings import CheckpointFlags, setting
+from dcgan_tf.pretrained.flags import GeneratorFlags
 
 COMPARED = 16
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportFlags(CheckpointFlags):
+class ExportFlags(CheckpointFlags, GeneratorFlags):
     """What to export, and where to."""
 
     output: str = setting("export", "Export", "folder for the files, new or empty")
@@ -38,9 +41,10 @@ def main() -> None:
         from dcgan_tf.noise import seeded_noise
         from dcgan_tf.run_directory import RunDirectory
         from dcgan_tf.sampling import compile_generator, load_generator
-        from dcgan_tf.serving.export_formats import FORMATS
+        from dcgan_tf.serving.export_formats import FORMATS, Exported
 
-    generator, config, step = load_generator(RunDirectory(Path(flags.run_dir)), flags.checkpoint)
+    run = RunDirectory(flags.run_path)
+    generator, config, step = load_generator(run, flags.checkpoint)
     if step < config.fade_in:
         raise UserError(
             f"--run_dir {flags.run_dir} is at step {step} of the {config.fade_in} in which its new "
@@ -48,8 +52,8 @@ def main() -> None:
         )
     noise = seeded_noise(config, config.seed, range(COMPARED))
     drawn = compile_generator(generator)(noise).astype(int)
-    generator = plain(generator)
-    images = compile_generator(generator)(noise).astype(int)
+    exported = Exported(run, step, plain(generator))
+    images = compile_generator(exported.generator)(noise).astype(int)
     folder.mkdir(parents=True, exist_ok=True)
     print(
         f"generator of step {step}, in float32: from {config.noise} noise of {config.noise_dim} "
@@ -58,7 +62,7 @@ def main() -> None:
     )
     for name, export_format in FORMATS.items():
         path = folder / name
-        export_format.write(generator, path)
+        export_format.write(exported, path)
         difference = np.abs(export_format.load(path)(noise).astype(int) - images).max()
         if difference > export_format.tolerance:
             raise UserError(

@@ -15,14 +15,14 @@ import numpy as np
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.flags import parse
 from dcgan_tf.cli.program import quiet_tensorflow
-from dcgan_tf.cli.settings import AT_LEAST_ONE, AT_LEAST_ZERO, CheckpointFlags, setting
+from dcgan_tf.cli.settings import AT_LEAST_ONE, AT_LEAST_ZERO, CheckpointFlags, RunFlags, setting
 from dcgan_tf.datasets.table import DATASETS
 
 BATCH_SIZE = 500
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureFlags(CheckpointFlags):
+class FeatureFlags(CheckpointFlags, RunFlags):
     """Which discriminator, and on how many labels."""
 
     labels: int = setting(

@@ -1,7 +1,8 @@
 """Draws images from a run, or a view of its latent space.
 
-Image i of a seed is the same whatever the batch size and the number of images. The flags of the
-latent space name images by these numbers, counted from 0.
+Without --run_dir, the run is the newest in runs/; where there is none, a generator that comes with
+the project draws digits. Image i of a seed is the same whatever the batch size and the number of
+images. The flags of the latent space name images by these numbers, counted from 0.
 """
 
 import dataclasses
@@ -21,10 +22,11 @@ from dcgan_tf.cli.settings import (
     setting,
 )
 from dcgan_tf.latent.arithmetic import parse_arithmetic, parse_numbers
+from dcgan_tf.pretrained.flags import GeneratorFlags
 
 
 @dataclasses.dataclass(frozen=True)
-class SampleFlags(CheckpointFlags):
+class SampleFlags(CheckpointFlags, GeneratorFlags):
     """What to draw, and where to put it."""
 
     num_images: int = setting(16, "Images", "number of images", AT_LEAST_ONE)
@@ -72,6 +74,16 @@ class SampleFlags(CheckpointFlags):
         "backpropagation (.png)",
         old_name="activations",
     )
+
+    @classmethod
+    def from_flags(cls, given: dict[str, Any]) -> "SampleFlags":
+        """The flags as given; where no generator is, the newest run's, or else that of digits."""
+        if not given.keys() & {"run_dir", "pretrained"}:
+            saved = Path("runs").glob("*/checkpoints/checkpoint")
+            newest = max(saved, key=lambda file: file.stat().st_mtime, default=None)
+            found = {"run_dir": str(newest.parents[1])} if newest else {"pretrained": "mnist"}
+            given = given | found
+        return super().from_flags(given)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -139,16 +151,19 @@ def main() -> None:
         from dcgan_tf.run_directory import RunDirectory
         from dcgan_tf.sampling import load_generator, sample_images
 
-    run = RunDirectory(Path(flags.run_dir))
+    run = RunDirectory(flags.run_path)
     if view:
         from dcgan_tf.latent import views
 
         source = views.load_source(run, flags.checkpoint, flags.seed, flags.truncation)
         line = getattr(views, view.function)(source, output, *values)
-        print(f"{line}, from step {source.step}: {output}")
+        print(f"{line}, from step {source.step} of {flags.origin}: {output}")
         return
     write = writer_for(output)
     generator, config, step = load_generator(run, flags.checkpoint)
     numbers = (flags.seed, flags.num_images, flags.batch_size, flags.truncation)
     write(sample_images(generator, config, *numbers))
-    print(f"{flags.num_images} images of seed {flags.seed}, from step {step}: {output}")
+    print(
+        f"{flags.num_images} images of seed {flags.seed}, from step {step} of {flags.origin}: "
+        f"{output}"
+    )

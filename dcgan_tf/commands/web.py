@@ -5,19 +5,19 @@ training's progress and curves. The page lists the HTTP API behind it, which giv
 """
 
 import dataclasses
-from pathlib import Path
 
 from dcgan_tf.cli.errors import UserError, first_line
 from dcgan_tf.cli.flags import parse
 from dcgan_tf.cli.program import quiet_tensorflow
-from dcgan_tf.cli.settings import Rule, RunFlags, setting
+from dcgan_tf.cli.settings import Rule, setting
+from dcgan_tf.pretrained.flags import GeneratorFlags
 
 PORT = Rule("a whole number from 1 to 65535", lambda value: 1 <= value <= 65535)
 
 
 @dataclasses.dataclass(frozen=True)
-class WebFlags(RunFlags):
-    """Which run, and where it is served."""
+class WebFlags(GeneratorFlags):
+    """Which generator, and where it is served."""
 
     host: str = setting("127.0.0.1", "Server", "address; 0.0.0.0 lets other machines in")
     port: int = setting(8000, "Server", "port", PORT)
@@ -38,7 +38,7 @@ def main() -> None:
                 raise
             raise UserError(f'{error.name} is missing: pip install "dcgan-tf[web]"') from None
 
-    app = make_app(RunDirectory(Path(flags.run_dir)))
+    app = make_app(RunDirectory(flags.run_path))
     try:
         server = waitress.create_server(
             app,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +15,29 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.data import to_uint8
-from dcgan_tf.sampling import Sampler, compile_generator
+from dcgan_tf.fast.layers import plain
+from dcgan_tf.pretrained.weights import save_weights
+from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.sampling import Sampler, compile_generator, load_generator
 
 
-def write_keras(generator: keras.Sequential, path: Path) -> None:
+class Exported(NamedTuple):
+    """What is exported.
+
+    Attributes:
+        run: the run that it is from.
+        step: of its checkpoint.
+        generator: made of Keras's own layers, in float32.
+    """
+
+    run: RunDirectory
+    step: int
+    generator: keras.Sequential
+
+
+def write_keras(exported: Exported, path: Path) -> None:
     """Keras's own format."""
-    generator.save(path)
+    exported.generator.save(path)
 
 
 def load_keras(path: Path) -> Sampler:
@@ -27,8 +45,9 @@ def load_keras(path: Path) -> Sampler:
     return compile_generator(keras.saving.load_model(path, safe_mode=True))
 
 
-def write_saved_model(generator: keras.Sequential, path: Path) -> None:
+def write_saved_model(exported: Exported, path: Path) -> None:
     """TensorFlow's format, with the signature `serving_default`: `noise` to uint8 `images`."""
+    generator = exported.generator
     shape = [None, *generator.input_shape[1:]]
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, "noise")])
@@ -48,14 +67,14 @@ def load_saved_model(path: Path) -> Sampler:
     return lambda noise: serve(noise=tf.constant(noise))["images"].numpy()
 
 
-def write_tflite(generator: keras.Sequential, path: Path) -> None:
+def write_tflite(exported: Exported, path: Path) -> None:
     """TFLite with float32 weights."""
-    path.write_bytes(convert(tf.lite.TFLiteConverter.from_keras_model(generator)))
+    path.write_bytes(convert(tf.lite.TFLiteConverter.from_keras_model(exported.generator)))
 
 
-def write_tflite_float16(generator: keras.Sequential, path: Path) -> None:
+def write_tflite_float16(exported: Exported, path: Path) -> None:
     """TFLite with float16 weights."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(generator)
+    converter = tf.lite.TFLiteConverter.from_keras_model(exported.generator)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
     path.write_bytes(convert(converter))
@@ -88,16 +107,30 @@ def load_tflite(path: Path) -> Sampler:
     return lambda noise: np.stack([draw_one(each) for each in noise])
 
 
+def write_run(exported: Exported, path: Path) -> None:
+    """A run directory with the generator alone, its kernels in float16."""
+    run = RunDirectory(path)
+    path.mkdir()
+    shutil.copy(exported.run.config_file, run.config_file)
+    save_weights(run.generator_file, exported.generator, exported.step)
+
+
+def load_run(path: Path) -> Sampler:
+    """In float32, whatever the run computes in."""
+    generator, _, _ = load_generator(RunDirectory(path))
+    return compile_generator(plain(generator))
+
+
 class ExportFormat(NamedTuple):
     """A format.
 
     Attributes:
-        write: writes a generator to a path.
+        write: writes it to a path.
         load: loads it from there.
         tolerance: how far its images may be from the generator's, in units of [0, 255].
     """
 
-    write: Callable[[keras.Sequential, Path], None]
+    write: Callable[[Exported, Path], None]
     load: Callable[[Path], Sampler]
     tolerance: int
 
@@ -108,4 +141,5 @@ FORMATS = {
     "saved_model": ExportFormat(write_saved_model, load_saved_model, 1),
     "generator.tflite": ExportFormat(write_tflite, load_tflite, 1),
     "generator_float16.tflite": ExportFormat(write_tflite_float16, load_tflite, 4),
+    "run": ExportFormat(write_run, load_run, 4),
 }

@@ -1,0 +1,1 @@
+"""Generators that come with the project: run directories with all but the generator left out."""

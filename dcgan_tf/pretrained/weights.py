@@ -1,0 +1,52 @@
+"""The weights of a generator in one file, of half their size in a checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from dcgan_tf.cli.atomic_files import atomic_write
+from dcgan_tf.cli.errors import UserError
+
+
+def save_weights(path: Path, model: keras.Model, step: int) -> None:
+    """Writes the weights, kernels in float16 and vectors in float32, and their step as a .npz."""
+    weights = [
+        weight.astype(np.float16) if weight.ndim > 1 else weight for weight in model.get_weights()
+    ]
+    with atomic_write(path) as file:
+        np.savez(file, *weights, step=step)
+
+
+def load_weights(path: Path, model: keras.Model) -> None:
+    """Puts weights that `save_weights` wrote into a model of the same layers.
+
+    Raises:
+        UserError: they are damaged, or another model's.
+    """
+    with _read(path) as archive:
+        model.set_weights([archive[name] for name in archive if name != "step"])
+
+
+def weights_step(path: Path) -> int:
+    """The step of weights that `save_weights` wrote.
+
+    Raises:
+        UserError: they are damaged.
+    """
+    with _read(path) as archive:
+        return int(archive["step"])
+
+
+@contextlib.contextmanager
+def _read(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            yield archive
+    except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
+        raise UserError(f"{path} is damaged, or not of this run: {error}") from None

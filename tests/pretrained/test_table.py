@@ -1,0 +1,212 @@
+"""The generators that come with the project: their files, their page, and who takes them."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+import dcgan_tf
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.commands import evaluate, export, features, sample, train
+from dcgan_tf.evaluation.classifier import classify, load_classifier
+from dcgan_tf.pretrained import table
+from dcgan_tf.pretrained.table import PRETRAINED, pretrained_run
+from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.serving.web_app import make_app
+from tests.conftest import ROOT, one_sentence
+
+FOLDER = ROOT / "dcgan_tf" / "pretrained"
+PAGE = (ROOT / "docs" / "pretrained.md").read_text()
+FILES = ["config.json", "generator.npz"]
+MB = 10**6
+
+
+@pytest.fixture(params=PRETRAINED)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def exported(finished_run, run_main, tmp_path):
+    """The finished run, as a run directory with the generator alone."""
+    code, _, err = run_main(export, f"--run_dir={finished_run}", f"--output={tmp_path / 'export'}")
+    assert code == 0, err
+    return tmp_path / "export" / "run"
+
+
+def mtimes(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_there_is_a_row_for_every_folder_and_they_are_small():
+    folders = {path.name: path for path in FOLDER.iterdir() if (path / "config.json").exists()}
+    assert folders.keys() == PRETRAINED.keys()
+    sizes = []
+    for folder in folders.values():
+        assert sorted(path.name for path in folder.iterdir()) == FILES
+        sizes.append(sum(path.stat().st_size for path in folder.iterdir()))
+    assert max(sizes) <= 2 * MB and sum(sizes) <= 6 * MB
+
+
+def test_page_has_a_card_for_every_row():
+    cards = re.split(r"^## `(\w+)`$", PAGE, flags=re.MULTILINE)[1:]
+    assert cards[::2] == list(PRETRAINED)
+    for name, card in zip(cards[::2], cards[1::2]):
+        assert PRETRAINED[name] in card
+        size = sum(path.stat().st_size for path in (FOLDER / name).iterdir())
+        assert f"{size:,} bytes" in card
+        for told in ("data", "licence", "trained with", "made by", "Fréchet distance", "baseline"):
+            assert told in card, (name, told)
+        assert "can't" in card
+
+
+def test_configs_have_no_path_of_the_machine_that_trained_them(name):
+    assert "/" not in (FOLDER / name / "config.json").read_text()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_damaged_one_is_refused(name, file, monkeypatch, run_main, tmp_path):
+    monkeypatch.setattr(table, "__file__", str(tmp_path / "table.py"))
+    copy = shutil.copytree(FOLDER / name, tmp_path / name)
+    assert pretrained_run(name) == copy
+    content = bytearray((copy / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / file).write_bytes(content)
+    code, _, err = run_main(sample, f"--pretrained={name}", f"--output={tmp_path / 's.png'}")
+    assert code == 1 and "is damaged" in err and one_sentence(err)
+    (copy / file).unlink()
+    with pytest.raises(UserError, match="is damaged"):
+        pretrained_run(name)
+    assert not (tmp_path / "s.png").exists()
+
+
+def test_pictures_of_the_page_are_what_it_draws(name, run_main, tmp_path):
+    output = tmp_path / "grid.png"
+    flags = [f"--pretrained={name}", "--num_images=64", f"--output={output}"]
+    code, out, err = run_main(sample, *flags)
+    assert code == 0 and err == "" and f"of the pretrained generator {name}: " in out
+    picture = ROOT / "docs" / "images" / f"pretrained_{name}.png"
+    assert f"images/{picture.name}" in PAGE
+    difference = np.abs(iio.imread(output).astype(int) - iio.imread(picture))
+    assert difference.mean() < 0.5  # processors round bfloat16 differently
+
+
+def test_digits_are_digits(run_main, tmp_path):
+    images = np.asarray(dcgan_tf.load_pretrained("mnist").sample(1000, seed=5))
+    classes = np.bincount(classify(load_classifier(), images), minlength=10)
+    assert classes.min() > 40 and classes.max() < 200
+
+
+def test_first_sample_of_a_clone_needs_no_run_and_no_flag(run_main, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run_main(sample)
+    assert code == 0 and err == "" and "of the pretrained generator mnist: samples.png" in out
+    assert iio.imread("samples.png").shape == (4 * 86 + 2, 4 * 86 + 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["samples.png"]
+
+
+def test_without_a_flag_the_newest_run_is_drawn_from(run_main, monkeypatch, finished_run, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for age, run in enumerate(("b", "a", "c")):
+        shutil.copytree(finished_run, Path("runs") / run)
+        os.utime(Path("runs") / run / "checkpoints" / "checkpoint", (9000 - age, 9000 - age))
+    (Path("runs") / "new").mkdir()
+    (Path("runs") / "new" / "config.json").touch()
+    assert "from step 12 of runs/b: samples.png" in run_main(sample)[1]
+    assert "from step 10 of runs/b: " in run_main(sample, "--checkpoint=10")[1]
+    assert "of the pretrained generator mnist: " in run_main(sample, "--pretrained=mnist")[1]
+
+
+def test_views_take_it(run_main, tmp_path):
+    output = f"--output={tmp_path / 'view.png'}"
+    for view in ("--interpolate=1,2", "--latent_walk=3", "--arithmetic=1-2+3", "--truncation=0.5"):
+        code, out, err = run_main(sample, "--pretrained=mnist", output, view)
+        assert code == 0 and "from step 18740 of the pretrained" in out, err
+
+
+def test_exporting_it_gives_its_own_files(name, run_main, tmp_path):
+    flags = [f"--pretrained={name}", f"--output={tmp_path / 'export'}"]
+    code, out, err = run_main(export, *flags)
+    assert code == 0 and "generator.keras: within 0 of 255" in out, err
+    for file in FILES:
+        made = (tmp_path / "export" / "run" / file).read_bytes()
+        assert made == (FOLDER / name / file).read_bytes()
+
+
+def test_evaluating_it_writes_beside_it_nothing(run_main, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    before = mtimes(FOLDER)
+    code, out, err = run_main(evaluate, "--pretrained=mnist", "--num_images=500")
+    assert code == 0 and "step 18740" in out and "written: evaluation.json, closest.png" in out, err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["closest.png", "evaluation.json"]
+    assert mtimes(FOLDER) == before
+
+
+def test_page_serves_it():
+    client = make_app(RunDirectory(pretrained_run("mnist"))).test_client()
+    described = client.get("/api/run").get_json()
+    assert described["name"] == "mnist" and described["checkpoints"] == ["18740"]
+    assert described["epochs"] == described["plots"] == []
+    assert len(client.get("/api/images?count=3").get_json()) == 3
+
+
+def test_it_is_a_run_in_python(name):
+    run = dcgan_tf.load_pretrained(name)
+    assert run.step == 18740 and run.checkpoints == [18740] and run.config.dataset == name
+    assert np.asarray(run.sample(2)).shape == (2, 28, 28, 1)
+    with pytest.raises(UserError, match="has a generator alone"):
+        _ = run.discriminator
+    with pytest.raises(UserError, match="'digits'.* mnist, fashion_mnist"):
+        dcgan_tf.load_pretrained("digits")
+
+
+def test_what_it_cannot_do_is_one_sentence(run_main, monkeypatch, exported, tmp_path):
+    alone = "has a generator alone"
+    output = f"--output={tmp_path / 's.png'}"
+    for command, flags, told in (
+        (sample, ["--pretrained=mnist", "--top_activations"], alone),
+        (sample, ["--pretrained=mnist", "--checkpoint=best"], "of step 18740 alone, not best"),
+        (sample, ["--pretrained=faces9"], "--pretrained must be one of mnist"),
+        (sample, ["--pretrained=mnist", f"--run_dir={exported}"], "give one"),
+        (sample, [f"--run_dir={exported}", "--top_activations"], alone),
+        (sample, [f"--run_dir={exported}", "--checkpoint=10"], "of step 12 alone, not 10"),
+        (features, [f"--run_dir={exported}"], alone),
+        (features, ["--pretrained=mnist"], "pretrained"),
+        (train, [f"--run_dir={exported}", "--epochs=3"], "can't be trained any further"),
+    ):
+        flags = [*flags, output] if command is sample else flags
+        code, _, err = run_main(command, *flags)
+        assert code == 1 and told in err and one_sentence(err), (flags, err)
+    assert not (tmp_path / "s.png").exists()
+
+
+def test_an_exported_run_draws_what_the_run_draws(run_main, finished_run, exported, tmp_path):
+    assert sorted(path.name for path in exported.iterdir()) == FILES
+    drawn = []
+    for run in (finished_run, exported):
+        flags = [f"--run_dir={run}", f"--output={tmp_path / run.name}.npz", "--seed=3"]
+        code, _, err = run_main(sample, *flags)
+        assert code == 0 and err == ""
+        with np.load(tmp_path / f"{run.name}.npz") as archive:
+            drawn.append(archive["images"].astype(int))
+    assert np.abs(drawn[0] - drawn[1]).max() <= 1 < drawn[0].std()
+
+
+def test_a_damaged_export_is_one_sentence(run_main, exported, tmp_path):
+    weights = exported / "generator.npz"
+    whole = weights.read_bytes()
+    changed = bytearray(whole)
+    changed[len(changed) // 2] ^= 1
+    for content in (bytes(changed), whole[: len(whole) // 2], b"", b"nonsense"):
+        weights.write_bytes(content)
+        code, _, err = run_main(sample, f"--run_dir={exported}", f"--output={tmp_path / 's.png'}")
+        assert code == 1 and "generator.npz is damaged" in err and one_sentence(err)
+    config = exported / "config.json"
+    weights.write_bytes(whole)
+    config.write_text(config.read_text().replace('"base_filters": 64', '"base_filters": 32'))
+    code, _, err = run_main(sample, f"--run_dir={exported}", f"--output={tmp_path / 's.png'}")
+    assert code == 1 and "not of this run" in err and one_sentence(err)
