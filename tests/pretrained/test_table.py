@@ -22,6 +22,7 @@ from tests.conftest import ROOT, one_sentence
 FOLDER = ROOT / "dcgan_tf" / "pretrained"
 PAGE = (ROOT / "docs" / "pretrained.md").read_text()
 FILES = ["config.json", "generator.npz"]
+SMALL_RUN = ROOT / "tests" / "fixtures" / "run_format_2" / "run"  # of 3 steps
 MB = 10**6
 
 
@@ -31,9 +32,9 @@ def name(request):
 
 
 @pytest.fixture
-def exported(finished_run, run_main, tmp_path):
-    """The finished run, as a run directory with the generator alone."""
-    code, _, err = run_main(export, f"--run_dir={finished_run}", f"--output={tmp_path / 'export'}")
+def exported(run_main, tmp_path):
+    """The small run, as a run directory with the generator alone."""
+    code, _, err = run_main(export, f"--run_dir={SMALL_RUN}", f"--output={tmp_path / 'export'}")
     assert code == 0, err
     return tmp_path / "export" / "run"
 
@@ -109,15 +110,15 @@ def test_first_sample_of_a_clone_needs_no_run_and_no_flag(run_main, monkeypatch,
     assert [path.name for path in tmp_path.iterdir()] == ["samples.png"]
 
 
-def test_without_a_flag_the_newest_run_is_drawn_from(run_main, monkeypatch, finished_run, tmp_path):
+def test_without_a_flag_the_newest_run_is_drawn_from(run_main, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for age, run in enumerate(("b", "a", "c")):
-        shutil.copytree(finished_run, Path("runs") / run)
+        shutil.copytree(SMALL_RUN, Path("runs") / run)
         os.utime(Path("runs") / run / "checkpoints" / "checkpoint", (9000 - age, 9000 - age))
     (Path("runs") / "new").mkdir()
     (Path("runs") / "new" / "config.json").touch()
-    assert "from step 12 of runs/b: samples.png" in run_main(sample)[1]
-    assert "from step 10 of runs/b: " in run_main(sample, "--checkpoint=10")[1]
+    assert "from step 3 of runs/b: samples.png" in run_main(sample)[1]
+    assert "from step 3 of runs/b: " in run_main(sample, "--checkpoint=3")[1]
     assert "of the pretrained generator mnist: " in run_main(sample, "--pretrained=mnist")[1]
 
 
@@ -173,7 +174,7 @@ def test_what_it_cannot_do_is_one_sentence(run_main, monkeypatch, exported, tmp_
         (sample, ["--pretrained=faces9"], "--pretrained must be one of mnist"),
         (sample, ["--pretrained=mnist", f"--run_dir={exported}"], "give one"),
         (sample, [f"--run_dir={exported}", "--top_activations"], alone),
-        (sample, [f"--run_dir={exported}", "--checkpoint=10"], "of step 12 alone, not 10"),
+        (sample, [f"--run_dir={exported}", "--checkpoint=10"], "of step 3 alone, not 10"),
         (features, [f"--run_dir={exported}"], alone),
         (features, ["--pretrained=mnist"], "pretrained"),
         (train, [f"--run_dir={exported}", "--epochs=3"], "can't be trained any further"),
@@ -184,14 +185,14 @@ def test_what_it_cannot_do_is_one_sentence(run_main, monkeypatch, exported, tmp_
     assert not (tmp_path / "s.png").exists()
 
 
-def test_an_exported_run_draws_what_the_run_draws(run_main, finished_run, exported, tmp_path):
+def test_an_exported_run_draws_what_the_run_draws(run_main, exported, tmp_path):
     assert sorted(path.name for path in exported.iterdir()) == FILES
     drawn = []
-    for run in (finished_run, exported):
-        flags = [f"--run_dir={run}", f"--output={tmp_path / run.name}.npz", "--seed=3"]
-        code, _, err = run_main(sample, *flags)
+    for name, run in (("whole", SMALL_RUN), ("exported", exported)):
+        output = tmp_path / f"{name}.npz"
+        code, _, err = run_main(sample, f"--run_dir={run}", f"--output={output}", "--seed=3")
         assert code == 0 and err == ""
-        with np.load(tmp_path / f"{run.name}.npz") as archive:
+        with np.load(output) as archive:
             drawn.append(archive["images"].astype(int))
     assert np.abs(drawn[0] - drawn[1]).max() <= 1 < drawn[0].std()
 
@@ -207,6 +208,6 @@ def test_a_damaged_export_is_one_sentence(run_main, exported, tmp_path):
         assert code == 1 and "generator.npz is damaged" in err and one_sentence(err)
     config = exported / "config.json"
     weights.write_bytes(whole)
-    config.write_text(config.read_text().replace('"base_filters": 64', '"base_filters": 32'))
+    config.write_text(config.read_text().replace('"base_filters": 2', '"base_filters": 4'))
     code, _, err = run_main(sample, f"--run_dir={exported}", f"--output={tmp_path / 's.png'}")
     assert code == 1 and "not of this run" in err and one_sentence(err)
