@@ -77,12 +77,9 @@ class SampleFlags(CheckpointFlags, GeneratorFlags):
 
     @classmethod
     def from_flags(cls, given: dict[str, Any]) -> "SampleFlags":
-        """The flags as given; where no generator is, the newest run's, or else that of digits."""
+        """The flags as given, with a generator where none is named."""
         if not given.keys() & {"run_dir", "pretrained"}:
-            saved = Path("runs").glob("*/checkpoints/checkpoint")
-            newest = max(saved, key=lambda file: file.stat().st_mtime, default=None)
-            found = {"run_dir": str(newest.parents[1])} if newest else {"pretrained": "mnist"}
-            given = given | found
+            given = given | default_generator()
         return super().from_flags(given)
 
     def __post_init__(self) -> None:
@@ -99,6 +96,15 @@ class SampleFlags(CheckpointFlags, GeneratorFlags):
     def views(self) -> list[str]:
         """The views of the latent space that are asked for."""
         return [name for name in VIEWS if getattr(self, name) not in (None, False)]
+
+
+def default_generator() -> dict[str, str]:
+    """The newest run in runs/, or where there is none, the pretrained generator of digits."""
+    saved = Path("runs").glob("*/checkpoints/checkpoint")
+    newest = max(saved, key=lambda file: file.stat().st_mtime, default=None)
+    name, value = ("run_dir", str(newest.parents[1])) if newest else ("pretrained", "mnist")
+    print(f"drawing from --{name} {value}")
+    return {name: value}
 
 
 class View(NamedTuple):
@@ -157,13 +163,10 @@ def main() -> None:
 
         source = views.load_source(run, flags.checkpoint, flags.seed, flags.truncation)
         line = getattr(views, view.function)(source, output, *values)
-        print(f"{line}, from step {source.step} of {flags.origin}: {output}")
+        print(f"{line}, from step {source.step}: {output}")
         return
     write = writer_for(output)
     generator, config, step = load_generator(run, flags.checkpoint)
     numbers = (flags.seed, flags.num_images, flags.batch_size, flags.truncation)
     write(sample_images(generator, config, *numbers))
-    print(
-        f"{flags.num_images} images of seed {flags.seed}, from step {step} of {flags.origin}: "
-        f"{output}"
-    )
+    print(f"{flags.num_images} images of seed {flags.seed}, from step {step}: {output}")

@@ -44,10 +44,3 @@ class GeneratorFlags(Settings):
         if self.pretrained is not None:
             return pretrained_run(self.pretrained)
         return Path(str(self.run_dir))
-
-    @property
-    def origin(self) -> str:
-        """Where the generator is from, in words."""
-        if self.pretrained is not None:
-            return f"the pretrained generator {self.pretrained}"
-        return str(self.run_dir)

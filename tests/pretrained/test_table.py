@@ -89,7 +89,7 @@ def test_pictures_of_the_page_are_what_it_draws(name, run_main, tmp_path):
     output = tmp_path / "grid.png"
     flags = [f"--pretrained={name}", "--num_images=64", f"--output={output}"]
     code, out, err = run_main(sample, *flags)
-    assert code == 0 and err == "" and f"of the pretrained generator {name}: " in out
+    assert code == 0 and err == "" and f"64 images of seed 0, from step 18740: {output}\n" == out
     picture = ROOT / "docs" / "images" / f"pretrained_{name}.png"
     assert f"images/{picture.name}" in PAGE
     difference = np.abs(iio.imread(output).astype(int) - iio.imread(picture))
@@ -105,7 +105,7 @@ def test_digits_are_digits(run_main, tmp_path):
 def test_first_sample_of_a_clone_needs_no_run_and_no_flag(run_main, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     code, out, err = run_main(sample)
-    assert code == 0 and err == "" and "of the pretrained generator mnist: samples.png" in out
+    assert code == 0 and err == "" and out.startswith("drawing from --pretrained mnist\n")
     assert iio.imread("samples.png").shape == (4 * 86 + 2, 4 * 86 + 2)
     assert [path.name for path in tmp_path.iterdir()] == ["samples.png"]
 
@@ -117,16 +117,17 @@ def test_without_a_flag_the_newest_run_is_drawn_from(run_main, monkeypatch, tmp_
         os.utime(Path("runs") / run / "checkpoints" / "checkpoint", (9000 - age, 9000 - age))
     (Path("runs") / "new").mkdir()
     (Path("runs") / "new" / "config.json").touch()
-    assert "from step 3 of runs/b: samples.png" in run_main(sample)[1]
-    assert "from step 3 of runs/b: " in run_main(sample, "--checkpoint=3")[1]
-    assert "of the pretrained generator mnist: " in run_main(sample, "--pretrained=mnist")[1]
+    told = "drawing from --run_dir runs/b\n16 images of seed 0, from step 3: samples.png\n"
+    assert run_main(sample) == (0, told, "")
+    assert run_main(sample, "--checkpoint=3") == (0, told, "")
+    assert "from step 18740: samples.png" in run_main(sample, "--pretrained=mnist")[1]
 
 
 def test_views_take_it(run_main, tmp_path):
-    output = f"--output={tmp_path / 'view.png'}"
-    for view in ("--interpolate=1,2", "--latent_walk=3", "--arithmetic=1-2+3", "--truncation=0.5"):
-        code, out, err = run_main(sample, "--pretrained=mnist", output, view)
-        assert code == 0 and "from step 18740 of the pretrained" in out, err
+    view = tmp_path / "view.png"
+    for flag in ("--interpolate=1,2", "--latent_walk=3", "--arithmetic=1-2+3", "--truncation=0.5"):
+        code, out, err = run_main(sample, "--pretrained=mnist", f"--output={view}", flag)
+        assert code == 0 and f"from step 18740: {view}" in out, err
 
 
 def test_exporting_it_gives_its_own_files(name, run_main, tmp_path):
