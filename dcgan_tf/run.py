@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images
 from dcgan_tf.distributed.cluster import (

@@ -43,6 +43,7 @@ def load_generator(
         (step,) = checkpoint_names(run)
         if checkpoint not in (None, step):
             raise UserError(f"{run.path} has the generator of step {step} alone, not {checkpoint}")
+        generator = faded_in(generator) if config.fade_in else generator  # as it was exported
         load_weights(run.generator_file, generator)
         return generator, config, int(step)
     # As `Trainer` names them in its checkpoints.

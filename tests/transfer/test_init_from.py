@@ -128,6 +128,8 @@ def test_growing_run_is_sampled_stopped_and_goes_on(run_main, other, pictures, t
 
     assert run_main(train, *flags(stopped, pictures, start, **GROWN))[0] == 0
     assert_same_run(stopped, whole)
+    code, out, err = run_main(export, f"--run_dir={whole}", f"--output={tmp_path / 'export'}")
+    assert code == 0 and "run: within" in out, err
     first = load_generator(RunDirectory(other))[0]
     grown, _, _ = load_generator(RunDirectory(whole))
     plain = make_generator(Config(**OWN | {"base_filters": 2}), (32, 32, 3))
