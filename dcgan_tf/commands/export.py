@@ -3,10 +3,10 @@
 generator.keras and saved_model/ take noise, float32 [N, noise_dim]; the one gives images as float32
 in [-1, 1], the other, by its signature, as uint8 in [0, 255]. generator.tflite and
 generator_float16.tflite take the noise of one image and give float32 in [-1, 1]; the second is half
-as large. All compute in float32. run/ is a run directory with the generator alone, its kernels in
-float16: --run_dir of the commands that need no more. The command says how near that comes to the
-images that the run draws in its own precision, loads each file again, and compares its images with
-the generator's.
+as large. run/ is a run directory with the generator alone, its kernels in float16: --run_dir of the
+commands that need no more. The others compute in float32. The command says how near that comes to
+the images that the run draws in its own precision, loads each file again, and compares its images
+with the generator's.
 """
 
 import dataclasses
