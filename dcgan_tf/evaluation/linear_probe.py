@@ -16,7 +16,7 @@ from dcgan_tf.data import Images, apply_in_batches
 from dcgan_tf.evaluation.classifier import BATCH_SIZE as CLASSIFIER_BATCH_SIZE
 from dcgan_tf.evaluation.classifier import classify, train_classifier
 from dcgan_tf.growing.fade_in import unfold
-from dcgan_tf.layers import repeat_for_pack
+from dcgan_tf.layers import is_hidden_convolution, repeat_for_pack
 
 POOLED = 4
 REGULARISATION = 0.01
@@ -45,7 +45,7 @@ def pooled_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf
             features.append(pool(values))
             pending = False
         values = layer(values, training=False)
-        pending = pending or (isinstance(layer, keras.layers.Conv2D) and layer.filters > 1)
+        pending = pending or is_hidden_convolution(layer)
     return tf.concat(features, axis=1)
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from dcgan_tf.data import Images, apply_in_batches, scale
 from dcgan_tf.growing.fade_in import unfold
-from dcgan_tf.layers import repeat_for_pack
+from dcgan_tf.layers import is_hidden_convolution, repeat_for_pack
 
 
 class TopActivations(NamedTuple):
@@ -31,11 +31,11 @@ class TopActivations(NamedTuple):
 
 
 def last_convolution(discriminator: keras.Sequential) -> int:
-    """The index of the last convolution that has more than the one filter of a logit."""
+    """The index of the last convolution before the logit."""
     indices = [
         index
         for index, layer in enumerate(unfold(discriminator, "new"))
-        if isinstance(layer, keras.layers.Conv2D) and layer.filters > 1
+        if is_hidden_convolution(layer)
     ]
     return indices[-1]
 

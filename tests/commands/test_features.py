@@ -30,16 +30,19 @@ def test_activations_by_hand():
 
 
 @pytest.mark.parametrize(
-    "preset, size, count",
+    "preset, size, filters, count",
     [
         # Filters 4 and 8 (and 16, 32), 4×4 fields each, or all there are.
-        ("tutorial", 28, 16 * (4 + 8)),
-        ("paper", 64, 16 * (4 + 8 + 16 + 32)),
-        ("blocks", 32, 16 * (4 + 8)),
+        ("tutorial", 28, 4, 16 * (4 + 8)),
+        ("paper", 64, 4, 16 * (4 + 8 + 16 + 32)),
+        ("blocks", 32, 4, 16 * (4 + 8)),
+        # A convolution of one filter is no logit.
+        ("tutorial", 8, 1, 16 * 1),
+        ("paper", 32, 1, 16 * (1 + 2 + 4)),
     ],
 )
-def test_number_of_features(preset, size, count):
-    config = Config.from_flags({"preset": preset, "base_filters": 4})
+def test_number_of_features(preset, size, filters, count):
+    config = Config.from_flags({"preset": preset, "base_filters": filters})
     model = make_discriminator(config, (size, size, 1))
     found = linear_probe.pooled_activations(model, tf.zeros([3, size, size, 1]))
     assert found.shape == (3, count)
