@@ -25,6 +25,9 @@ FILES = ["config.json", "generator.npz"]
 SMALL_RUN = ROOT / "tests" / "fixtures" / "run_format_2" / "run"  # of 3 steps
 MB = 10**6
 
+# Of Keras, as it writes a model.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
+
 
 @pytest.fixture(params=PRETRAINED)
 def name(request):
