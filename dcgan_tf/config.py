@@ -292,6 +292,10 @@ class Config(DataSettings):
                 "size",
             ),
             (
+                self.conditional and DATASETS[self.dataset].load_labels is None,
+                f"--conditional learns labels, and --dataset {self.dataset} has none",
+            ),
+            (
                 self.batch_size % self.pack != 0,
                 f"--batch_size {self.batch_size} is no multiple of --pack {self.pack}",
             ),

@@ -11,6 +11,7 @@ import tensorflow as tf
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.datasets.disk_images import Images
+from dcgan_tf.datasets.labels import Labels
 from dcgan_tf.datasets.settings import Split
 from dcgan_tf.datasets.table import DATASETS
 
@@ -59,10 +60,10 @@ def load_split(config: Config, split: Split) -> Images:
 
 
 def load_labels(config: Config, split: Split) -> np.ndarray:
-    """Reads the classes of a split's images.
+    """Reads the labels of a split's images.
 
     Returns:
-        uint8 [N].
+        The number of each image's class, int [N].
 
     Raises:
         UserError: the dataset has none, or a file is missing or is not what it should be.
@@ -71,6 +72,29 @@ def load_labels(config: Config, split: Split) -> np.ndarray:
     if load is None:
         raise UserError(f"--dataset {config.dataset} has no labels")
     return load(config, split)
+
+
+def load_training_labels(config: Config, images: Images) -> Labels | None:
+    """Reads the labels of the training images, where the config is that of a conditional run.
+
+    Raises:
+        UserError: there is no label for each image, or no image of some class.
+    """
+    if not config.conditional:
+        return None
+    numbers, class_names = load_labels(config, "train"), DATASETS[config.dataset].class_names
+    highest, source = numbers.max(initial=0), config.data_dir or config.dataset
+    names = class_names(config) if class_names else [*map(str, range(highest + 1))]
+    if len(numbers) != len(images) or highest >= len(names):
+        raise UserError(
+            f"--conditional needs a label from 0 to {len(names) - 1} for each image, and {source} "
+            f"has {len(images):,} images and {len(numbers):,} labels up to {highest}"
+        )
+    labels = Labels(numbers, names)
+    classes = labels.classes
+    if empty := [name for name, count in zip(classes.names, classes.counts) if not count]:
+        raise UserError(f"--conditional: {source} has no training images of {', '.join(empty)}")
+    return labels
 
 
 def resize(images: Images, size: int | None) -> Images:
@@ -100,6 +124,7 @@ def make_batches(
     device: str | None = None,
     replicas: range = range(1),
     num_replicas: int = 1,
+    labels: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """The shuffled batches of the steps from `start` up to `stop`, one a step for each replica.
 
@@ -115,9 +140,11 @@ def make_batches(
         device: to which the batches are copied ahead of their step, if it is not the CPU.
         replicas: the numbers of those whose parts of each step's batch are made, in turn.
         num_replicas: how many parts there are.
+        labels: the numbers of the images' classes, int [N], if they are learned, too.
 
     Returns:
-        A dataset of float32 [images_per_step / num_replicas, H, W, C] in [-1, 1].
+        A dataset of float32 [images_per_step / num_replicas, H, W, C] in [-1, 1]; with labels,
+        [images_per_step / num_replicas, H, W, C + 1], as `with_label_channel` has it.
     """
     num_images = len(images)
     batch_size = config.images_per_step
@@ -141,6 +168,8 @@ def make_batches(
             # The noise of a step is drawn from (seed, step): flips need numbers of their own.
             chances = tf.random.stateless_uniform([batch_size], [config.seed, -1 - step])
             batch = flip(batch, tf.gather(chances, part))
+        if labels is not None:
+            batch = with_label_channel(batch, tf.gather(labels, chosen))
         return batch
 
     numbers = tf.data.Dataset.range(start * len(replicas), stop * len(replicas))
@@ -167,6 +196,20 @@ def flip(images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
     """Mirrors the images left to right whose chance, float32 [k] in [0, 1), is below one half."""
     mirrored = tf.reverse(images, axis=[2])
     return tf.where(chance[:, tf.newaxis, tf.newaxis, tf.newaxis] < 0.5, mirrored, images)
+
+
+def with_label_channel(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Images, float32 [k, H, W, C], with the number of each one's class as one more channel."""
+    channel = tf.ones_like(images[..., :1]) * tf.cast(labels, tf.float32)[:, None, None, None]
+    return tf.concat([images, channel], axis=3)
+
+
+def split_label_channel(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What `with_label_channel` put together: images, and int32 labels [k].
+
+    The numbers are rounded, for images that were blended with each other's pixels (`--fade_in`).
+    """
+    return batch[..., :-1], tf.cast(tf.round(batch[:, 0, 0, -1]), tf.int32)
 
 
 def apply_in_batches(

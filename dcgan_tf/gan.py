@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from dcgan_tf.augmentation.differentiable import augment
 from dcgan_tf.config import Config
+from dcgan_tf.data import split_label_channel
+from dcgan_tf.datasets.labels import UNLABELLED, Classes
 from dcgan_tf.distributed.replicas import replica_slice
 from dcgan_tf.growing.fade_in import set_alpha
 from dcgan_tf.losses import make_losses
@@ -19,7 +21,7 @@ from dcgan_tf.noise import training_noise
 Gradients = list[tf.Tensor]
 
 # What a step draws random numbers for, apart from its noise.
-PENALTY, AUGMENT_REAL, AUGMENT_GENERATED = 1, 2, 3
+PENALTY, AUGMENT_REAL, AUGMENT_GENERATED, LABELS = 1, 2, 3, 4
 
 
 class Gan:
@@ -32,6 +34,7 @@ class Gan:
         image_shape: height, width and channels.
         backward: how the gradients of both losses come back; by default `separate_gradients`, as
             in the tutorial.
+        classes: of the training images, if both models learn their labels, too.
 
     Attributes:
         generator, discriminator: the Keras Sequential models.
@@ -47,11 +50,13 @@ class Gan:
         config: Config,
         image_shape: ImageShape,
         backward: Callable[..., tuple[Gradients, Gradients]] | None = None,
+        classes: Classes = UNLABELLED,
     ) -> None:
         self.config = config
+        self.classes = classes
         keras.utils.set_random_seed(config.seed)
-        self.generator = make_generator(config, image_shape)
-        self.discriminator = make_discriminator(config, image_shape)
+        self.generator = make_generator(config, image_shape, len(classes))
+        self.discriminator = make_discriminator(config, image_shape, len(classes))
         self.generator_optimizer = make_optimizer(
             config, self.generator, config.generator_learning_rate
         )
@@ -78,12 +83,35 @@ class Gan:
         return self.ema_generator or self.generator
 
     def noise(self, update: int = 0) -> tf.Tensor:
-        """The noise of one of the step's updates, float32 [batch, noise_dim]."""
+        """The noise of one of the step's updates, float32 [batch, noise_dim].
+
+        In a conditional run, the labels of the images that are to be made from it stand beside it:
+        float32 [batch, noise_dim + classes].
+        """
         config, draw = self.config, self.draw(update)
-        return replica_slice(
+        noise = replica_slice(
             lambda shape: training_noise(config.noise, shape, config.seed, draw),
             [config.batch_size // self.replicas, config.noise_dim],
         )
+        return tf.concat([noise, self.labels(update)], axis=1) if self.classes else noise
+
+    def labels(self, update: int = 0) -> tf.Tensor:
+        """The labels of the generated images of one of the step's updates.
+
+        They are drawn in the proportions of the training images.
+
+        Returns:
+            One-hot vectors, float32 [batch, classes].
+        """
+        log_counts, seed = (
+            tf.math.log([[*map(float, self.classes.counts)]]),
+            self.seed(LABELS, update),
+        )
+        numbers = replica_slice(
+            lambda shape: tf.random.stateless_categorical(log_counts, shape[0], seed)[0],
+            [self.config.batch_size // self.replicas],
+        )
+        return tf.one_hot(numbers, len(self.classes))
 
     def draw(self, update: int = 0) -> tf.Tensor:
         """A number, int64, for the randomness of one of the step's updates and of no other."""
@@ -108,15 +136,16 @@ class Gan:
         discriminator: Callable[..., tf.Tensor] | None = None,
         update: int = 0,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The logits of real and of generated images, both augmented by `--augment`.
+        """The logits of real and of generated images, as `seen`.
 
         Each batch goes through the discriminator on its own, as in the tutorial, or both as one
         (`--discriminator_batch joint`). Batch norm then normalizes both with the statistics of the
         mixture, so that a difference between their means stays visible to it.
 
         Args:
-            images: float32 [batch, H, W, C] in [-1, 1], real ones.
-            generated_images: float32 of the same shape.
+            images: float32 [batch, H, W, C] in [-1, 1], real ones; in a conditional run with a
+                channel more, see `data.with_label_channel`.
+            generated_images: float32 [batch, H, W, C].
             discriminator: in place of the own one.
             update: which of the step's.
 
@@ -124,7 +153,7 @@ class Gan:
             Real and generated images' logits, float32 [batch, 1] (with `--pack` M, [batch / M, 1]).
         """
         discriminator = discriminator or self.discriminator
-        images, generated_images = self.augment(images, generated_images, update)
+        images, generated_images = self.seen(images, generated_images, update)
         if self.config.discriminator_batch == "joint":
             both = tf.concat([images, generated_images], axis=0)
             real_logits, fake_logits = tf.split(discriminator(both, training=True), 2)
@@ -144,13 +173,35 @@ class Gan:
         """
         if self.config.discriminator_batch == "joint":
             return self.discriminate(images, generated_images, discriminator, update)[1]
-        generated_images = self.augment(images, generated_images, update)[1]
+        generated_images = self.seen(images, generated_images, update)[1]
         return (discriminator or self.discriminator)(generated_images, training=True)
+
+    def seen(
+        self, images: tf.Tensor, generated_images: tf.Tensor, update: int = 0
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Real and generated images as the discriminator sees them in one of the step's updates.
+
+        They are augmented by `--augment`. In a conditional run, each then has its label beside it,
+        as constant channels (Mirza and Osindero, 2014).
+        """
+        if not self.classes:
+            return self.augment(images, generated_images, update)
+        images, numbers = split_label_channel(images)
+        images, generated_images = self.augment(images, generated_images, update)
+        labels = tf.one_hot(numbers, len(self.classes))
+        return (
+            with_label_channels(images, labels),
+            with_label_channels(generated_images, self.labels(update)),
+        )
+
+    def pixels(self, images: tf.Tensor) -> tf.Tensor:
+        """Images of a batch without their labels."""
+        return split_label_channel(images)[0] if self.classes else images
 
     def augment(
         self, images: tf.Tensor, generated_images: tf.Tensor, update: int = 0
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Real and generated images as the discriminator sees them in one of the step's updates."""
+        """Real and generated images, both augmented by `--augment`."""
         names = self.config.augmentations
         if not names:
             return images, generated_images
@@ -175,6 +226,12 @@ class Gan:
         if self.config.fade_in:
             models = (self.generator, self.discriminator, self.ema_generator)
             set_alpha([model for model in models if model is not None], self.alpha)
+
+
+def with_label_channels(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Images with one-hot labels, float32 [batch, classes], as constant channels beside them."""
+    shape = [*images.shape[:3], labels.shape[1]]
+    return tf.concat([images, tf.broadcast_to(labels[:, None, None, :], shape)], axis=3)
 
 
 def separate_gradients(

@@ -44,12 +44,18 @@ POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 OUTPUT: dict[str, Any] = {"activation": "tanh", "dtype": "float32"}
 
 
-def make_generator(config: Config, image_shape: ImageShape) -> keras.Sequential:
+def make_generator(config: Config, image_shape: ImageShape, classes: int = 0) -> keras.Sequential:
     """The generator of the config's architecture, for images [size, size, channels].
+
+    Args:
+        config: the settings.
+        image_shape: of its images.
+        classes: how many a conditional run has; the noise is longer by so many values.
 
     Raises:
         UserError: images of that size can't be built by upsampling.
     """
+    config = dataclasses.replace(config, noise_dim=config.noise_dim + classes)
     build, _ = ARCHITECTURES[config.architecture]
     with precision(config):
         mapping = mapping_network(config) if config.mapping_layers else []
@@ -60,12 +66,20 @@ def make_generator(config: Config, image_shape: ImageShape) -> keras.Sequential:
         return keras.Sequential([inputs, *mapping, *stack], name="generator")
 
 
-def make_discriminator(config: Config, image_shape: ImageShape) -> keras.Sequential:
+def make_discriminator(
+    config: Config, image_shape: ImageShape, classes: int = 0
+) -> keras.Sequential:
     """The discriminator of the config's architecture, for images [size, size, channels].
+
+    Args:
+        config: the settings.
+        image_shape: of the images.
+        classes: how many a conditional run has; the images have so many channels more.
 
     Raises:
         UserError: images of that size can't be built by upsampling.
     """
+    image_shape = (*image_shape[:2], image_shape[2] + classes)
     _, build = ARCHITECTURES[config.architecture]
     with precision(config):
         pack = [Pack(config.pack)] if config.pack > 1 else []

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.config import Config
+from dcgan_tf.datasets.labels import UNLABELLED, Classes
 
 LEAST_ACCEPTED = 0.01  # the probability of a normal value within the truncation
 
@@ -31,9 +32,16 @@ def training_noise(kind: str, shape: list[int], seed: int, step: tf.Tensor) -> t
 
 
 def seeded_noise(
-    config: Config, seed: int, numbers: Sequence[int], truncation: float | None = None
+    config: Config,
+    seed: int,
+    numbers: Sequence[int],
+    truncation: float | None = None,
+    classes: Classes = UNLABELLED,
+    label: int | None = None,
 ) -> np.ndarray:
     """The noise of some images of a seed; each is a function of the seed and its number alone.
+
+    For a conditional run, each image's label stands beside it, as a one-hot vector.
 
     Args:
         config: its `noise` and `noise_dim` are used.
@@ -42,13 +50,20 @@ def seeded_noise(
         truncation: keeps all values within ± this, for images that are more typical and less
             varied: the truncation trick (Brock et al., 2019, section 3.1). Normal values beyond it
             are drawn again; uniform ones, which have no tails, are scaled.
+        classes: of the run.
+        label: the number of the images' class; by default each image has one of its own, drawn in
+            the proportions of the training images.
 
     Returns:
-        float32 [len(numbers), noise_dim].
+        float32 [len(numbers), noise_dim], or [len(numbers), noise_dim + classes].
     """
     draw = _uniform if config.noise == "uniform" else _normal
     rngs = [np.random.default_rng((seed, number)) for number in numbers]
-    return np.stack([draw(rng, config.noise_dim, truncation) for rng in rngs])
+    noise = np.stack([draw(rng, config.noise_dim, truncation) for rng in rngs])
+    if not classes:
+        return noise
+    labels = classes.draw(seed, numbers) if label is None else np.full(len(numbers), label)
+    return np.concatenate([noise, np.eye(len(classes), dtype=np.float32)[labels]], axis=1)
 
 
 def _uniform(rng: np.random.Generator, size: int, truncation: float | None) -> np.ndarray:

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.config import Config
-from dcgan_tf.data import load_images
+from dcgan_tf.data import load_images, load_training_labels
 from dcgan_tf.distributed.cluster import (
     check_same,
     is_chief,
@@ -222,28 +222,33 @@ def train_run(
         OSError: something can't be read or written.
     """
     images = load_images(config)
+    labels = load_training_labels(config, images)
     with strategy.scope(), lost_workers_named():
         config = resolve_auto(config, RunDirectory(path))
-        trainer = Trainer(config, images)
+        trainer = Trainer(config, images, labels)
         origin = "from the start"
         if config.init_from and not Checkpoints(RunDirectory(path).checkpoints).steps():
             other = RunDirectory(Path(config.init_from), "--init_from")
             step = start_from(other, trainer.gan, images.shape[1:])
             origin = f"from {other.path} after step {step}"
-        check_same(config, images)
+        check_same(config, images, labels)
         evaluates = trainer.is_evaluated and is_chief()
     evaluate = None
     if evaluates:
         # Outside the scope: what is trained for it is trained as on a single device.
-        evaluate = Evaluator(config, images, TRAINING_NUM_IMAGES, IN_TRAINING).evaluation
+        evaluator = Evaluator(config, images, TRAINING_NUM_IMAGES, IN_TRAINING, labels=labels)
+        evaluate = evaluator.evaluation
     with (
         strategy.scope(),
         lost_workers_named(),
-        open_run(path, config, images, resume) if is_chief() else open_aside() as run_directory,
+        open_run(path, config, images, resume, labels)
+        if is_chief()
+        else open_aside() as run_directory,
     ):
         start = trainer.restore(RunDirectory(path))
         shape = "×".join(map(str, images.shape[1:]))
-        print(f"dataset        {config.dataset}: {len(images):,} images of {shape}")
+        of_classes = f" in {len(trainer.classes)} classes" if labels else ""
+        print(f"dataset        {config.dataset}: {len(images):,} images of {shape}{of_classes}")
         for model in (trainer.gan.generator, trainer.gan.discriminator):
             trainable = sum(math.prod(weights.shape) for weights in model.trainable_variables)
             print(f"{model.name:<14} {model.count_params():,} parameters, {trainable:,} trainable")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -30,8 +31,9 @@ from dcgan_tf import __version__
 from dcgan_tf.cli.atomic_files import atomic_write
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.data import Images, load_images
+from dcgan_tf.data import Images, load_images, load_training_labels
 from dcgan_tf.datasets.disk_images import fingerprint
+from dcgan_tf.datasets.labels import UNLABELLED, Classes, Labels
 
 FORMAT = 2
 FIRST_VERSION = "0.1.0"  # wrote format 1, without its name
@@ -135,6 +137,8 @@ class RunDirectory:
             images["number"], images["sha256"] = int(images["number"]), str(images["sha256"])
             if len(images["shape"]) != 3 or min(images["shape"]) < 1:
                 raise ValueError(f"images have no shape {images['shape']}")
+            if "classes" in images:
+                read_classes(images)
             unknown = [f"format {number}"] if number > FORMAT else Config.unknown(values)
             if unknown:
                 raise UserError(
@@ -149,6 +153,11 @@ class RunDirectory:
             ) from None
         except (*VALUE_ERRORS, UserError) as error:
             raise UserError(f"{self.config_file} can't be used: {error}") from None
+
+    def read_classes(self) -> Classes:
+        """The classes of the images that the run learns; raises as `read_config`."""
+        _, images = self.read_config()
+        return read_classes(images) if "classes" in images else UNLABELLED
 
     def write_config(self, config: Config, images: dict[str, Any]) -> None:
         """Writes every setting, what the images are, and what the run was made with."""
@@ -191,13 +200,34 @@ class RunDirectory:
         return max(self.frames(), default=0) > 1 and not any(self.checkpoints.iterdir())
 
 
-def describe(images: Images) -> dict[str, Any]:
-    """What a run must find again when it is resumed: the images' number, shape and sha256."""
-    return {
+def describe(images: Images, labels: Labels | None = None) -> dict[str, Any]:
+    """What a run must find again when it is resumed: the images' number, shape and sha256.
+
+    Of a conditional run, the same of their classes: how many images each has, and the sha256 of the
+    labels.
+    """
+    described = {
         "number": len(images),
         "shape": list(images.shape[1:]),
         "sha256": fingerprint(images),
     }
+    if labels is None:
+        return described
+    sha256 = hashlib.sha256(labels.numbers.astype("<i8").tobytes()).hexdigest()
+    classes = dict(zip(labels.classes.names, labels.classes.counts))
+    return described | {"classes": classes, "labels_sha256": sha256}
+
+
+def read_classes(images: dict[str, Any]) -> Classes:
+    """The classes in what `describe` returned.
+
+    Raises:
+        ValueError, TypeError, AttributeError: they are not there.
+    """
+    names, counts = zip(*images["classes"].items())
+    if not all(type(count) is int and count > 0 for count in counts):
+        raise ValueError(f"classes have no such numbers of images: {counts}")
+    return Classes(names, counts)
 
 
 def load_training_images(run: RunDirectory) -> Images:
@@ -208,7 +238,7 @@ def load_training_images(run: RunDirectory) -> Images:
     """
     config, described = run.read_config()
     images = load_images(config)
-    if describe(images) != described:
+    if describe(images, load_training_labels(config, images)) != described:
         raise UserError(
             f"{config.data_dir or config.dataset} does not hold the images that --run_dir "
             f"{run.path} was trained on"
@@ -236,7 +266,9 @@ def device_name() -> str:
 
 
 @contextlib.contextmanager
-def open_run(path: Path, config: Config, images: Images, resume: bool) -> Iterator[RunDirectory]:
+def open_run(
+    path: Path, config: Config, images: Images, resume: bool, labels: Labels | None = None
+) -> Iterator[RunDirectory]:
     """Makes a run directory, or goes on with the run in it, and keeps other processes out.
 
     Args:
@@ -244,6 +276,7 @@ def open_run(path: Path, config: Config, images: Images, resume: bool) -> Iterat
         config: the settings of the run.
         images: the training images, uint8 [N, H, W, C].
         resume: whether to go on with a run; if not, a folder in use is refused.
+        labels: of the images, in a conditional run.
 
     Raises:
         UserError: the folder is not a run's, another process is using it, its run has other
@@ -261,7 +294,7 @@ def open_run(path: Path, config: Config, images: Images, resume: bool) -> Iterat
                 f"another folder"
             ) from None
         try:
-            described = describe(images)
+            described = describe(images, labels)
             _check(run, config, described, resume)
             run.write_config(config, described)
             run.checkpoints.mkdir(exist_ok=True)
@@ -321,4 +354,5 @@ def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bo
 
 def _brief(images: dict[str, Any]) -> str:
     shape = "×".join(map(str, images["shape"]))
-    return f"{images['number']} of {shape} (sha256 {images['sha256'][:8]}…)"
+    labelled = f", labels {images['labels_sha256'][:8]}…" if "labels_sha256" in images else ""
+    return f"{images['number']} of {shape} (sha256 {images['sha256'][:8]}…{labelled})"

@@ -12,13 +12,14 @@ from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.data import to_uint8
+from dcgan_tf.datasets.labels import UNLABELLED, Classes
 from dcgan_tf.growing.fade_in import faded_in
 from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.noise import seeded_noise
 from dcgan_tf.pretrained.weights import load_weights, weights_step
 from dcgan_tf.run_directory import RunDirectory
 
-# From noise, float32 [N, noise_dim], to images, uint8 [N, H, W, C] in [0, 255].
+# From noise, as of `seeded_noise`, to images, uint8 [N, H, W, C] in [0, 255].
 Sampler = Callable[[np.ndarray], np.ndarray]
 
 
@@ -38,7 +39,7 @@ def load_generator(
         UserError: this is no run, it has no such checkpoint, or none yet.
     """
     config, images = run.read_config()
-    generator = make_generator(config, tuple(images["shape"]))
+    generator = make_generator(config, tuple(images["shape"]), len(images.get("classes", ())))
     if run.generator_file.exists():
         (step,) = checkpoint_names(run)
         if checkpoint not in (None, step):
@@ -59,7 +60,8 @@ def load_discriminator(
     config, images = run.read_config()
     if run.generator_file.exists():
         raise UserError(f"{run.path} has a generator alone: give a --run_dir with a discriminator")
-    discriminator = make_discriminator(config, tuple(images["shape"]))
+    classes = len(images.get("classes", ()))
+    discriminator = make_discriminator(config, tuple(images["shape"]), classes)
     step = restore_model(run, "discriminator", discriminator, checkpoint)
     return (faded_in(discriminator) if 0 < config.fade_in <= step else discriminator), config, step
 
@@ -100,6 +102,8 @@ def sample_images(
     num_images: int,
     batch_size: int,
     truncation: float | None = None,
+    classes: Classes = UNLABELLED,
+    label: int | None = None,
 ) -> Iterator[np.ndarray]:
     """Draws the first images of a seed, in batches, with batch norm's moving averages.
 
@@ -109,7 +113,7 @@ def sample_images(
         seed: of the noise.
         num_images: how many.
         batch_size: how many at once.
-        truncation: of the noise, as of `seeded_noise`.
+        truncation, classes, label: of the noise, as of `seeded_noise`.
 
     Yields:
         uint8 [batch, H, W, C] in [0, 255]; `num_images` in all.
@@ -118,7 +122,8 @@ def sample_images(
     sampler = compile_generator(generator, batch_size)
     for start in range(0, num_images, batch_size):
         numbers = range(start, start + batch_size)
-        yield sampler(seeded_noise(config, seed, numbers, truncation))[: num_images - start]
+        noise = seeded_noise(config, seed, numbers, truncation, classes, label)
+        yield sampler(noise)[: num_images - start]
 
 
 def compile_generator(generator: keras.Sequential, batch_size: int = 256) -> Sampler:

@@ -92,11 +92,12 @@ def step_output(
 
     Args:
         gan: the models.
-        images: real and generated ones, float32 [batch, H, W, C].
+        images: the batch's and generated ones, float32 [batch, H, W, C].
         logits: of real and of generated images, float32 [batch, 1].
         losses: the generator's and the discriminator's.
         gradients: the generator's and the discriminator's.
     """
+    images = gan.pixels(images[0]), images[1]
     real_std, fake_std = (tf.reduce_mean(tf.math.reduce_std(each, axis=0)) for each in images)
     (gen_loss, disc_loss), (real_logits, fake_logits) = losses, logits
     scalars = StepScalars(

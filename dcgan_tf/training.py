@@ -17,6 +17,7 @@ from dcgan_tf.cli.signals import StopSignals
 from dcgan_tf.config import Config
 from dcgan_tf.data import Images, make_batches
 from dcgan_tf.datasets.disk_images import DiskImages
+from dcgan_tf.datasets.labels import UNLABELLED, Classes, Labels
 from dcgan_tf.distributed.cluster import (
     agree_on_stop,
     barrier,
@@ -39,6 +40,7 @@ from dcgan_tf.steps.unrolled import unrolled_step
 from dcgan_tf.train_step import StepOutput, StepScalars, train_step
 
 GRID_IMAGES = 16
+GRID_COLUMNS = 6  # of a conditional run, which has a row for each class, up to GRID_IMAGES
 SAVE_SECONDS = 600
 
 Evaluate = Callable[[int, keras.Sequential], Evaluation]  # a step and its generator
@@ -83,18 +85,20 @@ class Trainer:
     Args:
         config: the settings of the run.
         images: the training images, uint8 [N, H, W, C].
+        labels: theirs, in a conditional run.
     """
 
-    def __init__(self, config: Config, images: Images) -> None:
+    def __init__(self, config: Config, images: Images, labels: Labels | None = None) -> None:
         self.config = config
         self.images = images
+        self.labels = labels
+        self.classes = labels.classes if labels else UNLABELLED
         self.steps_per_epoch = len(images) // config.images_per_step
         self.algorithm, self.backward = choose(STEPS, config), choose(BACKWARD_PASSES, config)
-        self.gan = Gan(config, images.shape[1:], self.backward.function)
+        self.gan = Gan(config, images.shape[1:], self.backward.function, self.classes)
         self.train_step = compile_step(self.algorithm.function, self.gan)
 
-        noise = seeded_noise(config, config.seed, range(GRID_IMAGES))
-        self.grid_noise = tf.Variable(noise, trainable=False)
+        self.grid_noise = tf.Variable(grid_noise(config, self.classes), trainable=False)
         self.history = History()
         # These names are keys in every checkpoint that was ever written.
         self.state = tf.train.Checkpoint(
@@ -174,8 +178,15 @@ class Trainer:
         return f"{self.algorithm.name}, {self.backward.name}"
 
     def sample_grid(self) -> np.ndarray:
-        """The fixed noise's images, float32 [16, H, W, C] in [-1, 1]."""
+        """The fixed noise's images, float32 [16, H, W, C] in [-1, 1]; the classes', row by row."""
         return self.gan.sampling_generator(self.grid_noise, training=False).numpy()
+
+    def real_grid(self) -> np.ndarray:
+        """The first training images, uint8 [16, H, W, C]; the first of the classes, row by row."""
+        if self.labels is None:
+            return self.images[:GRID_IMAGES]
+        members = [np.flatnonzero(self.labels.numbers == number) for number in shown(self.classes)]
+        return self.images[np.concatenate([np.resize(each, GRID_COLUMNS) for each in members])]
 
     def restore(self, run: RunDirectory) -> int:
         """Goes back to the run's newest intact checkpoint, which the chief looks for.
@@ -195,6 +206,24 @@ class Trainer:
         if step and not is_chief():
             checkpoints.restore(step)
         return step
+
+
+def grid_noise(config: Config, classes: Classes) -> np.ndarray:
+    """The noise of a run's grids: of its first images; the same in each row, a class's."""
+    if not classes:
+        return seeded_noise(config, config.seed, range(GRID_IMAGES))
+    columns = range(GRID_COLUMNS)
+    return np.concatenate(
+        [
+            seeded_noise(config, config.seed, columns, classes=classes, label=number)
+            for number in shown(classes)
+        ]
+    )
+
+
+def shown(classes: Classes) -> range:
+    """The numbers of the classes that grids show."""
+    return range(min(len(classes), GRID_IMAGES))
 
 
 def compile_step(step: Callable[..., StepOutput], gan: Gan) -> Callable[[Any], StepOutput]:
@@ -235,12 +264,17 @@ def fit(trainer: Trainer, run: RunDirectory, evaluate: Evaluate | None = None) -
     """
     checkpoints = Checkpoints(run.checkpoints, trainer.state)
     report = Report(
-        run, trainer.config, trainer.history, trainer.steps_per_epoch, trainer.last_step
+        run,
+        trainer.config,
+        trainer.history,
+        trainer.steps_per_epoch,
+        trainer.last_step,
+        GRID_COLUMNS if trainer.classes else None,
     )
     try:
         with StopSignals() as stop, report, lost_workers_named():
             if trainer.step == 0:
-                report.begin(trainer.images[:GRID_IMAGES], trainer.sample_grid())
+                report.begin(trainer.real_grid(), trainer.sample_grid())
             else:
                 report.resume()
             run_steps(trainer, checkpoints, report, evaluate, stop)
@@ -329,7 +363,10 @@ def take_steps(trainer: Trainer, batches: Iterator[Any], count: int) -> StepOutp
 
 def make_iterator(trainer: Trainer, step: int) -> Iterator[Any]:
     """The batches from a step on, on the device that takes them, or on all replicas."""
-    make = functools.partial(make_batches, trainer.images, trainer.config, step, trainer.last_step)
+    labels = None if trainer.labels is None else trainer.labels.numbers
+    make = functools.partial(
+        make_batches, trainer.images, trainer.config, step, trainer.last_step, labels=labels
+    )
     if trainer.gan.replicas > 1:
         return distribute(make)
     gpus = tf.config.list_logical_devices("GPU")

@@ -59,6 +59,11 @@ def main() -> None:
     config, _ = run_directory.read_config()
     if DATASETS[config.dataset].load_labels is None:
         raise UserError(f"--run_dir {flags.run_dir} learnt {config.dataset}, which has no labels")
+    if config.conditional:
+        raise UserError(
+            f"--run_dir {flags.run_dir} is a conditional run, whose discriminator sees the labels: "
+            f"give one that learned none"
+        )
     discriminator, _, step = load_discriminator(run_directory, flags.checkpoint)
     sets, labels = {}, {}
     for split in ("train", "test"):

@@ -2,7 +2,8 @@
 
 Without --run_dir, the run is the newest in runs/; where there is none, a generator that comes with
 the project draws digits. Image i of a seed is the same whatever the batch size and the number of
-images. The flags of the latent space name images by these numbers, counted from 0.
+images. The flags of the latent space name images by these numbers, counted from 0. Of a conditional
+run, --label asks for images of a class; without it, each image has a class of its own.
 """
 
 import dataclasses
@@ -24,12 +25,19 @@ from dcgan_tf.cli.settings import (
 from dcgan_tf.latent.arithmetic import parse_arithmetic, parse_numbers
 from dcgan_tf.pretrained.flags import GeneratorFlags
 
+ALL = "all"
+
 
 @dataclasses.dataclass(frozen=True)
 class SampleFlags(CheckpointFlags, GeneratorFlags):
     """What to draw, and where to put it."""
 
     num_images: int = setting(16, "Images", "number of images", AT_LEAST_ONE)
+    label: str | None = setting(
+        None,
+        "Images",
+        "draw images of this class, by its name; all: so many of every class, a class a row",
+    )
     seed: int = setting(0, "Images", "seed of the noise", AT_LEAST_ZERO)
     batch_size: int = setting(256, "Images", "images per batch", AT_LEAST_ONE)
     truncation: float | None = setting(
@@ -88,6 +96,8 @@ class SampleFlags(CheckpointFlags, GeneratorFlags):
         if len(views) > 1:
             raise UserError(f"--{' and --'.join(views)} can't be drawn at once: give one")
         for name in views:
+            if self.label == ALL:
+                raise UserError(f"--{name} draws images of one --label, not of {ALL}")
             if Path(self.output).suffix not in VIEWS[name].suffixes:
                 wanted = " or ".join(VIEWS[name].suffixes)
                 raise UserError(f"--{name} draws a {wanted}, and --output is {self.output}")
@@ -161,12 +171,23 @@ def main() -> None:
     if view:
         from dcgan_tf.latent import views
 
-        source = views.load_source(run, flags.checkpoint, flags.seed, flags.truncation)
+        images = (flags.seed, flags.truncation, flags.label)
+        source = views.load_source(run, flags.checkpoint, *images)
         line = getattr(views, view.function)(source, output, *values)
         print(f"{line}, from step {source.step}: {output}")
         return
-    write = writer_for(output)
+    of_all = flags.label == ALL
+    write = writer_for(output, columns=flags.num_images if of_all else None)
     generator, config, step = load_generator(run, flags.checkpoint)
+    classes = run.read_classes()
+    names = (classes.names or [ALL]) if of_all else [flags.label]
+    labels = [None if name is None else classes.number(name) for name in names]
     numbers = (flags.seed, flags.num_images, flags.batch_size, flags.truncation)
-    write(sample_images(generator, config, *numbers))
-    print(f"{flags.num_images} images of seed {flags.seed}, from step {step}: {output}")
+    write(
+        batch
+        for label in labels
+        for batch in sample_images(generator, config, *numbers, classes, label)
+    )
+    asked = {None: "", ALL: f" of each of {len(labels)} classes"}
+    of_class = asked.get(flags.label, f" of class {flags.label}")
+    print(f"{flags.num_images} images{of_class} of seed {flags.seed}, from step {step}: {output}")

@@ -6,14 +6,15 @@ import contextlib
 import functools
 import hashlib
 import io
+import itertools
 import json
 import logging
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -61,8 +62,8 @@ def load_folder(settings: DataSettings, split: Split) -> Images:
     """Decodes the images of one split of the user's folder, nested ones included, or .zip.
 
     Images are made square as `--fit` says, and resized. Hidden files, `__MACOSX` and links to
-    folders are left out. What takes more than MEMORY_LIMIT goes into a file, which later calls use
-    again for as long as the images stay the same.
+    folders are left out. What takes more than MEMORY_LIMIT, or is to be labelled, goes into a file,
+    which later calls use again for as long as the images stay the same.
 
     Returns:
         uint8 [N, image_size, image_size, C] in [0, 255], in the order of the sorted paths; C is 1
@@ -73,10 +74,61 @@ def load_folder(settings: DataSettings, split: Split) -> Images:
             background is not a colour.
         OSError: a folder can't be read, or the file can't be written.
     """
+    return load_with_names(settings, split)[0]
+
+
+def load_folder_labels(settings: DataSettings, split: Split) -> np.ndarray:
+    """The numbers of the classes of `load_folder`'s images, int64 [N]; raises the same."""
+    with open_source(source_of(settings)) as files:
+        classes = class_folders(files)
+    numbers = {name: number for number, name in enumerate(sorted({*classes.values()}))}
+    _, names = load_with_names(settings, split)
+    return np.array([numbers[classes[name]] for name in names])
+
+
+def folder_class_names(settings: DataSettings) -> Sequence[str]:
+    """The names of the classes of the user's folder, in the order of their numbers.
+
+    Raises:
+        UserError: the source is missing, or its images are not in a folder for each class.
+    """
+    with open_source(source_of(settings)) as files:
+        return sorted({*class_folders(files).values()})
+
+
+def class_folders(files: Files) -> dict[str, str]:
+    """Each image's class: the first folder on its path, below those that all images lie in.
+
+    Raises:
+        UserError: an image lies in no such folder.
+    """
+    folders = {name: PurePosixPath(name).parent.parts for name in files.names}
+    first, last = min(folders.values()), max(folders.values())
+    shared = len([*itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last))])
+    for name, parts in folders.items():
+        if len(parts) == shared:
+            raise UserError(
+                f"--data_dir {files.source} does not tell the class of {readable(name)}: labelled "
+                f"images are in two folders or more, one for each class"
+            )
+    return {name: readable(parts[shared]) for name, parts in folders.items()}
+
+
+def source_of(settings: DataSettings) -> Path:
+    """The user's folder or .zip.
+
+    Raises:
+        UserError: none is given.
+    """
     if settings.data_dir is None:
         raise UserError("--dataset folder needs --data_dir: the folder or .zip of your images")
-    background = parse_colour(settings.background)
-    with open_source(Path(settings.data_dir)) as files, warnings.catch_warnings():
+    return Path(settings.data_dir)
+
+
+def load_with_names(settings: DataSettings, split: Split) -> tuple[Images, list[str]]:
+    """The images of `load_folder`, and the names of their files; raises the same."""
+    source, background = source_of(settings), parse_colour(settings.background)
+    with open_source(source) as files, warnings.catch_warnings():
         # Pillow's remarks on odd files; what it can't decode is reported below.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         is_coloured = functools.partial(has_colour, files, background, settings.fit)
@@ -84,7 +136,8 @@ def load_folder(settings: DataSettings, split: Split) -> Images:
         size = settings.image_size or DEFAULT_SIZE
         image_format = ImageFormat(size, channels, background, settings.fit)
         files = pick_split(files, settings.held_out, split)
-        if len(files.names) * math.prod(image_format.shape) <= MEMORY_LIMIT:
+        fit_in_memory = len(files.names) * math.prod(image_format.shape) <= MEMORY_LIMIT
+        if fit_in_memory and not settings.conditional:
             images, damaged = decode_to_memory(files, image_format)
         else:
             folder = Path(settings.cache_dir) if settings.cache_dir else default_cache_dir()
@@ -92,7 +145,8 @@ def load_folder(settings: DataSettings, split: Split) -> Images:
             with locked(cache):
                 images, damaged = read_cache(cache) or decode_to_cache(files, image_format, cache)
     check_damage(files, damaged, settings.max_bad_images)
-    return images
+    left_out = {name for name, _ in damaged}
+    return images, [name for name in files.names if name not in left_out]
 
 
 def pick_split(files: Files, held_out: float, split: Split) -> Files:

@@ -25,6 +25,12 @@ class DataSettings(Settings):
         ".gz), a Keras .npz, or CIFAR-10's .bin files",
         may_change=True,
     )
+    conditional: bool = setting(
+        False,
+        "Data",
+        "learn the labels too, so that images of a class can be asked for; those of a folder's "
+        "images are the names of the folders in it",
+    )
     image_size: int | None = setting(
         None,
         "Data",

@@ -21,6 +21,7 @@ from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.signals import STOP_SIGNALS
 from dcgan_tf.config import Config
 from dcgan_tf.data import Images
+from dcgan_tf.datasets.labels import Labels
 from dcgan_tf.run_directory import VALUE_ERRORS, RunDirectory, describe
 
 TF_CONFIG = (
@@ -126,7 +127,7 @@ def barrier() -> None:
     all_reduce_sum([0.0])
 
 
-def check_same(config: Config, images: Images) -> None:
+def check_same(config: Config, images: Images, labels: Labels | None = None) -> None:
     """Refuses workers that would train something else than the chief.
 
     Raises:
@@ -135,7 +136,7 @@ def check_same(config: Config, images: Images) -> None:
     if workers() == 1:
         return
     settings = dataclasses.asdict(config) | {"data_dir": None, "cache_dir": None, "device": None}
-    here = zlib.crc32(repr([settings, describe(images)]).encode())
+    here = zlib.crc32(repr([settings, describe(images, labels)]).encode())
     others = round(all_reduce_sum([float(here != broadcast(here))])[0])
     if others:
         raise UserError(

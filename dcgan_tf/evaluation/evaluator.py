@@ -12,8 +12,9 @@ import numpy as np
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.data import load_held_out, resize
+from dcgan_tf.data import load_held_out, load_training_labels, resize
 from dcgan_tf.datasets.disk_images import Images
+from dcgan_tf.datasets.labels import UNLABELLED, Labels
 from dcgan_tf.evaluation.feature_extractors import (
     FeatureExtractor,
     Features,
@@ -60,6 +61,7 @@ class Evaluator:
         metrics: the names of those to compute.
         held_out: real images to compare with, in place of the dataset's held-out ones.
         feature_extractor: in place of the dataset's own.
+        labels: of the training images, in a conditional run.
 
     Raises:
         UserError: there are too few images, or no feature extractor can be had.
@@ -73,9 +75,11 @@ class Evaluator:
         metrics: Iterable[str] = METRICS,
         held_out: Images | None = None,
         feature_extractor: FeatureExtractor | None = None,
+        labels: Labels | None = None,
     ) -> None:
         self.config = config
         self.training = training
+        self.classes = labels.classes if labels else UNLABELLED
         self.num_images = num_images
         held_out = load_held_out(config) if held_out is None else held_out
         self.held_out = spread(held_out, num_images)
@@ -107,10 +111,9 @@ class Evaluator:
 
     def samples(self, generator: keras.Sequential) -> np.ndarray:
         """The images to evaluate, uint8 [num_images, H, W, C]: those of the run's own seed."""
-        batches = sample_images(
-            generator, self.config, self.config.seed, self.num_images, SAMPLING_BATCH
-        )
-        return np.concatenate(list(batches))
+        config = self.config
+        images = (config.seed, self.num_images, SAMPLING_BATCH)
+        return np.concatenate([*sample_images(generator, config, *images, classes=self.classes)])
 
     def scores(self, images: Images) -> dict[str, Value]:
         """Compares images with the held-out ones.
@@ -192,7 +195,8 @@ def evaluate_run(
     names = checkpoint_names(run) if checkpoint == "all" else [checkpoint]
     generators = [load_generator(run, name) for name in names]
     training = load_training_images(run)
-    evaluator = Evaluator(config, training, num_images)
+    labels = load_training_labels(config, training)
+    evaluator = Evaluator(config, training, num_images, labels=labels)
     found: dict[str, Any] = {
         "feature_extractor": evaluator.feature_extractor.name,
         "num_images": num_images,

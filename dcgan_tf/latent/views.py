@@ -44,7 +44,8 @@ class Source(NamedTuple):
         config: its settings.
         step: of the checkpoint.
         generator: of that step.
-        noise_of: from numbers of images to their noise, float32 [N, noise_dim].
+        noise_of: from numbers of images to their noise, float32 [N, noise_dim], with their labels
+            beside it in a conditional run.
         sampler: from noise to images.
     """
 
@@ -57,7 +58,11 @@ class Source(NamedTuple):
 
 
 def load_source(
-    run: RunDirectory, checkpoint: str | None, seed: int, truncation: float | None = None
+    run: RunDirectory,
+    checkpoint: str | None,
+    seed: int,
+    truncation: float | None = None,
+    label: str | None = None,
 ) -> Source:
     """A run's generator, and the images of a seed.
 
@@ -66,12 +71,17 @@ def load_source(
         checkpoint: as of `load_generator`.
         seed: of the images.
         truncation: of their noise, as of `seeded_noise`.
+        label: the name of their class; by default each has one of its own, in a conditional run.
 
     Raises:
-        UserError: this is no run, or it has no such checkpoint.
+        UserError: this is no run, or it has no such checkpoint or class.
     """
     generator, config, step = load_generator(run, checkpoint)
-    noise_of = functools.partial(seeded_noise, config, seed, truncation=truncation)
+    classes = run.read_classes()
+    number = None if label is None else classes.number(label)
+    noise_of = functools.partial(
+        seeded_noise, config, seed, truncation=truncation, classes=classes, label=number
+    )
     return Source(run, config, step, generator, noise_of, compile_generator(generator))
 
 
@@ -98,9 +108,11 @@ def draw_latent_walk(source: Source, output: Path, images: int, frames: int, lin
 def _draw_path(
     source: Source, output: Path, numbers: Sequence[int], frames: int, linear: bool, closed: bool
 ) -> str:
-    kind = "uniform" if linear else source.config.noise
-    noises = interpolate_through(source.noise_of(numbers), frames, kind, closed)
-    images = source.sampler(noises)
+    kind, size = "uniform" if linear else source.config.noise, source.config.noise_dim
+    noises, labels = np.split(source.noise_of(numbers), [size], axis=1)
+    path = interpolate_through(noises, frames, kind, closed)
+    label_path = interpolate_through(labels, frames, "uniform", closed)
+    images = source.sampler(np.concatenate([path, label_path], axis=1))
     if output.suffix == ".gif":
         save_gif(output, [image_grid(image[np.newaxis], border=0) for image in images], FRAME_MS)
     else:
@@ -169,7 +181,10 @@ def draw_projection(source: Source, output: Path, path: Path) -> str:
     if isinstance(image, str):
         raise UserError(f"--project {path} can't be used: {image}")
     starts = source.noise_of(range(PROJECTION_STARTS))
-    noise, error = project(source.generator, scale(image).numpy(), starts, source.config.noise)
+    size = source.config.noise_dim
+    noise, error = project(
+        source.generator, scale(image).numpy(), starts, source.config.noise, size
+    )
     pair = np.concatenate([image[np.newaxis], source.sampler(noise[np.newaxis])])
     save_png(output, image_grid(pair, columns=2))
     return f"{path} and its projection (distance {127.5 * error**0.5:.1f} of 255)"
@@ -179,8 +194,14 @@ def draw_top_activations(source: Source, output: Path) -> str:
     """The training images that activate some of the discriminator's filters most, and where.
 
     Raises:
-        UserError: the run's images are not to be had any more.
+        UserError: the discriminator sees labels, too, or the run's images are not to be had any
+            more.
     """
+    if source.config.conditional:
+        raise UserError(
+            "--top_activations: the discriminator of a conditional run sees labels beside its "
+            "images: give a --run_dir that learned none"
+        )
     images = load_training_images(source.run)[:ACTIVATION_IMAGES]
     discriminator, _, _ = load_discriminator(source.run, str(source.step))
     rows = []

@@ -49,6 +49,7 @@ class Report:
         history: the steps so far, those of the checkpoint that the run goes on from.
         steps_per_epoch: steps of one epoch.
         last_step: the step at which the run ends.
+        columns: of the grids; by default, so that they are squares.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class Report:
         history: History,
         steps_per_epoch: int,
         last_step: int,
+        columns: int | None = None,
     ) -> None:
         self.run = run
+        self.columns = columns
         self.config = config
         self.history = history
         self.steps_per_epoch = steps_per_epoch
@@ -87,15 +90,16 @@ class Report:
         """Shows what is to be learnt, and what the untrained generator makes.
 
         Args:
-            reals: training images, uint8 [16, H, W, C] in [0, 255].
-            grid: the fixed noise's images, float32 [16, H, W, C] in [-1, 1].
+            reals: training images, uint8 [N, H, W, C] in [0, 255].
+            grid: the fixed noise's images, float32 [N, H, W, C] in [-1, 1].
         """
+        picture = image_grid(to_uint8(grid), columns=self.columns)
         self.run.samples.mkdir(exist_ok=True)
         self.drop_later_frames()
-        save_png(self.run.samples / "reals.png", image_grid(reals))
-        save_png(self.run.samples / "init.png", image_grid(to_uint8(grid)))
+        save_png(self.run.samples / "reals.png", image_grid(reals, columns=self.columns))
+        save_png(self.run.samples / "init.png", picture)
         self.tensorboard.settings(dataclasses.asdict(self.config))
-        self.tensorboard.images("samples", image_grid(to_uint8(grid)), 0)
+        self.tensorboard.images("samples", picture, 0)
 
     def resume(self) -> None:
         """Brings the files back to what they were at the checkpoint."""
@@ -165,11 +169,11 @@ class Report:
         """Shows what the epoch came to.
 
         Args:
-            grid: the fixed noise's images, float32 [16, H, W, C] in [-1, 1].
+            grid: the fixed noise's images, float32 [N, H, W, C] in [-1, 1].
             models: whose weights are shown as histograms.
         """
         row = self.last_epoch()
-        picture = image_grid(to_uint8(grid))
+        picture = image_grid(to_uint8(grid), columns=self.columns)
         save_png(self.run.frame(row.epoch), picture)
         self.tensorboard.images("samples", picture, row.step)
         self.tensorboard.histograms(models, self.last_logits, row.step)

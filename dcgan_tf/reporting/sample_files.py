@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,16 +16,24 @@ from dcgan_tf.reporting.images import image_grid, save_png
 PART = ".part"  # of a folder: the images until all are written
 
 
-def writer_for(output: Path) -> Callable[[Iterator[np.ndarray]], None]:
+def writer_for(output: Path, columns: int | None = None) -> Callable[[Iterator[np.ndarray]], None]:
     """The function that writes batches of images to a path, by the path's suffix.
 
     `.png` is one grid, `.npz` one array `images`, uint8 [N, H, W, C], and a path without a suffix
     a folder with a PNG for each image. Nothing is left at the path unless all is written.
 
+    Args:
+        output: the path.
+        columns: of a grid; by default, so that it is a square.
+
     Raises:
         UserError: the suffix is another, or the path can't be used.
     """
-    writers = {".png": _write_grid, ".npz": _write_npz, "": _write_folder}
+    writers: dict[str, Callable[..., None]] = {
+        ".png": functools.partial(_write_grid, columns=columns),
+        ".npz": _write_npz,
+        "": _write_folder,
+    }
     if output.suffix not in writers:
         raise UserError(
             f"--output {output} ends in {output.suffix}: give a .png, a .npz, or a folder"
@@ -39,8 +48,8 @@ def writer_for(output: Path) -> Callable[[Iterator[np.ndarray]], None]:
     return lambda batches: write(output, batches)
 
 
-def _write_grid(path: Path, batches: Iterator[np.ndarray]) -> None:
-    save_png(path, image_grid(np.concatenate(list(batches))))
+def _write_grid(path: Path, batches: Iterator[np.ndarray], columns: int | None) -> None:
+    save_png(path, image_grid(np.concatenate(list(batches)), columns=columns))
 
 
 def _write_npz(path: Path, batches: Iterator[np.ndarray]) -> None:

@@ -31,7 +31,7 @@ def critic_step(gan: Gan, images: tf.Tensor) -> StepOutput:
             disc_loss = gan.discriminator_loss(real_logits, fake_logits)
             loss = disc_loss
             if config.gradient_penalty is not None:
-                seen, seed = gan.augment(real, fake, i), gan.seed(PENALTY, i)
+                seen, seed = gan.seen(real, fake, i), gan.seed(PENALTY, i)
                 penalty = gradient_penalty(discriminator, *seen, seed, config.pack)
                 loss += config.gradient_penalty * penalty
         disc_gradients = tape.gradient(loss, weights)

@@ -37,16 +37,24 @@ def start_from(run: RunDirectory, gan: Gan, image_shape: ImageShape) -> int:
         The checkpoint's step.
 
     Raises:
-        UserError: this is no run, it has no checkpoint, its models don't match, or its own new
-            layers are not yet faded in.
+        UserError: this is no run, it has no checkpoint, its models or classes don't match, or its
+            own new layers are not yet faded in.
     """
     config, images = run.read_config()
     shape = tuple(images["shape"])
     check_match(run, gan.config, image_shape, config, shape)
-    generator, discriminator = make_generator(config, shape), make_discriminator(config, shape)
+    classes, names = run.read_classes(), ", ".join(gan.classes.names)
+    if [*classes.names] != [*gan.classes.names]:
+        raise UserError(
+            f"--init_from {run.path} learned {', '.join(classes.names) or 'no labels'}, and this "
+            f"run learns {names or 'no labels'}: give one with the same classes"
+        )
+    generator, discriminator = (
+        make(config, shape, len(classes)) for make in (make_generator, make_discriminator)
+    )
     models = {"generator": generator, "discriminator": discriminator}
     if config.ema_decay is not None:
-        models["averaged_generator"] = make_generator(config, shape)
+        models["averaged_generator"] = make_generator(config, shape, len(classes))
     step = Checkpoints(run.checkpoints, tf.train.Checkpoint(**models)).restore()
     if step is None:
         raise UserError(f"--init_from {run.path} has no checkpoint yet: train it first")

@@ -1,5 +1,7 @@
 """Training on two replicas, which are two devices of this process."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +9,7 @@ import tensorflow as tf
 from dcgan_tf import data
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
+from dcgan_tf.datasets.labels import Labels
 from dcgan_tf.distributed.replicas import distribute
 from dcgan_tf.distributed.strategy import check_replicas
 from dcgan_tf.fast import layers as fast_layers
@@ -29,19 +32,19 @@ def mirrored():
 
 def trained(strategy, config, digits, steps):
     """A trainer after some steps, and what they returned."""
+    labels = np.arange(len(digits)) % 3 if config.conditional else None
     with strategy.scope():
-        trainer = Trainer(config, digits)
-        if trainer.gan.replicas > 1:
-            batches = distribute(lambda **part: data.make_batches(digits, config, 0, steps, **part))
-        else:
-            batches = iter(data.make_batches(digits, config, 0, steps))
+        trainer = Trainer(config, digits, labels is not None and Labels(labels, "abc"))
+        make = functools.partial(data.make_batches, digits, config, 0, steps, labels=labels)
+        batches = distribute(make) if trainer.gan.replicas > 1 else iter(make())
         return trainer, [trainer.train_step(next(batches)) for _ in range(steps)]
 
 
 @pytest.mark.parametrize(
     "flags",
     [
-        {"generator_batch_norm": False, "augment": "color,translation,cutout"},
+        {"generator_batch_norm": False, "augment": "color,translation,cutout"}
+        | {"conditional": True},
         {"sync_batch_norm": True, "noise": "uniform", "loss": "hinge"},
         {"sync_batch_norm": True, "discriminator_batch_norm": True, "pack": 2},
         {"sync_batch_norm": True, "init_from": "other", "fade_in": 4},

@@ -1,0 +1,132 @@
+"""Conditional runs from the command line: resumed, and asked for images of a class."""
+
+import json
+import shutil
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from dcgan_tf.commands import sample, train
+from dcgan_tf.run_directory import RunDirectory
+from tests.conftest import ROOT, finish, one_sentence, train_command, write_labels
+from tests.test_resume import assert_same_run
+
+FLAGS = ["--conditional", "--base_filters=4"]
+
+
+@pytest.fixture(scope="module")
+def mnist_labels():
+    """The labels of MNIST's training digits."""
+    with np.load(ROOT / "dcgan_tf" / "datasets" / "mnist.npz") as archive:
+        return archive["y_train"]
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory, digits_dir, mnist_labels):
+    """The 50 digits, with their labels."""
+    folder = shutil.copytree(digits_dir, tmp_path_factory.mktemp("labelled") / "digits")
+    write_labels(folder / "train-labels-idx1-ubyte", mnist_labels[:50])
+    return folder
+
+
+def flags(run_dir, digits, *more):
+    return train_command(run_dir, digits, *FLAGS, *more)[2:]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, digits):
+    """A conditional run of 12 steps, made by a process of its own."""
+    run_dir = tmp_path_factory.mktemp("runs") / "conditional"
+    code, out, err = finish(train_command(run_dir, digits, *FLAGS))
+    assert code == 0 and "mnist: 50 images of 28×28×1 in 10 classes" in out, err
+    return run_dir
+
+
+def drawn(run_main, run, *flags):
+    """Images that `sample.py` draws, as signed integers, and the line that it prints."""
+    output = run.parent / "drawn.npz"
+    code, out, err = run_main(sample, f"--run_dir={run}", f"--output={output}", *flags)
+    assert code == 0, err
+    with np.load(output) as archive:
+        return archive["images"].astype(int), out
+
+
+def test_conditional_run_that_was_stopped_ends_as_if_it_had_not_been(
+    run_main, run, digits, tmp_path
+):
+    stopped = tmp_path / "stopped"
+    for last in ("--max_steps=3", "--max_steps=7"):
+        assert run_main(train, *flags(stopped, digits, last))[0] == 0
+    assert run_main(train, f"--run_dir={stopped}", "--epochs=2")[0] == 0
+    assert_same_run(stopped, run)
+
+
+def test_grids_have_a_class_a_row_and_images_of_a_class_are_the_same_everywhere(
+    run_main, run, tmp_path
+):
+    images, out = drawn(run_main, run, "--label=7", "--num_images=6")
+    assert "6 images of class 7 of seed 0, from step 12" in out
+    other, _ = drawn(run_main, run, "--label=3", "--num_images=6")
+    assert np.abs(images - other).max() > 1
+    assert np.abs(drawn(run_main, run, "--label=7", "--num_images=2")[0] - images[:2]).max() <= 1
+    rows, out = drawn(run_main, run, "--label=all", "--num_images=6")
+    assert rows.shape == (60, 28, 28, 1) and "6 images of each of 10 classes" in out
+    assert np.abs(rows[42:48] - images).max() <= 1 and np.abs(rows[18:24] - other).max() <= 1
+    output = tmp_path / "grid.png"
+    flags = [f"--run_dir={run}", "--label=all", "--num_images=6", f"--output={output}"]
+    assert run_main(sample, *flags)[0] == 0
+    grid, last = iio.imread(output), iio.imread(run / "samples" / "epoch_0002.png")
+    assert grid.shape == last.shape and np.abs(grid.astype(int) - last).max() <= 1
+    assert grid.shape[0] > grid.shape[1]
+    # Without a label, each image has one of its own.
+    mixed, _ = drawn(run_main, run, "--num_images=30")
+    labels = RunDirectory(run).read_classes().draw(0, range(30))
+    seven = drawn(run_main, run, "--label=7", "--num_images=30")[0]
+    same = np.abs(mixed - seven).max(axis=(1, 2, 3)) <= 1
+    assert same.tolist() == (labels == 7).tolist() and 0 < same.sum() < 30
+
+
+@pytest.mark.parametrize("flag", ["--interpolate=3,7", "--arithmetic=3-1+2", "--latent_walk=3"])
+def test_views_are_of_a_class(run_main, run, tmp_path, flag):
+    pictures = []
+    for label in (["--label=7"], ["--label=3"], []):
+        output = tmp_path / "view.png"
+        code, _, err = run_main(sample, f"--run_dir={run}", f"--output={output}", flag, *label)
+        assert code == 0, err
+        pictures.append(iio.imread(output))
+    assert not np.array_equal(pictures[0], pictures[1])
+
+
+def test_labels_that_there_are_not_get_one_sentence(run_main, run, finished_run, tmp_path):
+    output = f"--output={tmp_path / 'x.png'}"
+    for flags, told in (
+        ([f"--run_dir={run}", "--label=12"], "--label 12 is none of the run's classes: 0, 1, 2"),
+        ([f"--run_dir={run}", "--label=3", "--top_activations"], "sees labels"),
+        ([f"--run_dir={run}", "--label=all", "--nearest"], "--nearest draws images of one --label"),
+        ([f"--run_dir={finished_run}", "--label=7"], "--label 7: the run learned no labels"),
+        ([f"--run_dir={finished_run}", "--label=all"], "--label all: the run learned no labels"),
+        ([f"--run_dir={finished_run}", "--label=7", "--latent_walk=3"], "learned no labels"),
+    ):
+        code, _, err = run_main(sample, output, *flags)
+        assert code == 1 and told in err and one_sentence(err), err
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_run_goes_on_with_the_same_labels_only(run_main, run, digits, tmp_path):
+    other = shutil.copytree(digits, tmp_path / "other")
+    content = bytearray((other / "train-labels-idx1-ubyte").read_bytes())
+    content[8], content[9] = content[9], content[8]
+    (other / "train-labels-idx1-ubyte").write_bytes(content)
+    code, _, err = run_main(train, f"--run_dir={run}", f"--data_dir={other}", "--epochs=3")
+    assert code == 1 and one_sentence(err) and err.count("labels") == 2
+
+
+def test_classes_are_kept_with_the_run(run_main, run, mnist_labels, tmp_path):
+    config = json.loads((run / "config.json").read_text())
+    counts = np.bincount(mnist_labels[:50])
+    assert config["images"]["classes"] == {str(i): count for i, count in enumerate(counts)}
+    config["images"]["classes"]["5"] = "many"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    code, _, err = run_main(sample, f"--run_dir={tmp_path}", f"--output={tmp_path / 'x.png'}")
+    assert code == 1 and "config.json can't be used" in err and one_sentence(err)
