@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.cli.atomic_files import atomic_write, disk_errors
+from dcgan_tf.cli.atomic_files import atomic_write, disk_errors, flush
 from dcgan_tf.cli.errors import Diverged, UserError, first_line
 
 KEEP = 3
@@ -44,7 +44,8 @@ class Checkpoints:
         """Writes a checkpoint, reads it back, and only then puts it among the others.
 
         The `.index` file is moved in last: without it there is no checkpoint, so that one cut
-        short by a crash is never seen. All but the newest three and the best are deleted.
+        short by a crash is never seen. All but the newest three and the best are deleted, once the
+        new one is on the disk: a power cut leaves the one or the other.
 
         Args:
             step: of the state.
@@ -57,22 +58,26 @@ class Checkpoints:
         shutil.rmtree(unfinished, ignore_errors=True)
         try:
             with disk_errors("checkpoint", self.directory / f"ckpt-{step}"):
-                read_back(self.state.write(str(unfinished / f"ckpt-{step}")))
+                prefix = self.state.write(str(unfinished / f"ckpt-{step}"))
+                for path in unfinished.iterdir():
+                    flush(path)
+                read_back(prefix)
         except OSError:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
         for path in sorted(unfinished.iterdir()):  # .data-… sorts before .index
             path.replace(self.directory / path.name)
+            flush(self.directory)
         unfinished.rmdir()
         steps = self.steps()
         best = next((good for good in by_quality if good in steps), None)
         if best is not None:
             with atomic_write(self.best_file) as file:
                 file.write(f"{best}\n".encode())
-        for old in steps[:-KEEP]:
-            if old != best:
-                self._move(old, None)
-        self._update_latest()
+        old = [each for each in steps[:-KEEP] if each != best]
+        self._write_latest([each for each in steps if each not in old])
+        for each in old:
+            self._move(each, None)
 
     @property
     def best_file(self) -> Path:
@@ -133,7 +138,7 @@ class Checkpoints:
         for later in self.steps("*"):
             if later > step:
                 self._move(later, self.directory / "damaged")
-        self._update_latest()
+        self._write_latest(self.steps())
 
     def _move(self, step: int, target: Path | None) -> None:
         """Moves the files of one checkpoint to another folder, or deletes them."""
@@ -143,9 +148,9 @@ class Checkpoints:
         for path in sorted(self.directory.glob(f"ckpt-{step}.*"), reverse=True):
             path.replace(target / path.name) if target else path.unlink()
 
-    def _update_latest(self) -> None:
-        """Keeps `tf.train.latest_checkpoint(directory)` true."""
-        names = [f"ckpt-{step}" for step in self.steps()]
+    def _write_latest(self, steps: list[int]) -> None:
+        """Names the checkpoints of these steps to `tf.train.latest_checkpoint(directory)`."""
+        names = [f"ckpt-{step}" for step in steps]
         if names:
             lines = [f'model_checkpoint_path: "{names[-1]}"']
             lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]

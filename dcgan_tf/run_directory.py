@@ -28,7 +28,7 @@ import keras
 import tensorflow as tf
 
 from dcgan_tf import __version__
-from dcgan_tf.cli.atomic_files import atomic_write
+from dcgan_tf.cli.atomic_files import atomic_write, make_folders
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.data import Images, load_images, load_training_labels
@@ -284,7 +284,9 @@ def open_run(
         OSError: the folder can't be made or written to.
     """
     run = RunDirectory(path)
-    made = _make_folders(path)
+    if path.exists() and not path.is_dir():
+        raise UserError(f"--run_dir {path} is a file: give a folder")
+    made = make_folders(path)
     with (path / ".lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -297,20 +299,11 @@ def open_run(
             described = describe(images, labels)
             _check(run, config, described, resume)
             run.write_config(config, described)
-            run.checkpoints.mkdir(exist_ok=True)
+            make_folders(run.checkpoints)
         except BaseException:
             _remove_empty(made)
             raise
         yield run
-
-
-def _make_folders(path: Path) -> list[Path]:
-    """Makes a folder and those above it; returns those that were not there, innermost first."""
-    if path.exists() and not path.is_dir():
-        raise UserError(f"--run_dir {path} is a file: give a folder")
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    return missing
 
 
 def _remove_empty(made: list[Path]) -> None:

@@ -95,7 +95,7 @@ def test_start_that_fails_leaves_what_others_put_there(tmp_path, monkeypatch):
 
 def test_start_that_fails_leaves_the_run_of_another_process(tmp_path, monkeypatch):
     """The other one takes the folder that this one has just made."""
-    make_folders, path = run_directory._make_folders, tmp_path / "a" / "run"
+    make_folders, path = run_directory.make_folders, tmp_path / "a" / "run"
     with contextlib.ExitStack() as other:
 
         def make_folders_too_late(path):
@@ -104,7 +104,7 @@ def test_start_that_fails_leaves_the_run_of_another_process(tmp_path, monkeypatc
             other.enter_context(open_run(path, Config(), IMAGES, True))
             return made
 
-        monkeypatch.setattr(run_directory, "_make_folders", make_folders_too_late)
+        monkeypatch.setattr(run_directory, "make_folders", make_folders_too_late)
         with pytest.raises(UserError, match="in use by another process"):
             open_and_close(path)
         assert RunDirectory(path).read_config()[0] == Config()

@@ -17,7 +17,7 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
-from dcgan_tf.cli.atomic_files import atomic_write, disk_errors
+from dcgan_tf.cli.atomic_files import atomic_write, disk_errors, flush, make_folders
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.settings import AT_LEAST_ONE
 from dcgan_tf.datasets.disk_images import CHUNK, DiskImages, Images, fingerprint
@@ -43,7 +43,7 @@ def write_tfrecords(images: Images, folder: Path, split: Split, shards: int) -> 
 
     if (folder / f"{split}.json").exists():
         raise UserError(f"--output {folder} has a {split}.json already: give another folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder)
     total = hashlib.sha256()
     paths = [folder / f"{split}-{shard:05}-of-{shards:05}.tfrecord" for shard in range(shards)]
     try:
@@ -55,6 +55,7 @@ def write_tfrecords(images: Images, folder: Path, split: Split, shards: int) -> 
                             pixels = image.tobytes()
                             total.update(pixels)
                             file.write(example(pixels))
+                flush(path)
         note = {"shape": images.shape, "shards": shards, "sha256": total.hexdigest()}
         with atomic_write(folder / f"{split}.json") as file:
             file.write((json.dumps(note) + "\n").encode())

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from dcgan_tf.cli.atomic_files import atomic_write
+from dcgan_tf.cli.atomic_files import atomic_write, make_folders
 from dcgan_tf.cli.errors import Diverged, Interrupted
 from dcgan_tf.config import Config
 from dcgan_tf.data import to_uint8
@@ -94,7 +94,7 @@ class Report:
             grid: the fixed noise's images, float32 [N, H, W, C] in [-1, 1].
         """
         picture = image_grid(to_uint8(grid), columns=self.columns)
-        self.run.samples.mkdir(exist_ok=True)
+        make_folders(self.run.samples)
         self.drop_later_frames()
         save_png(self.run.samples / "reals.png", image_grid(reals, columns=self.columns))
         save_png(self.run.samples / "init.png", picture)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 
 from dcgan_tf.cli.atomic_files import atomic_write
@@ -65,9 +66,13 @@ def _write_folder(folder: Path, batches: Iterator[np.ndarray]) -> None:
     try:
         images = (image for batch in batches for image in batch)
         for index, image in enumerate(images):
-            save_png(part / f"{index:06d}.png", image_grid(image[np.newaxis], border=0, zoom=1))
+            picture = image_grid(image[np.newaxis], border=0, zoom=1)
+            # Not flushed: that may take longer than to draw them, as the seed does again.
+            iio.imwrite(part / f"{index:06d}.png", picture)
         for path in part.iterdir():
             path.replace(folder / path.name)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
         if made and not any(folder.iterdir()):

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import api as hparams
 
-from dcgan_tf.cli.atomic_files import atomic_write, disk_errors
+from dcgan_tf.cli.atomic_files import atomic_write, disk_errors, flush, make_folders
 from dcgan_tf.growing.fade_in import unfold
 
 
@@ -27,6 +27,7 @@ class TensorBoard:
 
     def __init__(self, directory: Path, step: int) -> None:
         self.directory = directory
+        make_folders(directory)
         with disk_errors("events", directory):
             drop_events_after(directory, step)
             self.writer = tf.summary.create_file_writer(str(directory), max_queue=1000)
@@ -72,6 +73,8 @@ class TensorBoard:
         """Puts all that was logged on disk."""
         with disk_errors("events", self.directory):
             self.writer.flush()
+        for path in [*self.directory.iterdir(), self.directory]:
+            flush(path)
 
     def close(self) -> None:
         """Puts all that was logged on disk and closes the file."""

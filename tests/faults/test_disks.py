@@ -48,7 +48,7 @@ PLACES = (
     (history.History, "save_times", 0),
     (Checkpoints, "save", 0),
     (Checkpoints, "save", 2),
-    (Checkpoints, "_update_latest", 1),
+    (Checkpoints, "_write_latest", 1),
     (tensorboard.TensorBoard, "histograms", 0),
     (report.Report, "end_epoch", 0),
     (report.Report, "write_table", 0),
