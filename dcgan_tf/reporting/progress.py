@@ -10,6 +10,9 @@ from tqdm import tqdm
 from dcgan_tf.evaluation.table import METRICS, MOST_CLASSES, Evaluation
 from dcgan_tf.reporting.history import EpochMetrics
 
+FORECAST_SECONDS = 15  # of the first epoch, after which a run says how long all of it takes
+HOUR = 3600
+
 
 class Progress:
     """Follows a run on the terminal; the bar is left out where the output is not one.
@@ -18,17 +21,24 @@ class Progress:
         steps_per_epoch: steps of one epoch.
         batch_size: images of one step.
         last_step: the step at which the run ends.
+        faster: what to do where that takes more than an hour.
     """
 
-    def __init__(self, steps_per_epoch: int, batch_size: int, last_step: int) -> None:
+    def __init__(
+        self, steps_per_epoch: int, batch_size: int, last_step: int, faster: str = ""
+    ) -> None:
         self.steps_per_epoch = steps_per_epoch
         self.batch_size = batch_size
         self.last_step = last_step
         self.epochs = -(-last_step // steps_per_epoch)
+        self.faster = faster
+        self.forecast_is_due = True
         self.bar: tqdm | None = None
 
     def update(self, row: EpochMetrics) -> None:
         """Moves the bar to `row.step`; the numbers are the epoch's means so far."""
+        if self.forecast_is_due and row.seconds > FORECAST_SECONDS and row.images_per_second > 0:
+            self.forecast(row)
         if not sys.stderr.isatty():
             return
         if self.bar is None:
@@ -51,9 +61,22 @@ class Progress:
         self.bar.update(step - self.bar.n)
         self.bar.refresh()
 
+    def forecast(self, row: EpochMetrics) -> None:
+        """Says how long the rest of the run takes, unless a minute will do."""
+        self.forecast_is_due = False
+        seconds = (self.last_step - row.step) * self.batch_size / row.images_per_second
+        if seconds > 60:
+            self.close()
+            faster = f"; {self.faster}" if self.faster and seconds > HOUR else ""
+            print(
+                f"time           about {duration(seconds)} to step {self.last_step}{faster}",
+                flush=True,
+            )
+
     def end_epoch(self, row: EpochMetrics, evaluation: Evaluation | None = None) -> None:
         """Replaces the bar by one line on what the epoch came to, and one on its evaluation."""
         self.close()
+        self.forecast_is_due = False
         print(
             f"epoch {row.epoch}/{self.epochs}  step {row.step}  "
             f"gen_loss {row.means.gen_loss:.4f}  disc_loss {row.means.disc_loss:.4f}  "

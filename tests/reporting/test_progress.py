@@ -2,6 +2,7 @@ import io
 import sys
 
 import numpy as np
+import pytest
 
 from dcgan_tf.evaluation.table import Evaluation
 from dcgan_tf.reporting.history import EpochMetrics
@@ -29,6 +30,32 @@ def test_bar_tells_the_time_left_for_the_epoch_and_the_run(monkeypatch, capsys):
     assert "left: 00:03, run 00:18" in shown
     progress.end_epoch(row(20))
     assert capsys.readouterr().out.startswith("epoch 2/5  step 20  gen_loss 0.8000")
+
+
+def test_the_first_seconds_tell_how_long_the_run_takes(capsys):
+    progress = Progress(10, 50, last_step=10_000, faster="try fast")
+    slow = row(14)._replace(seconds=16.0)
+    progress.update(row(12))  # after 9 seconds
+    progress.update(slow._replace(images_per_second=float("nan")))
+    assert capsys.readouterr().out == ""
+    progress.update(slow)  # half a second a step: 9,986 are left
+    progress.update(slow)
+    assert capsys.readouterr().out == "time           about 1:23:13 to step 10000; try fast\n"
+
+
+@pytest.mark.parametrize(
+    "last_step, told", [(133, ""), (140, "time           about 01:03 to step 140\n")]
+)
+def test_a_short_run_is_told_of_no_faster_way(capsys, last_step, told):
+    Progress(10, 50, last_step, faster="try fast").update(row(14)._replace(seconds=16.0))
+    assert capsys.readouterr().out == told
+
+
+def test_an_epochs_line_tells_how_long_the_run_takes_instead(capsys):
+    progress = Progress(10, 50, last_step=10_000)
+    progress.end_epoch(row(10))
+    progress.update(row(14)._replace(seconds=16.0))
+    assert capsys.readouterr().out.count("\n") == 1
 
 
 def test_where_there_is_no_terminal_an_epoch_is_one_plain_line(capsys):
