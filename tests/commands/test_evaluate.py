@@ -113,8 +113,8 @@ def test_two_devices_are_evaluated_with_the_classifier_of_one(
         weights.append(classifier.load_classifier(path).get_weights())
         distances.append(float(rows(run_dir)[0]["frechet_distance"]))
     for ours, theirs in zip(*weights, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-4)
-    assert distances[0] == pytest.approx(distances[1], rel=0.01)
+        np.testing.assert_allclose(ours, theirs, atol=1e-2)
+    assert distances[0] == pytest.approx(distances[1], rel=0.05)
 
 
 def test_health_is_told_once(train_run, monkeypatch, caplog):
