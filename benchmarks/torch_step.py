@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import nn
+from torch._functorch import config as functorch_config
 
 from dcgan_tf.config import Config
 
@@ -36,7 +37,7 @@ def make_step(
     ]
     generator, discriminator = models
     if compiled:
-        torch._functorch.config.donated_buffer = False  # both losses go back through one graph
+        functorch_config.donated_buffer = False  # both losses go back through one graph
         generator, discriminator = map(torch.compile, models)
     parameters = [list(model.parameters()) for model in models]
     optimizers = [
