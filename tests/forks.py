@@ -25,7 +25,7 @@ class Fork(forks.Process):
     """A command in a fork, with what tests use of a `subprocess.Popen`.
 
     Args:
-        command: as for `Popen`, of Python: a file or `-m` and a module, and arguments.
+        command: as for `Popen`, of Python: a file, `-m MODULE` or `-c CODE`, and arguments.
         environment: all variables that it is to have.
         hook: an audit hook for it, if any.
     """
@@ -42,7 +42,7 @@ class Fork(forks.Process):
         self.start()
         out_end.close()
         err_end.close()
-        self.pipes = out, err
+        self.stdout, self.stderr = (os.fdopen(os.dup(pipe.fileno())) for pipe in (out, err))
 
     @property
     def returncode(self):
@@ -59,12 +59,7 @@ class Fork(forks.Process):
         self.join(timeout)
         if self.is_alive():
             raise subprocess.TimeoutExpired(self.name, timeout)
-        return tuple(read_all(pipe) for pipe in self.pipes)
-
-
-def read_all(pipe):
-    with open(pipe.fileno(), closefd=False) as stream:
-        return stream.read()
+        return self.stdout.read(), self.stderr.read()
 
 
 def run_command(arguments, environment, hook, out, err):
@@ -76,7 +71,9 @@ def run_command(arguments, environment, hook, out, err):
     os.environ.update(environment)
     if hook:
         sys.addaudithook(hook)
-    if arguments[0] == "-m":
+    if arguments[0] == "-c":
+        exec(arguments[1], {"__name__": "__main__"})
+    elif arguments[0] == "-m":
         sys.argv = arguments[1:]
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     else:

@@ -2,7 +2,6 @@ import contextlib
 import dataclasses
 import json
 import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -14,7 +13,7 @@ from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import train
 from dcgan_tf.config import Config
 from dcgan_tf.run_directory import FORMAT, RunDirectory, open_run
-from tests.conftest import ROOT, one_sentence, train_command
+from tests.conftest import fork, one_sentence, train_command
 
 IMAGES = np.zeros((50, 28, 28, 1), np.uint8)
 
@@ -191,19 +190,16 @@ def test_folder_without_config_is_no_run(tmp_path):
 
 def test_second_process_is_kept_out_until_the_first_ends(tmp_path):
     holder = f"""
-import sys
-sys.path.insert(0, {str(ROOT)!r})
+import time
 import numpy as np
 from dcgan_tf.config import Config
 from dcgan_tf.run_directory import open_run
 from pathlib import Path
 with open_run(Path({str(tmp_path)!r}), Config(), np.zeros((50, 28, 28, 1), np.uint8), True):
     print("open", flush=True)
-    sys.stdin.read()
+    time.sleep(600)
 """
-    process = subprocess.Popen(
-        [sys.executable, "-c", holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = fork([sys.executable, "-c", holder])
     assert process.stdout.readline() == "open\n"
     with pytest.raises(UserError, match="in use by another process"):
         open_and_close(tmp_path)

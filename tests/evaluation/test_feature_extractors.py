@@ -112,8 +112,6 @@ def test_labels_that_do_not_fit_are_refused(labelled_dir, split, labels, told):
         feature_extractors.make_feature_extractor(config)
 
 
-# Keras's writer of this format takes variables for arrays, whose `__array__` NumPy 2 complains of.
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 def test_inception_has_the_weights_of_the_given_file_or_none(tmp_path, monkeypatch):
     inception = keras.applications.InceptionV3(include_top=False, pooling="avg", weights=None)
     path = tmp_path / "weights.h5"
