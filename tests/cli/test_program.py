@@ -12,7 +12,7 @@ import tensorflow as tf
 from dcgan_tf.cli.errors import Interrupted, UserError
 from dcgan_tf.cli.flags import parse
 from dcgan_tf.cli.program import PipeSafeStream, quiet_tensorflow
-from dcgan_tf.commands import sample, train
+from dcgan_tf.commands import train
 from dcgan_tf.config import Config
 from tests.conftest import ENVIRONMENT, ROOT, finish, one_sentence
 
@@ -71,11 +71,6 @@ def test_bad_flag_is_one_sentence(run_main, tmp_path, monkeypatch, flag, told):
     code, _, err = run_main(train, flag)
     assert code == 1 and told in err and one_sentence(err)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_sample_requires_a_run(run_main):
-    code, _, err = run_main(sample)
-    assert code == 1 and "--run_dir" in err and one_sentence(err)
 
 
 class Failing:
