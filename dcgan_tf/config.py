@@ -24,8 +24,8 @@ from dcgan_tf.presets import PRESETS, implied
 AUGMENTATIONS = ("color", "translation", "cutout")
 ARCHITECTURES = ("tutorial", "paper", "blocks", "upsample")
 LOSSES = ("bce", "minimax", "least_squares", "hinge", "wasserstein")
-EVAL_EVERY = 5
-EVALUATED = [name for name, dataset in DATASETS.items() if dataset.evaluated]
+EVAL_EPOCHS = 5
+EVAL_STEPS = 250
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 MEASURED = ("precision", "convolutions")
 LONGEST_NAME = 180  # of a folder; file systems take 255 bytes
@@ -222,16 +222,17 @@ class Config(DataSettings):
     eval_every: int | None = setting(
         None,
         "Evaluation",
-        f"evaluate the images after every so many epochs, 0 never (default: {EVAL_EVERY} for the "
-        f"project's own copy of {' and '.join(EVALUATED)}, 0 for others)",
+        f"evaluate the images after every so many epochs, 0 never (default: {EVAL_EPOCHS}, or as "
+        f"many as make {EVAL_STEPS} steps)",
         AT_LEAST_ZERO,
         may_change=True,
     )
     inception_weights: str | None = setting(
         None,
         "Evaluation",
-        "keras.applications' InceptionV3 weights without top, a .h5 file, which images of a "
-        "folder are evaluated with (default: downloaded by Keras)",
+        "evaluate images without labels by InceptionV3 (FID), with keras.applications' weights "
+        "without top, a .h5 file, or imagenet: downloaded by Keras (default: by pixels and edges, "
+        "which need none)",
         may_change=True,
     )
     checkpoint_steps: int | None = setting(
@@ -324,14 +325,6 @@ class Config(DataSettings):
         It can where the discriminator treats each image on its own, which batch norm does not.
         """
         return not (self.discriminator_batch_norm or self.reference)
-
-    @property
-    def epochs_to_evaluation(self) -> int:
-        """Every how many epochs the images are evaluated; 0 if they are not."""
-        if self.eval_every is not None:
-            return self.eval_every
-        own_copy = self.data_dir is None
-        return EVAL_EVERY if own_copy and DATASETS[self.dataset].evaluated else 0
 
     @property
     def images_per_step(self) -> int:

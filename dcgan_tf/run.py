@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.checkpoints import Checkpoints
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, load_training_labels
 from dcgan_tf.distributed.cluster import (
@@ -24,7 +25,7 @@ from dcgan_tf.distributed.cluster import (
     open_aside,
 )
 from dcgan_tf.distributed.strategy import describe_devices, make_strategy, unused_gpu
-from dcgan_tf.evaluation.evaluator import TRAINING_NUM_IMAGES, Evaluator, evaluate_run
+from dcgan_tf.evaluation.evaluator import Evaluator, evaluate_run
 from dcgan_tf.evaluation.table import IN_TRAINING
 from dcgan_tf.fast.measure import resolve_auto
 from dcgan_tf.latent.interpolation import interpolate_through
@@ -236,8 +237,12 @@ def train_run(
     evaluate = None
     if evaluates:
         # Outside the scope: what is trained for it is trained as on a single device.
-        evaluator = Evaluator(config, images, TRAINING_NUM_IMAGES, IN_TRAINING, labels=labels)
-        evaluate = evaluator.evaluation
+        try:
+            evaluate = Evaluator(config, images, metrics=IN_TRAINING, labels=labels).evaluation
+        except UserError as error:
+            if config.eval_every is not None:
+                raise
+            logger.warning("the images are not evaluated while they train: %s", error)
     with (
         strategy.scope(),
         lost_workers_named(),

@@ -5,6 +5,7 @@ Its `config.json` has a format number. This version reads every format up to its
 1. has no number. `negative_slope` was called `leaky_slope`, `steps_per_execution` was
    `steps_per_call`, and sub-pixel convolutions were `phases`.
 2. has `format`, and `dcgan_tf` among the versions in `made_with`.
+3. evaluates every dataset by default, and images without labels without a download.
 
 A setting that a file lacks is younger than the file, and has the default that computes what was
 computed then.
@@ -35,7 +36,7 @@ from dcgan_tf.data import Images, load_images, load_training_labels
 from dcgan_tf.datasets.disk_images import fingerprint
 from dcgan_tf.datasets.labels import UNLABELLED, Classes, Labels
 
-FORMAT = 2
+FORMAT = 3
 FIRST_VERSION = "0.1.0"  # wrote format 1, without its name
 FRAME = re.compile(r"init\.png|epoch_([0-9]{4}|[1-9][0-9]{4,})\.png")
 VALUE_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -146,7 +147,8 @@ class RunDirectory:
                     f"{__version__} does not know its {', '.join(unknown)}: use that version, or a "
                     f"newer one"
                 )
-            return Config.from_dict(values), images
+            config = Config.from_dict(values)
+            return (evaluated_as_before(config) if number < 3 else config), images
         except FileNotFoundError:
             raise UserError(
                 f"{self.flag} {self.path} is not a run directory: it has no config.json"
@@ -198,6 +200,18 @@ class RunDirectory:
         if not self.checkpoints.is_dir():
             return self.metrics_file.exists() or self.times_file.exists()
         return max(self.frames(), default=0) > 1 and not any(self.checkpoints.iterdir())
+
+
+def evaluated_as_before(config: Config) -> Config:
+    """The config of a run of format 1 or 2, with what its defaults of an evaluation meant."""
+    epochs = config.eval_every
+    if epochs is None:
+        own_copy = config.data_dir is None and config.dataset in ("mnist", "stacked_mnist")
+        epochs = 5 if own_copy else 0
+    weights = config.inception_weights
+    if epochs and weights is None and config.dataset in ("folder", "tfrecords"):
+        weights = "imagenet"
+    return dataclasses.replace(config, eval_every=epochs, inception_weights=weights)
 
 
 def describe(images: Images, labels: Labels | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from dcgan_tf.checkpoints import Checkpoints, check_finite
 from dcgan_tf.cli.errors import Diverged, Interrupted, UserError
 from dcgan_tf.cli.signals import StopSignals
-from dcgan_tf.config import Config
+from dcgan_tf.config import EVAL_EPOCHS, EVAL_STEPS, Config
 from dcgan_tf.data import Images, make_batches
 from dcgan_tf.datasets.disk_images import DiskImages
 from dcgan_tf.datasets.labels import UNLABELLED, Classes, Labels
@@ -145,16 +145,24 @@ class Trainer:
         return min(last, self.config.max_steps or last)
 
     @property
+    def evaluation_interval(self) -> int:
+        """After every how many steps, of whole epochs, images are evaluated; 0 if they are not."""
+        epochs = self.config.eval_every
+        if epochs is None:
+            epochs = max(EVAL_EPOCHS, -(-EVAL_STEPS // self.steps_per_epoch))
+        return epochs * self.steps_per_epoch
+
+    @property
     def evaluation_is_due(self) -> bool:
         """Whether the images of the current step are to be evaluated, and were not yet."""
-        interval = self.config.epochs_to_evaluation * self.steps_per_epoch
+        interval = self.evaluation_interval
         at_interval = interval and self.step and self.step % interval == 0
         return bool(at_interval) and self.history.evaluation_of(self.step) is None
 
     @property
     def is_evaluated(self) -> bool:
         """Whether training reaches an epoch after which its images are evaluated."""
-        return 0 < self.config.epochs_to_evaluation * self.steps_per_epoch <= self.last_step
+        return 0 < self.evaluation_interval <= self.last_step
 
     def check_finite(self) -> None:
         """Refuses a state that must not be saved.

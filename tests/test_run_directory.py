@@ -32,6 +32,28 @@ def test_new_run_holds_its_config_and_what_made_it(tmp_path):
     assert values["made_with"].keys() == {"dcgan_tf", "python", "tensorflow", "keras", "device"}
 
 
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize(
+    "settings, epochs, weights",
+    [
+        ({}, 5, None),
+        ({"dataset": "stacked_mnist"}, 5, None),
+        ({"data_dir": "mine"}, 0, None),
+        ({"dataset": "cifar10"}, 0, None),
+        ({"dataset": "folder"}, 0, None),
+        ({"dataset": "folder", "eval_every": 3}, 3, "imagenet"),
+        ({"dataset": "tfrecords", "eval_every": 3, "inception_weights": "file"}, 3, "file"),
+    ],
+)
+def test_an_older_run_is_evaluated_as_it_was(tmp_path, number, settings, epochs, weights):
+    run = open_and_close(tmp_path, Config(**settings))
+    assert run.read_config()[0] == Config(**settings)
+    values = json.loads(run.config_file.read_text()) | {"format": number}
+    run.config_file.write_text(json.dumps(values))
+    as_then = {"eval_every": epochs, "inception_weights": weights}
+    assert run.read_config()[0] == Config(**settings | as_then)
+
+
 def test_more_epochs_go_on_and_are_written_down(tmp_path):
     open_and_close(tmp_path)
     assert open_and_close(tmp_path, Config(epochs=70)).read_config()[0].epochs == 70
@@ -121,7 +143,7 @@ def test_bad_config_is_named(tmp_path, content):
 @pytest.mark.parametrize(
     "change, told",
     [
-        ({"format": 3}, "its format 3: use that version, or a newer one"),
+        ({"format": 4}, "its format 4: use that version, or a newer one"),
         ({"sped": 2, "sneed": 1}, "its sneed, sped: use that version, or a newer one"),
     ],
 )

@@ -21,6 +21,21 @@ def trainer(mnist):
     return Trainer(Config(batch_size=8, seed=3), mnist[:50, ..., np.newaxis])
 
 
+@pytest.mark.parametrize(
+    "batch_size, given, steps",
+    [
+        (1, None, 250),  # five epochs of 50 steps
+        (8, None, 252),  # epochs of 6 steps, until there are 250
+        (8, 3, 18),
+        (8, 0, 0),
+    ],
+)
+def test_images_are_evaluated_by_default_and_not_too_often(mnist, batch_size, given, steps):
+    config = Config(batch_size=batch_size, base_filters=2, noise_dim=4, eval_every=given)
+    trainer = Trainer(config, mnist[:50, ..., np.newaxis])
+    assert trainer.evaluation_interval == steps and trainer.is_evaluated == (steps > 0)
+
+
 TUTORIAL = "the tutorial's"
 
 

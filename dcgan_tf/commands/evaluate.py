@@ -64,8 +64,8 @@ def table(found: dict[str, Any]) -> str:
     checkpoints = found["checkpoints"]
     columns = [*checkpoints.values(), found["real"]]
     lines = [
-        f"{found['num_images']:,} generated against {found['num_held_out']:,} held-out images, "
-        f"evaluated with: {found['feature_extractor']}",
+        f"{found['num_images']:,} generated against {found['num_held_out']:,} "
+        f"{found['compared_with']} images, evaluated with: {found['feature_extractor']}",
         row("", [*(f"step {step}" for step in checkpoints), "real"]),
     ]
     for name, metric in METRICS.items():

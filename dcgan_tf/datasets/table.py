@@ -33,34 +33,30 @@ class Dataset(NamedTuple):
             labels.
         feature_extractor: what compares generated images with real ones, a key of
             `evaluation.feature_extractors.FEATURE_EXTRACTORS`.
-        evaluated: whether a training on the project's own copy evaluates by default.
         class_names: gives the names of the classes; None if they are called by their numbers.
     """
 
     load_images: Callable[[DataSettings, Split], Images]
     load_labels: Callable[[DataSettings, Split], np.ndarray] | None
     feature_extractor: str
-    evaluated: bool
     class_names: Callable[[DataSettings], Sequence[str]] | None = None
 
 
 DATASETS = {
-    "mnist": Dataset(load_mnist_images, load_mnist_labels, "mnist_classifier", True),
+    "mnist": Dataset(load_mnist_images, load_mnist_labels, "mnist_classifier"),
     "fashion_mnist": Dataset(
         load_fashion_mnist_images,
         load_fashion_mnist_labels,
         "trained_classifier",
-        False,
         lambda settings: FASHION_MNIST_CLASSES,
     ),
     "cifar10": Dataset(
         load_cifar10_images,
         load_cifar10_labels,
         "trained_classifier",
-        False,
         lambda settings: CIFAR10_CLASSES,
     ),
-    "stacked_mnist": Dataset(load_stacked_mnist_images, None, "stacked_mnist_classifier", True),
-    "folder": Dataset(load_folder, load_folder_labels, "inception", False, folder_class_names),
-    "tfrecords": Dataset(load_tfrecords, None, "inception", False),
+    "stacked_mnist": Dataset(load_stacked_mnist_images, None, "stacked_mnist_classifier"),
+    "folder": Dataset(load_folder, load_folder_labels, "pixels_and_edges", folder_class_names),
+    "tfrecords": Dataset(load_tfrecords, None, "pixels_and_edges"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -25,12 +26,13 @@ from dcgan_tf.evaluation.table import METRICS, Comparison, Evaluation, Value
 from dcgan_tf.run_directory import RunDirectory, load_training_images
 from dcgan_tf.sampling import checkpoint_names, load_generator, sample_images
 
-TRAINING_NUM_IMAGES = 5_000
 LEAST_IMAGES = 20
 IMAGES_A_FEATURE = 4
 MEMORY_SIZE = 16
 SAMPLING_BATCH = 500
 CLOSEST = 12
+
+logger = logging.getLogger(__name__)
 
 
 class Memorisation(NamedTuple):
@@ -57,7 +59,8 @@ class Evaluator:
     Args:
         config: names the dataset.
         training: the training images, uint8 [N, H, W, C] in [0, 255].
-        num_images: of how many images, at most, each set is made.
+        num_images: of how many images, at most, each set is made; None for as many as the feature
+            extractor takes within a training.
         metrics: the names of those to compute.
         held_out: real images to compare with, in place of the dataset's held-out ones.
         feature_extractor: in place of the dataset's own.
@@ -71,7 +74,7 @@ class Evaluator:
         self,
         config: Config,
         training: Images,
-        num_images: int,
+        num_images: int | None = None,
         metrics: Iterable[str] = METRICS,
         held_out: Images | None = None,
         feature_extractor: FeatureExtractor | None = None,
@@ -80,18 +83,22 @@ class Evaluator:
         self.config = config
         self.training = training
         self.classes = labels.classes if labels else UNLABELLED
-        self.num_images = num_images
-        held_out = load_held_out(config) if held_out is None else held_out
-        self.held_out = spread(held_out, num_images)
-        for kind, images in (("held-out", self.held_out), ("training", training)):
-            if len(images) < LEAST_IMAGES:
-                raise UserError(
-                    f"{config.data_dir or config.dataset} has {len(images)} {kind} images to "
-                    f"compare with: at least {LEAST_IMAGES} are needed"
-                )
-        self.reference = spread(training, num_images)  # read now: a training does not end in it
-        self.metrics = {name: METRICS[name] for name in metrics}
         self.feature_extractor = feature_extractor or make_feature_extractor(config)
+        self.num_images = num_images or self.feature_extractor.training_images
+        self.compared_with = "given"
+        if held_out is None:
+            held_out, self.training, self.compared_with = find_held_out(
+                config, training, self.num_images
+            )
+        self.held_out = spread(held_out, self.num_images)
+        if len(self.training) < LEAST_IMAGES:
+            raise UserError(
+                f"{config.data_dir or config.dataset} has {len(self.training)} training images to "
+                f"compare with: at least {LEAST_IMAGES} are needed"
+            )
+        # Read now: a training does not end in it.
+        self.reference = spread(self.training, self.num_images)
+        self.metrics = {name: METRICS[name] for name in metrics}
 
     @functools.cached_property
     def real(self) -> Features:
@@ -144,7 +151,7 @@ class Evaluator:
             values[name] = value
             if baseline := METRICS[name].baseline:
                 values[baseline] = self.baseline[name]
-        return Evaluation(step, values)
+        return Evaluation(step, values, self.feature_extractor.features)
 
     @functools.cached_property
     def shrunk_training(self) -> np.ndarray:
@@ -200,6 +207,7 @@ def evaluate_run(
     found: dict[str, Any] = {
         "feature_extractor": evaluator.feature_extractor.name,
         "num_images": num_images,
+        "compared_with": evaluator.compared_with,
         "num_held_out": len(evaluator.held_out),
         "warning": evaluator.warning(),
         "real": to_json(evaluator.baseline),
@@ -211,7 +219,36 @@ def evaluate_run(
         scores = to_json(evaluator.scores(images))
         found["checkpoints"][step] = scores | {"memorisation": memorisation._asdict()}
     order = distances.argsort()[:CLOSEST]
-    return found, training[which[order]], images[order]
+    return found, evaluator.training[which[order]], images[order]
+
+
+def find_held_out(config: Config, training: Images, num_images: int) -> tuple[Images, Images, str]:
+    """The images to compare with, the training images for the baseline, and which the first are.
+
+    Where none or too few are held out, they are two halves of the training images.
+
+    Raises:
+        UserError: there are too few of both.
+    """
+    try:
+        held_out = load_held_out(config)
+        if len(held_out) >= LEAST_IMAGES:
+            return held_out, training, "held-out"
+        reason = f"{config.data_dir or config.dataset} has only {len(held_out)} held-out images"
+    except UserError as error:
+        reason = str(error)
+    both = spread(training, 2 * num_images)
+    if len(both) < 2 * LEAST_IMAGES:
+        raise UserError(
+            f"{reason}, and of {len(both)} training images at least {2 * LEAST_IMAGES} are needed "
+            f"to compare with in their place"
+        )
+    logger.warning(
+        "%s: generated images are compared with one half of the training images, and the other "
+        "half is the baseline",
+        reason,
+    )
+    return both[::2], both[1::2], "training"
 
 
 def to_json(scores: dict[str, Value]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What turns images into features that the metrics compare: a classifier, or InceptionV3."""
+"""What turns images into features that the metrics compare, with labels and without."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ from dcgan_tf.evaluation.classifier import (
 )
 
 INCEPTION_SIZE = 299
+BANDS = 4
+BAND_SCALE = 0.15  # chosen by the comparison in docs/results.md
+LEAST_ENERGY = 1e-4
 CLASSIFIER_VERSION = 1  # to be raised when classifiers are made or trained differently
 
 
@@ -51,11 +54,16 @@ class FeatureExtractor(NamedTuple):
         name: in a few words.
         batch_size: how many images it takes at once.
         extract: the features of as many.
+        features: what the names of figures in metrics.csv and TensorBoard end with, after "_by_";
+            empty for a classifier's and InceptionV3's, which have the metrics' own names.
+        training_images: how many images an evaluation within a training takes.
     """
 
     name: str
     batch_size: int
     extract: Extract
+    features: str = ""
+    training_images: int = 5_000
 
     def __call__(self, images: Images) -> Features:
         """The features of any number of images, uint8 [N, H, W, C] in [0, 255]."""
@@ -74,7 +82,10 @@ def make_feature_extractor(config: Config) -> FeatureExtractor:
     Raises:
         UserError: it can't be had.
     """
-    return FEATURE_EXTRACTORS[DATASETS[config.dataset].feature_extractor](config)
+    name = DATASETS[config.dataset].feature_extractor
+    if name == "pixels_and_edges" and config.inception_weights:
+        name = "inception"
+    return FEATURE_EXTRACTORS[name](config)
 
 
 def mnist_classifier(config: Config) -> FeatureExtractor:
@@ -132,6 +143,29 @@ def extract_by(classifier: keras.Sequential) -> Extract:
     return extract
 
 
+def pixels_and_edges(config: Config) -> FeatureExtractor:
+    """64 features that need no weights: where the image has which colours, and how sharp it is.
+
+    They are the averages of 4×4 parts of the image; and, of 2×2 parts, the logarithm of the mean
+    square of each of the four finest bands of a Laplacian pyramid (Burt and Adelson, 1983).
+    """
+
+    def extract(images: np.ndarray) -> Features:
+        layer = scale(np.broadcast_to(images, (*images.shape[:3], 3)))
+        parts = [tf.image.resize(layer, (4, 4), "area")]
+        for _ in range(BANDS):
+            coarser = tf.nn.avg_pool2d(layer, 2, 2, "SAME")
+            band = layer - tf.image.resize(coarser, layer.shape[1:3])
+            energy = tf.image.resize(tf.reduce_mean(band**2, axis=3, keepdims=True), (2, 2), "area")
+            parts.append(BAND_SCALE * tf.math.log(energy + LEAST_ENERGY))
+            layer = coarser
+        flat = [tf.reshape(part, [len(images), -1]) for part in parts]
+        return Features(tf.concat(flat, axis=1).numpy(), None)
+
+    name = "pixels and edges (no learned features: not FID)"
+    return FeatureExtractor(name, 500, extract, "pixels_and_edges", 1_000)
+
+
 def inception(config: Config) -> FeatureExtractor:
     """InceptionV3 as trained on ImageNet, without its top: 2,048 features (Heusel et al., 2017).
 
@@ -141,14 +175,14 @@ def inception(config: Config) -> FeatureExtractor:
     try:
         with locked(default_cache_dir() / "inception"):
             network = keras.applications.InceptionV3(
-                include_top=False, pooling="avg", weights=config.inception_weights or "imagenet"
+                include_top=False, pooling="avg", weights=config.inception_weights
             )
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        if config.inception_weights is None:
+        if config.inception_weights == "imagenet":
             raise UserError(
-                f"InceptionV3's weights, which images without labels are evaluated with, could not "
-                f"be downloaded ({reason}): give them as --inception_weights FILE"
+                f"InceptionV3's weights could not be downloaded ({reason}): give them as "
+                f"--inception_weights FILE, or leave the flag out"
             ) from None
         raise UserError(
             f"--inception_weights {config.inception_weights} can't be used ({reason}): give "
@@ -168,5 +202,6 @@ FEATURE_EXTRACTORS = {
     "mnist_classifier": mnist_classifier,
     "stacked_mnist_classifier": stacked_mnist_classifier,
     "trained_classifier": trained_classifier,
+    "pixels_and_edges": pixels_and_edges,
     "inception": inception,
 }

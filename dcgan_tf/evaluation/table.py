@@ -18,6 +18,7 @@ from dcgan_tf.evaluation.metrics import (
 )
 
 MOST_CLASSES = 10
+BY = "_by_"  # between a metric and the features that it compares
 
 Value = float | np.ndarray  # one figure, or float64 [classes]: a fraction for each class
 
@@ -143,10 +144,16 @@ class Evaluation(NamedTuple):
     Attributes:
         step: the step after which it was made.
         values: by the names of METRICS and of their baselines.
+        features: `FeatureExtractor.features`, of what computed them.
     """
 
     step: int
     values: dict[str, Value]
+    features: str = ""
+
+    def key(self, name: str) -> str:
+        """A value's name wherever it may stand beside those of other features."""
+        return f"{name}{BY}{self.features}" if self.features else name
 
     def columns(self) -> dict[str, float]:
         """Its columns in metrics.csv and curves in TensorBoard.
@@ -156,7 +163,12 @@ class Evaluation(NamedTuple):
         columns: dict[str, float] = {}
         for name, value in self.values.items():
             if not isinstance(value, np.ndarray):
-                columns[name] = value
+                columns[self.key(name)] = value
             elif len(value) <= MOST_CLASSES:
                 columns |= {f"class_{i}": float(fraction) for i, fraction in enumerate(value)}
         return columns
+
+
+def comparable(evaluations: list[Evaluation]) -> list[Evaluation]:
+    """Those of the same features as the last: distances by different ones can't be compared."""
+    return [made for made in evaluations if made.features == evaluations[-1].features]

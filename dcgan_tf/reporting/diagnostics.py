@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dcgan_tf.evaluation.table import Evaluation, comparable
 from dcgan_tf.losses import LOSSES
 from dcgan_tf.train_step import StepScalars
 
@@ -14,6 +15,7 @@ WINDOW = 200
 COLLAPSED_SPREAD = 0.3
 VANISHED_NORM = 1e-3
 EXPLODED = 50
+WORSE = 2
 
 
 class Diagnosis(NamedTuple):
@@ -66,6 +68,20 @@ def diagnose(metrics: np.ndarray, loss: str) -> Iterator[Diagnosis]:
         )
 
 
+def diagnose_quality(evaluations: list[Evaluation]) -> Iterator[Diagnosis]:
+    """Whether the last two evaluations are far worse than the best one before them."""
+    made = comparable(evaluations)
+    distances = [float(each.values["frechet_distance"]) for each in made]
+    if len(made) > 2 and min(distances[-2:]) > WORSE * min(distances):
+        best = made[distances.index(min(distances))]
+        yield Diagnosis(
+            "images get worse",
+            f"their Fréchet distance is {distances[-1]:.3g}, and was {min(distances):.3g} after "
+            f"step {best.step}",
+            "--checkpoint best, which keeps the images of that step, or --ema_decay",
+        )
+
+
 class Diagnostics:
     """Diagnoses a run every WINDOW steps, and warns of each thing once.
 
@@ -85,7 +101,15 @@ class Diagnostics:
         if step - self.diagnosed_at < WINDOW:
             return
         self.diagnosed_at = step
-        for name, seen, helps in diagnose(metrics, self.loss):
+        since = f"since step {step - WINDOW + 1} "
+        yield from self.news(diagnose(metrics, self.loss), since)
+
+    def quality_warnings(self, evaluations: list[Evaluation]) -> Iterator[str]:
+        """The same of the evaluations so far, oldest first."""
+        yield from self.news(diagnose_quality(evaluations))
+
+    def news(self, diagnoses: Iterator[Diagnosis], since: str = "") -> Iterator[str]:
+        for name, seen, helps in diagnoses:
             if name not in self.warned:
                 self.warned.add(name)
-                yield f"{name}: since step {step - WINDOW + 1} {seen}; what usually helps: {helps}"
+                yield f"{name}: {since}{seen}; what usually helps: {helps}"

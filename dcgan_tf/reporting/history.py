@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.cli.atomic_files import atomic_write
-from dcgan_tf.evaluation.table import Evaluation
+from dcgan_tf.evaluation.table import BY, Evaluation, comparable
 from dcgan_tf.train_step import StepScalars
 
 # What checkpoints without names of columns hold of each evaluation, before its class distribution.
@@ -102,8 +102,12 @@ class History(tf.train.experimental.PythonState):
         )
 
     def by_quality(self) -> list[int]:
-        """The steps that were evaluated, the one with the smallest Fréchet distance first."""
-        ranked = sorted(self.evaluations, key=lambda made: made.values["frechet_distance"])
+        """The steps that were evaluated, the one with the smallest Fréchet distance first.
+
+        Those evaluated by other features than the last are left out.
+        """
+        made = comparable(self.evaluations)
+        ranked = sorted(made, key=lambda made: made.values["frechet_distance"])
         return [made.step for made in ranked]
 
     def evaluation_of(self, step: int) -> Evaluation | None:
@@ -144,18 +148,22 @@ class History(tf.train.experimental.PythonState):
 
 
 def evaluations_to_array(evaluations: list[Evaluation]) -> np.ndarray:
-    """A structured array, whose fields are the step and the values that the last one has.
+    """A structured array, whose fields are the step and all values, those of the last one first.
 
-    What an earlier one lacks is NaN.
+    What another one lacks is NaN.
     """
     if not evaluations:
         return np.empty(0)
-    values = evaluations[-1].values
-    fields = [(name, np.float64, np.shape(value)) for name, value in values.items()]
-    rows = [
-        (made.step, *(made.values.get(name, np.full(shape, np.nan)) for name, _, shape in fields))
-        for made in evaluations
-    ]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for made in reversed(evaluations):
+        for name, value in made.values.items():
+            shapes.setdefault(made.key(name), np.shape(value))
+    rows = []
+    for made in evaluations:
+        values = {made.key(name): value for name, value in made.values.items()}
+        lacking = (values.get(key, np.full(shape, np.nan)) for key, shape in shapes.items())
+        rows.append((made.step, *lacking))
+    fields = [(key, np.float64, shape) for key, shape in shapes.items()]
     return np.array(rows, [("step", np.int64), *fields])
 
 
@@ -163,8 +171,16 @@ def evaluations_from_array(rows: np.ndarray) -> list[Evaluation]:
     """The evaluations of an array, which may be of the time when its columns had no names."""
     if rows.dtype.names is None:
         return [unnamed_evaluation(row) for row in rows]
-    _, *names = rows.dtype.names
-    return [Evaluation(int(row["step"]), {name: row[name] for name in names}) for row in rows]
+    return [named_evaluation(row) for row in rows]
+
+
+def named_evaluation(row: np.void) -> Evaluation:
+    """An evaluation of a row of `evaluations_to_array`: by the features that have values there."""
+    _, *keys = row.dtype.names or ()
+    known = next((key for key in keys if not np.isnan(row[key]).any()), "")
+    features = known.partition(BY)[2]
+    values = {key.partition(BY)[0]: row[key] for key in keys if key.partition(BY)[2] == features}
+    return Evaluation(int(row["step"]), values, features)
 
 
 def unnamed_evaluation(row: np.ndarray) -> Evaluation:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dcgan_tf.cli.atomic_files import atomic_write
-from dcgan_tf.evaluation.table import METRICS, MOST_CLASSES, Evaluation, Metric
+from dcgan_tf.evaluation.table import METRICS, MOST_CLASSES, Evaluation, Metric, comparable
 from dcgan_tf.reporting.history import evaluations_to_array
 from dcgan_tf.train_step import StepScalars
 
@@ -71,20 +71,23 @@ def plot_evaluations(path: Path, evaluations: list[Evaluation], steps_per_epoch:
 
 def draw_evaluations(evaluations: list[Evaluation], steps_per_epoch: int) -> Figure:
     """The figure of `plot_evaluations`."""
-    rows = evaluations_to_array(evaluations)
+    rows = evaluations_to_array(comparable(evaluations))
     epochs = rows["step"] / steps_per_epoch
+    key, features = evaluations[-1].key, evaluations[-1].features
     drawn = {
-        name: metric
+        key(name): metric
         for name, metric in METRICS.items()
-        if name in (rows.dtype.names or ()) and rows[name][0].size <= MOST_CLASSES
+        if key(name) in (rows.dtype.names or ()) and rows[key(name)][0].size <= MOST_CLASSES
     }
     panels = list(dict.fromkeys(metric.panel for metric in drawn.values() if metric.panel))
     figure = Figure(figsize=(9, 3 * len(panels)), layout="constrained")
+    if features:
+        figure.suptitle(f"by {features.replace('_', ' ')}")
     stack = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(stack, panels):
         for name, metric in drawn.items():
             if metric.panel == panel:
-                baseline = rows[metric.baseline] if metric.baseline else None
+                baseline = rows[key(metric.baseline)] if metric.baseline else None
                 draw_metric(axes, epochs, metric, rows[name], baseline)
         axes.set(yscale=panel.scale, ylim=panel.limits, ylabel=panel.label)
         axes.grid(alpha=0.3)

@@ -107,7 +107,8 @@ def describe(evaluation: Evaluation) -> str:
             words.append(f"{metric.label} {metric.show(values[name])}")
             if metric.baseline:
                 words[-1] += f" (real images {metric.show(values[metric.baseline])})"
-    return "  ".join(words)
+    by = f"by {evaluation.features.replace('_', ' ')}: " if evaluation.features else ""
+    return by + "  ".join(words)
 
 
 def speed(images_per_second: float) -> str:

@@ -153,11 +153,15 @@ class Report:
         self.pending = []
         self.traced = True
         self.progress.update(self.last_epoch())
-        for warning in self.diagnostics.warnings(self.history.metrics):
-            self.progress.close()
-            logger.warning("%s", warning)
+        self.warn(self.diagnostics.warnings(self.history.metrics))
         self.reported_at = now
         self.steps_began_at = time.perf_counter()
+
+    def warn(self, warnings: Iterator[str]) -> None:
+        """Puts warnings on lines of their own."""
+        for warning in warnings:
+            self.progress.close()
+            logger.warning("%s", warning)
 
     @contextlib.contextmanager
     def pause(self) -> Iterator[None]:
@@ -189,6 +193,7 @@ class Report:
         """Shows the evaluation of the last step, if there is one, and brings all up to date."""
         if evaluation := self.history.evaluation_of(self.step):
             self.tensorboard.scalars("evaluation", evaluation.columns(), self.step)
+            self.warn(self.diagnostics.quality_warnings(self.history.evaluations))
         self.tensorboard.flush()
         self.end_steps()
 
@@ -205,9 +210,10 @@ class Report:
         """Writes metrics.csv anew from the history."""
         evaluations = self.history.evaluations
         rows = list(self.history.epochs(self.steps_per_epoch, self.config.images_per_step))
-        names = [*rows[0].columns(), *(evaluations[0].columns() if evaluations else ())]
+        evaluated = (name for made in evaluations for name in made.columns())
+        names = dict.fromkeys([*rows[0].columns(), *evaluated])
         table = io.StringIO()
-        writer = csv.DictWriter(table, names, lineterminator="\n")
+        writer = csv.DictWriter(table, list(names), lineterminator="\n")
         writer.writeheader()
         for row in rows:
             evaluation = self.history.evaluation_of(row.step)

@@ -9,8 +9,9 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from dcgan_tf import run
+from dcgan_tf import training
 from dcgan_tf.commands import evaluate, sample, train
+from dcgan_tf.config import Config
 from dcgan_tf.evaluation import classifier, feature_extractors
 from dcgan_tf.reporting import diagnostics
 from tests.conftest import RESOLVED, ROOT, one_sentence, write_idx
@@ -35,7 +36,9 @@ FLAGS = ["--batch_size=8", "--base_filters=8", "--eval_every=1", "--learning_rat
 def train_run(run_main, copy_of_mnist, tmp_path, monkeypatch):
     """Trains 5 epochs of 6 steps, evaluated after each; returns the folder and the output."""
 
-    monkeypatch.setattr(run, "TRAINING_NUM_IMAGES", 300)
+    extractors = feature_extractors.FEATURE_EXTRACTORS
+    classifier = extractors["mnist_classifier"](Config())._replace(training_images=300)
+    monkeypatch.setitem(extractors, "mnist_classifier", lambda config: classifier)
 
     def call(*flags, run_dir=tmp_path / "run"):
         code, out, err = run_main(
@@ -143,10 +146,16 @@ def test_mistakes(run_main, train_run, copy_of_mnist, tmp_path):
 
 
 def test_a_run_that_cannot_be_evaluated_is_refused_before_it_is_made(
-    run_main, digits_dir, tmp_path
+    run_main, digits_dir, tmp_path, monkeypatch, caplog
 ):
-    code, _, err = run_main(
-        train, f"--data_dir={digits_dir}", f"--run_dir={tmp_path / 'run'}", *FLAGS
-    )
-    assert code == 1 and "no t10k-images-idx3-ubyte" in err and one_sentence(err)
+    flags = [f"--data_dir={digits_dir}", "--dataset=fashion_mnist", *FLAGS]
+    code, _, err = run_main(train, f"--run_dir={tmp_path / 'run'}", *flags)
+    assert code == 1 and "no train-labels-idx1-ubyte" in err and one_sentence(err)
     assert not (tmp_path / "run").exists()
+    # Unless nobody asked for an evaluation.
+    monkeypatch.setattr(training, "EVAL_EPOCHS", 1)
+    monkeypatch.setattr(training, "EVAL_STEPS", 1)
+    flags.remove("--eval_every=1")
+    code, out, err = run_main(train, f"--run_dir={tmp_path / 'run'}", "--epochs=1", *flags)
+    assert code == 0 and "epoch 1/1" in out
+    assert "not evaluated" in caplog.text and "no train-labels-idx1-ubyte" in caplog.text

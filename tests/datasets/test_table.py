@@ -8,7 +8,7 @@ import pytest
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import train
-from dcgan_tf.config import EVAL_EVERY, Config
+from dcgan_tf.config import Config
 from dcgan_tf.data import load_held_out, load_images, load_labels
 from dcgan_tf.datasets.table import DATASETS, Dataset
 from tests.conftest import RESOLVED
@@ -23,7 +23,7 @@ def load_flat_images(settings, split):
 @pytest.fixture
 def toy(monkeypatch):
     """A dataset of flat images, 12 and 4, added as one row."""
-    row = Dataset(load_flat_images, lambda settings, split: FLAT[split] % 10, "inception", True)
+    row = Dataset(load_flat_images, lambda settings, split: FLAT[split] % 10, "inception")
     monkeypatch.setitem(DATASETS, "toy", row)
     return row
 
@@ -41,14 +41,6 @@ def test_a_new_row_is_trained_on(toy, run_main, tmp_path):
     code, out, err = run_main(train, "--dataset=toy", f"--run_dir={run_dir}", *flags)
     assert code == 0, err
     assert "12 images of 16×16×1" in out and (run_dir / "checkpoints").is_dir()
-
-
-def test_a_row_says_whether_its_own_copy_is_evaluated(toy, monkeypatch):
-    assert Config(dataset="toy").epochs_to_evaluation == EVAL_EVERY
-    assert Config(dataset="toy", data_dir="mine").epochs_to_evaluation == 0
-    assert Config(dataset="toy", eval_every=3).epochs_to_evaluation == 3
-    monkeypatch.setitem(DATASETS, "toy", toy._replace(evaluated=False))
-    assert Config(dataset="toy").epochs_to_evaluation == 0
 
 
 def test_a_row_without_labels_says_so(toy, monkeypatch):

@@ -94,14 +94,25 @@ def test_stacked_digits_have_a_thousand_classes():
     assert 100 < scores["classes_missed"] < 180
 
 
-def test_own_copy_without_test_images_is_refused(tmp_path, mnist):
-    write_idx(tmp_path / "train-images-idx3-ubyte", mnist[:50])
+@pytest.mark.parametrize("number, reason", [(0, "no t10k-images-idx3-ubyte"), (19, "has only 19")])
+def test_training_images_stand_in_for_too_few_held_out_ones(
+    tmp_path, mnist, number, reason, caplog
+):
+    write_idx(tmp_path / "train-images-idx3-ubyte", mnist[:60])
+    if number:
+        write_idx(tmp_path / "t10k-images-idx3-ubyte", mnist[100 : 100 + number])
     config = Config(data_dir=str(tmp_path), batch_size=10)
-    with pytest.raises(UserError, match="no t10k-images-idx3-ubyte"):
-        Evaluator(config, load_images(config), 100)
-    write_idx(tmp_path / "t10k-images-idx3-ubyte", mnist[:19])
-    with pytest.raises(UserError, match="19 held-out images to compare with: at least 20"):
-        Evaluator(config, load_images(config), 100)
+    found = Evaluator(config, load_images(config), 25)
+    assert found.compared_with == "training"
+    (warning,) = caplog.messages
+    assert reason in warning and "one half of the training images" in warning
+    # Two halves without an image in common, of the same number.
+    sets = [{image.tobytes() for image in images} for images in (found.held_out, found.training)]
+    assert len(sets[0]) == len(sets[1]) == 25 and not sets[0] & sets[1]
+    assert (sets[0] | sets[1]) <= {image.tobytes() for image in mnist[:60]}
+
+    with pytest.raises(UserError, match=f"{reason}.* of 39 training images at least 40"):
+        Evaluator(config, load_images(config)[:39], 25)
 
 
 def test_held_out_digits_are_the_test_digits_at_the_size_of_the_run(mnist):

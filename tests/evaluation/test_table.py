@@ -53,6 +53,7 @@ def test_a_toy_metric_is_one_row(toy, images):
     found = {
         "feature_extractor": "pixels",
         "num_images": 50,
+        "compared_with": "held-out",
         "num_held_out": 50,
         "warning": None,
         "real": to_json(evaluator.baseline),

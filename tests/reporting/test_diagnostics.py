@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from dcgan_tf.config import Config
+from dcgan_tf.evaluation.table import Evaluation
 from dcgan_tf.reporting import diagnostics
 from dcgan_tf.train_step import StepScalars
 from tests.small import batches, make_trainer
@@ -81,3 +82,25 @@ def test_every_flag_that_is_advised_exists():
         for diagnosis in diagnostics.diagnose(metrics, "bce"):
             advised = re.findall(r"--(\w+)", diagnosis.helps)
             assert advised and set(advised) <= names
+
+
+def evaluated(*distances):
+    return [Evaluation(10 * i, {"frechet_distance": d}) for i, d in enumerate(distances, 1)]
+
+
+@pytest.mark.parametrize("distances", [(9,), (9, 30), (9, 30, 5), (9, 5, 30), (9, 5, 9, 9)])
+def test_an_evaluation_that_swings_is_no_diagnosis(distances):
+    assert not list(diagnostics.diagnose_quality(evaluated(*distances)))
+
+
+def test_images_that_stay_far_worse_than_the_best_are_told_once():
+    watch = diagnostics.Diagnostics("bce", 0)
+    made = evaluated(9, 5, 11, 12)
+    (line,) = watch.quality_warnings(made)
+    assert line.startswith(
+        "images get worse: their Fréchet distance is 12, and was 5 after step 20"
+    )
+    assert "--checkpoint best" in line and not list(watch.quality_warnings(made))
+    # Distances by other features say nothing.
+    toy = Evaluation(1, {"frechet_distance": 0.1}, "toys")
+    assert not list(diagnostics.diagnose_quality([toy, *evaluated(9, 11, 12)]))

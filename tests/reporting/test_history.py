@@ -136,6 +136,28 @@ def test_what_older_steps_and_evaluations_lack_is_no_number():
     assert first["frechet_distance"] == 3 and np.isnan([first["class_0"], first["class_1"]]).all()
 
 
+def test_evaluations_by_other_features_are_kept_apart():
+    history = make_history()
+    history.evaluations = [
+        evaluation(10, 3.0, [0.0, 1.0]),
+        evaluation(20, 1.0)._replace(features="toys"),
+        evaluation(30, 2.0)._replace(features="toys"),
+    ]
+    assert history.by_quality() == [20, 30]
+    restored = History()
+    restored.deserialize(history.serialize())
+    assert restored.serialize() == history.serialize()
+    assert [made.columns() for made in restored.evaluations] == [
+        made.columns() for made in history.evaluations
+    ]
+    assert restored.evaluation_of(20).columns() == {
+        "frechet_distance_by_toys": 1.0,
+        "frechet_baseline_by_toys": 0.5,
+        "precision_by_toys": 0.25,
+        "recall_by_toys": 0.125,
+    }
+
+
 def test_columns_of_an_evaluation():
     assert evaluation(1, 2.0).columns() == {
         "frechet_distance": 2.0,

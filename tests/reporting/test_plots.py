@@ -45,3 +45,12 @@ def test_evaluations_plot_of_one_evaluation_and_of_many(tmp_path):
         plots.plot_evaluations(tmp_path / "plot.png", made, 10)
         panels = 3 if classes == 10 else 2
         assert iio.imread(tmp_path / "plot.png").shape[:2] == (300 * panels, 900)
+
+
+def test_evaluations_by_other_features_are_not_in_one_plot():
+    values = {"frechet_distance": 9.0, "frechet_baseline": 0.1, "precision": 0.5, "recall": 0.4}
+    made = [Evaluation(10, values), Evaluation(20, values | {"frechet_distance": 3.0}, "two_toys")]
+    figure = plots.draw_evaluations(made, 10)
+    assert figure.get_suptitle() == "by two toys"
+    assert figure.axes[0].lines[0].get_xydata().tolist() == [[2, 3]]
+    assert plots.draw_evaluations(made[:1], 10).get_suptitle() == ""

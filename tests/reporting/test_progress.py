@@ -89,8 +89,10 @@ def test_an_evaluation_has_a_line_of_its_own(capsys):
     )
     progress.end_epoch(row(20), Evaluation(20, values | many))
     assert capsys.readouterr().out.endswith("recall 0.250  classes missed 900\n")
-    progress.end_epoch(row(20), Evaluation(20, values))
-    assert capsys.readouterr().out.endswith("precision 0.500  recall 0.250\n")
+    progress.end_epoch(row(20), Evaluation(20, values, "two_toys"))
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "  by two toys: Fréchet distance 12.346 (real images 1.500)  precision 0.500  recall 0.250"
+    )
 
 
 def test_durations():
