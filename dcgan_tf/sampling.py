@@ -41,12 +41,12 @@ def load_generator(
     config, images = run.read_config()
     generator = make_generator(config, tuple(images["shape"]), len(images.get("classes", ())))
     if run.generator_file.exists():
-        (step,) = checkpoint_names(run)
-        if checkpoint not in (None, step):
-            raise UserError(f"{run.path} has the generator of step {step} alone, not {checkpoint}")
+        (only,) = checkpoint_names(run)
+        if checkpoint not in (None, only):
+            raise UserError(f"{run.path} has the generator of step {only} alone, not {checkpoint}")
         generator = faded_in(generator) if config.fade_in else generator  # as it was exported
         load_weights(run.generator_file, generator)
-        return generator, config, int(step)
+        return generator, config, int(only)
     # As `Trainer` names them in its checkpoints.
     name = "generator" if config.ema_decay is None else "averaged_generator"
     step = restore_model(run, name, generator, checkpoint)
