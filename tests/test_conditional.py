@@ -109,8 +109,8 @@ def test_labels_of_samples_have_the_datas_proportions_and_leave_the_noise_alone(
     [
         {"preset": "paper", "jit_compile": True},
         {"preset": "blocks", "discriminator_batch": "joint", "pack": 2, "ema_decay": 0.9},
-        {"preset": "upsample", "precision": "bfloat16", "augment": "cutout"},
-        {"precision": "float16", "mapping_layers": 2, "loss": "hinge"},
+        {"preset": "upsample", "mapping_layers": 2, "precision": "bfloat16", "augment": "cutout"},
+        {"precision": "float16", "loss": "hinge"},
         {"loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 2, "pack": 2},
         {"loss": "wasserstein", "weight_clip": 0.01, "discriminator_batch": "joint"},
         {"loss": "minimax", "unroll_steps": 2},

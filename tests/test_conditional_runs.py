@@ -1,15 +1,22 @@
 """Conditional runs from the command line: resumed, and asked for images of a class."""
 
+import base64
 import json
 import shutil
+import sys
 
 import imageio.v3 as iio
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dcgan_tf.commands import sample, train
+from dcgan_tf.data import to_uint8
+from dcgan_tf.noise import seeded_noise
 from dcgan_tf.run_directory import RunDirectory
-from tests.conftest import ROOT, finish, one_sentence, train_command, write_labels
+from dcgan_tf.serving.web_app import make_app
+from tests.conftest import ROOT, finish, fork, one_sentence, train_command, write_labels
 from tests.test_resume import assert_same_run
 
 FLAGS = ["--conditional", "--base_filters=4"]
@@ -130,3 +137,61 @@ def test_classes_are_kept_with_the_run(run_main, run, mnist_labels, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     code, _, err = run_main(sample, f"--run_dir={tmp_path}", f"--output={tmp_path / 'x.png'}")
     assert code == 1 and "config.json can't be used" in err and one_sentence(err)
+
+
+@pytest.fixture(scope="module")
+def client(run):
+    return make_app(RunDirectory(run)).test_client()
+
+
+def shown(response):
+    """The picture that an answer is."""
+    assert response.status_code == 200, response.get_json()
+    return iio.imread(response.data).astype(int)
+
+
+def test_page_shows_the_images_of_a_class_that_sample_draws(client, run_main, run):
+    assert client.get("/api/run").get_json()["classes"] == [*map(str, range(10))]
+    seven = drawn(run_main, run, "--label=7", "--num_images=16")[0][..., 0]
+    found = client.get("/api/images?seed=0&count=16&label=7").get_json()
+    for each in found:
+        picture = iio.imread(base64.b64decode(each["png"].split(",")[1])).astype(int)
+        assert np.abs(picture - seven[each["number"]]).max() <= 1
+    assert np.abs(shown(client.get("/api/image.png?number=5&label=7")) - seven[5]).max() <= 1
+    three = shown(client.get("/api/image.png?number=2&label=3"))
+    mixed = drawn(run_main, run, "--num_images=16")[0][..., 0]
+    assert np.abs(shown(client.get("/api/image.png?number=5")) - mixed[5]).max() <= 1
+    path = "/api/interpolation.png?from=5&to=2&from_label=7&to_label=3"
+    for fraction, end in (("0", seven[5]), ("1.0", three)):
+        assert np.abs(shown(client.get(f"{path}&fraction={fraction}")) - end).max() <= 1
+    middle = shown(client.get(f"{path}&fraction=0.5"))
+    assert all(np.abs(middle - end).max() > 1 for end in (seven[5], three))
+    path = "/api/arithmetic.png?a=5&b=2&c=2&a_label=7&b_label=3&c_label=3"
+    assert np.abs(shown(client.get(path)) - seven[5]).max() <= 1
+
+
+def test_page_refuses_labels_that_there_are_not(client, finished_run):
+    told = client.get("/api/images?label=ten")
+    assert told.status_code == 400 and "label must be one of 0, 1, 2" in told.get_json()["error"]
+    other = make_app(RunDirectory(finished_run)).test_client()
+    assert other.get("/api/run").get_json()["classes"] == []
+    told = other.get("/api/interpolation.png?to_label=3")
+    assert told.status_code == 400 and "there are no classes" in told.get_json()["error"]
+
+
+def test_exported_generator_has_the_label_as_an_input(run_main, run, tmp_path):
+    command = [sys.executable, "-m", "dcgan_tf", "export", f"--run_dir={run}"]
+    code, out, err = finish([*command, f"--output={tmp_path / 'export'}"], how=fork)
+    assert code == 0, err
+    assert "100 values and a label from 0 to 9 to an image" in out and out.count("within") == 6
+    config, _ = RunDirectory(run).read_config()
+    noise, labels = seeded_noise(config, 0, range(3)), np.array([7, 7, 7], np.int32)
+    images = drawn(run_main, run, "--label=7", "--num_images=3")[0]
+    model = keras.saving.load_model(tmp_path / "export" / "generator.keras")
+    assert np.abs(to_uint8(model([noise, labels])) - images).max() <= 1
+    module = tf.saved_model.load(str(tmp_path / "export" / "saved_model"))
+    serve = module.signatures["serving_default"]
+    served = serve(noise=tf.constant(noise), label=tf.constant(labels))["images"].numpy()
+    assert np.abs(served - images).max() <= 1
+    again = drawn(run_main, tmp_path / "export" / "run", "--label=7", "--num_images=3")[0]
+    assert np.abs(again - images).max() <= 4

@@ -1,9 +1,11 @@
 """Evaluates the images of a run: prints a table, and writes it into the run's folder.
 
 Generated images are compared with images that no training saw; the column `real` is the baseline
-on real data: what training images score, the best that can be hoped for. evaluation.json has all
-figures; closest.png shows the generated images that come nearest to a training image, each below
-it. Both go into the current folder where the generator is a --pretrained one.
+on real data: what training images score, the best that can be hoped for. For a conditional run,
+there are also the fraction of images that a classifier takes for what was asked for, and the
+distance within each class. evaluation.json has all figures; closest.png shows the generated images
+that come nearest to a training image, each below it. Both go into the current folder where the
+generator is a --pretrained one.
 """
 
 import dataclasses
@@ -73,9 +75,10 @@ def table(found: dict[str, Any]) -> str:
         if values and np.ndim(values[0]) == 0:
             lines.append(row(metric.label, [metric.show(value) for value in values]))
         elif values and len(values[0]) <= MOST_CLASSES:
-            for i, fractions in enumerate(zip(*values)):
-                cells = [f"{fraction:.1%}" for fraction in fractions]
-                lines.append(row(f"{metric.label}, {i}", cells))
+            for i, of_class in enumerate(zip(*values)):
+                label = found["classes"][i] if found["classes"] else i
+                cells = [metric.show_class(value) for value in of_class]
+                lines.append(row(f"{metric.label}, {label}", cells))
     memories = [checkpoint["memorisation"] for checkpoint in checkpoints.values()]
     held_out = {"distance": memories[0]["held_out_distance"], "closer": 0.01}
     for name, label in MEMORISATION_ROWS.items():

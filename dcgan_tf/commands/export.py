@@ -6,7 +6,8 @@ generator_float16.tflite take the noise of one image and give float32 in [-1, 1]
 as large. run/ is a run directory with the generator alone, its kernels in float16: --run_dir of the
 commands that need no more. The others compute in float32. The command says how near that comes to
 the images that the run draws in its own precision, loads each file again, and compares its images
-with the generator's.
+with the generator's. The generator of a conditional run takes `label`, too, int32 [N]: the number
+of a class in the order of the run's.
 """
 
 import dataclasses
@@ -41,7 +42,7 @@ def main() -> None:
         from dcgan_tf.noise import seeded_noise
         from dcgan_tf.run_directory import RunDirectory
         from dcgan_tf.sampling import compile_generator, load_generator
-        from dcgan_tf.serving.export_formats import FORMATS, Exported
+        from dcgan_tf.serving.export_formats import FORMATS, Exported, with_label_input
 
     run = RunDirectory(flags.run_path)
     generator, config, step = load_generator(run, flags.checkpoint)
@@ -50,20 +51,24 @@ def main() -> None:
             f"--run_dir {flags.run_dir} is at step {step} of the {config.fade_in} in which its new "
             f"layers are faded in: export it after them"
         )
-    noise = seeded_noise(config, config.seed, range(COMPARED))
-    drawn = compile_generator(generator)(noise).astype(int)
-    exported = Exported(run, step, plain(generator))
-    images = compile_generator(exported.generator)(noise).astype(int)
+    classes, own = run.read_classes(), plain(generator)
+    noise = seeded_noise(config, config.seed, range(COMPARED), classes=classes)
+    drawn, images = (compile_generator(each)(noise).astype(int) for each in (generator, own))
+    exported = Exported(run, step, own, with_label_input(own, len(classes)) if classes else own)
+    inputs = [noise[:, : config.noise_dim]]
+    if classes:
+        inputs.append(noise[:, config.noise_dim :].argmax(axis=1).astype(np.int32))
     folder.mkdir(parents=True, exist_ok=True)
+    of_classes = f" and a label from 0 to {len(classes) - 1}" if classes else ""
     print(
         f"generator of step {step}, in float32: from {config.noise} noise of {config.noise_dim} "
-        f"values to an image within {np.abs(images - drawn).max()} of 255 of the run's, which is "
-        f"drawn in {config.precision}"
+        f"values{of_classes} to an image within {np.abs(images - drawn).max()} of 255 of the "
+        f"run's, which is drawn in {config.precision}"
     )
     for name, export_format in FORMATS.items():
         path = folder / name
         export_format.write(exported, path)
-        difference = np.abs(export_format.load(path)(noise).astype(int) - images).max()
+        difference = np.abs(export_format.load(path)(*inputs).astype(int) - images).max()
         if difference > export_format.tolerance:
             raise UserError(
                 f"{path} differs by {difference} of 255 from the generator's images, more than "

@@ -13,7 +13,7 @@ import numpy as np
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.data import load_held_out, load_training_labels, resize
+from dcgan_tf.data import load_held_out, load_labels, load_training_labels, resize
 from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.datasets.labels import UNLABELLED, Labels
 from dcgan_tf.evaluation.feature_extractors import (
@@ -82,6 +82,7 @@ class Evaluator:
     ) -> None:
         self.config = config
         self.training = training
+        self.labels = labels
         self.classes = labels.classes if labels else UNLABELLED
         self.feature_extractor = feature_extractor or make_feature_extractor(config)
         self.num_images = num_images or self.feature_extractor.training_images
@@ -116,38 +117,54 @@ class Evaluator:
             f"Fréchet distance compares: it is too large; KID is not"
         )
 
+    @functools.cached_property
+    def real_labels(self) -> np.ndarray | None:
+        """The labels of the held-out images, int [N]; None if the run learns none."""
+        return spread(load_labels(self.config, "test"), self.num_images) if self.labels else None
+
+    @property
+    def sample_labels(self) -> np.ndarray | None:
+        """The labels that `samples` were asked for, int [num_images]; None if there are none."""
+        numbers = range(self.num_images)
+        return self.classes.draw(self.config.seed, numbers) if self.labels else None
+
     def samples(self, generator: keras.Sequential) -> np.ndarray:
         """The images to evaluate, uint8 [num_images, H, W, C]: those of the run's own seed."""
         config = self.config
         images = (config.seed, self.num_images, SAMPLING_BATCH)
         return np.concatenate([*sample_images(generator, config, *images, classes=self.classes)])
 
-    def scores(self, images: Images) -> dict[str, Value]:
+    def scores(self, images: Images, labels: np.ndarray | None = None) -> dict[str, Value]:
         """Compares images with the held-out ones.
 
         Args:
             images: uint8 [N, H, W, C] in [0, 255], generated ones or real ones.
+            labels: theirs, int [N], in a conditional run.
 
         Returns:
             Each metric's value by its name; none of classes if the feature extractor knows none.
         """
         features, probabilities = self.feature_extractor(images)
-        comparison = Comparison(self.real.features, features, probabilities)
+        comparison = Comparison(
+            self.real.features, features, probabilities, self.real_labels, labels
+        )
         return {
             name: metric.function(comparison)
             for name, metric in self.metrics.items()
             if not (metric.of_classes and probabilities is None)
+            and not (metric.of_labels and labels is None)
         }
 
     @functools.cached_property
     def baseline(self) -> dict[str, Value]:
         """The scores of as many training images: the best that can be hoped for."""
-        return self.scores(self.reference)
+        labels = spread(self.labels.numbers, self.num_images) if self.labels else None
+        return self.scores(self.reference, labels)
 
     def evaluation(self, step: int, generator: keras.Sequential) -> Evaluation:
         """What a training records of its generator after a step."""
         values = {}
-        for name, value in self.scores(self.samples(generator)).items():
+        for name, value in self.scores(self.samples(generator), self.sample_labels).items():
             values[name] = value
             if baseline := METRICS[name].baseline:
                 values[baseline] = self.baseline[name]
@@ -210,13 +227,14 @@ def evaluate_run(
         "compared_with": evaluator.compared_with,
         "num_held_out": len(evaluator.held_out),
         "warning": evaluator.warning(),
+        "classes": list(evaluator.classes.names),
         "real": to_json(evaluator.baseline),
         "checkpoints": {},
     }
     for generator, _, step in generators:
         images = evaluator.samples(generator)
         memorisation, distances, which = evaluator.memorisation(images)
-        scores = to_json(evaluator.scores(images))
+        scores = to_json(evaluator.scores(images, evaluator.sample_labels))
         found["checkpoints"][step] = scores | {"memorisation": memorisation._asdict()}
     order = distances.argsort()[:CLOSEST]
     return found, evaluator.training[which[order]], images[order]
@@ -252,8 +270,9 @@ def find_held_out(config: Config, training: Images, num_images: int) -> tuple[Im
 
 
 def to_json(scores: dict[str, Value]) -> dict[str, Any]:
-    """Scores as Python's own numbers and lists."""
-    return {name: np.asarray(value).tolist() for name, value in scores.items()}
+    """Scores as Python's own numbers and lists; None is what is not a number."""
+    arrays = {name: np.asarray(value) for name, value in scores.items()}
+    return {name: np.where(np.isnan(a), np.array(None), a).tolist() for name, a in arrays.items()}
 
 
 def spread(images: Images, number: int) -> np.ndarray:

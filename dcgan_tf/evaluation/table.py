@@ -31,14 +31,23 @@ class Comparison:
         generated: the features of generated images, float [M, features].
         probabilities: of the generated images' classes, float [M, classes]; None if the feature
             extractor knows no classes.
+        real_labels: of the real images, int [N], in a conditional run.
+        labels: that the generated images were asked for, int [M].
     """
 
     def __init__(
-        self, real: np.ndarray, generated: np.ndarray, probabilities: np.ndarray | None
+        self,
+        real: np.ndarray,
+        generated: np.ndarray,
+        probabilities: np.ndarray | None,
+        real_labels: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
     ) -> None:
         self.real = real
         self.generated = generated
         self.probabilities = probabilities
+        self.real_labels = real_labels
+        self.labels = labels
 
     @functools.cached_property
     def kid(self) -> tuple[float, float]:
@@ -52,6 +61,24 @@ class Comparison:
     def classes(self) -> ClassScores:
         assert self.probabilities is not None, "the feature extractor knows no classes"
         return class_scores(self.probabilities)
+
+    @property
+    def label_agreement(self) -> float:
+        """How many generated images are classified as what they were asked for."""
+        assert self.probabilities is not None and self.labels is not None
+        return float((self.probabilities.argmax(axis=1) == self.labels).mean())
+
+    @property
+    def class_distances(self) -> np.ndarray:
+        """The Fréchet distance within each class; nan for one with fewer than two images."""
+        assert self.real_labels is not None and self.labels is not None
+        pairs = [
+            (self.real[self.real_labels == number], self.generated[self.labels == number])
+            for number in range(1 + max(self.real_labels.max(), self.labels.max()))
+        ]
+        return np.array(
+            [frechet_distance(*pair) if min(map(len, pair)) > 1 else np.nan for pair in pairs]
+        )
 
 
 class Panel(NamedTuple):
@@ -69,6 +96,7 @@ class Metric(NamedTuple):
         label: what people read.
         function: from a Comparison to the value.
         of_classes: whether it needs class probabilities.
+        of_labels: whether it needs labels, which a conditional run has.
         in_training: whether it is cheap enough to be evaluated within a training, too.
         baseline: if a training also records its value for real images, the name of that.
         scale: what a value is multiplied by before it is shown.
@@ -79,6 +107,7 @@ class Metric(NamedTuple):
     label: str
     function: Callable[[Comparison], Value]
     of_classes: bool = False
+    of_labels: bool = False
     in_training: bool = False
     baseline: str | None = None
     scale: float = 1.0
@@ -90,6 +119,12 @@ class Metric(NamedTuple):
         if isinstance(value, np.ndarray):
             return " ".join(f"{100 * fraction:.0f}" for fraction in value) + " %"
         return f"{value * self.scale:.{self.digits}f}"
+
+    def show_class(self, value: float | None) -> str:
+        """The value of one class, where there is one for each, as its row of the table has it."""
+        if value is None:
+            return "-"
+        return self.show(value) if self.of_labels else f"{value:.1%}"
 
 
 DISTANCE = Panel("Fréchet distance", scale="log")
@@ -132,6 +167,17 @@ METRICS = {
         of_classes=True,
         in_training=True,
         panel=CLASSES,
+    ),
+    "label_agreement": Metric(
+        "classified as asked for",
+        lambda both: both.label_agreement,
+        of_classes=True,
+        of_labels=True,
+        in_training=True,
+        panel=OVERLAP,
+    ),
+    "class_distances": Metric(
+        "Fréchet distance", lambda both: both.class_distances, of_labels=True
     ),
 }
 

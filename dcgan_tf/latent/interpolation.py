@@ -44,22 +44,30 @@ def lerp(a: np.ndarray, b: np.ndarray, fractions: ArrayLike) -> np.ndarray:
     return ((1 - fractions) * np.asarray(a) + fractions * np.asarray(b)).astype(np.float32)
 
 
-def interpolate(a: np.ndarray, b: np.ndarray, fractions: ArrayLike, kind: str) -> np.ndarray:
+def interpolate(
+    a: np.ndarray, b: np.ndarray, fractions: ArrayLike, kind: str, noise_dim: int | None = None
+) -> np.ndarray:
     """The interpolation that suits a kind of noise: slerp for `normal`, lerp for `uniform`.
 
-    Uniform noise fills a cube, which a great circle would leave. Other arguments and the result
-    are those of `slerp`.
+    Uniform noise fills a cube, which a great circle would leave. Labels beside the noise, after its
+    `noise_dim` values, are interpolated linearly. Other arguments and the result are those of
+    `slerp`.
     """
-    return (slerp if kind == "normal" else lerp)(a, b, fractions)
+    path = (slerp if kind == "normal" else lerp)(a[:noise_dim], b[:noise_dim], fractions)
+    if noise_dim is None:
+        return path
+    return np.concatenate([path, lerp(a[noise_dim:], b[noise_dim:], fractions)], axis=1)
 
 
-def interpolate_through(noises: np.ndarray, frames: int, kind: str, closed: bool) -> np.ndarray:
+def interpolate_through(
+    noises: np.ndarray, frames: int, kind: str, closed: bool, noise_dim: int | None = None
+) -> np.ndarray:
     """A path through several points, with as many frames from each point to the next.
 
     Args:
         noises: float [points, noise_dim], at least two.
         frames: from each point to the next.
-        kind: of noise, as of `interpolate`.
+        kind, noise_dim: of the noise, as of `interpolate`.
         closed: whether to return to the first point; the last frame is then the one before it.
 
     Returns:
@@ -68,6 +76,6 @@ def interpolate_through(noises: np.ndarray, frames: int, kind: str, closed: bool
     """
     fractions = np.arange(frames) / frames
     points = [*noises, noises[0]] if closed else list(noises)
-    legs = [interpolate(a, b, fractions, kind) for a, b in itertools.pairwise(points)]
+    legs = [interpolate(a, b, fractions, kind, noise_dim) for a, b in itertools.pairwise(points)]
     ends = [] if closed else [np.asarray(noises[-1:], np.float32)]
     return np.concatenate([*legs, *ends])

@@ -109,10 +109,9 @@ def _draw_path(
     source: Source, output: Path, numbers: Sequence[int], frames: int, linear: bool, closed: bool
 ) -> str:
     kind, size = "uniform" if linear else source.config.noise, source.config.noise_dim
-    noises, labels = np.split(source.noise_of(numbers), [size], axis=1)
-    path = interpolate_through(noises, frames, kind, closed)
-    label_path = interpolate_through(labels, frames, "uniform", closed)
-    images = source.sampler(np.concatenate([path, label_path], axis=1))
+    images = source.sampler(
+        interpolate_through(source.noise_of(numbers), frames, kind, closed, size)
+    )
     if output.suffix == ".gif":
         save_gif(output, [image_grid(image[np.newaxis], border=0) for image in images], FRAME_MS)
     else:

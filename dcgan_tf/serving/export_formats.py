@@ -18,7 +18,14 @@ from dcgan_tf.data import to_uint8
 from dcgan_tf.fast.layers import plain
 from dcgan_tf.pretrained.weights import save_weights
 from dcgan_tf.run_directory import RunDirectory
-from dcgan_tf.sampling import Sampler, compile_generator, load_generator
+from dcgan_tf.sampling import compile_generator, load_generator
+
+INPUTS = ("noise", "label")
+
+
+# From noise, float32 [N, noise_dim], and of a conditional run the numbers of the labels, int32 [N],
+# to images, uint8 [N, H, W, C] in [0, 255].
+Draw = Callable[..., np.ndarray]
 
 
 class Exported(NamedTuple):
@@ -28,53 +35,70 @@ class Exported(NamedTuple):
         run: the run that it is from.
         step: of its checkpoint.
         generator: made of Keras's own layers, in float32.
+        model: the same with an input `label` beside `noise`, in a conditional run.
     """
 
     run: RunDirectory
     step: int
     generator: keras.Sequential
+    model: keras.Model
+
+
+def with_label_input(generator: keras.Sequential, classes: int) -> keras.Model:
+    """A conditional generator, whose inputs are `noise` and the number of a `label`."""
+    noise = keras.Input((generator.input_shape[1] - classes,), name="noise")
+    label = keras.Input((), name="label", dtype="int32")
+    inputs = keras.ops.concatenate([noise, keras.ops.one_hot(label, classes)], axis=1)
+    return keras.Model([noise, label], generator(inputs), name=generator.name)
 
 
 def write_keras(exported: Exported, path: Path) -> None:
     """Keras's own format."""
-    exported.generator.save(path)
+    exported.model.save(path)
 
 
-def load_keras(path: Path) -> Sampler:
+def load_keras(path: Path) -> Draw:
     """Loads it without running any code from it."""
-    return compile_generator(keras.saving.load_model(path, safe_mode=True))
+    model = keras.saving.load_model(path, safe_mode=True)
+    draw = tf.function(lambda *inputs: model(inputs[0] if len(inputs) == 1 else inputs))
+    return lambda *inputs: to_uint8(draw(*map(tf.constant, inputs)))
 
 
 def write_saved_model(exported: Exported, path: Path) -> None:
-    """TensorFlow's format, with the signature `serving_default`: `noise` to uint8 `images`."""
-    generator = exported.generator
-    shape = [None, *generator.input_shape[1:]]
+    """TensorFlow's format, with the signature `serving_default`: `noise` to uint8 `images`.
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, "noise")])
-    def serve(noise: tf.Tensor) -> dict[str, tf.Tensor]:
-        pixels = tf.round(generator(noise, training=False) * 127.5 + 127.5)
-        return {"images": tf.cast(tf.clip_by_value(pixels, 0.0, 255.0), tf.uint8)}
+    That of a conditional run takes `label`, too.
+    """
+    model = exported.model
+    specs = [
+        tf.TensorSpec(given.shape, given.dtype, name) for name, given in zip(INPUTS, model.inputs)
+    ]
+
+    @tf.function(input_signature=specs)
+    def serve(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        pixels = model(inputs[0] if len(inputs) == 1 else inputs, training=False) * 127.5 + 127.5
+        return {"images": tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, 255.0), tf.uint8)}
 
     module = tf.Module()
-    module.generator = generator
+    module.generator = model
     tf.saved_model.save(module, str(path), signatures=serve)
 
 
-def load_saved_model(path: Path) -> Sampler:
+def load_saved_model(path: Path) -> Draw:
     """Its default signature."""
     module = tf.saved_model.load(str(path))
     serve = module.signatures["serving_default"]
-    return lambda noise: serve(noise=tf.constant(noise))["images"].numpy()
+    return lambda *inputs: serve(**dict(zip(INPUTS, map(tf.constant, inputs))))["images"].numpy()
 
 
 def write_tflite(exported: Exported, path: Path) -> None:
     """TFLite with float32 weights."""
-    path.write_bytes(convert(tf.lite.TFLiteConverter.from_keras_model(exported.generator)))
+    path.write_bytes(convert(tf.lite.TFLiteConverter.from_keras_model(exported.model)))
 
 
 def write_tflite_float16(exported: Exported, path: Path) -> None:
     """TFLite with float16 weights."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(exported.generator)
+    converter = tf.lite.TFLiteConverter.from_keras_model(exported.model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
     path.write_bytes(convert(converter))
@@ -86,7 +110,7 @@ def convert(converter: tf.lite.TFLiteConverter) -> bytes:
         return converter.convert()
 
 
-def load_tflite(path: Path) -> Sampler:
+def load_tflite(path: Path) -> Draw:
     """By TensorFlow's interpreter, which draws image by image."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
@@ -97,14 +121,17 @@ def load_tflite(path: Path) -> Sampler:
             ),
         )
     interpreter.allocate_tensors()
-    (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
+    # The noise has more dimensions than a label.
+    given = sorted(interpreter.get_input_details(), key=lambda detail: -len(detail["shape"]))
+    (made,) = interpreter.get_output_details()
 
-    def draw_one(noise: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(given["index"], noise[np.newaxis])
+    def draw_one(*inputs: np.ndarray) -> np.ndarray:
+        for detail, value in zip(given, inputs):
+            interpreter.set_tensor(detail["index"], value[np.newaxis])
         interpreter.invoke()
         return to_uint8(interpreter.get_tensor(made["index"])[0])
 
-    return lambda noise: np.stack([draw_one(each) for each in noise])
+    return lambda *inputs: np.stack([draw_one(*each) for each in zip(*inputs)])
 
 
 def write_run(exported: Exported, path: Path) -> None:
@@ -115,10 +142,14 @@ def write_run(exported: Exported, path: Path) -> None:
     save_weights(run.generator_file, exported.generator, exported.step)
 
 
-def load_run(path: Path) -> Sampler:
+def load_run(path: Path) -> Draw:
     """In float32, whatever the run computes in."""
     generator, _, _ = load_generator(RunDirectory(path))
-    return compile_generator(plain(generator))
+    one_hot = np.eye(len(RunDirectory(path).read_classes()), dtype=np.float32)
+    sampler = compile_generator(plain(generator))
+    return lambda noise, *labels: sampler(
+        np.concatenate([noise, *(one_hot[each] for each in labels)], axis=1)
+    )
 
 
 class ExportFormat(NamedTuple):
@@ -131,7 +162,7 @@ class ExportFormat(NamedTuple):
     """
 
     write: Callable[[Exported, Path], None]
-    load: Callable[[Path], Sampler]
+    load: Callable[[Path], Draw]
     tolerance: int
 
 

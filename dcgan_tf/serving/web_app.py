@@ -50,6 +50,7 @@ class GeneratorCache:
     def __init__(self, run: RunDirectory) -> None:
         self.run = run
         self.config, _ = run.read_config()
+        self.classes = run.read_classes()
         self._lock = threading.Lock()
         self._cached = functools.lru_cache(maxsize=4)(self._load)
         self._is_intact = functools.lru_cache(self._loads)
@@ -80,10 +81,10 @@ class GeneratorCache:
             return self._cached(checkpoint)
 
     def _load(self, checkpoint: str) -> Sampler:
-        generator, config, _ = load_generator(self.run, checkpoint)
+        generator, _, _ = load_generator(self.run, checkpoint)
         sampler = compile_generator(generator)
         for count in TRACED_COUNTS:
-            sampler(np.zeros((count, config.noise_dim), np.float32))
+            sampler(np.zeros((count, *generator.input_shape[1:]), np.float32))
         return sampler
 
 
@@ -116,6 +117,7 @@ def make_app(run: RunDirectory) -> flask.Flask:
         return flask.jsonify(
             name=run.path.resolve().name,
             noise=cache.config.noise,
+            classes=list(cache.classes.names),
             checkpoints=cache.checkpoints(),
             epochs=[*run.frames()],
             plots=[name for name, attribute in PLOTS.items() if getattr(run, attribute).exists()],
@@ -124,10 +126,12 @@ def make_app(run: RunDirectory) -> flask.Flask:
     @app.get("/api/images")
     def images() -> flask.Response:
         """Generated images, as data URLs of PNGs."""
-        check_names("seed", "first", "count", "checkpoint")
+        check_names("seed", "first", "count", "label", "checkpoint")
         first, count = integer("first", 0, MAX_NUMBER), integer("count", 16, MAX_COUNT, 1)
         numbers = range(first, first + count)
-        pngs = [base64.b64encode(png(image)).decode() for image in generate(noise_of(numbers))]
+        pngs = [
+            base64.b64encode(png(image)).decode() for image in generate(noise_of(numbers, "label"))
+        ]
         return flask.jsonify(
             [{"number": n, "png": f"data:image/png;base64,{p}"} for n, p in zip(numbers, pngs)]
         )
@@ -135,22 +139,28 @@ def make_app(run: RunDirectory) -> flask.Flask:
     @app.get("/api/image.png")
     def image() -> flask.Response:
         """One generated image."""
-        check_names("seed", "number", "checkpoint", "zoom")
-        return as_png(generate(noise_of([integer("number", 0, MAX_NUMBER)])))
+        check_names("seed", "number", "label", "checkpoint", "zoom")
+        return as_png(generate(noise_of([integer("number", 0, MAX_NUMBER)], "label")))
 
     @app.get("/api/interpolation.png")
     def interpolation() -> flask.Response:
         """The image at a fraction of the path from one image to another."""
-        check_names("seed", "from", "to", "fraction", "checkpoint", "zoom")
-        start, end = noise_of([integer("from", 0, MAX_NUMBER), integer("to", 1, MAX_NUMBER)])
-        return as_png(generate(interpolate(start, end, [fraction()], cache.config.noise)))
+        labels = ("from_label", "to_label")
+        check_names("seed", "from", "to", *labels, "fraction", "checkpoint", "zoom")
+        numbers = (integer("from", 0, MAX_NUMBER), integer("to", 1, MAX_NUMBER))
+        start, end = (noise_of([number], label)[0] for number, label in zip(numbers, labels))
+        config = cache.config
+        return as_png(
+            generate(interpolate(start, end, [fraction()], config.noise, config.noise_dim))
+        )
 
     @app.get("/api/arithmetic.png")
     def arithmetic() -> flask.Response:
         """The image of a − b + c."""
-        check_names("seed", "a", "b", "c", "checkpoint", "zoom")
-        a, b, c = noise_of([integer(name, 0, MAX_NUMBER) for name in ("a", "b", "c")])
-        return as_png(generate((a - b + c)[np.newaxis]))
+        labels = ("a_label", "b_label", "c_label")
+        check_names("seed", "a", "b", "c", *labels, "checkpoint", "zoom")
+        a, b, c = (noise_of([integer(label[0], 0, MAX_NUMBER)], label) for label in labels)
+        return as_png(generate(a - b + c))
 
     @app.get("/api/frame.png")
     def frame() -> flask.Response:
@@ -168,8 +178,18 @@ def make_app(run: RunDirectory) -> flask.Flask:
             bad(f"name must be one of {', '.join(PLOTS)}")
         return as_file(getattr(run, PLOTS[name]), f"plot {name}")
 
-    def noise_of(numbers: Sequence[int]) -> np.ndarray:
-        return seeded_noise(cache.config, integer("seed", 0, MAX_SEED), numbers)
+    def noise_of(numbers: Sequence[int], label: str) -> np.ndarray:
+        """The noise of images, whose class the parameter `label` names, if it is given."""
+        seed, classes = integer("seed", 0, MAX_SEED), cache.classes
+        name = flask.request.args.get(label)
+        if name is None:
+            return seeded_noise(cache.config, seed, numbers, classes=classes)
+        if name not in classes.names:
+            bad(
+                f"{label} must be one of {', '.join(classes.names) or 'none: there are no classes'}"
+            )
+        number = classes.number(name)
+        return seeded_noise(cache.config, seed, numbers, classes=classes, label=number)
 
     def generate(noise: np.ndarray) -> np.ndarray:
         names = cache.checkpoints()
