@@ -26,7 +26,7 @@ def mapping_network(config: Config) -> Layers:
     z is scaled to the length √noise_dim, and goes through dense layers with LeakyReLU. Their
     weights are drawn from He's distribution, so that no layer makes its values smaller.
     """
-    stack = [layers.UnitNormalization(), layers.Rescaling(config.noise_dim**0.5)]
+    stack = [layers.UnitNormalization(dtype="float32"), layers.Rescaling(config.noise_dim**0.5)]
     for _ in range(config.mapping_layers):
         stack += [
             layers.Dense(config.noise_dim, kernel_initializer="he_normal"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.gan import Gan, Gradients
@@ -107,7 +108,7 @@ def step_output(
         d_fake=tf.reduce_mean(tf.sigmoid(fake_logits)),
         gen_gradient_norm=gradient_norm(gradients[0], gan.generator_optimizer),
         disc_gradient_norm=gradient_norm(gradients[1], gan.discriminator_optimizer),
-        spread=fake_std / real_std,
+        spread=tf.where(real_std > 0, fake_std / real_std, np.nan),
     )
     return StepOutput(scalars, real_logits, fake_logits)
 

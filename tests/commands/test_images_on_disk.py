@@ -55,7 +55,10 @@ def test_every_command_takes_them(run_main, flags, tmp_path):
     code, _, err = run_main(evaluate, f"--run_dir={run_dir}", "--num_images=20")
     assert code == 0 and err == "", err
     found = json.loads((run_dir / "evaluation.json").read_text())
-    assert found["feature_extractor"] == "pixels" and found["real"]["frechet_distance"] > 0
+    assert (
+        found["feature_extractor"].startswith("pixels and edges")
+        and found["real"]["frechet_distance"] > 0
+    )
     code, _, err = run_main(features, f"--run_dir={run_dir}")
     assert code == 1 and one_sentence(err) and "has no labels" in err
     code, _, err = run_main(export, f"--run_dir={run_dir}", f"--output={tmp_path / 'export'}")

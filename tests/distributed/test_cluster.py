@@ -77,7 +77,7 @@ def test_the_other_workers_end_when_the_chief_dies(digits_dir, tmp_path):
 
 
 def test_a_signal_to_one_worker_stops_all_at_the_same_step(digits_dir, tmp_path):
-    processes = start_workers(2, tmp_path, digits_dir, "--epochs=1000")
+    processes = start_workers(2, tmp_path, digits_dir, "--epochs=1000", "--eval_every=0")
     wait_for((tmp_path / "checkpoints" / "ckpt-4.index").exists, processes[0])
     processes[1].send_signal(signal.SIGTERM)
     ends = finish_all(processes)
