@@ -27,7 +27,10 @@ STRONG = "--discriminator_learning_rate 5e-3 --generator_learning_rate 5e-5 --dr
 # What goes wrong: the flags of the run that it happens in, and those with what helps.
 CASES = {
     "healthy": [DIGITS],
-    "discriminator_wins": [f"{DIGITS} {STRONG}", f"{DIGITS} {STRONG} --label_smoothing 0.1"],
+    "discriminator_wins": [
+        f"{DIGITS} {STRONG}",
+        f"{DIGITS} {STRONG} --discriminator_learning_rate 5e-4",
+    ],
     "collapse": [f"{FACES} {{faces}}", f"{FACES} {{faces}} --augment color,translation"],
     "vanishing_gradients": [f"{DIGITS} {STRONG} --loss minimax", f"{DIGITS} {STRONG} --loss bce"],
     "divergence": [f"{DIGITS} --learning_rate 0.05", DIGITS],
