@@ -29,7 +29,7 @@ CASES = {
     "healthy": [DIGITS],
     "discriminator_wins": [
         f"{DIGITS} {STRONG}",
-        f"{DIGITS} {STRONG} --discriminator_learning_rate 5e-4",
+        f"{DIGITS} {STRONG} --label_smoothing 0.1",
     ],
     "collapse": [f"{FACES} {{faces}}", f"{FACES} {{faces}} --augment color,translation"],
     "vanishing_gradients": [f"{DIGITS} {STRONG} --loss minimax", f"{DIGITS} {STRONG} --loss bce"],
