@@ -103,10 +103,8 @@ class Gan:
         Returns:
             One-hot vectors, float32 [batch, classes].
         """
-        log_counts, seed = (
-            tf.math.log([[*map(float, self.classes.counts)]]),
-            self.seed(LABELS, update),
-        )
+        log_counts = tf.math.log([[*map(float, self.classes.counts)]])
+        seed = self.seed(LABELS, update)
         numbers = replica_slice(
             lambda shape: tf.random.stateless_categorical(log_counts, shape[0], seed)[0],
             [self.config.batch_size // self.replicas],

@@ -81,33 +81,47 @@ class Run:
         return [int(name) for name in checkpoint_names(RunDirectory(self.path))]
 
     def noise(
-        self, numbers: Sequence[int], seed: int = 0, truncation: float | None = None
+        self,
+        numbers: Sequence[int],
+        seed: int = 0,
+        truncation: float | None = None,
+        label: str | None = None,
     ) -> np.ndarray:
-        """The noise of some images of a seed.
+        """The noise of some images of a seed; of a conditional run, with their labels beside it.
 
         Args:
             numbers: of the images, counted from 0.
             seed: of the images.
             truncation: keeps all values within ± this (the truncation trick).
+            label: the class of all of them; by default each has one of its own.
 
         Returns:
-            float32 [len(numbers), noise_dim].
+            float32 [len(numbers), noise_dim], or [len(numbers), noise_dim + classes].
+
+        Raises:
+            UserError: the run has no such class.
         """
-        return seeded_noise(self.config, seed, numbers, truncation)
+        classes = RunDirectory(self.path).read_classes()
+        number = None if label is None else classes.number(label)
+        return seeded_noise(self.config, seed, numbers, truncation, classes, number)
 
     def generate(self, noise: np.ndarray) -> ImageGrid:
-        """The images of some noise: from float32 [N, noise_dim] to uint8 [N, H, W, C]."""
+        """The images of some noise, as of `noise`: uint8 [N, H, W, C] in [0, 255]."""
         return ImageGrid(self._sampler(np.asarray(noise, np.float32)))
 
     def sample(
-        self, num_images: int = 16, seed: int = 0, truncation: float | None = None
+        self,
+        num_images: int = 16,
+        seed: int = 0,
+        truncation: float | None = None,
+        label: str | None = None,
     ) -> ImageGrid:
         """The first images of a seed, the same as `dcgan sample` draws.
 
         Args:
             num_images: how many.
             seed: of the images.
-            truncation: as of `noise`.
+            truncation, label: as of `noise`, which also says what is raised.
 
         Returns:
             uint8 [num_images, H, W, C] in [0, 255].
@@ -115,7 +129,7 @@ class Run:
         # In full batches, as the command draws them, so that each pixel is the same.
         batch_size = min(num_images, BATCH_SIZE)
         numbers = range(math.ceil(num_images / batch_size) * batch_size)
-        images = self.generate(self.noise(numbers, seed, truncation))
+        images = self.generate(self.noise(numbers, seed, truncation, label))
         return ImageGrid(images.array[:num_images])
 
     def interpolate(
@@ -128,8 +142,7 @@ class Run:
         """Images on the path through several points of the latent space.
 
         Args:
-            points: numbers of images of a seed, or an array of noise, [points, noise_dim]; at least
-                two.
+            points: numbers of images of a seed, or an array of noise, as of `noise`; at least two.
             frames: images from each point to the next.
             seed: of the images.
             linear: whether normal noise, too, is interpolated linearly.
@@ -139,7 +152,7 @@ class Run:
         """
         noise = points if isinstance(points, np.ndarray) else self.noise(points, seed)
         kind = "uniform" if linear else self.config.noise
-        path = interpolate_through(noise, frames, kind, closed=False)
+        path = interpolate_through(noise, frames, kind, False, self.config.noise_dim)
         return ImageGrid(self.generate(path).array, columns=frames)
 
     def evaluate(self, num_images: int = 10_000) -> dict[str, dict[str, Any]]:

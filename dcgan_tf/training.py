@@ -17,7 +17,7 @@ from dcgan_tf.cli.signals import StopSignals
 from dcgan_tf.config import EVAL_EPOCHS, EVAL_STEPS, Config
 from dcgan_tf.data import Images, make_batches
 from dcgan_tf.datasets.disk_images import DiskImages
-from dcgan_tf.datasets.labels import UNLABELLED, Classes, Labels
+from dcgan_tf.datasets.labels import UNLABELLED, Labels
 from dcgan_tf.distributed.cluster import (
     agree_on_stop,
     barrier,
@@ -29,7 +29,7 @@ from dcgan_tf.distributed.replicas import distribute, on_all_replicas
 from dcgan_tf.evaluation.table import Evaluation
 from dcgan_tf.gan import Gan, separate_gradients
 from dcgan_tf.growing.fade_in import fade_images, unfold
-from dcgan_tf.noise import seeded_noise
+from dcgan_tf.reporting.grids import GRID_COLUMNS, grid_noise, real_grid
 from dcgan_tf.reporting.history import History
 from dcgan_tf.reporting.report import Report
 from dcgan_tf.run_directory import RunDirectory
@@ -39,8 +39,6 @@ from dcgan_tf.steps.shared_backward import shared_gradients
 from dcgan_tf.steps.unrolled import unrolled_step
 from dcgan_tf.train_step import StepOutput, StepScalars, train_step
 
-GRID_IMAGES = 16
-GRID_COLUMNS = 6  # of a conditional run, which has a row for each class, up to GRID_IMAGES
 SAVE_SECONDS = 600
 
 Evaluate = Callable[[int, keras.Sequential], Evaluation]  # a step and its generator
@@ -191,10 +189,7 @@ class Trainer:
 
     def real_grid(self) -> np.ndarray:
         """The first training images, uint8 [16, H, W, C]; the first of the classes, row by row."""
-        if self.labels is None:
-            return self.images[:GRID_IMAGES]
-        members = [np.flatnonzero(self.labels.numbers == number) for number in shown(self.classes)]
-        return self.images[np.concatenate([np.resize(each, GRID_COLUMNS) for each in members])]
+        return real_grid(self.images, self.labels)
 
     def restore(self, run: RunDirectory) -> int:
         """Goes back to the run's newest intact checkpoint, which the chief looks for.
@@ -214,24 +209,6 @@ class Trainer:
         if step and not is_chief():
             checkpoints.restore(step)
         return step
-
-
-def grid_noise(config: Config, classes: Classes) -> np.ndarray:
-    """The noise of a run's grids: of its first images; the same in each row, a class's."""
-    if not classes:
-        return seeded_noise(config, config.seed, range(GRID_IMAGES))
-    columns = range(GRID_COLUMNS)
-    return np.concatenate(
-        [
-            seeded_noise(config, config.seed, columns, classes=classes, label=number)
-            for number in shown(classes)
-        ]
-    )
-
-
-def shown(classes: Classes) -> range:
-    """The numbers of the classes that grids show."""
-    return range(min(len(classes), GRID_IMAGES))
 
 
 def compile_step(step: Callable[..., StepOutput], gan: Gan) -> Callable[[Any], StepOutput]:

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import sample, train
 from dcgan_tf.data import to_uint8
 from dcgan_tf.noise import seeded_noise
+from dcgan_tf.run import load_run
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.serving.web_app import make_app
 from tests.conftest import ROOT, finish, fork, one_sentence, train_command, write_labels
@@ -103,6 +105,18 @@ def test_views_are_of_a_class(run_main, run, tmp_path, flag):
         assert code == 0, err
         pictures.append(iio.imread(output))
     assert not np.array_equal(pictures[0], pictures[1])
+
+
+def test_a_run_in_python_draws_what_the_command_draws(run_main, run):
+    loaded = load_run(run)
+    mixed, _ = drawn(run_main, run)
+    seven, _ = drawn(run_main, run, "--label=7")
+    np.testing.assert_array_equal(loaded.sample(), mixed)
+    np.testing.assert_array_equal(loaded.sample(label="7"), seven)
+    path = loaded.interpolate(loaded.noise([3, 5], label="7"), frames=2)
+    assert np.abs(path.array[[0, 2]].astype(int) - seven[[3, 5]]).max() <= 1
+    with pytest.raises(UserError, match="--label x is none of the run's classes"):
+        loaded.sample(label="x")
 
 
 def test_labels_that_there_are_not_get_one_sentence(run_main, run, finished_run, tmp_path):

@@ -1,0 +1,42 @@
+"""What the grids of a run show: the same noise after every epoch, and real images beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dcgan_tf.config import Config
+from dcgan_tf.datasets.disk_images import Images
+from dcgan_tf.datasets.labels import Classes, Labels
+from dcgan_tf.noise import seeded_noise
+
+GRID_IMAGES = 16
+GRID_COLUMNS = 6  # of a conditional run, which has a row for each class, up to GRID_IMAGES
+
+
+def grid_noise(config: Config, classes: Classes) -> np.ndarray:
+    """The noise of a run's grids, as of `seeded_noise`: of its first images.
+
+    In a conditional run, the same in each row, of which each is a class's.
+    """
+    if not classes:
+        return seeded_noise(config, config.seed, range(GRID_IMAGES))
+    columns = range(GRID_COLUMNS)
+    return np.concatenate(
+        [
+            seeded_noise(config, config.seed, columns, classes=classes, label=number)
+            for number in shown(classes)
+        ]
+    )
+
+
+def real_grid(images: Images, labels: Labels | None) -> np.ndarray:
+    """The first training images, uint8 [16, H, W, C]; the first of the classes, row by row."""
+    if labels is None:
+        return images[:GRID_IMAGES]
+    members = [np.flatnonzero(labels.numbers == number) for number in shown(labels.classes)]
+    return images[np.concatenate([np.resize(each, GRID_COLUMNS) for each in members])]
+
+
+def shown(classes: Classes) -> range:
+    """The numbers of the classes that grids show."""
+    return range(min(len(classes), GRID_IMAGES))
