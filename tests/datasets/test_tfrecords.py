@@ -234,35 +234,53 @@ def test_a_run_on_tfrecords_is_that_on_the_images_however_often_it_stops(
     assert code == 1 and "have 28 pixels a side" in err and one_sentence(err)
 
 
+# A run on two devices, in a process of its own, whose shard is damaged once step 2 is saved.
+DAMAGED = """
+import sys
+from pathlib import Path
+import tensorflow as tf
+from dcgan_tf.checkpoints import Checkpoints
+from dcgan_tf.cli.program import run
+from dcgan_tf.commands import train
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+save, shard = Checkpoints.save, Path({shard!r})
+
+def save_and_damage(checkpoints, step, *args):
+    save(checkpoints, step, *args)
+    if step == 2:
+        shard.write_bytes(shard.read_bytes()[::-1])
+
+Checkpoints.save = save_and_damage
+sys.argv = {argv}
+run(train.main)
+"""
+
+
 @pytest.mark.parametrize(
     "flags",
-    [[], ["--steps_per_execution=2"]],
-    ids=["one", "several_steps"],
+    [[], ["--steps_per_execution=2"], ["--strategy=mirrored"]],
+    ids=["one", "several_steps", "mirrored"],
 )
 def test_damage_while_it_trains_is_one_sentence_and_the_run_goes_on_once_it_is_mended(
-    run_main, mnist, finished_run, tmp_path, monkeypatch, flags
+    mnist, finished_run, tmp_path, flags
 ):
     folder = tmp_path / "records"
     write_tfrecords(mnist[:50, ..., np.newaxis], folder, "train", 3)
     shard = folder / "train-00001-of-00003.tfrecord"
     whole = shard.read_bytes()
     command = train_command(tmp_path / "run", folder, "--dataset=tfrecords", "--eval_every=0")
-    save = Checkpoints.save
-
-    def save_and_damage(checkpoints, step, *args):
-        save(checkpoints, step, *args)
-        if step == 2:
-            shard.write_bytes(whole[::-1])
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoints, "save", save_and_damage)
-        code, _, err = run_main(train, *command[2:], *flags)
-    assert code == 1 and one_sentence(err), err
+    code = DAMAGED.format(shard=str(shard), argv=[*command[1:], *flags])
+    ends, out, err = finish([sys.executable, "-c", code], how=fork)
+    assert ends == 1 and one_sentence(err), err
     assert f"{shard} was cut short or changed: put it right, and the same command goes on" in err
+    assert ("2 × CPU" in out) == ("--strategy=mirrored" in flags)
     step = int(err.split("from step ")[1].split(" of 12")[0])
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps()[-1] == step
     shard.write_bytes(whole)
-    code, out, err = run_main(train, *command[2:], *flags)
-    assert code == 0 and f"resumed after step {step}, to step 12" in out, err
-    ours, theirs = state(tmp_path / "run"), state(finished_run)
-    assert [name for name in theirs if ours[name] != theirs[name]] == []
+    ends, out, err = finish([sys.executable, "-c", code], how=fork)
+    assert ends == 0 and f"resumed after step {step}, to step 12" in out, err
+    if "--strategy=mirrored" not in flags:
+        ours, theirs = state(tmp_path / "run"), state(finished_run)
+        assert [name for name in theirs if ours[name] != theirs[name]] == []
