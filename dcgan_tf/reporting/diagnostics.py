@@ -49,8 +49,8 @@ def diagnose(metrics: np.ndarray, loss: str) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "collapse",
             f"generated images differ {means.spread:.2f} times as much as real ones",
-            "--augment color,translation where images are few, --pack 2, another --seed, or a lower "
-            "--generator_learning_rate",
+            "--augment color,translation where images are few, --pack 2, another --seed, or a "
+            "lower --generator_learning_rate",
         )
     if means.gen_gradient_norm < VANISHED_NORM:
         yield Diagnosis(
