@@ -155,6 +155,7 @@ def make_batches(
     parts = np.arange(batch_size).reshape(shape).swapaxes(0, 1).reshape(num_replicas, -1)
     parts = tf.constant(parts[replicas.start : replicas.stop])
 
+    @tf.autograph.experimental.do_not_convert
     def make_batch(number: tf.Tensor) -> tf.Tensor:
         step, part = number // len(replicas), parts[number % len(replicas)]
         epoch, step_in_epoch = step // steps_per_epoch, step % steps_per_epoch
@@ -225,7 +226,7 @@ def apply_in_batches(
     Returns:
         [N, …].
     """
-    function = tf.function(function, reduce_retracing=True)
+    function = tf.function(function, reduce_retracing=True, autograph=False)
     starts = range(0, len(images), batch_size)
     return np.concatenate(
         [function(scale(images[start : start + batch_size])).numpy() for start in starts]

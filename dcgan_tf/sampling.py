@@ -128,7 +128,10 @@ def sample_images(
 
 def compile_generator(generator: keras.Sequential, batch_size: int = 256) -> Sampler:
     """A function from any amount of noise to its images, drawn `batch_size` at most at once."""
-    generate = tf.function(lambda noise: generator(noise, training=False), reduce_retracing=True)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def generate(noise: tf.Tensor) -> tf.Tensor:
+        return generator(noise, training=False)
 
     def sampler(noise: np.ndarray) -> np.ndarray:
         batches = [noise[start : start + batch_size] for start in range(0, len(noise), batch_size)]

@@ -112,7 +112,7 @@ class Trainer:
         if self.gan.ema_generator is not None:
             self.state.averaged_generator = self.gan.ema_generator
 
-    @tf.function
+    @tf.function(autograph=False)
     def train_steps(self, batches: Iterator[tf.Tensor], count: tf.Tensor) -> StepOutput:
         """Some steps, without Python in between.
 
@@ -221,7 +221,8 @@ def compile_step(step: Callable[..., StepOutput], gan: Gan) -> Callable[[Any], S
 
     if gan.replicas > 1:
         return on_all_replicas(one_replica)
-    return tf.function(one_replica, jit_compile=gan.config.jit_compile or None)
+    jit_compile = gan.config.jit_compile or None
+    return tf.function(one_replica, jit_compile=jit_compile, autograph=False)
 
 
 def dropout_seeds(model: keras.Sequential) -> list[tf.Variable]:

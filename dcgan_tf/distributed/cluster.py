@@ -85,7 +85,7 @@ def all_reduce_sum(values: list[float]) -> list[float]:
     return [float(value) for value in sum_of_workers(tf.constant(values, tf.float64))]
 
 
-@tf.function
+@tf.function(autograph=False)
 def sum_of_workers(values: tf.Tensor) -> tf.Tensor:
     """The sum of what all workers give, each by the first of its replicas."""
     strategy = tf.distribute.get_strategy()

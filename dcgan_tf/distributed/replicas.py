@@ -47,7 +47,7 @@ def on_all_replicas(step: Callable[[tf.Tensor], Any]) -> Callable[[Any], Any]:
         means = context.all_reduce("MEAN", tf.stack(output.scalars))
         return output._replace(scalars=type(output.scalars)(*tf.unstack(means)))
 
-    @tf.function
+    @tf.function(autograph=False)
     def step_of_all(images: Any) -> Any:
         output = strategy.run(replica_step, args=(images,))
         scalars = [strategy.experimental_local_results(values)[0] for values in output.scalars]

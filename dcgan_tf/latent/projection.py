@@ -32,7 +32,7 @@ def project(
     optimizer = keras.optimizers.Adam(LEARNING_RATE)
     optimizer.build([noise])
 
-    @tf.function
+    @tf.function(autograph=False)
     def descend() -> tf.Tensor:
         with tf.GradientTape() as tape:
             images = generator(tf.concat([noise, labels], axis=1), training=False)
