@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class TensorBoard:
         make_folders(directory)
         with disk_errors("events", directory):
             drop_events_after(directory, step)
+            put_in_the_past(directory)
             self.writer = tf.summary.create_file_writer(str(directory), max_queue=1000)
 
     @contextlib.contextmanager
@@ -102,3 +104,16 @@ def drop_events_after(directory: Path, step: int) -> None:
         with atomic_write(path) as file, tf.io.TFRecordWriter(file.name) as writer:
             for record in kept:
                 writer.write(record)
+
+
+def put_in_the_past(directory: Path) -> None:
+    """Renames event files that would sort after a new one, since the clock was set back.
+
+    TensorBoard reads the files in the order of their names, `events.out.tfevents.SECONDS.…`.
+    """
+    paths = sorted(directory.glob("events.out.tfevents.*"))
+    now = int(time.time())
+    if paths and paths[-1].name.split(".")[3] >= str(now):
+        for place, path in enumerate(paths, start=now - len(paths)):
+            parts = path.name.split(".")
+            path.rename(path.with_name(".".join([*parts[:3], str(place), *parts[4:]])))

@@ -75,19 +75,21 @@ def test_clock_that_jumps_by_days(tmp_path, digits_dir, finished_run, held):
     held("a clock that jumps by days at each look", 1, "the run ends the same")
 
 
+@pytest.mark.parametrize("days", [-2, 2])
 def test_clock_that_jumps_between_two_parts_of_a_run(
-    run_main, tmp_path, digits_dir, finished_run, held
+    run_main, tmp_path, digits_dir, finished_run, held, days
 ):
-    """The first part is two days older: files of events carry the time in their names."""
+    """The first part is two days older, or newer: files of events carry the time in their names."""
     arguments = flags(tmp_path / "run", digits_dir)
     assert run_main(train, *arguments, "--max_steps=7")[0] == 0
     (path,) = (tmp_path / "run" / "tensorboard").iterdir()
     parts = path.name.split(".")
-    parts[3] = str(int(parts[3]) - 2 * 86400)
+    parts[3] = str(int(parts[3]) + days * 86400)
     path.rename(path.with_name(".".join(parts)))
     assert run_main(train, *arguments)[0] == 0
     assert_same_run(tmp_path / "run", finished_run)
-    held("a clock set two days ahead between two parts", 1, "the run ends the same")
+    ahead = "back" if days > 0 else "ahead"
+    held(f"a clock set two days {ahead} between two parts", 1, "the run ends the same")
 
 
 @pytest.mark.parametrize("home", ["unset", "absent", "read-only", "a file"])
