@@ -132,6 +132,12 @@ class Config(DataSettings):
         "factor of (‖∇D‖ − 1)², for wasserstein (10 in its paper)",
         POSITIVE,
     )
+    real_penalty: float | None = setting(
+        None,
+        "Losses and remedies",
+        "factor of ½‖∇D‖² at real images (R1), against a discriminator that is too sure",
+        POSITIVE,
+    )
     unroll_steps: int = setting(
         0,
         "Losses and remedies",
@@ -257,6 +263,17 @@ class Config(DataSettings):
                 self.gradient_penalty is not None and self.discriminator_batch_norm,
                 "--gradient_penalty needs the discriminator to treat each image on its own, which "
                 "batch norm does not: add --nodiscriminator_batch_norm",
+            ),
+            (
+                self.real_penalty is not None
+                and (self.unroll_steps > 0 or self.alternates or self.precision == "float16"),
+                "--real_penalty goes with the plain step only: leave out --discriminator_steps, "
+                "--weight_clip, --gradient_penalty, --unroll_steps and --precision float16",
+            ),
+            (
+                self.real_penalty is not None and self.sync_batch_norm,
+                "--real_penalty is taken by each replica on its own part of the batch: leave out "
+                "--sync_batch_norm",
             ),
             (
                 self.gradient_penalty is not None and self.weight_clip is not None,

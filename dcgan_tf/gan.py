@@ -235,7 +235,7 @@ def with_label_channels(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 def separate_gradients(
     gan: Gan,
     tape: tf.GradientTape,
-    generated_images: tf.Tensor,
+    images: tuple[tf.Tensor, tf.Tensor],
     logits: tuple[tf.Tensor, tf.Tensor],
     gen_loss: tf.Tensor,
     disc_loss: tf.Tensor,
@@ -247,7 +247,7 @@ def separate_gradients(
     Args:
         gan: the models.
         tape: persistent; it recorded all of the following.
-        generated_images: what the generator made.
+        images: the batch's and generated ones.
         logits: of real and of generated images.
         gen_loss, disc_loss: float32 scalars.
 

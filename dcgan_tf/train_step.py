@@ -64,7 +64,7 @@ def train_step(gan: Gan, images: tf.Tensor) -> StepOutput:
         disc_loss = gan.discriminator_loss(real_logits, fake_logits)
 
     gen_gradients, disc_gradients = gan.backward(
-        tape, generated_images, (real_logits, fake_logits), gen_loss, disc_loss
+        tape, (images, generated_images), (real_logits, fake_logits), gen_loss, disc_loss
     )
     output = step_output(
         gan,

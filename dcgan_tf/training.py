@@ -35,6 +35,7 @@ from dcgan_tf.reporting.report import Report
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.steps.critic import critic_step
 from dcgan_tf.steps.loss_scaling import scaled_gradients
+from dcgan_tf.steps.real_penalty import with_real_penalty
 from dcgan_tf.steps.shared_backward import shared_gradients
 from dcgan_tf.steps.unrolled import unrolled_step
 from dcgan_tf.train_step import StepOutput, StepScalars, train_step
@@ -93,7 +94,10 @@ class Trainer:
         self.classes = labels.classes if labels else UNLABELLED
         self.steps_per_epoch = len(images) // config.images_per_step
         self.algorithm, self.backward = choose(STEPS, config), choose(BACKWARD_PASSES, config)
-        self.gan = Gan(config, images.shape[1:], self.backward.function, self.classes)
+        backward = self.backward.function
+        if config.real_penalty is not None:
+            backward = with_real_penalty(backward, config.real_penalty)
+        self.gan = Gan(config, images.shape[1:], backward, self.classes)
         self.train_step = compile_step(self.algorithm.function, self.gan)
 
         self.grid_noise = tf.Variable(grid_noise(config, self.classes), trainable=False)

@@ -125,6 +125,9 @@ def test_default_run_dir_is_no_longer_than_a_file_system_takes():
     [
         ({"preset": "paper", "gradient_penalty": 10.0}, "--gradient_penalty needs .* each image"),
         ({"gradient_penalty": 10.0, "weight_clip": 0.1}, "two ways to the same end"),
+        ({"real_penalty": 1.0, "unroll_steps": 1}, "--real_penalty goes with the plain step"),
+        ({"real_penalty": 1.0, "sync_batch_norm": True}, "leave out --sync_batch_norm"),
+        ({"real_penalty": 1.0, "loss": "wasserstein"}, "--real_penalty goes with the plain step"),
         ({"loss": "hinge", "label_smoothing": 0.1}, "--loss hinge has none"),
         ({"unroll_steps": 5, "discriminator_steps": 2}, "--unroll_steps takes one update"),
         ({"fade_in": 100}, "--fade_in grows from another run: give --init_from"),

@@ -10,7 +10,7 @@ from dcgan_tf.gan import Gan, Gradients
 def scaled_gradients(
     gan: Gan,
     tape: tf.GradientTape,
-    generated_images: tf.Tensor,
+    images: tuple[tf.Tensor, tf.Tensor],
     logits: tuple[tf.Tensor, tf.Tensor],
     gen_loss: tf.Tensor,
     disc_loss: tf.Tensor,

@@ -12,7 +12,7 @@ LEAST = 1e-20
 def shared_gradients(
     gan: Gan,
     tape: tf.GradientTape,
-    generated_images: tf.Tensor,
+    images: tuple[tf.Tensor, tf.Tensor],
     logits: tuple[tf.Tensor, tf.Tensor],
     gen_loss: tf.Tensor,
     disc_loss: tf.Tensor,
@@ -23,7 +23,7 @@ def shared_gradients(
     then proportional to the gradient with respect to its logit. Both losses need it, and the
     generator's differs from the discriminator's by one factor an image.
     """
-    fake_logits = logits[1]
+    generated_images, fake_logits = images[1], logits[1]
     gen_upstream = tape.gradient(gen_loss, fake_logits)
     real_upstream, fake_upstream = tape.gradient(disc_loss, logits)
     # So small a gradient moves no weight, but can be divided by.

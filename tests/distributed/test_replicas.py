@@ -51,6 +51,7 @@ def trained(strategy, config, digits, steps):
         {"generator_batch_norm": False, "loss": "wasserstein", "weight_clip": 0.01}
         | {"discriminator_steps": 2},
         {"generator_batch_norm": False, "loss": "wasserstein", "gradient_penalty": 10.0},
+        {"generator_batch_norm": False, "real_penalty": 10.0},
     ],
     ids=lambda flags: "-".join(flags),
 )
