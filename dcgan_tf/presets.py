@@ -44,6 +44,18 @@ PRESETS: dict[str, dict[str, Any]] = {
         "discriminator_batch": "joint",
         "noise": "normal",
     },
+    # A folder of some hundreds or thousands: half as wide, augmented, a discriminator kept from
+    # being too sure, an average.
+    "small": PAPER
+    | {
+        "base_filters": 32,
+        "batch_size": 32,
+        "noise": "normal",
+        "augment": "color,translation",
+        "real_penalty": 1.0,
+        "ema_decay": 0.999,
+        "epochs": 300,
+    },
 }
 
 

@@ -54,7 +54,7 @@ def test_paper_preset_is_the_papers():
 
 def test_unknown_preset_names_all():
     with pytest.raises(
-        UserError, match="one of tutorial, fast, paper, blocks, upsample, not 'big'"
+        UserError, match="one of tutorial, fast, paper, blocks, upsample, small, not 'big'"
     ):
         Config.from_flags({"preset": "big"})
 
