@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import keras
@@ -53,6 +53,19 @@ class Memorisation(NamedTuple):
     closer: float
 
 
+class Labelled(NamedTuple):
+    """Images, uint8 [N, H, W, C], and the numbers of their classes, int [N], if known."""
+
+    images: Images
+    numbers: np.ndarray | None
+
+    def map(self, function: Callable[[Any], Any]) -> Labelled:
+        """The same part of both."""
+        return Labelled(
+            function(self.images), None if self.numbers is None else function(self.numbers)
+        )
+
+
 class Evaluator:
     """Compares images with the held-out ones of a dataset.
 
@@ -62,7 +75,6 @@ class Evaluator:
         num_images: of how many images, at most, each set is made; None for as many as the feature
             extractor takes within a training.
         metrics: the names of those to compute.
-        held_out: real images to compare with, in place of the dataset's held-out ones.
         feature_extractor: in place of the dataset's own.
         labels: of the training images, in a conditional run.
 
@@ -76,29 +88,27 @@ class Evaluator:
         training: Images,
         num_images: int | None = None,
         metrics: Iterable[str] = METRICS,
-        held_out: Images | None = None,
         feature_extractor: FeatureExtractor | None = None,
         labels: Labels | None = None,
     ) -> None:
         self.config = config
-        self.training = training
-        self.labels = labels
         self.classes = labels.classes if labels else UNLABELLED
         self.feature_extractor = feature_extractor or make_feature_extractor(config)
         self.num_images = num_images or self.feature_extractor.training_images
-        self.compared_with = "given"
-        if held_out is None:
-            held_out, self.training, self.compared_with = find_held_out(
-                config, training, self.num_images
-            )
-        self.held_out = spread(held_out, self.num_images)
+        labelled = Labelled(training, labels.numbers if labels else None)
+        held_out, training_set, self.compared_with = find_held_out(
+            config, labelled, self.num_images
+        )
+        self.training = training_set.images
+        few = functools.partial(spread, number=self.num_images)
+        self.held_out, self.real_labels = held_out.map(few)
         if len(self.training) < LEAST_IMAGES:
             raise UserError(
                 f"{config.data_dir or config.dataset} has {len(self.training)} training images to "
                 f"compare with: at least {LEAST_IMAGES} are needed"
             )
         # Read now: a training does not end in it.
-        self.reference = spread(self.training, self.num_images)
+        self.reference = training_set.map(few)
         self.metrics = {name: METRICS[name] for name in metrics}
 
     @functools.cached_property
@@ -117,16 +127,11 @@ class Evaluator:
             f"Fréchet distance compares: it is too large; KID is not"
         )
 
-    @functools.cached_property
-    def real_labels(self) -> np.ndarray | None:
-        """The labels of the held-out images, int [N]; None if the run learns none."""
-        return spread(load_labels(self.config, "test"), self.num_images) if self.labels else None
-
     @property
     def sample_labels(self) -> np.ndarray | None:
         """The labels that `samples` were asked for, int [num_images]; None if there are none."""
         numbers = range(self.num_images)
-        return self.classes.draw(self.config.seed, numbers) if self.labels else None
+        return self.classes.draw(self.config.seed, numbers) if self.classes else None
 
     def samples(self, generator: keras.Sequential) -> np.ndarray:
         """The images to evaluate, uint8 [num_images, H, W, C]: those of the run's own seed."""
@@ -158,8 +163,7 @@ class Evaluator:
     @functools.cached_property
     def baseline(self) -> dict[str, Value]:
         """The scores of as many training images: the best that can be hoped for."""
-        labels = spread(self.labels.numbers, self.num_images) if self.labels else None
-        return self.scores(self.reference, labels)
+        return self.scores(*self.reference)
 
     def evaluation(self, step: int, generator: keras.Sequential) -> Evaluation:
         """What a training records of its generator after a step."""
@@ -240,33 +244,41 @@ def evaluate_run(
     return found, evaluator.training[which[order]], images[order]
 
 
-def find_held_out(config: Config, training: Images, num_images: int) -> tuple[Images, Images, str]:
+def find_held_out(
+    config: Config, training: Labelled, num_images: int
+) -> tuple[Labelled, Labelled, str]:
     """The images to compare with, the training images for the baseline, and which the first are.
 
     Where none or too few are held out, they are two halves of the training images.
 
     Raises:
-        UserError: there are too few of both.
+        UserError: there are too few of both, or held-out images lack their labels.
     """
     try:
-        held_out = load_held_out(config)
-        if len(held_out) >= LEAST_IMAGES:
-            return held_out, training, "held-out"
-        reason = f"{config.data_dir or config.dataset} has only {len(held_out)} held-out images"
+        images = load_held_out(config)
+        reason = f"{config.data_dir or config.dataset} has only {len(images)} held-out images"
     except UserError as error:
-        reason = str(error)
-    both = spread(training, 2 * num_images)
-    if len(both) < 2 * LEAST_IMAGES:
+        images, reason = training.images[:0], str(error)
+    if len(images) >= LEAST_IMAGES:
+        numbers = None if training.numbers is None else load_labels(config, "test")
+        if numbers is not None and len(numbers) != len(images):
+            raise UserError(
+                f"{config.data_dir or config.dataset} has {len(images):,} held-out images and "
+                f"{len(numbers):,} labels of them: it needs a label for each"
+            )
+        return Labelled(images, numbers), training, "held-out"
+    both = training.map(functools.partial(spread, number=2 * num_images))
+    if len(both.images) < 2 * LEAST_IMAGES:
         raise UserError(
-            f"{reason}, and of {len(both)} training images at least {2 * LEAST_IMAGES} are needed "
-            f"to compare with in their place"
+            f"{reason}, and of {len(both.images)} training images at least {2 * LEAST_IMAGES} are "
+            f"needed to compare with in their place"
         )
     logger.warning(
         "%s: generated images are compared with one half of the training images, and the other "
         "half is the baseline",
         reason,
     )
-    return both[::2], both[1::2], "training"
+    return both.map(lambda each: each[::2]), both.map(lambda each: each[1::2]), "training"
 
 
 def to_json(scores: dict[str, Value]) -> dict[str, Any]:
@@ -276,7 +288,7 @@ def to_json(scores: dict[str, Value]) -> dict[str, Any]:
 
 
 def spread(images: Images, number: int) -> np.ndarray:
-    """At most so many images, from all over the set."""
+    """At most so many images, or labels of theirs, from all over the set."""
     return images[np.linspace(0, len(images) - 1, min(number, len(images))).astype(int)]
 
 

@@ -1,13 +1,14 @@
 import dataclasses
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.data import load_held_out, load_images
+from dcgan_tf.data import load_held_out, load_images, load_training_labels
 from dcgan_tf.evaluation.evaluator import Evaluator, shrink, spread
-from tests.conftest import write_idx
+from tests.conftest import write_idx, write_labels
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,47 @@ def test_training_images_stand_in_for_too_few_held_out_ones(
 
     with pytest.raises(UserError, match=f"{reason}.* of 39 training images at least 40"):
         Evaluator(config, load_images(config)[:39], 25)
+
+
+@pytest.mark.parametrize("held_out, compared_with", [(0.0, "training"), (0.5, "held-out")])
+def test_labels_are_those_of_the_images_beside_them(tmp_path, held_out, compared_with):
+    """Of a folder whose classes are shades: 0, 100 and 200."""
+    for number, name in enumerate(("cat", "dog", "eel")):
+        (tmp_path / name).mkdir()
+        for i in range(20 + 10 * number):
+            pixels = np.full((8, 8), 100 * number, np.uint8)
+            iio.imwrite(tmp_path / name / f"{i:02}.png", pixels)
+    config = Config(
+        dataset="folder",
+        data_dir=str(tmp_path),
+        conditional=True,
+        held_out=held_out,
+        image_size=8,
+        batch_size=8,
+        cache_dir=str(tmp_path / ".cache"),
+    )
+    images = load_images(config)
+    evaluator = Evaluator(config, images, 25, labels=load_training_labels(config, images))
+    assert evaluator.compared_with == compared_with
+    sets = ((evaluator.held_out, evaluator.real_labels), evaluator.reference)
+    for some, numbers in sets:
+        assert len(some) == 25
+        np.testing.assert_array_equal(some[:, 0, 0, 0], 100 * numbers)
+    assert evaluator.scores(*sets[0])["class_distances"] == pytest.approx([0, 0, 0], abs=1e-6)
+
+
+def test_held_out_images_without_labels_are_refused_before_a_training(tmp_path, mnist):
+    for name in ("train", "t10k"):
+        write_idx(tmp_path / f"{name}-images-idx3-ubyte", mnist[:50])
+    write_labels(tmp_path / "train-labels-idx1-ubyte", np.arange(50) % 10)
+    config = Config(data_dir=str(tmp_path), conditional=True, batch_size=8)
+    images = load_images(config)
+    labels = load_training_labels(config, images)
+    with pytest.raises(UserError, match="no t10k-labels-idx1-ubyte"):
+        Evaluator(config, images, 25, labels=labels)
+    write_labels(tmp_path / "t10k-labels-idx1-ubyte", np.arange(49) % 10)
+    with pytest.raises(UserError, match="50 held-out images and 49 labels of them"):
+        Evaluator(config, images, 25, labels=labels)
 
 
 def test_held_out_digits_are_the_test_digits_at_the_size_of_the_run(mnist):
