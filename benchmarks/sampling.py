@@ -40,7 +40,8 @@ def main() -> None:
         numbers = (config.seed, flags.num_images // BATCH_SIZE * BATCH_SIZE, BATCH_SIZE)
 
         def draw() -> None:
-            write(sample_images(generator, config, *numbers))
+            batches = sample_images(generator, config, *numbers)
+            write(batches, (numbers[1], *generator.output_shape[1:]))
 
         seconds = alternate([bare, draw], flags.rounds)
     print_setup()

@@ -13,6 +13,7 @@ from dcgan_tf.cli.settings import (
     FRACTION,
     POSITIVE,
     at_least,
+    between,
     one_of,
     setting,
     some_of,
@@ -60,7 +61,7 @@ class Config(DataSettings):
         0,
         "Models",
         "layers of a mapping network, through which z goes before the generator (StyleGAN: 8)",
-        AT_LEAST_ZERO,
+        between(0, 100),
     )
     base_filters: int = setting(
         64, "Models", "filters at half the image's size; doubled with each halving", AT_LEAST_ONE
@@ -142,7 +143,7 @@ class Config(DataSettings):
         0,
         "Losses and remedies",
         "updates of the discriminator that the generator looks ahead",
-        AT_LEAST_ZERO,
+        between(0, 100),
     )
     pack: int = setting(
         1,
@@ -196,7 +197,8 @@ class Config(DataSettings):
     steps_per_execution: int = setting(
         1,
         "Speed",
-        "steps without Python in between, for devices that it would hold up",
+        "steps without Python in between, for devices that it would hold up (1 for images on "
+        "disk, which Python reads)",
         AT_LEAST_ONE,
         old_name="steps_per_call",
         may_change=True,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.datasets.labels import UNLABELLED, Classes
 
@@ -56,7 +57,15 @@ def seeded_noise(
 
     Returns:
         float32 [len(numbers), noise_dim], or [len(numbers), noise_dim + classes].
+
+    Raises:
+        UserError: noise that is scaled to one length (`--mapping_layers`) would be truncated.
     """
+    if truncation is not None and config.mapping_layers:
+        raise UserError(
+            "--truncation changes nothing in a run with --mapping_layers, which scale z to one "
+            "length: leave it out"
+        )
     draw = _uniform if config.noise == "uniform" else _normal
     rngs = [np.random.default_rng((seed, number)) for number in numbers]
     noise = np.stack([draw(rng, config.noise_dim, truncation) for rng in rngs])

@@ -35,6 +35,7 @@ from dcgan_tf.config import Config
 from dcgan_tf.data import Images, load_images, load_training_labels
 from dcgan_tf.datasets.disk_images import fingerprint
 from dcgan_tf.datasets.labels import UNLABELLED, Classes, Labels
+from dcgan_tf.datasets.settings import is_shape
 
 FORMAT = 3
 FIRST_VERSION = "0.1.0"  # wrote format 1, without its name
@@ -136,7 +137,7 @@ class RunDirectory:
             images = values.pop("images")
             images["shape"] = [int(side) for side in images["shape"]]
             images["number"], images["sha256"] = int(images["number"]), str(images["sha256"])
-            if len(images["shape"]) != 3 or min(images["shape"]) < 1:
+            if not is_shape(images["shape"]):
                 raise ValueError(f"images have no shape {images['shape']}")
             if "classes" in images:
                 read_classes(images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator
@@ -286,6 +287,9 @@ def run_steps(
 ) -> None:
     """Takes the steps up to the last, or until a signal; reports and saves on the way."""
     config, gan, step, last = trainer.config, trainer.gan, trainer.step, trainer.last_step
+    if isinstance(trainer.images, DiskImages):
+        # Python reads them in any case; and where it can't, all steps before are whole.
+        config = dataclasses.replace(config, steps_per_execution=1)
     if trainer.evaluation_is_due:  # a signal stopped the run before it
         if evaluate:
             with report.pause():
@@ -300,7 +304,7 @@ def run_steps(
         try:
             output = take_steps(trainer, batches, count)
         except OSError as damage:
-            if count == 1 and step > saved_step and is_chief():
+            if step > saved_step and is_chief():
                 with report.pause():
                     trainer.check_finite()
                     report.end_steps()

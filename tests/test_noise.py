@@ -1,8 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
 
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.noise import seeded_noise, training_noise
 
@@ -68,3 +71,10 @@ def test_narrow_truncation_has_the_distribution_of_the_truncated_normal(truncati
     truncated = scipy.stats.truncnorm(-truncation, truncation)
     assert scipy.stats.kstest(noise.ravel(), truncated.cdf).pvalue > 0.01
     assert np.array_equal(seeded_noise(NORMAL, 3, [7], truncation=truncation)[0], noise[7])
+
+
+def test_truncation_of_what_is_scaled_to_one_length_is_refused():
+    config = dataclasses.replace(NORMAL, mapping_layers=2)
+    assert seeded_noise(config, 3, [7]).shape == (1, NORMAL.noise_dim)
+    with pytest.raises(UserError, match="--truncation changes nothing .* --mapping_layers"):
+        seeded_noise(config, 3, [7], truncation=0.5)

@@ -156,7 +156,13 @@ def test_run_of_a_newer_version_is_refused_by_its_name(tmp_path, change, told):
         run.read_config()
 
 
-@pytest.mark.parametrize("shape", [[], [28, 28], [28, 28, -1], [28, 28, 1, 1], "28"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        *([], [28, 28], [28, 28, -1], [28, 28, 1, 1], "28", [28, 56, 1], [28, 28, 2]),
+        *([2**31, 2**31, 3], [10**30, 10**30, 1]),
+    ],
+)
 def test_impossible_shape_of_the_images_is_named(tmp_path, shape):
     run = open_and_close(tmp_path)
     values = json.loads(run.config_file.read_text())

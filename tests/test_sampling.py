@@ -70,8 +70,44 @@ def test_folder_that_could_not_be_filled_is_as_before(tmp_path):
     (tmp_path / "old").mkdir()
     for name in ("old", "new"):
         with pytest.raises(ZeroDivisionError):
-            writer_for(tmp_path / name)(fail())
+            writer_for(tmp_path / name)(fail(), (4, 4, 4, 1))
     assert [path.name for path in tmp_path.rglob("*")] == ["old"]
+
+
+def test_an_array_is_written_as_it_is_drawn(tmp_path):
+    """Without all images in memory, and as numpy writes it."""
+    written = []
+
+    def batches():
+        for i in range(3):
+            written.append((tmp_path / ".a.npz.part").stat().st_size)
+            yield np.full((100, 64, 64, 3), i, np.uint8)
+
+    writer_for(tmp_path / "a.npz")(batches(), (300, 64, 64, 3))
+    assert written[0] < written[1] < written[2]
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as archive:
+        assert archive.files == ["images"] and archive["images"].shape == (300, 64, 64, 3)
+        assert archive["images"][:, 0, 0, 0].tolist() == np.repeat(range(3), 100).tolist()
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--num_images=2147483647"],
+        ["--num_images=2147483647", "--nearest"],
+        ["--latent_walk=2147483647"],
+        ["--interpolate=1,2", "--frames=2147483647", "--output=a.gif"],
+        ["--num_images=42800"],
+    ],
+    ids=lambda flags: flags[-1],
+)
+def test_too_many_images_for_a_picture_are_refused_at_once(
+    run_main, finished_run, tmp_path, monkeypatch, flags
+):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run_main(sample, f"--run_dir={finished_run}", *flags)
+    assert code == 1 and "images of 28×28 are too many for one picture" in err and one_sentence(err)
+    assert "can have 42,799: give" in err and not list(tmp_path.iterdir())
 
 
 def test_what_the_user_has_keras_do_elsewhere_does_not_matter(finished_run, tmp_path):

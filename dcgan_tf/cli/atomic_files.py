@@ -1,16 +1,19 @@
-"""Files that are written whole or not at all, survive a power cut, and say why they were not."""
+"""Files and folders that are written whole or not at all, and say why they were not."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from dcgan_tf.cli.errors import first_line
+from dcgan_tf.cli.errors import UserError, first_line
 
+PART = ".part"  # of a folder that is not whole yet
 CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)  # some file systems say so of folders
 
 
@@ -34,9 +37,78 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         os.replace(part, path)
         flush(path.parent)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(error.errno, first_line(error), str(path)) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill, whose files are in `folder`, new or empty, once it is whole.
+
+    A new one takes its place at once; into one that is there, the files are moved. What a process
+    that was killed left is deleted by the next.
+
+    Raises:
+        UserError: another process is filling it.
+        OSError: it can't be written, or is not empty; the path is that of the folder.
+    """
+    is_new = not folder.exists()
+    part = folder.with_name(f".{folder.name}{PART}") if is_new else folder / PART
+    try:
+        made = make_folders(part)
+        with locked_folder(part, folder):
+            try:
+                for path in part.iterdir():
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                yield part
+                if is_new:
+                    part.rename(folder)
+                elif not is_free(folder):
+                    raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+                else:
+                    for path in [*part.iterdir()]:
+                        path.replace(folder / path.name)
+                    part.rmdir()
+            except BaseException:
+                shutil.rmtree(part, ignore_errors=True)
+                with contextlib.suppress(OSError):  # another's files are in it
+                    for parent in made[1:]:
+                        parent.rmdir()
+                raise
+    except OSError as error:
+        raise OSError(error.errno, first_line(error), str(folder)) from error
+
+
+def is_free(folder: Path) -> bool:
+    """Whether a folder is new or empty, but for what a process that was killed left in it."""
+    return not folder.exists() or (
+        folder.is_dir() and all(path.name == PART for path in folder.iterdir())
+    )
+
+
+@contextlib.contextmanager
+def locked_folder(folder: Path, name: Path | None = None) -> Iterator[None]:
+    """Keeps other processes from filling a folder at the same time.
+
+    Args:
+        folder: the folder.
+        name: what the user calls it, if that is another.
+
+    Raises:
+        UserError: another process is filling it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UserError(
+            f"another process is writing to {name or folder}: wait for it to end, or give another "
+            f"folder"
+        ) from None
+    finally:
+        os.close(descriptor)
 
 
 def flush(path: Path) -> None:

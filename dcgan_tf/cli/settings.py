@@ -20,10 +20,12 @@ class Rule:
     holds: Callable[[Any], bool]
 
 
+def between(least: int, most: int) -> Rule:
+    return Rule(f"a whole number from {least} to {most}", lambda value: least <= value <= most)
+
+
 def at_least(least: int) -> Rule:
-    return Rule(
-        f"a whole number from {least} to {LARGEST}", lambda value: least <= value <= LARGEST
-    )
+    return between(least, LARGEST)
 
 
 AT_LEAST_ZERO = at_least(0)

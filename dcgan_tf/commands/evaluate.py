@@ -17,7 +17,7 @@ import numpy as np
 
 from dcgan_tf.cli.flags import parse
 from dcgan_tf.cli.program import quiet_tensorflow
-from dcgan_tf.cli.settings import at_least, setting
+from dcgan_tf.cli.settings import between, setting
 from dcgan_tf.evaluation.table import METRICS, MOST_CLASSES
 from dcgan_tf.pretrained.flags import GeneratorFlags
 
@@ -34,7 +34,9 @@ class EvaluateFlags(GeneratorFlags):
     checkpoint: str | None = setting(
         None, "Run", "step of the checkpoint, best, or all (default: the newest)"
     )
-    num_images: int = setting(10_000, "Images", "how many of each kind, at most", at_least(20))
+    num_images: int = setting(
+        10_000, "Images", "how many of each kind, at most", between(20, 100_000)
+    )
     inception_weights: str | None = setting(
         None, "Images", "as train.py's flag of this name (default: what the run was given)"
     )

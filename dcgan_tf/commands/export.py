@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dcgan_tf.cli.atomic_files import atomic_folder, disk_errors, flush, is_free
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.flags import parse
 from dcgan_tf.cli.program import quiet_tensorflow
@@ -35,7 +36,7 @@ def main() -> None:
     """Reads the flags, writes each format, and compares its images with the run's."""
     (flags,) = parse(__doc__, ExportFlags)
     folder = Path(flags.output)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not is_free(folder):
         raise UserError(f"--output {folder} is in use: give a new or an empty folder")
     with quiet_tensorflow():
         from dcgan_tf.fast.layers import plain
@@ -58,20 +59,24 @@ def main() -> None:
     inputs = [noise[:, : config.noise_dim]]
     if classes:
         inputs.append(noise[:, config.noise_dim :].argmax(axis=1).astype(np.int32))
-    folder.mkdir(parents=True, exist_ok=True)
     of_classes = f" and a label from 0 to {len(classes) - 1}" if classes else ""
     print(
         f"generator of step {step}, in float32: from {config.noise} noise of {config.noise_dim} "
         f"values{of_classes} to an image within {np.abs(images - drawn).max()} of 255 of the "
         f"run's, which is drawn in {config.precision}"
     )
-    for name, export_format in FORMATS.items():
-        path = folder / name
-        export_format.write(exported, path)
-        difference = np.abs(export_format.load(path)(*inputs).astype(int) - images).max()
-        if difference > export_format.tolerance:
-            raise UserError(
-                f"{path} differs by {difference} of 255 from the generator's images, more than "
-                f"{export_format.tolerance}: don't use it"
-            )
-        print(f"{path}: within {difference} of 255 of the generator's images")
+    differences = {}
+    with atomic_folder(folder) as part, disk_errors("export", folder):
+        for name, export_format in FORMATS.items():
+            export_format.write(exported, part / name)
+            made = export_format.load(part / name)(*inputs).astype(int)
+            differences[name] = np.abs(made - images).max()
+            if differences[name] > export_format.tolerance:
+                raise UserError(
+                    f"{name} would differ by {differences[name]} of 255 from the generator's "
+                    f"images, more than {export_format.tolerance}: nothing was exported"
+                )
+        for path in part.rglob("*"):
+            flush(path)
+    for name, difference in differences.items():
+        print(f"{folder / name}: within {difference} of 255 of the generator's images")

@@ -15,7 +15,14 @@ import numpy as np
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.flags import parse
 from dcgan_tf.cli.program import quiet_tensorflow
-from dcgan_tf.cli.settings import AT_LEAST_ONE, AT_LEAST_ZERO, CheckpointFlags, RunFlags, setting
+from dcgan_tf.cli.settings import (
+    AT_LEAST_ONE,
+    AT_LEAST_ZERO,
+    CheckpointFlags,
+    RunFlags,
+    between,
+    setting,
+)
 from dcgan_tf.datasets.table import DATASETS
 
 BATCH_SIZE = 500
@@ -32,7 +39,7 @@ class FeatureFlags(CheckpointFlags, RunFlags):
         0,
         "Data",
         "also train a classifier on the labels alone, and on these and so many generated images",
-        AT_LEAST_ZERO,
+        between(0, 1_000_000),
     )
     seed: int = setting(0, "Data", "which ones", AT_LEAST_ZERO)
 

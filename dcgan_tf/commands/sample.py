@@ -20,6 +20,7 @@ from dcgan_tf.cli.settings import (
     POSITIVE,
     CheckpointFlags,
     at_least,
+    between,
     setting,
 )
 from dcgan_tf.latent.arithmetic import parse_arithmetic, parse_numbers
@@ -39,7 +40,7 @@ class SampleFlags(CheckpointFlags, GeneratorFlags):
         "draw images of this class, by its name; all: so many of every class, a class a row",
     )
     seed: int = setting(0, "Images", "seed of the noise", AT_LEAST_ZERO)
-    batch_size: int = setting(256, "Images", "images per batch", AT_LEAST_ONE)
+    batch_size: int = setting(256, "Images", "images per batch", between(1, 65_536))
     truncation: float | None = setting(
         None,
         "Images",
@@ -183,11 +184,12 @@ def main() -> None:
     names = (classes.names or [ALL]) if of_all else [flags.label]
     labels = [None if name is None else classes.number(name) for name in names]
     numbers = (flags.seed, flags.num_images, flags.batch_size, flags.truncation)
-    write(
+    batches = (
         batch
         for label in labels
         for batch in sample_images(generator, config, *numbers, classes, label)
     )
+    write(batches, (len(labels) * flags.num_images, *generator.output_shape[1:]))
     asked = {None: "", ALL: f" of each of {len(labels)} classes"}
     of_class = asked.get(flags.label, f" of class {flags.label}")
     print(f"{flags.num_images} images{of_class} of seed {flags.seed}, from step {step}: {output}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.flags import parse
 from dcgan_tf.cli.program import quiet_tensorflow
-from dcgan_tf.cli.settings import AT_LEAST_ONE, Settings, setting
+from dcgan_tf.cli.settings import Settings, between, setting
 from dcgan_tf.config import Config
 
 
@@ -17,7 +17,7 @@ class TFRecordFlags(Settings):
     output: str | None = setting(
         None, "TFRecords", "folder to write to (required)", old_name="to_tfrecords"
     )
-    shards: int = setting(16, "TFRecords", "files to spread each split over", AT_LEAST_ONE)
+    shards: int = setting(16, "TFRecords", "files to spread each split over", between(1, 99_999))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,11 +1,13 @@
 """The settings that a dataset is loaded with."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal
 
-from dcgan_tf.cli.settings import AT_LEAST_ONE, BELOW_ONE, FRACTION, Settings, one_of, setting
+from dcgan_tf.cli.settings import BELOW_ONE, FRACTION, Settings, between, one_of, setting
 
 Split = Literal["train", "test"]
+LARGEST_SIZE = 8192  # pixels a side
 FITS = ("crop", "pad", "stretch")
 
 
@@ -36,7 +38,7 @@ class DataSettings(Settings):
         "Data",
         "resize to so many pixels a side: 4 to 7 times a power of two, with the default stride "
         "(default: the data's own; 64 for a folder)",
-        AT_LEAST_ONE,
+        between(1, LARGEST_SIZE),
     )
     fit: str = setting(
         "crop",
@@ -63,3 +65,8 @@ class DataSettings(Settings):
     cache_dir: str | None = setting(
         None, "Data", "where decoded images are kept that don't fit in memory", may_change=True
     )
+
+
+def is_shape(shape: Sequence[int]) -> bool:
+    """Whether images can have this shape, [H, W, C]: they are square, and grey or coloured."""
+    return len(shape) == 3 and 1 <= shape[0] == shape[1] <= LARGEST_SIZE and shape[2] in (1, 3)

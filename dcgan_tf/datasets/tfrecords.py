@@ -21,7 +21,7 @@ from dcgan_tf.cli.atomic_files import atomic_write, disk_errors, flush, make_fol
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.settings import AT_LEAST_ONE
 from dcgan_tf.datasets.disk_images import CHUNK, DiskImages, Images, fingerprint
-from dcgan_tf.datasets.settings import DataSettings, Split
+from dcgan_tf.datasets.settings import DataSettings, Split, is_shape
 
 COMPARED = 1 << 30  # bytes: larger sets are not read as a whole before their use
 
@@ -136,7 +136,7 @@ def read_note(path: Path) -> tuple[tuple[int, ...], int, str]:
     for value in (*shape, shards):
         if type(value) is not int or not AT_LEAST_ONE.holds(value):
             raise ValueError(f"{str(value)[:50]!r} is not {AT_LEAST_ONE.wanted}")
-    if len(shape) != 4 or shape[1] != shape[2] or shape[3] not in (1, 3):
+    if not is_shape(shape[1:]):
         raise ValueError(f"{str(shape)[:50]} is no shape of square images, grey or coloured")
     return tuple(shape), shards, str(sha256)
 

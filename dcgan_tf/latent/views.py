@@ -23,7 +23,7 @@ from dcgan_tf.latent.guided_backpropagation import guided_backpropagation, top_a
 from dcgan_tf.latent.interpolation import interpolate_through
 from dcgan_tf.latent.projection import project
 from dcgan_tf.noise import seeded_noise
-from dcgan_tf.reporting.images import image_grid, save_gif, save_png
+from dcgan_tf.reporting.images import check_picture, image_grid, save_gif, save_png
 from dcgan_tf.reporting.plots import save_figure
 from dcgan_tf.run_directory import RunDirectory, load_training_images
 from dcgan_tf.sampling import Sampler, compile_generator, load_discriminator, load_generator
@@ -109,6 +109,8 @@ def _draw_path(
     source: Source, output: Path, numbers: Sequence[int], frames: int, linear: bool, closed: bool
 ) -> str:
     kind, size = "uniform" if linear else source.config.noise, source.config.noise_dim
+    shape = (len(numbers) * frames, *source.generator.output_shape[1:])
+    check_picture(shape, "smaller --frames, or fewer images to go through")
     images = source.sampler(
         interpolate_through(source.noise_of(numbers), frames, kind, closed, size)
     )
@@ -157,6 +159,8 @@ def draw_nearest(source: Source, output: Path, num_images: int) -> str:
     Raises:
         UserError: the run's images are not to be had any more.
     """
+    shape = (2 * num_images, *source.generator.output_shape[1:])
+    check_picture(shape, "a smaller --num_images")
     training = load_training_images(source.run)
     images = source.sampler(source.noise_of(range(num_images)))
     distances, which = nearest(images, training)

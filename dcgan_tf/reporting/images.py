@@ -11,12 +11,28 @@ import imageio.v3 as iio
 import numpy as np
 
 from dcgan_tf.cli.atomic_files import atomic_write
-from dcgan_tf.cli.errors import first_line
+from dcgan_tf.cli.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
 
 FRAME_MS = 200
 LAST_FRAME_MS = 3000
+MOST_PIXELS = 2**25  # of all images that a picture or a GIF shows
+
+
+def check_picture(shape: tuple[int, ...], instead: str) -> None:
+    """Refuses more images, of a shape [N, H, W, C], than go into one picture.
+
+    Raises:
+        UserError: there are too many; says what to give instead.
+    """
+    count, height, width, _ = shape
+    most = MOST_PIXELS // (height * width)
+    if count > most:
+        raise UserError(
+            f"{count:,} images of {height}×{width} are too many for one picture, which can have "
+            f"{most:,}: give {instead}"
+        )
 
 
 def image_grid(

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import functools
-import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 
-from dcgan_tf.cli.atomic_files import atomic_write
+from dcgan_tf.cli.atomic_files import atomic_folder, atomic_write, is_free
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.reporting.images import image_grid, save_png
+from dcgan_tf.reporting.images import check_picture, image_grid, save_png
 
-PART = ".part"  # of a folder: the images until all are written
+Shape = tuple[int, ...]
 
 
-def writer_for(output: Path, columns: int | None = None) -> Callable[[Iterator[np.ndarray]], None]:
-    """The function that writes batches of images to a path, by the path's suffix.
+def writer_for(
+    output: Path, columns: int | None = None
+) -> Callable[[Iterator[np.ndarray], Shape], None]:
+    """The function that writes batches of images, of a shape [N, H, W, C], to a path.
 
-    `.png` is one grid, `.npz` one array `images`, uint8 [N, H, W, C], and a path without a suffix
-    a folder with a PNG for each image. Nothing is left at the path unless all is written.
+    The path's suffix says how: `.png` is one grid, `.npz` one array `images`, uint8, and a path
+    without a suffix a folder with a PNG for each image. Nothing is left there unless all is
+    written.
 
     Args:
         output: the path.
@@ -41,39 +44,38 @@ def writer_for(output: Path, columns: int | None = None) -> Callable[[Iterator[n
         )
     if output.suffix and not output.parent.is_dir():
         raise UserError(f"--output {output}: there is no folder {output.parent}")
-    if output.is_dir() and (output.suffix or any(path.name != PART for path in output.iterdir())):
+    if output.is_dir() and (output.suffix or not is_free(output)):
         raise UserError(f"--output {output} is a folder in use: give a new or an empty one")
     if output.is_file() and not output.suffix:
         raise UserError(f"--output {output} is a file without a suffix: give a .png or .npz")
     write = writers[output.suffix]
-    return lambda batches: write(output, batches)
+    return functools.partial(write, output)
 
 
-def _write_grid(path: Path, batches: Iterator[np.ndarray], columns: int | None) -> None:
+def _write_grid(
+    path: Path, batches: Iterator[np.ndarray], shape: Shape, columns: int | None
+) -> None:
+    check_picture(shape, "a smaller --num_images, or a .npz or a folder as --output")
     save_png(path, image_grid(np.concatenate(list(batches)), columns=columns))
 
 
-def _write_npz(path: Path, batches: Iterator[np.ndarray]) -> None:
-    with atomic_write(path) as file:
-        np.savez(file, images=np.concatenate(list(batches)))
+def _write_npz(path: Path, batches: Iterator[np.ndarray], shape: Shape) -> None:
+    """As `np.savez`, without all images in memory."""
+    with (
+        atomic_write(path) as file,
+        zipfile.ZipFile(file, "w") as archive,
+        archive.open("images.npy", "w", force_zip64=True) as array,
+    ):
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(array, header)
+        for batch in batches:
+            array.write(batch.tobytes())
 
 
-def _write_folder(folder: Path, batches: Iterator[np.ndarray]) -> None:
-    part = folder / PART
-    made = not folder.exists()
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+def _write_folder(folder: Path, batches: Iterator[np.ndarray], shape: Shape) -> None:
+    with atomic_folder(folder) as part:
         images = (image for batch in batches for image in batch)
         for index, image in enumerate(images):
             picture = image_grid(image[np.newaxis], border=0, zoom=1)
             # Not flushed: that may take longer than to draw them, as the seed does again.
             iio.imwrite(part / f"{index:06d}.png", picture)
-        for path in part.iterdir():
-            path.replace(folder / path.name)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(folder)) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        if made and not any(folder.iterdir()):
-            folder.rmdir()

@@ -37,10 +37,15 @@ def start_from(run: RunDirectory, gan: Gan, image_shape: ImageShape) -> int:
         The checkpoint's step.
 
     Raises:
-        UserError: this is no run, it has no checkpoint, its models or classes don't match, or its
-            own new layers are not yet faded in.
+        UserError: this is no run, it has no checkpoint or no discriminator, its models or classes
+            don't match, or its own new layers are not yet faded in.
     """
     config, images = run.read_config()
+    if run.generator_file.exists():
+        raise UserError(
+            f"--init_from {run.path} has a generator alone, and a training starts from a "
+            f"discriminator, too: give the run that it was exported from"
+        )
     shape = tuple(images["shape"])
     check_match(run, gan.config, image_shape, config, shape)
     classes, names = run.read_classes(), ", ".join(gan.classes.names)

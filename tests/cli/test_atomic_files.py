@@ -1,6 +1,10 @@
+import sys
+
 import pytest
 
 from dcgan_tf.cli import atomic_files
+from dcgan_tf.cli.errors import UserError
+from tests.conftest import finish, fork
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -24,3 +28,68 @@ def test_a_link_in_the_place_of_the_part_is_not_followed(tmp_path):
     with pytest.raises(OSError, match=r"a\.txt"), atomic_files.atomic_write(tmp_path / "a.txt"):
         pass
     assert (tmp_path / "precious").read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", ["new", "new/nested", "old"])
+def test_a_folder_is_filled_whole_or_not_at_all(tmp_path, name):
+    (tmp_path / "old").mkdir()
+    folder = tmp_path / name
+    for error in (ZeroDivisionError, KeyboardInterrupt):
+        with pytest.raises(error), atomic_files.atomic_folder(folder) as part:
+            (part / "a").touch()
+            raise error
+        assert [path.name for path in tmp_path.rglob("*")] == ["old"]
+    with atomic_files.atomic_folder(folder) as part:
+        (part / "a").mkdir()
+        (part / "a" / "b").touch()
+        (part / "c").touch()
+        assert atomic_files.is_free(folder)
+    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    assert found == ["a", "a/b", "c"] and not atomic_files.is_free(folder)
+
+
+@pytest.mark.parametrize("name", ["new", "old"])
+def test_what_a_process_that_was_killed_left_in_a_folder_is_deleted(tmp_path, name):
+    (tmp_path / "old").mkdir()
+    killed = f"""
+import os
+from pathlib import Path
+from dcgan_tf.cli.atomic_files import atomic_folder
+with atomic_folder(Path({str(tmp_path / name)!r})) as part:
+    (part / "left").mkdir()
+    os.kill(os.getpid(), 15)
+"""
+    assert finish([sys.executable, "-c", killed], how=fork)[0] == -15
+    assert list(tmp_path.rglob("left")) and atomic_files.is_free(tmp_path / name)
+    with atomic_files.atomic_folder(tmp_path / name) as part:
+        (part / "a").touch()
+    assert [path.name for path in (tmp_path / name).rglob("*")] == ["a"]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("name", ["new", "old"])
+def test_two_do_not_fill_a_folder_at_once(tmp_path, name):
+    (tmp_path / "old").mkdir()
+    with atomic_files.atomic_folder(tmp_path / name) as part:
+        (part / "a").touch()
+        with (
+            pytest.raises(UserError, match=f"another process is writing to .*/{name}: wait"),
+            atomic_files.atomic_folder(tmp_path / name),
+        ):
+            pass
+    assert [path.name for path in (tmp_path / name).iterdir()] == ["a"]
+
+
+def test_a_folder_that_was_filled_meanwhile_is_left_as_it_is(tmp_path):
+    for name in ("new", "old"):
+        folder = tmp_path / name
+        if name == "old":
+            folder.mkdir()
+        with (
+            pytest.raises(OSError, match="Directory not empty"),
+            atomic_files.atomic_folder(folder) as part,
+        ):
+            (part / "a").touch()
+            folder.mkdir(exist_ok=True)
+            (folder / "b").touch()
+        assert [path.name for path in folder.iterdir()] == ["b"]

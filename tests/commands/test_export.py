@@ -1,3 +1,4 @@
+import errno
 import sys
 import zipfile
 
@@ -67,6 +68,29 @@ def test_a_run_in_bfloat16_is_not_what_its_export_draws(run_main, digits_dir, tm
         difference = np.abs(made - archive["images"]).max()
     assert code == 0 and difference > 0
     assert f"within {difference} of 255 of the run's, which is drawn in bfloat16\n" in out
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device; free some"),
+        (tf.errors.UnknownError(None, None, "No space left"), "No space left on device; free some"),
+        (KeyboardInterrupt(), "interrupted"),
+    ],
+    ids=["full", "full, as TensorFlow says it", "interrupted"],
+)
+def test_an_export_that_did_not_end_leaves_nothing(
+    run_main, finished_run, tmp_path, monkeypatch, error, told
+):
+    def fail(exported, path):
+        path.write_bytes(bytes(100))
+        raise error
+
+    broken = export_formats.FORMATS["generator.tflite"]._replace(write=fail)
+    monkeypatch.setitem(export_formats.FORMATS, "generator.tflite", broken)
+    code, out, err = run_main(export, f"--run_dir={finished_run}", f"--output={tmp_path / 'out'}")
+    assert code != 0 and told in err and one_sentence(err) and "of the generator's" not in out
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_mistakes(run_main, finished_run, tmp_path):

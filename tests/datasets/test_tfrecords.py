@@ -18,7 +18,10 @@ from dcgan_tf.config import Config
 from dcgan_tf.datasets import tfrecords as records
 from dcgan_tf.datasets.disk_images import DiskImages, fingerprint
 from dcgan_tf.datasets.tfrecords import read_tfrecords, write_tfrecords
+from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.training import Trainer, fit
 from tests.conftest import STEPS_PER_EPOCH, finish, fork, one_sentence, train_command
+from tests.small import state as variables
 from tests.test_resume import state
 
 
@@ -147,6 +150,7 @@ SHARD = "train-00001-of-00004.tfrecord"
                 [23, 10**6, 10**6, 3],
                 [10**30, 8, 8, 3],
                 [23, 10**30, 10**30, 3],
+                [2**31 - 1, 2**31 - 1, 2**31 - 1, 3],
             )
         ),
         *(
@@ -232,6 +236,33 @@ def test_a_run_on_tfrecords_is_that_on_the_images_however_often_it_stops(
     assert [name for name in theirs if ours[name] != theirs[name]] == []
     code, _, err = run_main(train, *command, "--image_size=56", f"--run_dir={tmp_path / 'large'}")
     assert code == 1 and "have 28 pixels a side" in err and one_sentence(err)
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_no_step_before_one_that_cannot_read_its_images_is_lost(tmp_path, at_once):
+    numbered = np.repeat(np.arange(50, dtype=np.uint8), 64).reshape(50, 8, 8, 1)
+    settings = {"base_filters": 2, "noise_dim": 4, "batch_size": 4, "eval_every": 0}
+    config = Config(**settings, steps_per_execution=at_once)
+    seen = [data.to_uint8(batch)[:, 0, 0, 0] for batch in data.make_batches(numbered, config, 0, 7)]
+    damaged = min(
+        set(seen[6].tolist()) - {number for batch in seen[:6] for number in batch.tolist()}
+    )
+    write_tfrecords(numbered, tmp_path / "records", "train", 1)
+    images = read_tfrecords(tmp_path / "records", "train")
+    (path,) = images.paths
+    content = bytearray(path.read_bytes())
+    content[(damaged + 1) * len(content) // 50 - 5] ^= 1  # its last pixel
+    path.write_bytes(content)
+    run = RunDirectory(tmp_path / "run")
+    with pytest.raises(UserError, match="changed: put it right, .* goes on from step 6 of 12$"):
+        fit(Trainer(config, images), run)
+    restored = Trainer(config, images)
+    assert restored.restore(run) == 6 and len(restored.history.metrics) == 6
+    alone = Trainer(config, numbered)
+    for batch in data.make_batches(numbered, config, 0, 6):
+        alone.train_step(batch)
+    for value, wanted in zip(variables(restored.gan), variables(alone.gan), strict=True):
+        np.testing.assert_array_equal(value, wanted)
 
 
 # A run on two devices, in a process of its own, whose shard is damaged once step 2 is saved.

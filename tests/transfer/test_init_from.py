@@ -13,6 +13,7 @@ from dcgan_tf.commands import export, sample, train
 from dcgan_tf.config import Config
 from dcgan_tf.gan import Gan
 from dcgan_tf.models import make_discriminator, make_generator
+from dcgan_tf.pretrained.table import pretrained_run
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.sampling import load_generator, restore_model
 from dcgan_tf.transfer.init_from import start_from
@@ -54,6 +55,14 @@ def weights(run_dir, name, make, config):
     model = make(config, SHAPE)
     restore_model(RunDirectory(run_dir), name, model, None)
     return model.get_weights()
+
+
+def test_a_generator_alone_is_nothing_to_train_from(run_main, tmp_path, pictures):
+    alone = pretrained_run("mnist")
+    code, _, err = run_main(train, *flags(tmp_path / "run", pictures, init_from=alone))
+    assert code == 1 and one_sentence(err)
+    assert "mnist has a generator alone" in err and "give the run that it was exported from" in err
+    assert not (tmp_path / "run").exists()
 
 
 def test_models_and_average_are_taken_over_and_nothing_else(other):
