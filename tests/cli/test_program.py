@@ -12,7 +12,7 @@ import tensorflow as tf
 from dcgan_tf.cli.errors import Interrupted, UserError
 from dcgan_tf.cli.flags import parse
 from dcgan_tf.cli.program import PipeSafeStream, quiet_tensorflow
-from dcgan_tf.commands import train
+from dcgan_tf.commands import evaluate, features, sample, tfrecords, train
 from dcgan_tf.config import Config
 from tests.conftest import ENVIRONMENT, ROOT, finish, one_sentence
 
@@ -55,6 +55,9 @@ def test_help_has_every_flag_in_its_group_with_its_default(run_main):
         ("--epochs=0", "--epochs must be a whole number from 1 to 2147483647, not 0"),
         ("--batch_size=-4", "--batch_size"),
         ("--epochs=10000000000000000000", "--epochs must be a whole number from 1 to 2147483647"),
+        ("--image_size=2147483647", "--image_size must be a whole number from 1 to 8192, not"),
+        ("--mapping_layers=2147483647", "--mapping_layers must be a whole number from 0 to 100"),
+        ("--unroll_steps=2147483647", "--unroll_steps must be a whole number from 0 to 100"),
         ("--learning_rate=fast", "fast"),
         ("--epochs=2.5", "2.5"),
         ("--seed=", "seed"),
@@ -70,6 +73,24 @@ def test_bad_flag_is_one_sentence(run_main, tmp_path, monkeypatch, flag, told):
     monkeypatch.chdir(tmp_path)
     code, _, err = run_main(train, flag)
     assert code == 1 and told in err and one_sentence(err)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command, flag, most",
+    [
+        (sample, "batch_size", "1 to 65536"),
+        (evaluate, "num_images", "20 to 100000"),
+        (features, "generated", "0 to 1000000"),
+        (tfrecords, "shards", "1 to 99999"),
+    ],
+)
+def test_numbers_that_would_fill_the_memory_are_refused(
+    run_main, tmp_path, monkeypatch, command, flag, most
+):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run_main(command, f"--{flag}=2147483647")
+    assert code == 1 and f"--{flag} must be a whole number from {most}" in err and one_sentence(err)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -73,8 +73,8 @@ def test_a_run_in_bfloat16_is_not_what_its_export_draws(run_main, digits_dir, tm
 @pytest.mark.parametrize(
     "error, told",
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device; free some"),
-        (tf.errors.UnknownError(None, None, "No space left"), "No space left on device; free some"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (tf.errors.UnknownError(None, None, "No space left"), "No space left on device"),
         (KeyboardInterrupt(), "interrupted"),
     ],
     ids=["full", "full, as TensorFlow says it", "interrupted"],
