@@ -1,5 +1,6 @@
 """The web page in a real browser: Debian's Chromium, without a screen."""
 
+import contextlib
 import shutil
 
 import numpy as np
@@ -10,9 +11,10 @@ from selenium import webdriver  # noqa: E402
 from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
-from tests.serving.test_web_app import server  # noqa: E402, F401
+from tests.serving.test_web_app import served, server  # noqa: E402, F401
+from tests.test_conditional_runs import digits, mnist_labels, run  # noqa: E402, F401
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("chromium") or not shutil.which("chromedriver"),
@@ -20,17 +22,24 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def browser(server, tmp_path):  # noqa: F811
+@contextlib.contextmanager
+def opened(port, downloads):
+    """The page in a browser, with its first images."""
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
     for argument in ("--headless=new", "--no-sandbox", "--window-size=1000,1400"):
         options.add_argument(argument)
-    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path)})
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
     service = webdriver.ChromeService(shutil.which("chromedriver"))
     with webdriver.Chrome(options, service) as driver:
-        driver.get(f"http://127.0.0.1:{server}/")
+        driver.get(f"http://127.0.0.1:{port}/")
         wait(driver, lambda: len(tiles(driver)) == 16)
+        yield driver
+
+
+@pytest.fixture
+def browser(server, tmp_path):  # noqa: F811
+    with opened(server, tmp_path) as driver:
         yield driver
 
 
@@ -80,6 +89,37 @@ def test_click_select_slide_and_save(browser, tmp_path):
     wait(browser, lambda: list(tmp_path.glob("seed_*_image_0.png")))
     messages = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     assert messages == []
+
+
+def first_image(driver):
+    return tiles(driver)[0].find_element(By.TAG_NAME, "img")
+
+
+def test_class_is_chosen_and_interpolated_between(run, tmp_path):  # noqa: F811
+    with served(run) as port, opened(port, tmp_path) as driver:
+        choice = Select(driver.find_element(By.ID, "label"))
+        assert [option.text for option in choice.options] == ["any", *map(str, range(10))]
+        sources = {}
+        for label, place in (("7", 4), ("3", 9)):
+            choice.select_by_visible_text(label)
+            alt = f"generated image 0 of seed 0, class {label}"
+            wait(driver, lambda alt=alt: first_image(driver).get_attribute("alt") == alt)
+            sources[label] = first_image(driver).get_attribute("src")
+            tiles(driver)[place].click()
+        assert sources["7"] != sources["3"]
+        assert "from=4&to=9&from_label=7&to_label=3" in source(driver, "interpolation")
+        caption = driver.find_element(By.ID, "interpolation-caption")
+        assert caption.text == "A = 7:4 to B = 3:9: 0.5"
+        pressed = driver.find_elements(By.CSS_SELECTOR, "#grid [aria-pressed=true]")
+        assert [each.get_attribute("data-number") for each in pressed] == ["9"]
+        wait(driver, lambda: loaded(driver))
+        driver.find_element(By.CSS_SELECTOR, "#grid a").click()
+        wait(driver, lambda: (tmp_path / "seed_0_image_0_3.png").exists())
+        assert [each for each in driver.get_log("browser") if each["level"] == "SEVERE"] == []
+
+
+def test_page_of_a_run_without_classes_has_no_choice(browser):
+    assert not browser.find_element(By.ID, "classes").is_displayed()
 
 
 def test_keyboard_alone_selects_images(browser):

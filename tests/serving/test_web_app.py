@@ -1,5 +1,6 @@
 import base64
 import concurrent.futures
+import contextlib
 import json
 import random
 import shutil
@@ -142,19 +143,24 @@ def test_other_paths_and_methods_are_refused(client):
     assert client.post("/api/images", data=b"x").status_code == 405
 
 
-@pytest.fixture(scope="module")
-def server(finished_run):
-    """The page, served by a process of its own; gives its port."""
+@contextlib.contextmanager
+def served(run):
+    """The page of a run, served by a process of its own; gives its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "dcgan_tf", "web"]
-    command += [f"--run_dir={finished_run}", f"--port={port}"]
+    command = [sys.executable, "-m", "dcgan_tf", "web", f"--run_dir={run}", f"--port={port}"]
     process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE)
     assert process.stdout.readline().decode().startswith(f"http://127.0.0.1:{port} ")
     yield port
     process.terminate()
     process.communicate()
+
+
+@pytest.fixture(scope="module")
+def server(finished_run):
+    with served(finished_run) as port:
+        yield port
 
 
 def test_an_ipv6_address_is_shown_as_browsers_take_it(run_main, finished_run, monkeypatch):
