@@ -109,7 +109,7 @@ def test_class_is_chosen_and_interpolated_between(run, tmp_path):  # noqa: F811
         assert sources["7"] != sources["3"]
         assert "from=4&to=9&from_label=7&to_label=3" in source(driver, "interpolation")
         caption = driver.find_element(By.ID, "interpolation-caption")
-        assert caption.text == "A = 7:4 to B = 3:9: 0.5"
+        assert caption.text == "A = 4 (7) to B = 9 (3): 0.5"
         pressed = driver.find_elements(By.CSS_SELECTOR, "#grid [aria-pressed=true]")
         assert [each.get_attribute("data-number") for each in pressed] == ["9"]
         wait(driver, lambda: loaded(driver))
