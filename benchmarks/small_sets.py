@@ -5,7 +5,7 @@
 IMAGES is a folder or .zip. A tenth is held out; of the rest, as many are trained on as a folder of
 so many images would leave. What trains on them, one after the other, each in a process of its own:
 
-    small       this project
+    small       this project's `--preset small`
     pytorch     PyTorch's example as it is (64 filters, batches of 64), where PyTorch is installed
     pytorch_32  the same with 32 filters and batches of 32
 
@@ -44,10 +44,6 @@ NUM_IMAGES = 2000
 SIZE = 64
 SPLITS: tuple[Split, ...] = ("train", "test")
 RUNS = Path("runs/small_sets")
-SMALL = (
-    "--preset paper --base_filters 32 --batch_size 32 --noise normal --ema_decay 0.999 "
-    "--augment color,translation"
-)
 
 
 class Job(NamedTuple):
@@ -74,7 +70,7 @@ def train_here(job: Job) -> tuple[np.ndarray, int]:
     for number, image in enumerate(job.images):
         iio.imwrite(pictures / f"{number:06d}.png", image)
     source = f"--dataset folder --data_dir {pictures} --held_out 0"
-    flags = f"{SMALL} {source} --epochs 1000000 --seed {job.seed} --run_dir {run.path}"
+    flags = f"--preset small {source} --epochs 1000000 --seed {job.seed} --run_dir {run.path}"
     process = announce([sys.executable, "train.py", *flags.split()])
     try:
         process.wait(60 * job.minutes)
