@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.commands import train
+from dcgan_tf.commands import sample, train
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_held_out, load_images, load_labels
 from dcgan_tf.datasets.table import DATASETS, Dataset
@@ -41,6 +41,23 @@ def test_a_new_row_is_trained_on(toy, run_main, tmp_path):
     code, out, err = run_main(train, "--dataset=toy", f"--run_dir={run_dir}", *flags)
     assert code == 0, err
     assert "12 images of 16×16×1" in out and (run_dir / "checkpoints").is_dir()
+
+
+def test_classes_of_a_new_row_are_asked_for_by_their_names(toy, run_main, tmp_path, monkeypatch):
+    names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    monkeypatch.setitem(DATASETS, "toy", toy._replace(class_names=lambda settings: names))
+    run_dir, output = tmp_path / "run", tmp_path / "images.npz"
+    flags = ["--base_filters=4", "--batch_size=4", "--max_steps=2", "--eval_every=0", *RESOLVED]
+    code, out, err = run_main(
+        train, "--dataset=toy", "--conditional", f"--run_dir={run_dir}", *flags
+    )
+    assert code == 0 and "16×16×1 in 10 classes" in out, err
+    for label, expected in (("seven", 0), ("7", 1)):
+        code, out, err = run_main(
+            sample, f"--run_dir={run_dir}", f"--label={label}", f"--output={output}"
+        )
+        assert code == expected
+    assert "--label 7 is none of the run's classes: zero, one, two" in err
 
 
 def test_a_row_without_labels_says_so(toy, monkeypatch):
