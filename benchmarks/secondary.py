@@ -61,6 +61,7 @@ CLASSIFIER_STEPS = 300
 BATCH_SIZE = 128
 LEARNING_RATE = 3e-3
 WAYS = ("labelled", "augmented", "generated", "both")
+GAINS = (("generated", "labelled"), ("both", "augmented"))
 SIZES = (1_000, 10_000, 60_000)
 BLOCK = 500
 
@@ -188,18 +189,25 @@ def read_results() -> Accuracies:
 
 
 def table(results: Accuracies) -> str:
-    """A row for each number of labels: mean and standard deviation over the seeds, in percent."""
-    rows = [f"| labelled digits | {' | '.join(WAYS)} |", "|---|" + "---|" * len(WAYS)]
+    """A row for each number of labels: accuracies, and gains on the same labelled digits.
+
+    Each is a mean and a standard deviation over the seeds, in percent.
+    """
+    gains = [f"{way} − {other}" for way, other in GAINS]
+    columns = ["labelled digits", *WAYS, *gains]
+    rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for count in sorted({labels for labels, _, _ in results}):
-        cells = [
-            spread([results[key] for key in results if (key[0], key[2]) == (count, way)])
-            for way in WAYS
-        ]
+        seeds = sorted(
+            {seed for labels, seed, way in results if (labels, way) == (count, WAYS[-1])}
+        )
+        by_way = {way: np.array([results[count, seed, way] for seed in seeds]) for way in WAYS}
+        cells = [spread(by_way[way]) for way in WAYS]
+        cells += [spread(by_way[way] - by_way[other]) for way, other in GAINS]
         rows.append(f"| {count:,} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def spread(values: list[float]) -> str:
+def spread(values: np.ndarray) -> str:
     """Mean ± sample standard deviation, in percent."""
     deviation = np.std(values, ddof=1) if len(values) > 1 else 0.0
     return f"{100 * np.mean(values):.2f} ± {100 * deviation:.2f}"

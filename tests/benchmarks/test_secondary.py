@@ -34,17 +34,23 @@ def test_batches_are_put_together():
     assert images.numpy().tolist() == [[0], [0], [1]] and labels.numpy().tolist() == [3, 4, 5]
 
 
-def test_table_has_means_and_sample_deviations():
+def test_table_has_means_sample_deviations_and_gains_seed_by_seed():
+    gained = {"labelled": 0, "augmented": 0.01, "generated": 0.03, "both": 0.02}
     results = {
-        (labels, seed, way): value + seed / 50
+        (labels, seed, way): value + seed / 50 + gained[way]
         for labels, value in ((1000, 0.9), (100, 0.8))
         for seed in (0, 1, 2)
         for way in secondary.WAYS
     }
+    results[100, 3, "labelled"] = 0.1  # a seed that was interrupted
     lines = secondary.table(results).splitlines()
-    assert lines[2] == "| 100 |" + " 82.00 ± 2.00 |" * 4
+    assert lines[2] == (
+        "| 100 | 82.00 ± 2.00 | 83.00 ± 2.00 | 85.00 ± 2.00 | 84.00 ± 2.00 "
+        "| 3.00 ± 0.00 | 1.00 ± 0.00 |"
+    )
     assert lines[3].startswith("| 1,000 | 92.00 ± 2.00 |")
-    assert secondary.spread([0.5]) == "50.00 ± 0.00"
+    assert len({line.count("|") for line in lines}) == 1
+    assert secondary.spread(np.array([0.5])) == "50.00 ± 0.00"
 
 
 def test_augmented_digits_stay_near_and_get_a_black_margin():
