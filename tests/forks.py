@@ -3,6 +3,7 @@
 For tests of what a command does, not of how a new interpreter starts.
 """
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -67,6 +68,7 @@ def run_command(arguments, environment, hook, out, err):
     for stream, pipe in ((1, out), (2, err)):
         os.dup2(pipe.fileno(), stream)
         pipe.close()
+    gc.freeze()  # what the imports made need not be looked at again
     os.environ.clear()
     os.environ.update(environment)
     if hook:

@@ -47,7 +47,7 @@ def flags(run_dir, digits, *more):
 def run(tmp_path_factory, digits):
     """A conditional run of 12 steps, made by a process of its own."""
     run_dir = tmp_path_factory.mktemp("runs") / "conditional"
-    code, out, err = finish(train_command(run_dir, digits, *FLAGS))
+    code, out, err = finish(train_command(run_dir, digits, *FLAGS), how=fork)
     assert code == 0 and "mnist: 50 images of 28×28×1 in 10 classes" in out, err
     return run_dir
 

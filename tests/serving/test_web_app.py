@@ -6,7 +6,6 @@ import random
 import shutil
 import socket
 import string
-import subprocess
 import sys
 import time
 import urllib.request
@@ -20,7 +19,7 @@ from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import web
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.serving.web_app import make_app
-from tests.conftest import ENVIRONMENT, ROOT, one_sentence
+from tests.conftest import fork, one_sentence
 from tests.test_sampling import draw
 
 
@@ -150,11 +149,11 @@ def served(run):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "dcgan_tf", "web", f"--run_dir={run}", f"--port={port}"]
-    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE)
-    assert process.stdout.readline().decode().startswith(f"http://127.0.0.1:{port} ")
+    process = fork(command)
+    assert process.stdout.readline().startswith(f"http://127.0.0.1:{port} ")
     yield port
     process.terminate()
-    process.communicate()
+    process.join()
 
 
 @pytest.fixture(scope="module")

@@ -39,10 +39,10 @@ def test_gradients_are_those_of_a_backward_pass_for_each_loss(mnist, settings):
     """Also where the discriminator is sure: under hinge, it then has no gradient of its own."""
     trainer = make_trainer(mnist, **settings)
     images = next(batches(trainer))
+    shared, separate = (
+        Gan(trainer.config, (28, 28, 1), backward) for backward in (shared_gradients, None)
+    )
     for bias in (0, -6, -60):
-        shared, separate = (
-            Gan(trainer.config, (28, 28, 1), backward) for backward in (shared_gradients, None)
-        )
         for gan in (shared, separate):
             gan.discriminator.layers[-1].bias.assign([bias])
         found, expected = results(shared, images), results(separate, images)

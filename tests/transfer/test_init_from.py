@@ -17,7 +17,7 @@ from dcgan_tf.pretrained.table import pretrained_run
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.sampling import load_generator, restore_model
 from dcgan_tf.transfer.init_from import start_from
-from tests.conftest import RESOLVED, ROOT, finish, one_sentence
+from tests.conftest import RESOLVED, ROOT, finish, fork, one_sentence
 from tests.test_resume import assert_same_run
 
 SHAPE = (16, 16, 3)
@@ -46,7 +46,8 @@ def flags(run_dir, pictures, *more, size=16, **given):
 def other(tmp_path_factory, pictures):
     """A finished run on images of 16×16."""
     run_dir = tmp_path_factory.mktemp("runs") / "other"
-    code, _, err = finish([sys.executable, str(ROOT / "train.py"), *flags(run_dir, pictures)])
+    command = [sys.executable, str(ROOT / "train.py"), *flags(run_dir, pictures)]
+    code, _, err = finish(command, how=fork)
     assert code == 0, err
     return run_dir
 
