@@ -139,7 +139,7 @@ def test_compiled_step_computes_the_same_from_the_same_noise(mnist):
 
 def test_it_learns_real_digits(mnist):
     """After 60 steps, generated images are bright where digits are, and dark elsewhere."""
-    config = Config(batch_size=32, learning_rate=1e-3, beta_1=0.5)
+    config = Config(base_filters=32, batch_size=32, learning_rate=1e-3, beta_1=0.5)
     trainer = Trainer(config, mnist[..., np.newaxis])
     real_mean = mnist[:5000].mean(axis=0) / 127.5 - 1
 
