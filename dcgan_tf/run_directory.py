@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -31,6 +30,7 @@ import tensorflow as tf
 from dcgan_tf import __version__
 from dcgan_tf.cli.atomic_files import atomic_write, make_folders
 from dcgan_tf.cli.errors import UserError
+from dcgan_tf.cli.locks import lock
 from dcgan_tf.config import Config
 from dcgan_tf.data import Images, load_images, load_training_labels
 from dcgan_tf.datasets.disk_images import fingerprint
@@ -302,14 +302,12 @@ def open_run(
     if path.exists() and not path.is_dir():
         raise UserError(f"--run_dir {path} is a file: give a folder")
     made = make_folders(path)
-    with (path / ".lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with (path / ".lock").open("a") as file:
+        if not lock(file):
             raise UserError(
                 f"--run_dir {path} is in use by another process: wait for it to end, or give "
                 f"another folder"
-            ) from None
+            )
         try:
             described = describe(images, labels)
             _check(run, config, described, resume)

@@ -160,7 +160,9 @@ def disk_errors(what: str, path: Path) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        full = "No space left" in error.message
-        reason = "No space left on device" if full else first_line(error)
-        code = errno.ENOSPC if full else errno.EIO
+        for code in (errno.ENOSPC, errno.EDQUOT):
+            if (reason := os.strerror(code)) in error.message:
+                break
+        else:
+            code, reason = errno.EIO, first_line(error)
         raise OSError(code, f"{what} not written ({reason})", str(path)) from error

@@ -35,7 +35,7 @@ def run(main: Callable[[], Any]) -> NoReturn:
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             message, code = f"{where}{error.strerror or error}", 1
-            if error.errno == errno.ENOSPC:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 message += "; free some space and run the same command again"
         except KeyboardInterrupt:
             message, code = "interrupted", 130

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from dcgan_tf.cli.atomic_files import open_no_link
 from dcgan_tf.cli.errors import UserError
+from dcgan_tf.cli.locks import lock
 
 
 def default_cache_dir() -> Path:
@@ -42,10 +42,8 @@ def default_cache_dir() -> Path:
 def locked(path: Path) -> Iterator[None]:
     """Makes processes that want the same file take turns, so that one writes and the rest read."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(path.with_suffix(".lock"), "a", opener=open_no_link) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with open(path.with_suffix(".lock"), "a", opener=open_no_link) as file:
+        if not lock(file):
             print(f"waiting for another process, which makes {path}", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock(file, wait=True)
         yield

@@ -112,6 +112,7 @@ class Failing:
         (UserError("no such thing"), 1, "failing.py: no such thing"),
         (Interrupted(15, "saved"), 143, "stopped by SIGTERM: saved"),
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 1, "/x/y: No space left"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "/x/y"), 1, "exceeded; free some space"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (MemoryError(), 1, "out of memory: smaller models or a smaller --batch_size"),
         (tf.errors.ResourceExhaustedError(None, None, "OOM"), 1, "out of memory: smaller models"),

@@ -1,6 +1,9 @@
 """Numbers that are none, clocks that jump, homes that are no use."""
 
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,17 @@ from tests.conftest import ROOT, finish, one_sentence, start, train_command
 from tests.test_resume import assert_same_run, flags
 
 pytestmark = pytest.mark.long
+
+
+def injected(error, calls, *path):
+    """A command under which system calls fail, or only those on a path (`-P PATH`)."""
+    return ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"inject={calls}:error={error}", *path]
+
+
+needs_strace = pytest.mark.skipif(
+    not shutil.which("strace") or subprocess.run([*injected("EIO", "flock"), "true"]).returncode,
+    reason="strace is not installed, or not allowed here",
+)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +104,29 @@ def test_clock_that_jumps_between_two_parts_of_a_run(
     assert_same_run(tmp_path / "run", finished_run)
     ahead = "back" if days > 0 else "ahead"
     held(f"a clock set two days {ahead} between two parts", 1, "the run ends the same")
+
+
+@needs_strace
+def test_file_system_without_locks(tmp_path, digits_dir, finished_run, held):
+    command = train_command(tmp_path / "run", digits_dir)
+    code, _, err = finish([*injected("ENOLCK", "flock"), *command])
+    assert code == 0 and "can't be locked on its file system" in err and one_sentence(err)
+    assert_same_run(tmp_path / "run", finished_run)
+    held("a file system without locks", 1, "a warning; the run ends the same")
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    "name", [".config.json.part", ".metrics.csv.part", "checkpoints/unfinished/ckpt-2.index"]
+)
+def test_quota_that_is_full(run_main, tmp_path, digits_dir, finished_run, held, name):
+    path = tmp_path / "run" / name
+    command = train_command(tmp_path / "run", digits_dir)
+    code, _, err = finish([*injected("EDQUOT", "write,writev,pwrite64", "-P", path), *command])
+    assert code == 1 and "Disk quota exceeded" in err and one_sentence(err)
+    assert run_main(train, *flags(tmp_path / "run", digits_dir))[0] == 0
+    assert_same_run(tmp_path / "run", finished_run)
+    held(f"a quota that is full as {path.name} is written", 1, "a sentence; identical when resumed")
 
 
 @pytest.mark.parametrize("home", ["unset", "absent", "read-only", "a file"])

@@ -1,0 +1,38 @@
+"""Locks by which processes keep out of each other's way."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+from typing import IO
+
+CANNOT_LOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # some network file systems say so
+
+logger = logging.getLogger(__name__)
+
+
+def lock(file: IO, wait: bool = False) -> bool:
+    """Locks an open file, until it is closed, against other processes that lock it.
+
+    On a file system that has no locks, it warns and goes on without.
+
+    Args:
+        file: any, open.
+        wait: whether to wait until another process has let it go.
+
+    Returns:
+        Whether it could be locked; false if another process has locked it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in CANNOT_LOCK:
+            raise
+        logger.warning(
+            "%s can't be locked on its file system: see to it that no other process uses it",
+            file.name,
+        )
+    return True
