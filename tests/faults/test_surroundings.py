@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.commands import train
+from dcgan_tf.commands import export, sample, train
 from dcgan_tf.training import Trainer
 from tests.conftest import ROOT, finish, one_sentence, start, train_command
 from tests.test_resume import assert_same_run, flags
@@ -127,6 +127,20 @@ def test_quota_that_is_full(run_main, tmp_path, digits_dir, finished_run, held, 
     assert run_main(train, *flags(tmp_path / "run", digits_dir))[0] == 0
     assert_same_run(tmp_path / "run", finished_run)
     held(f"a quota that is full as {path.name} is written", 1, "a sentence; identical when resumed")
+
+
+def test_names_of_every_kind(run_main, tmp_path, digits_dir, finished_run, held):
+    """Spaces, quotes, a newline, letters of other scripts, and what shells and formats expand."""
+    folder = tmp_path / "a b \"q\" 's' $x;é日本\nline*?{1}%s#&"
+    shutil.copytree(digits_dir, folder / folder.name)
+    run_dir = folder / "run" / folder.name
+    assert run_main(train, *flags(run_dir, folder / folder.name))[0] == 0
+    assert_same_run(run_dir, finished_run)
+    for command, ending in ((sample, "png"), (export, "keras")):
+        output = folder / f"{folder.name}.{ending}"
+        code, _, err = run_main(command, "--run_dir", run_dir, "--output", output)
+        assert code == 0 and output.exists(), err
+    held("names of every kind", 3, "train, sample and export take them")
 
 
 @pytest.mark.parametrize("home", ["unset", "absent", "read-only", "a file"])
