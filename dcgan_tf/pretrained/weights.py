@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import keras
 import numpy as np
 
 from dcgan_tf.cli.atomic_files import atomic_write
-from dcgan_tf.cli.errors import UserError
+from dcgan_tf.cli.errors import UserError, first_line
 
 
 def save_weights(path: Path, model: keras.Model, step: int) -> None:
@@ -48,5 +47,7 @@ def _read(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             yield archive
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
-        raise UserError(f"{path} is damaged, or not of this run: {error}") from None
+    except (FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:  # what the parsers of .zip and .npy raise is no small set
+        raise UserError(f"{path} is damaged, or not of this run: {first_line(error)}") from None

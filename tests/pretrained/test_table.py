@@ -1,11 +1,13 @@
 """The generators that come with the project: their files, their page, and who takes them."""
 
 import os
+import random
 import re
 import shutil
 from pathlib import Path
 
 import imageio.v3 as iio
+import keras
 import numpy as np
 import pytest
 
@@ -15,9 +17,11 @@ from dcgan_tf.commands import evaluate, export, features, sample, train
 from dcgan_tf.evaluation.classifier import classify, load_classifier
 from dcgan_tf.pretrained import table
 from dcgan_tf.pretrained.table import PRETRAINED, pretrained_run
+from dcgan_tf.pretrained.weights import load_weights, save_weights, weights_step
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.serving.web_app import make_app
 from tests.conftest import ROOT, one_sentence
+from tests.faults.mutation import mutated
 
 FOLDER = ROOT / "dcgan_tf" / "pretrained"
 PAGE = (ROOT / "docs" / "pretrained.md").read_text()
@@ -215,3 +219,19 @@ def test_a_damaged_export_is_one_sentence(run_main, exported, tmp_path):
     config.write_text(config.read_text().replace('"base_filters": 2', '"base_filters": 4'))
     code, _, err = run_main(sample, f"--run_dir={exported}", f"--output={tmp_path / 's.png'}")
     assert code == 1 and "not of this run" in err and one_sentence(err)
+
+
+def test_damaged_weights_are_named_whatever_their_parsers_make_of_them(tmp_path):
+    rng, model = random.Random(1), keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
+    path = tmp_path / "generator.npz"
+    save_weights(path, model, 7)
+    whole, refused = path.read_bytes(), 0
+    for _ in range(1000):
+        path.write_bytes(mutated(whole, rng))
+        try:
+            load_weights(path, model)
+            weights_step(path)
+        except UserError as error:
+            assert str(error).startswith(f"{path} is damaged") and "\n" not in str(error)
+            refused += 1
+    assert refused > 800
