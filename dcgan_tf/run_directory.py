@@ -303,7 +303,7 @@ def open_run(
         raise UserError(f"--run_dir {path} is a file: give a folder")
     made = make_folders(path)
     with (path / ".lock").open("a") as file:
-        if not lock(file):
+        if not lock(file, path):
             raise UserError(
                 f"--run_dir {path} is in use by another process: wait for it to end, or give "
                 f"another folder"

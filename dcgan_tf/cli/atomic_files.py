@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dcgan_tf.cli.errors import UserError, first_line
+from dcgan_tf.cli.locks import lock
 
 PART = ".part"  # of a folder that is not whole yet
 CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)  # some file systems say so of folders
@@ -100,13 +100,12 @@ def locked_folder(folder: Path, name: Path | None = None) -> Iterator[None]:
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not lock(descriptor, name or folder):
+            raise UserError(
+                f"another process is writing to {name or folder}: wait for it to end, or give "
+                f"another folder"
+            )
         yield
-    except BlockingIOError:
-        raise UserError(
-            f"another process is writing to {name or folder}: wait for it to end, or give another "
-            f"folder"
-        ) from None
     finally:
         os.close(descriptor)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import logging
+from pathlib import Path
 from typing import IO
 
 CANNOT_LOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # some network file systems say so
@@ -12,13 +13,14 @@ CANNOT_LOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # some network file s
 logger = logging.getLogger(__name__)
 
 
-def lock(file: IO, wait: bool = False) -> bool:
-    """Locks an open file, until it is closed, against other processes that lock it.
+def lock(file: IO | int, name: Path, wait: bool = False) -> bool:
+    """Locks an open file or folder, until it is closed, against other processes that lock it.
 
     On a file system that has no locks, it warns and goes on without.
 
     Args:
-        file: any, open.
+        file: the file, or a descriptor.
+        name: what a warning calls it.
         wait: whether to wait until another process has let it go.
 
     Returns:
@@ -32,7 +34,6 @@ def lock(file: IO, wait: bool = False) -> bool:
         if error.errno not in CANNOT_LOCK:
             raise
         logger.warning(
-            "%s can't be locked on its file system: see to it that no other process uses it",
-            file.name,
+            "%s can't be locked on its file system: see to it that no other process uses it", name
         )
     return True

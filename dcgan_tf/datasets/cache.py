@@ -43,7 +43,7 @@ def locked(path: Path) -> Iterator[None]:
     """Makes processes that want the same file take turns, so that one writes and the rest read."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(path.with_suffix(".lock"), "a", opener=open_no_link) as file:
-        if not lock(file):
+        if not lock(file, path):
             print(f"waiting for another process, which makes {path}", flush=True)
-            lock(file, wait=True)
+            lock(file, path, wait=True)
         yield
