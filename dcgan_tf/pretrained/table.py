@@ -7,7 +7,7 @@ from dcgan_tf.cli.errors import UserError
 
 # The sha256 of both files of each, its config.json before its generator.npz.
 PRETRAINED = {
-    "mnist": "eebe78fe8ddac2f42f2f2a748bb26a71c1f155f04c66ce81faec92d51314872a",
+    "mnist": "242832e75f7e6af9f4bb06aeed0fefcd2a3d9b29ead2b4c35e797453a58f177f",
     "fashion_mnist": "b7cff2c218c1d61e6b41e7f583de9d71bba946d7419ac67ffdc56d55bd256ea1",
 }
 

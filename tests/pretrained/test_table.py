@@ -26,6 +26,7 @@ from tests.faults.mutation import mutated
 FOLDER = ROOT / "dcgan_tf" / "pretrained"
 PAGE = (ROOT / "docs" / "pretrained.md").read_text()
 FILES = ["config.json", "generator.npz"]
+STEPS = {"mnist": 42165, "fashion_mnist": 18740}
 SMALL_RUN = ROOT / "tests" / "fixtures" / "run_format_2" / "run"  # of 3 steps
 MB = 10**6
 
@@ -96,7 +97,11 @@ def test_pictures_of_the_page_are_what_it_draws(name, run_main, tmp_path):
     output = tmp_path / "grid.png"
     flags = [f"--pretrained={name}", "--num_images=64", f"--output={output}"]
     code, out, err = run_main(sample, *flags)
-    assert code == 0 and err == "" and f"64 images of seed 0, from step 18740: {output}\n" == out
+    assert (
+        code == 0
+        and err == ""
+        and f"64 images of seed 0, from step {STEPS[name]}: {output}\n" == out
+    )
     picture = ROOT / "docs" / "images" / f"pretrained_{name}.png"
     assert f"images/{picture.name}" in PAGE
     difference = np.abs(iio.imread(output).astype(int) - iio.imread(picture))
@@ -107,6 +112,15 @@ def test_digits_are_digits(run_main, tmp_path):
     images = np.asarray(dcgan_tf.load_pretrained("mnist").sample(1000, seed=5))
     classes = np.bincount(classify(load_classifier(), images), minlength=10)
     assert classes.min() > 40 and classes.max() < 200
+
+
+def test_a_seven_is_a_seven(run_main, tmp_path):
+    output = tmp_path / "sevens.npz"
+    flags = ["--pretrained=mnist", "--label=7", "--num_images=500", f"--output={output}"]
+    assert run_main(sample, *flags)[0] == 0
+    with np.load(output) as archive:
+        sevens = archive["images"].reshape(-1, 28, 28, 1) / np.float32(127.5) - 1
+    assert (classify(load_classifier(), sevens) == 7).mean() > 0.95
 
 
 def test_first_sample_of_a_clone_needs_no_run_and_no_flag(run_main, monkeypatch, tmp_path):
@@ -127,14 +141,14 @@ def test_without_a_flag_the_newest_run_is_drawn_from(run_main, monkeypatch, tmp_
     told = "drawing from --run_dir runs/b\n16 images of seed 0, from step 3: samples.png\n"
     assert run_main(sample) == (0, told, "")
     assert run_main(sample, "--checkpoint=3") == (0, told, "")
-    assert "from step 18740: samples.png" in run_main(sample, "--pretrained=mnist")[1]
+    assert "from step 42165: samples.png" in run_main(sample, "--pretrained=mnist")[1]
 
 
 def test_views_take_it(run_main, tmp_path):
     view = tmp_path / "view.png"
     for flag in ("--interpolate=1,2", "--latent_walk=3", "--arithmetic=1-2+3", "--truncation=0.5"):
         code, out, err = run_main(sample, "--pretrained=mnist", f"--output={view}", flag)
-        assert code == 0 and f"from step 18740: {view}" in out, err
+        assert code == 0 and f"from step 42165: {view}" in out, err
 
 
 def test_exporting_it_gives_its_own_files(name, run_main, tmp_path):
@@ -150,7 +164,7 @@ def test_evaluating_it_writes_beside_it_nothing(run_main, monkeypatch, tmp_path)
     monkeypatch.chdir(tmp_path)
     before = mtimes(FOLDER)
     code, out, err = run_main(evaluate, "--pretrained=mnist", "--num_images=500")
-    assert code == 0 and "step 18740" in out and "written: evaluation.json, closest.png" in out, err
+    assert code == 0 and "step 42165" in out and "written: evaluation.json, closest.png" in out, err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["closest.png", "evaluation.json"]
     assert mtimes(FOLDER) == before
 
@@ -158,14 +172,14 @@ def test_evaluating_it_writes_beside_it_nothing(run_main, monkeypatch, tmp_path)
 def test_page_serves_it():
     client = make_app(RunDirectory(pretrained_run("mnist"))).test_client()
     described = client.get("/api/run").get_json()
-    assert described["name"] == "mnist" and described["checkpoints"] == ["18740"]
+    assert described["name"] == "mnist" and described["checkpoints"] == ["42165"]
     assert described["epochs"] == described["plots"] == []
     assert len(client.get("/api/images?count=3").get_json()) == 3
 
 
 def test_it_is_a_run_in_python(name):
     run = dcgan_tf.load_pretrained(name)
-    assert run.step == 18740 and run.checkpoints == [18740] and run.config.dataset == name
+    assert run.step == STEPS[name] and run.checkpoints == [run.step] and run.config.dataset == name
     assert np.asarray(run.sample(2)).shape == (2, 28, 28, 1)
     with pytest.raises(UserError, match="has a generator alone"):
         _ = run.discriminator
@@ -178,7 +192,7 @@ def test_what_it_cannot_do_is_one_sentence(run_main, monkeypatch, exported, tmp_
     output = f"--output={tmp_path / 's.png'}"
     for command, flags, told in (
         (sample, ["--pretrained=mnist", "--top_activations"], alone),
-        (sample, ["--pretrained=mnist", "--checkpoint=best"], "of step 18740 alone, not best"),
+        (sample, ["--pretrained=mnist", "--checkpoint=best"], "of step 42165 alone, not best"),
         (sample, ["--pretrained=faces9"], "--pretrained must be one of mnist"),
         (sample, ["--pretrained=mnist", f"--run_dir={exported}"], "give one"),
         (sample, [f"--run_dir={exported}", "--top_activations"], alone),
