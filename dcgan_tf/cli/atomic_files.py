@@ -159,9 +159,8 @@ def disk_errors(what: str, path: Path) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        for code in (errno.ENOSPC, errno.EDQUOT):
-            if (reason := os.strerror(code)) in error.message:
-                break
-        else:
-            code, reason = errno.EIO, first_line(error)
+        code, reason = errno.EIO, first_line(error)
+        for known, told in ((errno.ENOSPC, "No space left"), (errno.EDQUOT, "Disk quota exceeded")):
+            if told in error.message:
+                code, reason = known, os.strerror(known)
         raise OSError(code, f"{what} not written ({reason})", str(path)) from error

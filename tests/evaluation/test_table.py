@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dcgan_tf.commands import evaluate
-from dcgan_tf.evaluation import table
-from dcgan_tf.evaluation.evaluator import Evaluator, to_json
+from dcgan_tf.evaluation import evaluator, table
+from dcgan_tf.evaluation.evaluator import to_json
 from dcgan_tf.evaluation.feature_extractors import FeatureExtractor, Features
 from dcgan_tf.reporting.history import History
 from dcgan_tf.reporting.plots import draw_evaluations
@@ -37,7 +37,10 @@ def make_evaluator(images, metrics, probabilities=None):
         return Features(flat, None if probabilities is None else probabilities[: len(flat)])
 
     extractor = FeatureExtractor("pixels", 1000, extract)
-    return Evaluator(None, images, 1000, metrics, images, extractor)
+    both = evaluator.Labelled(images, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluator, "find_held_out", lambda *_: (both, both, "held-out"))
+        return evaluator.Evaluator(None, images, 1000, metrics, extractor)
 
 
 @pytest.fixture
