@@ -1,5 +1,5 @@
-# docker build -t dcgan-tf .                         on processors
-# docker build -t dcgan-tf --build-arg TAG=2.21.0-gpu .   on NVIDIA GPUs
+# On processors:   docker build -t dcgan-tf .
+# On NVIDIA GPUs:  docker build -t dcgan-tf --build-arg TAG=2.21.0-gpu .
 ARG TAG=2.21.0
 FROM tensorflow/tensorflow:${TAG}
 

@@ -35,6 +35,7 @@ from dcgan_tf.data import (
 from dcgan_tf.datasets.labels import Classes, Labels
 from dcgan_tf.evaluation.classifier import CLASSES, classify, load_classifier, make_classifier
 from dcgan_tf.evaluation.linear_probe import pick_labelled
+from dcgan_tf.evaluation.metrics import nearest
 from dcgan_tf.fast.measure import resolve_auto
 from dcgan_tf.noise import seeded_noise
 from dcgan_tf.run_directory import RunDirectory
@@ -64,7 +65,6 @@ LEARNING_RATE = 3e-3
 WAYS = ("labelled", "augmented", "generated", "both")
 GAINS = (("generated", "labelled"), ("both", "augmented"))
 SIZES = (1_000, 10_000, 60_000)
-BLOCK = 500
 
 Digits = tuple[np.ndarray, np.ndarray]  # uint8 [N, 28, 28, 1], and their labels, int [N]
 Accuracies = dict[tuple[int, int, str], float]  # by labels, seed and way
@@ -89,7 +89,7 @@ def draw(
         seeded_noise(config, 0, range(count), classes=classes, label=label)
         for label, count in enumerate(counts)
     ]
-    images = compile_generator(generator, BLOCK)(np.concatenate(noise))
+    images = compile_generator(generator)(np.concatenate(noise))
     return images, np.repeat(np.arange(len(classes)), counts)
 
 
@@ -250,20 +250,8 @@ def nearest_neighbour_error(references: Digits, test: Digits) -> float:
         references: uint8 [N, H, W, C], and their labels, int [N].
         test: uint8 [M, H, W, C], and their labels.
     """
-    points = flat(references[0])
-    squares = tf.reduce_sum(points**2, axis=1)
-    found = np.concatenate(
-        [
-            tf.argmin(squares - 2.0 * tf.matmul(flat(block), points, transpose_b=True), axis=1)
-            for block in np.split(test[0], range(BLOCK, len(test[0]), BLOCK))
-        ]
-    )
+    _, found = nearest(test[0], references[0])
     return float((references[1][found] != test[1]).mean())
-
-
-def flat(images: np.ndarray) -> tf.Tensor:
-    """Pixels in [0, 1], float32 [N, H · W · C]."""
-    return tf.reshape(tf.cast(images, tf.float32) / 255.0, [len(images), -1])
 
 
 def compare_neighbours(directory: RunDirectory) -> None:

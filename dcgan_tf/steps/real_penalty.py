@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -25,20 +26,15 @@ def with_real_penalty(
     """
 
     def gradients(
-        gan: Gan,
-        tape: tf.GradientTape,
-        images: tuple[tf.Tensor, tf.Tensor],
-        logits: tuple[tf.Tensor, tf.Tensor],
-        gen_loss: tf.Tensor,
-        disc_loss: tf.Tensor,
+        gan: Gan, tape: tf.GradientTape, images: tuple[tf.Tensor, tf.Tensor], *outcome: Any
     ) -> tuple[Gradients, Gradients]:
-        gen_gradients, disc_gradients = backward(gan, tape, images, logits, gen_loss, disc_loss)
+        gen_gradients, disc_gradients = backward(gan, tape, images, *outcome)
         weights = gan.discriminator.trainable_variables
 
         def penalized() -> Gradients:
             real, _ = gan.seen(*images)
+            channels = images[1].shape[-1]
             with tf.GradientTape() as tape:
-                channels = images[1].shape[-1]
                 penalty = real_penalty(gan.discriminator, real, channels, gan.config.pack)
                 loss = INTERVAL * factor * penalty
             # A bias behind the last activation moves no slope, and has no gradient.

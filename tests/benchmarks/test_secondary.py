@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import secondary
+from dcgan_tf.evaluation import metrics
 
 
 def grey(values):
@@ -18,7 +19,7 @@ def test_nearest_neighbours_by_hand(monkeypatch):
     # 3600, 1600, 7600; the third is just nearer to [0, 200] than to [0, 0].
     test = grey([[40, 0], [60, 0], [0, 101], [100, 1]]), np.array([5, 6, 0, 6])
     assert secondary.nearest_neighbour_error(references, test) == 0.25
-    monkeypatch.setattr(secondary, "BLOCK", 3)
+    monkeypatch.setattr(metrics, "NEAREST_CHUNK", 2)
     assert secondary.nearest_neighbour_error(references, test) == 0.25
 
 
