@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import shutil
@@ -74,10 +75,25 @@ class Checkpoints:
         if best is not None:
             with atomic_write(self.best_file) as file:
                 file.write(f"{best}\n".encode())
-        old = [each for each in steps[:-KEEP] if each != best]
-        self._write_latest([each for each in steps if each not in old])
-        for each in old:
+        kept = [each for each in steps if each in (best, *steps[-KEEP:])]
+        self._write_latest(kept)
+        for each in {*self.steps("*")} - {*kept}:  # also what a crash left of older ones
             self._move(each, None)
+
+    def complete_save(self) -> None:
+        """Ends a save that a crash cut short as it moved its files, so that it is not lost.
+
+        Where a step was saved before, its old `.index` would not fit the new data.
+        """
+        unfinished = self.directory / "unfinished"
+        if any(unfinished.glob("*.data-*")):
+            return  # none was moved
+        for index in unfinished.glob("ckpt-*.index"):
+            with contextlib.suppress(OSError, *READ_ERRORS):
+                for data in self.directory.glob(f"{index.stem}.data-*"):
+                    shutil.copy(data, unfinished)
+                read_back(str(index.with_suffix("")))
+                index.replace(self.directory / index.name)
 
     @property
     def best_file(self) -> Path:

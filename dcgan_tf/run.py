@@ -191,7 +191,7 @@ def load_pretrained(name: str) -> Run:
     """A generator that comes with the project, as a run without a discriminator.
 
     Args:
-        name: `mnist` or `fashion_mnist`, see docs/pretrained.md.
+        name: `mnist`, `fashion_mnist` or `faces`, see docs/pretrained.md.
 
     Raises:
         UserError: there is no such generator, or it is damaged.

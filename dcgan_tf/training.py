@@ -208,6 +208,7 @@ class Trainer:
         checkpoints = Checkpoints(run.checkpoints, self.state)
         step = 0
         if is_chief():
+            checkpoints.complete_save()
             step = checkpoints.restore() or 0
             checkpoints.set_aside_after(step)
         step = int(broadcast(step))

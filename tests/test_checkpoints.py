@@ -1,3 +1,6 @@
+import contextlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -161,6 +164,59 @@ def test_what_a_crash_left_unfinished_is_not_in_the_way(saved):
     checkpoints.save(40)
     assert checkpoints.restore() == 40
     assert len(list(checkpoints.directory.glob("ckpt-*"))) == 6
+
+
+class Crash(BaseException):
+    """Ends a save as a kill would."""
+
+
+@pytest.fixture
+def crash_before_index(monkeypatch):
+    """Has a save end after its data are moved, and before its index is."""
+    replace = Path.replace
+
+    def crash(path, target):
+        if path.suffix == ".index":
+            raise Crash
+        return replace(path, target)
+
+    @contextlib.contextmanager
+    def crashing():
+        with monkeypatch.context() as patch, pytest.raises(Crash):
+            patch.setattr(Path, "replace", crash)
+            yield
+
+    return crashing
+
+
+@pytest.mark.parametrize("step", [30, 40])
+def test_crash_between_the_files_of_a_save_loses_nothing(saved, crash_before_index, step):
+    checkpoints, variable = saved
+    variable.assign(tf.fill([1000], 7.0))
+    with crash_before_index():
+        checkpoints.save(step)  # 30 a second time, as with an evaluation that was put off
+    assert checkpoints.restore() < step
+    checkpoints.complete_save()
+    variable.assign(tf.zeros([1000]))
+    assert checkpoints.restore() == step and variable[0] == 7
+
+
+def test_index_that_does_not_fit_the_data_is_not_moved(saved, crash_before_index):
+    checkpoints, variable = saved
+    kept = (checkpoints.directory / "ckpt-30.data-00000-of-00001").read_bytes()
+    variable.assign(tf.fill([1000], 7.0))
+    with crash_before_index():
+        checkpoints.save(30)
+    (checkpoints.directory / "ckpt-30.data-00000-of-00001").write_bytes(kept)  # not yet moved
+    checkpoints.complete_save()
+    assert checkpoints.restore() == 30 and variable[0] == 30
+
+
+def test_files_that_a_crash_left_of_an_older_checkpoint_are_deleted(saved):
+    checkpoints, _ = saved
+    (checkpoints.directory / "ckpt-10.index").unlink()
+    checkpoints.save(40)
+    assert checkpoints.steps("*") == [20, 30, 40]
 
 
 def test_a_history_that_is_cut_short_is_damage_too(tmp_path, caplog, monkeypatch):
