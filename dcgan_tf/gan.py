@@ -212,16 +212,19 @@ class Gan:
         """Moves the EMA generator after the generator, and counts the step.
 
         The decay is warmed up, (1 + step) / (10 + step) at most, so that the average does not
-        cling to the first steps' weights, unless these are trained ones (`--init_from`).
+        cling to the first steps' weights, unless all of these are trained ones (`--init_from`
+        without `--fade_in`).
         """
+        config = self.config
         if self.ema_generator is not None:
             step = tf.cast(self.step, tf.float32)
-            warm_up = (1.0 + step) / (10.0 + step) if self.config.init_from is None else 1.0
-            decay = tf.minimum(self.config.ema_decay, warm_up)
+            has_new_layers = config.init_from is None or config.fade_in
+            warm_up = (1.0 + step) / (10.0 + step) if has_new_layers else 1.0
+            decay = tf.minimum(config.ema_decay, warm_up)
             for mean, value in zip(self.ema_generator.variables, self.generator.variables):
                 mean.assign(decay * mean + (1.0 - decay) * value)
         self.step.assign_add(1)
-        if self.config.fade_in:
+        if config.fade_in:
             models = (self.generator, self.discriminator, self.ema_generator)
             set_alpha([model for model in models if model is not None], self.alpha)
 

@@ -42,8 +42,9 @@ def test_another_discriminator_can_take_the_place_of_the_own(mnist, batch):
     assert np.array_equal(fake_logits, np.zeros([8, 1]))
 
 
-def test_ema_follows_numbers_worked_out_by_hand():
-    gan = make_gan(ema_decay=0.75)
+@pytest.mark.parametrize("settings", [{}, {"init_from": "other", "fade_in": 5000}])
+def test_ema_follows_numbers_worked_out_by_hand(settings):
+    gan = make_gan(ema_decay=0.75, **settings)
     weight, mean = gan.generator.variables[0], gan.ema_generator.variables[0]
     assert np.array_equal(weight, mean)
     weight.assign(tf.zeros_like(weight))
