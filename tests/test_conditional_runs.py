@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn.neighbors import KNeighborsClassifier
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import sample, train
@@ -209,3 +210,17 @@ def test_exported_generator_has_the_label_as_an_input(run_main, run, tmp_path):
     assert np.abs(served - images).max() <= 1
     again = drawn(run_main, tmp_path / "export" / "run", "--label=7", "--num_images=3")[0]
     assert np.abs(again - images).max() <= 4
+
+
+@pytest.mark.long
+def test_digits_are_the_ones_that_were_asked_for(tmp_path, mnist, mnist_labels):
+    """Five epochs on MNIST, judged by nearest neighbours among real digits: 95 % right on those."""
+    run_dir = tmp_path / "run"
+    command = [sys.executable, str(ROOT / "train.py"), "--preset=fast", "--conditional"]
+    code, _, err = finish([*command, "--epochs=5", f"--run_dir={run_dir}"], timeout=1800)
+    assert code == 0, err
+    judge = KNeighborsClassifier().fit(mnist[:10000].reshape(10000, -1), mnist_labels[:10000])
+    run = load_run(run_dir)
+    for label in range(10):
+        found = judge.predict(run.sample(100, label=str(label)).array.reshape(100, -1))
+        assert (found == label).mean() > 0.5, label
