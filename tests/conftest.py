@@ -8,7 +8,6 @@ import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.forks import ROOT, Fork
 
@@ -20,10 +19,18 @@ RESOLVED = ["--precision=float32", "--convolutions=native"]  # nothing is to be 
 ENVIRONMENT = {name: os.environ[name] for name in os.environ if name != "TF_CPP_MIN_LOG_LEVEL"}
 
 
-# Two logical devices of the one processor, which tests of several replicas take both. It must be
-# said before TensorFlow does anything, and some test files have it do something as they are read.
-CPU = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
+def pytest_configure(config):
+    """Makes two logical devices of the one processor, which tests of several replicas take both.
+
+    It must be said before TensorFlow does anything, and some test files have it do something as
+    they are read. The process that only hands out the tests (-n) does without TensorFlow.
+    """
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
 # What no quick test comes to: a training, an evaluation, another process.
