@@ -136,7 +136,8 @@ def batch_norm(config: Config) -> Layers:
 
 def dropout(config: Config, rate: float, number: int) -> Layers:
     """Dropout with random numbers of its own, by its number, or no layer where the rate is 0."""
-    return [normalizations(config).Dropout(rate, seed=config.seed + number)] if rate else []
+    # The run's own seed is that of the noise.
+    return [normalizations(config).Dropout(rate, seed=config.seed + 1 + number)] if rate else []
 
 
 def last_dropout(config: Config) -> Layers:

@@ -39,6 +39,7 @@ from dcgan_tf.layers import (
 
 ImageShape = tuple[int, ...]  # height, width, channels
 
+OLD_LAYERS = 1 << 9  # a bit of the seed; the numbers of dropout layers need less
 SMALLEST_START = 4
 POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 OUTPUT: dict[str, Any] = {"activation": "tanh", "dtype": "float32"}
@@ -90,10 +91,14 @@ def make_discriminator(
 
 
 def smaller(config: Config, image_shape: ImageShape) -> tuple[Config, ImageShape]:
-    """The settings and image shape of the models that these grow from: a block less of each."""
+    """The settings and image shape of the models that these grow from: a block less of each.
+
+    The seed is another one, so that old and new layers differ in what their dropout drops.
+    """
     height, width, channels = image_shape
     size = (height // config.stride, width // config.stride, channels)
-    return dataclasses.replace(config, base_filters=2 * config.base_filters, fade_in=0), size
+    filters, seed = 2 * config.base_filters, config.seed ^ OLD_LAYERS
+    return dataclasses.replace(config, base_filters=filters, fade_in=0, seed=seed), size
 
 
 @contextlib.contextmanager
