@@ -137,11 +137,16 @@ def test_checkpoint_by_step(run_main, finished_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "output, told",
-    [("x.jpg", "ends in .jpg"), ("absent/x.png", "there is no folder")],
+    "output, told, view",
+    [
+        ("x.jpg", "ends in .jpg", []),
+        ("absent/x.png", "there is no folder", []),
+        ("absent/x.png", "there is no folder", ["--latent_walk=2"]),
+    ],
 )
-def test_bad_output_is_one_sentence(run_main, finished_run, tmp_path, output, told):
-    code, _, err = run_main(sample, f"--run_dir={finished_run}", f"--output={tmp_path / output}")
+def test_bad_output_is_one_sentence(run_main, finished_run, tmp_path, output, told, view):
+    flags = [f"--run_dir={finished_run}", f"--output={tmp_path / output}"]
+    code, _, err = run_main(sample, *flags, *view)
     assert code == 1 and told in err and one_sentence(err)
     assert list(tmp_path.iterdir()) == []
 

@@ -42,6 +42,22 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
+def check_file(path: Path, flag: str) -> None:
+    """Refuses a file that can't be written, before the work is done that it is for.
+
+    Args:
+        path: the file.
+        flag: by which the user names it.
+
+    Raises:
+        UserError: its folder is not there, or it is a folder itself.
+    """
+    if not path.parent.is_dir():
+        raise UserError(f"{flag} {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise UserError(f"{flag} {path} is a folder: give a file")
+
+
 @contextlib.contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """A folder to fill, whose files are in `folder`, new or empty, once it is whole.

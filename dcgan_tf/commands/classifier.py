@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dcgan_tf.cli.atomic_files import check_file
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.flags import parse
 from dcgan_tf.cli.program import quiet_tensorflow
@@ -24,6 +25,7 @@ class ClassifierFlags(Settings):
         super().__post_init__()
         if Path(self.output).suffix != ".npz":
             raise UserError(f"--output {self.output} is no .npz: give a file that ends so")
+        check_file(Path(self.output), "--output")
 
 
 def main() -> None:

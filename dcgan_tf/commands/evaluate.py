@@ -54,12 +54,12 @@ def main() -> None:
     found, originals, closest = evaluate_run(
         RunDirectory(flags.run_path), flags.checkpoint, flags.num_images, flags.inception_weights
     )
+    print(table(found), flush=True)
     output = RunDirectory(Path(flags.run_dir or "."))
     pairs = image_grid(np.concatenate([originals, closest]), columns=len(closest))
     save_png(output.closest_picture, pairs)
     with atomic_write(output.evaluation_file) as file:
         file.write((json.dumps(found, indent=2) + "\n").encode())
-    print(table(found))
     print(f"written: {output.evaluation_file}, {output.closest_picture}")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dcgan_tf.cli.atomic_files import check_file
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.flags import parse
 from dcgan_tf.cli.program import quiet_tensorflow
@@ -102,6 +103,7 @@ class SampleFlags(CheckpointFlags, GeneratorFlags):
             if Path(self.output).suffix not in VIEWS[name].suffixes:
                 wanted = " or ".join(VIEWS[name].suffixes)
                 raise UserError(f"--{name} draws a {wanted}, and --output is {self.output}")
+            check_file(Path(self.output), "--output")
 
     @property
     def views(self) -> list[str]:

@@ -17,7 +17,13 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
-from dcgan_tf.cli.atomic_files import atomic_write, disk_errors, flush, make_folders
+from dcgan_tf.cli.atomic_files import (
+    atomic_write,
+    disk_errors,
+    flush,
+    locked_folder,
+    make_folders,
+)
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.cli.settings import AT_LEAST_ONE
 from dcgan_tf.datasets.disk_images import CHUNK, DiskImages, Images, fingerprint
@@ -36,33 +42,40 @@ def write_tfrecords(images: Images, folder: Path, split: Split, shards: int) -> 
         shards: how many files, of as nearly as possible the same number of images.
 
     Raises:
-        UserError: the folder has some already.
+        UserError: the folder has some already, or another process is writing to it.
         OSError: they can't be written, for want of room or rights; nothing is left of them.
     """
+    make_folders(folder)
+    with locked_folder(folder):
+        if (folder / f"{split}.json").exists():
+            raise UserError(f"--output {folder} has a {split}.json already: give another folder")
+        paths = [folder / f"{split}-{shard:05}-of-{shards:05}.tfrecord" for shard in range(shards)]
+        try:
+            with disk_errors("TFRecords", folder):
+                sha256 = write_shards(images, paths)
+            note = {"shape": images.shape, "shards": shards, "sha256": sha256}
+            with atomic_write(folder / f"{split}.json") as file:
+                file.write((json.dumps(note) + "\n").encode())
+        except BaseException:
+            for path in paths:
+                path.unlink(missing_ok=True)
+            raise
+
+
+def write_shards(images: Images, paths: list[Path]) -> str:
+    """Spreads images over files, and returns the sha256 of all pixels, in hexadecimal."""
     import tensorflow as tf
 
-    if (folder / f"{split}.json").exists():
-        raise UserError(f"--output {folder} has a {split}.json already: give another folder")
-    make_folders(folder)
     total = hashlib.sha256()
-    paths = [folder / f"{split}-{shard:05}-of-{shards:05}.tfrecord" for shard in range(shards)]
-    try:
-        with disk_errors("TFRecords", folder):
-            for path, numbers in zip(paths, np.array_split(np.arange(len(images)), shards)):
-                with tf.io.TFRecordWriter(str(path)) as file:
-                    for start in range(0, len(numbers), CHUNK):
-                        for image in images[numbers[start : start + CHUNK]]:
-                            pixels = image.tobytes()
-                            total.update(pixels)
-                            file.write(example(pixels))
-                flush(path)
-        note = {"shape": images.shape, "shards": shards, "sha256": total.hexdigest()}
-        with atomic_write(folder / f"{split}.json") as file:
-            file.write((json.dumps(note) + "\n").encode())
-    except BaseException:
-        for path in paths:
-            path.unlink(missing_ok=True)
-        raise
+    for path, numbers in zip(paths, np.array_split(np.arange(len(images)), len(paths))):
+        with tf.io.TFRecordWriter(str(path)) as file:
+            for start in range(0, len(numbers), CHUNK):
+                for image in images[numbers[start : start + CHUNK]]:
+                    pixels = image.tobytes()
+                    total.update(pixels)
+                    file.write(example(pixels))
+        flush(path)
+    return total.hexdigest()
 
 
 def load_tfrecords(settings: DataSettings, split: Split) -> DiskImages:

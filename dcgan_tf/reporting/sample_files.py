@@ -10,7 +10,7 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 
-from dcgan_tf.cli.atomic_files import atomic_folder, atomic_write, is_free
+from dcgan_tf.cli.atomic_files import atomic_folder, atomic_write, check_file, is_free
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.reporting.images import check_picture, image_grid, save_png
 
@@ -42,9 +42,9 @@ def writer_for(
         raise UserError(
             f"--output {output} ends in {output.suffix}: give a .png, a .npz, or a folder"
         )
-    if output.suffix and not output.parent.is_dir():
-        raise UserError(f"--output {output}: there is no folder {output.parent}")
-    if output.is_dir() and (output.suffix or not is_free(output)):
+    if output.suffix:
+        check_file(output, "--output")
+    if output.is_dir() and not is_free(output):
         raise UserError(f"--output {output} is a folder in use: give a new or an empty one")
     if output.is_file() and not output.suffix:
         raise UserError(f"--output {output} is a file without a suffix: give a .png or .npz")

@@ -1,3 +1,5 @@
+import pytest
+
 from dcgan_tf.commands import classifier
 from tests.conftest import one_sentence
 
@@ -12,7 +14,18 @@ def test_help_is_printed_and_nothing_trained(run_main, monkeypatch):
     assert code == 0 and "usage: " in out and "--output" in out and err == ""
 
 
-def test_a_file_of_another_kind_is_refused_before_the_training(run_main, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("weights.h5", "weights.h5 is no .npz"),
+        ("absent/weights.npz", "there is no folder"),
+        ("folder.npz", "is a folder: give a file"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_before_the_training(
+    run_main, monkeypatch, tmp_path, name, told
+):
     monkeypatch.setattr("dcgan_tf.evaluation.classifier.train_classifier", refuse)
-    code, _, err = run_main(classifier, "--output=weights.h5")
-    assert code == 1 and "weights.h5 is no .npz" in err and one_sentence(err)
+    (tmp_path / "folder.npz").mkdir()
+    code, _, err = run_main(classifier, f"--output={tmp_path / name}")
+    assert code == 1 and told in err and one_sentence(err)

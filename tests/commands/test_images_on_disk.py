@@ -59,6 +59,10 @@ def test_every_command_takes_them(run_main, flags, tmp_path):
         found["feature_extractor"].startswith("pixels and edges")
         and found["real"]["frechet_distance"] > 0
     )
+    (run_dir / "closest.png").unlink()
+    (run_dir / "closest.png").mkdir()  # as good as one that can't be written
+    code, out, err = run_main(evaluate, f"--run_dir={run_dir}", "--num_images=20")
+    assert code == 1 and "Fréchet distance" in out and "closest.png" in err and one_sentence(err)
     code, _, err = run_main(features, f"--run_dir={run_dir}")
     assert code == 1 and one_sentence(err)
     assert "has no labels" in err or "does not tell the class" in err

@@ -12,6 +12,7 @@ from PIL import Image
 
 from dcgan_tf import data
 from dcgan_tf.checkpoints import Checkpoints
+from dcgan_tf.cli.atomic_files import locked_folder
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import tfrecords, train
 from dcgan_tf.config import Config
@@ -205,6 +206,10 @@ def test_a_record_that_was_changed_is_never_trained_on(folder, place):
 def test_what_is_there_is_not_overwritten_and_a_failure_leaves_nothing(tmp_path, folder, images):
     with pytest.raises(UserError, match="has a train.json already"):
         write_tfrecords(images, folder, "train", 4)
+    (folder / "train.json").unlink()
+    with locked_folder(folder), pytest.raises(UserError, match="another process is writing to"):
+        write_tfrecords(images, folder, "train", 4)
+    assert len(list(folder.iterdir())) == 4
     cut = tmp_path / "pixels"
     images.tofile(cut)
     on_disk = DiskImages([cut], images.shape)
