@@ -32,9 +32,7 @@ from dcgan_tf.train_step import StepOutput, StepScalars
 
 COLLECT_SECONDS = 0.5
 SCALARS_EVERY = 10
-# Plots and GIF are drawn after each of so many epochs, then every second, third and so on: each
-# drawing takes longer than the one before.
-ALL_DRAWN = 100
+DRAWING_SHARE = 0.05  # of the time, for plots and GIF, of which each takes longer than the last
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +67,7 @@ class Report:
         self.steps_per_epoch = steps_per_epoch
         self.step = len(history.metrics)
         self.is_drawn = True
+        self.drawn_at = self.drawing_seconds = 0.0
         self.pending: list[StepOutput] = []
         self.traced = False
         # Workers find that a loss is no number at the same step.
@@ -201,9 +200,9 @@ class Report:
         """Brings the files and the terminal up to date, at an epoch's end or the run's."""
         self.write_table()
         self.is_drawn = False
-        row = self.last_epoch()
-        if row.epoch % (1 + row.epoch // ALL_DRAWN) == 0:
+        if self.drawing_seconds <= DRAWING_SHARE * (time.perf_counter() - self.drawn_at):
             self.draw()
+        row = self.last_epoch()
         self.progress.end_epoch(row, self.history.evaluation_of(row.step))
 
     def write_table(self) -> None:
@@ -225,6 +224,7 @@ class Report:
 
     def draw(self) -> None:
         """Draws the plots and training.gif anew from the history and the grids."""
+        began = time.perf_counter()
         evaluations = self.history.evaluations
         plot_losses(self.run.losses_plot, self.history.metrics, self.steps_per_epoch)
         if evaluations:
@@ -234,6 +234,8 @@ class Report:
         # The plots' figures are large, and their parts refer to each other.
         gc.collect()
         self.is_drawn = True
+        self.drawn_at = time.perf_counter()
+        self.drawing_seconds = self.drawn_at - began
 
     def last_epoch(self) -> EpochMetrics:
         """The row of metrics.csv that the last step belongs to."""

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -11,22 +13,38 @@ from dcgan_tf.train_step import StepOutput, StepScalars
 STEP = StepOutput(StepScalars(*np.ones(7, np.float32)), np.zeros((8, 1)), np.zeros((8, 1)))
 
 
+EPOCH_SECONDS, FRAME_SECONDS = 1.0, 0.01
+
+
 @pytest.fixture
-def drawn(monkeypatch):
+def clock(monkeypatch):
+    """Seconds that pass with epochs and drawn frames alone."""
+    passed = [1000.0]
+    monkeypatch.setattr(report, "time", SimpleNamespace(perf_counter=lambda: passed[0]))
+    return passed
+
+
+@pytest.fixture
+def drawn(monkeypatch, clock):
     """How many frames each GIF has; nothing is really drawn."""
     counts = []
-    monkeypatch.setattr(report, "ALL_DRAWN", 10)
+
+    def draw(_, frames):
+        counts.append(len(frames))
+        clock[0] += FRAME_SECONDS * len(frames)
+
     monkeypatch.setattr("gc.collect", lambda: None)
     monkeypatch.setattr(report, "plot_losses", lambda *_: None)
-    monkeypatch.setattr(report, "save_training_gif", lambda _, frames: counts.append(len(frames)))
+    monkeypatch.setattr(report, "save_training_gif", draw)
     return counts
 
 
-def train(folder, epochs, error=None):
+def train(clock, folder, epochs, error=None):
     """A run of epochs of one step, which may end in an error."""
     (folder / "samples").mkdir(parents=True)
     with report.Report(RunDirectory(folder), Config(), History(), 1, epochs) as shown:
         for _ in range(epochs):
+            clock[0] += EPOCH_SECONDS
             shown.add(STEP)
             with shown.pause():
                 shown.end_epoch(np.zeros((16, 4, 4, 1), np.float32), [])
@@ -34,18 +52,20 @@ def train(folder, epochs, error=None):
             raise error
 
 
-def test_drawing_takes_no_greater_part_of_a_longer_run(tmp_path, drawn):
-    train(tmp_path / "run", 9)
-    assert drawn == list(range(1, 10))
+def test_drawing_takes_a_twentieth_of_the_time(tmp_path, clock, drawn):
+    train(clock, tmp_path / "run", 5)
+    assert drawn == [1, 2, 3, 4, 5]
     drawn.clear()
-    train(tmp_path / "longer", 41)
-    assert drawn[-1] == 41 and sum(drawn) < 10 * 41
+    train(clock, tmp_path / "longer", 400)
+    assert drawn[-1] == 400
+    # But for the last one, after which no epoch comes.
+    assert 0.03 < FRAME_SECONDS * sum(drawn[:-1]) / (400 * EPOCH_SECONDS) < 0.05
 
 
-def test_what_is_not_drawn_yet_is_drawn_at_the_end(tmp_path, drawn):
+def test_what_is_not_drawn_yet_is_drawn_at_the_end(tmp_path, clock, drawn):
     with pytest.raises(Interrupted):
-        train(tmp_path / "stopped", 11, Interrupted(15, "saved"))
-    assert drawn[-2:] == [10, 11]
+        train(clock, tmp_path / "stopped", 30, Interrupted(15, "saved"))
+    assert drawn[-2] < 30 == drawn[-1]
     with pytest.raises(OSError):
-        train(tmp_path / "failed", 11, OSError("no space"))
-    assert drawn[-1] == 10
+        train(clock, tmp_path / "failed", 30, OSError("no space"))
+    assert drawn[-1] < 30

@@ -1,8 +1,9 @@
 import numpy as np
+import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from dcgan_tf.reporting.tensorboard import TensorBoard
+from dcgan_tf.reporting.tensorboard import TensorBoard, write_histogram
 
 
 def logged(directory):
@@ -64,3 +65,26 @@ def test_settings_are_hyper_parameters(tmp_path):
     found = HParamsPluginData.FromString(content).session_start_info.hparams
     assert found["learning_rate"].number_value == 1e-4 and found["loss"].string_value == "bce"
     assert found["flip"].bool_value is False and found["data_dir"].string_value == ""
+
+
+def test_histograms_are_those_of_tensorflow(tmp_path):
+    values = np.random.default_rng(0).normal(size=(100, 100)).astype(np.float32)
+    values[0, 0], values[0, 1] = np.inf, np.nan
+    finite = values[np.isfinite(values)]
+    writer = tf.summary.create_file_writer(str(tmp_path))
+    with writer.as_default(step=7):
+        tf.summary.histogram("theirs", finite)
+        write_histogram("ours", values)
+        write_histogram("constant", np.zeros(5))
+    writer.close()
+    accumulator = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    ours, theirs, constant = (
+        tf.make_ndarray(accumulator.Tensors(tag)[0].tensor_proto)
+        for tag in ("ours", "theirs", "constant")
+    )
+    np.testing.assert_allclose(ours[:, :2], theirs[:, :2], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(ours[:, 2], theirs[:, 2])
+    assert ours[:, 2].sum() == 9998 and constant[:, 2].sum() == 5
+    kinds = {accumulator.SummaryMetadata(tag).plugin_data.plugin_name for tag in ("ours", "theirs")}
+    assert kinds == {"histograms"}
