@@ -332,6 +332,8 @@ def run_steps(
                     report.end_steps()
                 checkpoints.save(step, trainer.history.by_quality())
                 saved_at, saved_step = time.monotonic(), step
+                if epoch_ends and not run_ends:  # where it ends, once all is saved
+                    report.draw_if_due()
         if run_ends:
             barrier()
         if stopped is not None:

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 FRAME_MS = 200
 LAST_FRAME_MS = 3000
+MOST_FRAMES = 100  # a GIF of more is too long to watch, and to write as a run is stopped
 MOST_PIXELS = 2**25  # of all images that a picture or a GIF shows
 
 
@@ -116,8 +117,11 @@ def save_gif(path: Path, pictures: list[np.ndarray], durations: int | list[int])
 def save_training_gif(path: Path, frames: list[Path]) -> None:
     """Writes the grids of a training as a GIF, which rests on the last.
 
-    Those that are damaged are left out, with a warning.
+    It shows MOST_FRAMES of them at most, evenly spaced. Those that are damaged are left out, with a
+    warning.
     """
+    chosen = np.linspace(0, len(frames) - 1, min(len(frames), MOST_FRAMES)).round().astype(int)
+    frames = [frames[number] for number in chosen]
     pictures = [picture for frame in frames if (picture := read_frame(frame)) is not None]
     # One that was put in another's place may be of any size.
     pictures = [picture for picture in pictures if picture.shape == pictures[-1].shape]

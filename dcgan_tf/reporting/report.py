@@ -197,11 +197,9 @@ class Report:
         self.end_steps()
 
     def end_steps(self) -> None:
-        """Brings the files and the terminal up to date, at an epoch's end or the run's."""
+        """Brings metrics.csv and the terminal up to date, at an epoch's end or the run's."""
         self.write_table()
         self.is_drawn = False
-        if self.drawing_seconds <= DRAWING_SHARE * (time.perf_counter() - self.drawn_at):
-            self.draw()
         row = self.last_epoch()
         self.progress.end_epoch(row, self.history.evaluation_of(row.step))
 
@@ -221,6 +219,11 @@ class Report:
             writer.writerow({name: f"{value:.6g}" for name, value in known.items()})
         with atomic_write(self.run.metrics_file) as file:
             file.write(table.getvalue().encode())
+
+    def draw_if_due(self) -> None:
+        """Draws the plots and training.gif, if that takes DRAWING_SHARE of the time at most."""
+        if self.drawing_seconds <= DRAWING_SHARE * (time.perf_counter() - self.drawn_at):
+            self.draw()
 
     def draw(self) -> None:
         """Draws the plots and training.gif anew from the history and the grids."""

@@ -44,6 +44,16 @@ def test_training_gif_has_every_frame_in_order_and_rests_on_the_last(tmp_path):
     assert durations == [200, 200, 3000]
 
 
+def test_training_gif_of_many_epochs_leaves_some_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("dcgan_tf.reporting.images.MOST_FRAMES", 3)
+    frames = [tmp_path / f"{i}.png" for i in range(9)]
+    for i, frame in enumerate(frames):
+        save_png(frame, np.full((4, 4), 20 * i, np.uint8))
+    save_training_gif(tmp_path / "training.gif", frames)
+    gif = iio.imread(tmp_path / "training.gif", index=None)
+    assert gif[:, 0, 0, 0].tolist() == [0, 80, 160]
+
+
 def test_training_gif_of_one_frame(tmp_path):
     save_png(tmp_path / "a.png", np.zeros((20, 20), np.uint8))
     save_training_gif(tmp_path / "training.gif", [tmp_path / "a.png"])

@@ -48,6 +48,7 @@ def train(clock, folder, epochs, error=None):
             shown.add(STEP)
             with shown.pause():
                 shown.end_epoch(np.zeros((16, 4, 4, 1), np.float32), [])
+                shown.draw_if_due()
         if error:
             raise error
 
