@@ -54,7 +54,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "augment": "color,translation",
         "real_penalty": 1.0,
         "ema_decay": 0.999,
-        "epochs": 300,
+        "epochs": 1_000_000,
+        "max_steps": 30_000,  # the fewer the images, the shorter an epoch
     },
 }
 
@@ -70,6 +71,8 @@ def implied(given: dict[str, Any]) -> dict[str, Any]:
         values |= {"discriminator_steps": 5}
         if "gradient_penalty" not in given:
             values |= {"weight_clip": 0.01}
+    if "epochs" in given:  # in the place of a preset's steps
+        values |= {"max_steps": None}
     if given.get("reference"):
         values |= {"precision": "float32", "convolutions": "native"}
     return values

@@ -332,7 +332,7 @@ def run_steps(
                     report.end_steps()
                 checkpoints.save(step, trainer.history.by_quality())
                 saved_at, saved_step = time.monotonic(), step
-                if epoch_ends and not run_ends:  # where it ends, once all is saved
+                if epoch_ends and not run_ends:  # a run that ends draws once all is saved
                     report.draw_if_due()
         if run_ends:
             barrier()

@@ -52,6 +52,15 @@ def test_paper_preset_is_the_papers():
     assert (config.noise, config.image_size) == ("uniform", 64)
 
 
+@pytest.mark.parametrize(
+    ("given", "epochs", "max_steps"),
+    [({}, 10**6, 30_000), ({"epochs": 7}, 7, None), ({"epochs": 7, "max_steps": 3}, 7, 3)],
+)
+def test_epochs_take_the_place_of_a_presets_steps(given, epochs, max_steps):
+    config = Config.from_flags({"preset": "small"} | given)
+    assert (config.epochs, config.max_steps) == (epochs, max_steps)
+
+
 def test_unknown_preset_names_all():
     with pytest.raises(
         UserError, match="one of tutorial, fast, paper, blocks, upsample, small, not 'big'"
