@@ -6,9 +6,12 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf.config import Config
+from dcgan_tf.fast import layers as fast_layers
 from dcgan_tf.train_step import step_output
 from dcgan_tf.training import Trainer, dropout_seeds
 from tests.small import batches, flat, make_trainer, train
+
+CRITIC = {"loss": "wasserstein", "gradient_penalty": 10.0}
 
 
 @pytest.fixture
@@ -83,6 +86,46 @@ def test_every_pass_through_the_discriminator_has_a_dropout_mask_of_its_own(trai
         [4, 6],
         [5, 6],
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "draws"),
+    [
+        # Two steps of three noises and two places between; each mask is drawn by a pass through D.
+        (CRITIC | {"discriminator_steps": 2, "noise": "uniform", "flip": True}, 2 * (5 + 2 * 7)),
+        # A noise and two kinds of augmentation of either batch; three blocks have masks, one old.
+        ({"augment": "color,cutout", "init_from": "other", "fade_in": 4}, 2 * (1 + 4 + 3 * 2)),
+    ],
+    ids=["critic", "augmented, growing"],
+)
+def test_no_two_draws_are_the_same_numbers(mnist, monkeypatch, settings, draws):
+    trainer = make_trainer(mnist, **settings)
+    steps = batches(trainer)
+    drawn = []
+
+    def spy_on(place, name):
+        draw = getattr(place, name)
+
+        def spy(shape, seed, *args, **kwargs):
+            drawn.append(tuple(np.ravel(seed).tolist()))
+            return draw(shape, seed, *args, **kwargs)
+
+        monkeypatch.setattr(place, name, spy)
+
+    for place, name in (
+        (tf.random, "stateless_uniform"),
+        (tf.random, "stateless_normal"),
+        (fast_layers, "random_bits"),
+    ):
+        spy_on(place, name)
+    images = [next(steps), next(steps)]
+    tf.config.run_functions_eagerly(True)
+    try:
+        for batch in images:
+            trainer.train_step(batch)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert len(drawn) == len(set(drawn)) == draws
 
 
 @pytest.mark.parametrize("loss", ["minimax", "least_squares", "hinge"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dcgan_tf.augmentation.differentiable import augment
+from dcgan_tf.cli.atomic_files import check_file
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, scale, to_uint8
@@ -23,11 +24,12 @@ def write_augmentation_preview(config: Config, path: Path) -> None:
         path: a .png.
 
     Raises:
-        UserError: it is not a .png in a folder that exists, nothing is augmented, or the images
-            can't be read.
+        UserError: it is no .png, or can't be written; nothing is augmented; or the images can't be
+            read.
     """
-    if path.suffix != ".png" or not path.parent.is_dir():
-        raise UserError(f"--augment_preview {path} must be a .png in a folder that exists")
+    if path.suffix != ".png":
+        raise UserError(f"--augment_preview {path} must be a .png")
+    check_file(path, "--augment_preview")
     if not config.augmentations:
         raise UserError("--augment_preview needs --augment: nothing changes without it")
     images = scale(load_images(config)[:IMAGES])

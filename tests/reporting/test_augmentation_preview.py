@@ -23,8 +23,8 @@ def test_preview_draws_images_as_they_are_and_augmented(run_main, digits_dir, mn
 def test_preview_errors_are_one_sentence(run_main, digits_dir, tmp_path):
     for flags, words in (
         ([f"--augment_preview={tmp_path}/preview.png"], "needs --augment"),
-        (["--augment=color", f"--augment_preview={tmp_path}/no/preview.png"], "folder that exists"),
-        (["--augment=color", f"--augment_preview={tmp_path}/preview.jpg"], ".png"),
+        (["--augment=color", f"--augment_preview={tmp_path}/no/preview.png"], "there is no folder"),
+        (["--augment=color", f"--augment_preview={tmp_path}/preview.jpg"], "must be a .png"),
         (["--augment=colour"], "color,translation,cutout, separated by commas, not 'colour'"),
     ):
         code, _, err = run_main(train, f"--data_dir={digits_dir}", "--batch_size=8", *flags)

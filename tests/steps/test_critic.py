@@ -2,13 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.fast import layers as fast_layers
 from dcgan_tf.layers import Pack
 from dcgan_tf.steps.critic import gradient_penalty
-from tests.small import batches, make_trainer, train
+from tests.small import make_trainer, train
 
 SEED = tf.constant([0, 0], tf.int64)
-CRITIC = {"loss": "wasserstein", "gradient_penalty": 10.0}
 
 
 def test_penalty_of_a_critic_whose_gradient_is_known():
@@ -54,46 +52,6 @@ def test_a_pack_lies_at_one_point_between_real_and_generated_ones():
     points = seen[0][:, 0, 0, 0].numpy()
     np.testing.assert_array_equal(points[::2], points[1::2])
     assert len(set(points)) == 4
-
-
-@pytest.mark.parametrize(
-    ("settings", "draws"),
-    [
-        # Two steps of three noises and two places between; each mask is drawn by a pass through D.
-        (CRITIC | {"discriminator_steps": 2, "noise": "uniform", "flip": True}, 2 * (5 + 2 * 7)),
-        # A noise and two kinds of augmentation of either batch; three blocks have masks, one old.
-        ({"augment": "color,cutout", "init_from": "other", "fade_in": 4}, 2 * (1 + 4 + 3 * 2)),
-    ],
-    ids=["critic", "augmented, growing"],
-)
-def test_no_two_draws_are_the_same_numbers(mnist, monkeypatch, settings, draws):
-    trainer = make_trainer(mnist, **settings)
-    steps = batches(trainer)
-    drawn = []
-
-    def spy_on(place, name):
-        draw = getattr(place, name)
-
-        def spy(shape, seed, *args, **kwargs):
-            drawn.append(tuple(np.ravel(seed).tolist()))
-            return draw(shape, seed, *args, **kwargs)
-
-        monkeypatch.setattr(place, name, spy)
-
-    for place, name in (
-        (tf.random, "stateless_uniform"),
-        (tf.random, "stateless_normal"),
-        (fast_layers, "random_bits"),
-    ):
-        spy_on(place, name)
-    images = [next(steps), next(steps)]
-    tf.config.run_functions_eagerly(True)
-    try:
-        for batch in images:
-            trainer.train_step(batch)
-    finally:
-        tf.config.run_functions_eagerly(False)
-    assert len(drawn) == len(set(drawn)) == draws
 
 
 def test_critic_takes_its_own_images_and_keeps_its_weights_clipped(mnist):
