@@ -284,6 +284,11 @@ def train_run(
             flush=True,
         )
         if start >= trainer.last_step and not trainer.evaluation_is_due:
-            print("nothing left to do: more --epochs or --max_steps go on with this run")
+            ends = {
+                "--epochs": config.epochs * trainer.steps_per_epoch,
+                "--max_steps": config.max_steps,
+            }
+            reached = " and ".join(flag for flag in ends if ends[flag] == trainer.last_step)
+            print(f"nothing left to do: a greater {reached} goes on with this run")
         else:
             fit(trainer, run_directory, evaluate)
