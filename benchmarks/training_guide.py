@@ -22,6 +22,7 @@ from dcgan_tf.run_directory import RunDirectory
 RUNS = Path("runs/training_guide")
 DIGITS = "--preset fast --base_filters 16 --epochs 3"
 FACES = "--preset paper --dataset folder --base_filters 32 --batch_size 32 --epochs 15 --data_dir"
+SLOW = "--base_filters 16 --initializer_stddev 0.02 --learning_rate 5e-4 --beta_1 0.5 --epochs 2"
 STRONG = "--discriminator_learning_rate 5e-3 --generator_learning_rate 5e-5 --dropout 0"
 
 # What goes wrong: the flags of the run that it happens in, and those with what helps.
@@ -35,8 +36,8 @@ CASES = {
     "vanishing_gradients": [f"{DIGITS} {STRONG} --loss minimax", f"{DIGITS} {STRONG} --loss bce"],
     "divergence": [f"{DIGITS} --learning_rate 0.05", DIGITS],
     "lagging_averages": [
-        f"{DIGITS} --batch_norm_momentum 0.999 --max_steps 300",
-        f"{DIGITS} --batch_norm_momentum 0.9 --max_steps 300",
+        f"{SLOW} --batch_norm_momentum 0.999",
+        f"{SLOW} --batch_norm_momentum 0.9",
     ],
 }
 
@@ -77,8 +78,9 @@ def main() -> None:
     flags = parser.parse_args()
     for name in flags.names:
         variants = [variant.format(faces=shlex.quote(flags.faces)) for variant in CASES[name]]
-        runs = {each: train(RUNS / f"{name}_{i}", each) for i, each in enumerate(variants)}
-        draw(Path(f"{name}.png"), runs)
+        runs = [train(RUNS / f"{name}_{i}", each) for i, each in enumerate(variants)]
+        titles = [variant.format(faces=Path(flags.faces).name) for variant in CASES[name]]
+        draw(Path(f"{name}.png"), dict(zip(titles, runs)))
 
 
 if __name__ == "__main__":
