@@ -207,12 +207,14 @@ def draw_top_activations(source: Source, output: Path) -> str:
         )
     images = load_training_images(source.run)[:ACTIVATION_IMAGES]
     discriminator, _, _ = load_discriminator(source.run, str(source.step))
+    found = top_activating_images(discriminator, images, FILTERS, TOP_IMAGES)
+    columns = len(found[0].images)  # fewer than TOP_IMAGES where there are no more
     rows = []
-    for top in top_activating_images(discriminator, images, FILTERS, TOP_IMAGES):
+    for top in found:
         activating = images[top.images]
         rows += [activating, guided_backpropagation(discriminator, activating, top.filter)]
-    save_png(output, image_grid(np.concatenate(rows), columns=TOP_IMAGES))
+    save_png(output, image_grid(np.concatenate(rows), columns=columns))
     return (
-        f"{FILTERS} filters of the discriminator, each with its {TOP_IMAGES} top-activating images "
+        f"{len(found)} filters of the discriminator, each with its {columns} top-activating images "
         f"of {len(images):,}, above their guided backpropagation"
     )

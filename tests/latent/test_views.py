@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from dcgan_tf import data
-from dcgan_tf.commands import sample
+from dcgan_tf.commands import sample, train
 from dcgan_tf.config import Config
 from dcgan_tf.datasets.tfrecords import write_tfrecords
-from tests.conftest import one_sentence
+from tests.conftest import one_sentence, train_command, write_idx
 from tests.test_sampling import draw
 
 
@@ -53,6 +53,18 @@ def test_top_activations_are_six_filters_in_pairs_of_rows(run_main, finished_run
     out = draw(run_main, finished_run, tmp_path / "a.png", "--top_activations")
     assert "8 top-activating images of 50," in out
     assert iio.imread(tmp_path / "a.png").shape[1] == 8 * 30 + 2
+
+
+def test_top_activations_of_fewer_images_and_filters(run_main, mnist, tmp_path):
+    write_idx(tmp_path / "train-images-idx3-ubyte", mnist[:5])
+    flags = train_command(tmp_path / "run", tmp_path, "--base_filters=2", "--max_steps=1")[2:]
+    assert run_main(train, *flags, "--batch_size=4")[0] == 0
+    out = draw(run_main, tmp_path / "run", tmp_path / "a.png", "--top_activations")
+    assert "4 filters" in out and "5 top-activating images of 5," in out
+    # Rows of images and of their gradients in turn: gray where there is no gradient.
+    picture = iio.imread(tmp_path / "a.png")
+    assert picture.shape == (8 * 86 + 2, 5 * 86 + 2)
+    assert [picture[row * 86 + 2, 2] > 100 for row in range(8)] == [False, True] * 4
 
 
 @pytest.fixture
