@@ -113,4 +113,4 @@ class Diagnostics:
         for name, seen, helps in diagnoses:
             if name not in self.warned:
                 self.warned.add(name)
-                yield f"{name}: {since}{seen}; what usually helps: {helps}"
+                yield f"{name}: {since}{seen}; what usually helps: {helps} (docs/training.md)"

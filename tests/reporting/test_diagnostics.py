@@ -48,6 +48,7 @@ def test_each_diagnosis_is_told_once_with_the_step_it_began_at(name):
     assert (
         line.startswith(f"{name}: since step 501 ")
         and "--" in line.split("what usually helps: ")[1]
+        and line.endswith("(docs/training.md)")
     )
 
 
