@@ -32,7 +32,8 @@ def critic_step(gan: Gan, images: tf.Tensor) -> StepOutput:
             loss = disc_loss
             if config.gradient_penalty is not None:
                 seen, seed = gan.seen(real, fake, i), gan.seed(PENALTY, i)
-                penalty = gradient_penalty(discriminator, *seen, seed, config.pack)
+                channels = fake.shape[-1]
+                penalty = gradient_penalty(discriminator, *seen, seed, channels, config.pack)
                 loss += config.gradient_penalty * penalty
         disc_gradients = tape.gradient(loss, weights)
         gan.discriminator_optimizer.apply_gradients(zip(disc_gradients, weights))
@@ -55,27 +56,36 @@ def critic_step(gan: Gan, images: tf.Tensor) -> StepOutput:
 
 
 def gradient_penalty(
-    discriminator: Callable, real: tf.Tensor, fake: tf.Tensor, seed: tf.Tensor, pack: int = 1
+    discriminator: Callable,
+    real: tf.Tensor,
+    fake: tf.Tensor,
+    seed: tf.Tensor,
+    channels: int,
+    pack: int = 1,
 ) -> tf.Tensor:
     """The mean of (‖∇D‖ − 1)² at random points between real and generated images.
 
     Gulrajani et al., 2017, equation 3, without its factor λ. Where the discriminator sees packs of
     images, a point lies between two packs, and the gradient is with respect to all of its images.
+    Labels beside the images are the real ones' at every point.
 
     Args:
         discriminator: called with images and `training=True`; it must treat each on its own.
         real: float32 [batch, H, W, C].
         fake: float32 [batch, H, W, C].
         seed: int [2], where between each pair the point is.
+        channels: how many of them the gradient is with respect to; labels come after these.
         pack: how many images the discriminator sees at once.
     """
     shape = [real.shape[0] // pack] + [1] * (len(real.shape) - 1)
     places = replica_slice(lambda shape: tf.random.stateless_uniform(shape, seed), shape)
     places = tf.repeat(places, pack, axis=0)
-    between = real + places * (fake - real)
+    pixels = real[..., :channels]
+    pixels += places * (fake[..., :channels] - pixels)
+    between = tf.concat([pixels, real[..., channels:]], axis=-1)
     with tf.GradientTape() as tape:
         tape.watch(between)
         logits = discriminator(between, training=True)
-    gradients = tape.gradient(logits, between)
+    gradients = tape.gradient(logits, between)[..., :channels]
     squares = tf.reduce_sum(tf.reshape(gradients, [real.shape[0] // pack, -1]) ** 2, axis=1)
     return tf.reduce_mean((tf.sqrt(squares + 1e-12) - 1.0) ** 2)

@@ -16,13 +16,13 @@ def test_penalty_of_a_critic_whose_gradient_is_known():
     def critic(images, training):
         return 3 * images[:, :1] + 4 * images[:, 1:]
 
-    assert float(gradient_penalty(critic, real, fake, SEED)) == pytest.approx(16)
+    assert float(gradient_penalty(critic, real, fake, SEED, 2)) == pytest.approx(16)
 
 
 def test_penalty_is_taken_between_real_and_fake():
     """D(x) = x²/2 has the gradient x; between 2 and 4 that is 2 + 2u with u from 0 to 1."""
     real, fake = tf.fill([4000, 1], 2.0), tf.fill([4000, 1], 4.0)
-    penalty = gradient_penalty(lambda images, training: images**2 / 2, real, fake, SEED)
+    penalty = gradient_penalty(lambda images, training: images**2 / 2, real, fake, SEED, 1)
     # The mean of (1 + 2u)² is 1 + 2 + 4/3.
     assert float(penalty) == pytest.approx(13 / 3, rel=0.05)
 
@@ -37,7 +37,8 @@ def test_no_penalty_for_a_critic_of_packs_that_is_1_lipschitz():
     def critic(images, training):
         return tf.reshape(pack(images), [-1, 32]) @ weights
 
-    assert float(gradient_penalty(critic, real, fake, SEED, pack=2)) == pytest.approx(0, abs=1e-9)
+    penalty = gradient_penalty(critic, real, fake, SEED, 1, pack=2)
+    assert float(penalty) == pytest.approx(0, abs=1e-9)
 
 
 def test_a_pack_lies_at_one_point_between_real_and_generated_ones():
@@ -48,10 +49,24 @@ def test_a_pack_lies_at_one_point_between_real_and_generated_ones():
         seen.append(images)
         return tf.reshape(images, [4, -1])
 
-    gradient_penalty(critic, tf.zeros([8, 2, 2, 1]), tf.ones([8, 2, 2, 1]), SEED, pack=2)
+    gradient_penalty(critic, tf.zeros([8, 2, 2, 1]), tf.ones([8, 2, 2, 1]), SEED, 1, pack=2)
     points = seen[0][:, 0, 0, 0].numpy()
     np.testing.assert_array_equal(points[::2], points[1::2])
     assert len(set(points)) == 4
+
+
+def test_labels_are_no_part_of_the_slope_and_are_the_real_ones():
+    """With a label of 1, D(x) = Σx / 2 of 2×2 pixels has a slope of 1, and any of the label."""
+    pixels = tf.random.stateless_normal([2, 4, 2, 2, 1], [1, 2])
+    real, fake = (
+        tf.concat([each, tf.fill([4, 2, 2, 1], label)], axis=3)
+        for each, label in zip(pixels, (1.0, 0.0))
+    )
+
+    def critic(images, training):
+        return tf.reduce_sum(images[..., 0] * images[..., 1], axis=[1, 2]) / 2
+
+    assert float(gradient_penalty(critic, real, fake, SEED, 1)) == pytest.approx(0, abs=1e-9)
 
 
 def test_critic_takes_its_own_images_and_keeps_its_weights_clipped(mnist):
