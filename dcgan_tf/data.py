@@ -173,8 +173,11 @@ def make_batches(
             batch = with_label_channel(batch, tf.gather(labels, chosen))
         return batch
 
+    options = tf.data.Options()
+    # The tuner's thread sleeps for up to a minute, and a run that is stopped would wait for it.
+    options.autotune.enabled = False
     numbers = tf.data.Dataset.range(start * len(replicas), stop * len(replicas))
-    batches = numbers.map(make_batch, num_parallel_calls=2)
+    batches = numbers.with_options(options).map(make_batch, num_parallel_calls=2)
     if device is not None:
         return batches.apply(tf.data.experimental.prefetch_to_device(device))
     return batches.prefetch(tf.data.AUTOTUNE)

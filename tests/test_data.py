@@ -105,3 +105,10 @@ def test_to_uint8_undoes_scale():
     pixels = np.arange(256, dtype=np.uint8)
     assert np.array_equal(data.to_uint8((pixels.astype(np.float32) - 127.5) / 127.5), pixels)
     assert np.array_equal(data.to_uint8(data.scale(pixels)), pixels)
+
+
+def test_no_tuner_sleeps_while_a_run_that_is_stopped_waits_for_it(mnist):
+    """After 50 s of batches, giving them up took 32 s with the tuner, and 1 s without."""
+    images = mnist[:64, ..., np.newaxis]
+    batches = data.make_batches(images, Config(batch_size=8), 0, 10)
+    assert batches.options().autotune.enabled is False
