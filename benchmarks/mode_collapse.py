@@ -52,7 +52,8 @@ def count_over(name: str, seed: int, last: int, classifier: keras.Sequential) ->
     if table.exists():
         with table.open() as file:
             counts = {int(row[0]): (int(row[1]), float(row[2])) for row in csv.reader(file)}
-    for steps in [stage for stage in (*STAGES, last) if max(counts, default=0) < stage <= last]:
+    counted = max(counts, default=0)
+    for steps in [stage for stage in sorted({*STAGES, last}) if counted < stage <= last]:
         # As many epochs as steps, since the steps alone are to end the run.
         ends = f"--max_steps {steps} --epochs {steps} --seed {seed} --run_dir {run.path}"
         flags = f"{COMMON} {REMEDIES[name]} {ends}"
