@@ -1,62 +1,86 @@
-"""Each layer's training pass, forward and back, by Keras's own layer and by this project's.
+"""Each layer's training pass, forward and back: by this project, by Keras, and by PyTorch.
 
-    python -m benchmarks.layers [--preset paper] [--rounds 10]
+    python -m benchmarks.layers [--preset paper] [--rounds 5]
 
-A ratio is Keras's time over this project's: above 1, this project's is faster.
+Each runs in a process of its own, in alternation, at the size that it has in the model, in float32.
+A ratio is the other's time over this project's: above 1, this project's is faster. PyTorch is
+compared where it is installed.
 """
 
 import argparse
-from collections.abc import Callable
+import importlib.util
 
-import tensorflow as tf
+import numpy as np
 from keras import layers
 
-from benchmarks.peers import SHAPES
-from benchmarks.timing import alternate, print_setup, spread
+from benchmarks.peers import SHAPES, alternate, command
+from benchmarks.timing import print_setup, spread
 from dcgan_tf.config import Config
 from dcgan_tf.fast import layers as fast_layers
-from dcgan_tf.fast.memory import keep_freed_memory
 from dcgan_tf.models import make_discriminator, make_generator
 
+THIS = "this project"
+TORCH = {"PyTorch": False, "PyTorch, channels last": True}
 
-def passes(layer: layers.Layer, shape: tuple[int, ...]) -> Callable[[], None]:
-    """A layer's pass forward, and back to its inputs and weights."""
-    inputs = tf.random.stateless_normal(shape, [0, 0])
-    layer.build(shape)
 
-    @tf.function
-    def both_ways() -> list[tf.Tensor]:
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            outputs = layer(inputs, training=True)
-        return tape.gradient(outputs, [inputs, *layer.trainable_variables], outputs)
+def commands_of(layer: layers.Layer, batch: int) -> dict[str, list[str]]:
+    """What starts a layer's passes, by whose they are."""
+    module = type(layer).__module__
+    options = {
+        "kind": type(layer).__name__,
+        "layer": layer.get_config(),
+        "shape": [batch, *layer.input.shape[1:]],
+    }
+    found = {THIS: command("layer", {}, module=module, **options)}
+    if module == fast_layers.__name__:  # the others are Keras's own
+        found["Keras"] = command("layer", {}, module="keras.layers", **options)
+    if importlib.util.find_spec("torch"):
+        for name, channels_last in TORCH.items():
+            found[name] = command("torch_layer", {}, channels_last=channels_last, **options)
+    return found
 
-    return lambda: [gradient.numpy().ravel()[:1] for gradient in both_ways()]
+
+def row(seconds: dict[str, np.ndarray], failures: dict[str, str]) -> str:
+    """Milliseconds of this project's pass, and the others' ratios to it."""
+    cells = []
+    for name in (THIS, "Keras", *TORCH):
+        if name in failures:
+            cells.append(f"not measured: {failures[name]}")
+        elif name not in seconds or THIS in failures:
+            cells.append("")
+        elif name == THIS:
+            cells.append(spread(1000 * seconds[THIS]))
+        else:
+            cells.append(spread(seconds[name] / seconds[THIS]))
+    return " | ".join(cells)
 
 
 def main() -> None:
-    """Times each layer that this project has its own of."""
+    """Times each layer of both models, and prints a row for each."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--preset", choices=SHAPES, default="tutorial")
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=5)
     flags = parser.parse_args()
 
-    keep_freed_memory()
-    config = Config.from_flags({"preset": flags.preset, "convolutions": "subpixel"})
+    config = Config.from_flags(
+        {"preset": flags.preset, "precision": "float32", "convolutions": "subpixel"}
+    )
     image = SHAPES[flags.preset]
     print_setup()
-    print(f"{'seconds, forward and back':<42}{'Keras':<24}{'this project':<24}ratio")
+    print(f"{flags.preset}, batch {config.batch_size}: median of {flags.rounds} (quartiles)\n")
+    print(f"| | milliseconds | Keras | {' | '.join(TORCH)} |\n|---|---|---|---|---|")
+    whole: dict[str, np.ndarray] = {}
     for model in (make_generator(config, image), make_discriminator(config, image)):
         for layer in model.layers:
-            if type(layer).__module__ != fast_layers.__name__:
+            if isinstance(layer, (layers.Reshape, layers.Flatten)):
                 continue
-            shape = (config.batch_size, *layer.input.shape[1:])
-            kind = getattr(layers, type(layer).__name__)
-            pair = [each.from_config(layer.get_config()) for each in (kind, type(layer))]
-            seconds = alternate([passes(each, shape) for each in pair], flags.rounds)
-            name = f"{layer.name} {'×'.join(map(str, shape[1:]))}"
-            theirs, ours = seconds.T
-            print(f"{name:<42}{spread(theirs):<24}{spread(ours):<24}{spread(theirs / ours)}")
+            seconds, failures = alternate(commands_of(layer, config.batch_size), flags.rounds)
+            size = "×".join(map(str, layer.input.shape[1:]))
+            print(f"| {type(layer).__name__} of {size} | {row(seconds, failures)} |", flush=True)
+            for name in (THIS, "Keras", *TORCH):
+                taken = seconds.get(name, seconds.get(THIS, np.full(flags.rounds, np.nan)))
+                whole[name] = whole.get(name, 0) + taken
+    print(f"| together | {row(whole, {})} |")
 
 
 if __name__ == "__main__":

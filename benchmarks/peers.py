@@ -1,13 +1,14 @@
-"""Training steps to compare, each in a process of its own: what one imports or breaks is its own.
+"""Steps and layers to compare, each in a process of its own: what one imports or breaks is its own.
 
-    python -m benchmarks.peers dcgan_tf|tutorial|torch SETTINGS OPTIONS
+    python -m benchmarks.peers dcgan_tf|tutorial|torch|layer|torch_layer SETTINGS OPTIONS
 
-is what `alternate` starts. SETTINGS are those of a config, OPTIONS those of
-`benchmarks.torch_step`, as JSON.
+is what `alternate` starts. SETTINGS are those of a config, OPTIONS the further arguments of the
+function that PEERS has for the name, as JSON.
 """
 
 import contextlib
 import dataclasses
+import importlib
 import json
 import math
 import os
@@ -112,10 +113,64 @@ def torch_steps(config: Config, **options: Any) -> Take:
     return take
 
 
+def layer_passes(
+    config: Config, module: str, kind: str, layer: dict[str, Any], shape: list[int]
+) -> Take:
+    """A layer's passes forward, and back to its inputs and weights.
+
+    Args:
+        config: unused.
+        module: where the layer's class is.
+        kind: its name.
+        layer: its own config.
+        shape: of its inputs, the batch included.
+    """
+    import tensorflow as tf
+
+    from dcgan_tf.fast.memory import keep_freed_memory
+
+    keep_freed_memory()
+    inputs = tf.random.stateless_normal(shape, [0, 0])
+    made = getattr(importlib.import_module(module), kind).from_config(layer)
+    made.build(shape)
+
+    @tf.function
+    def both_ways() -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = made(inputs, training=True)
+        return tape.gradient(outputs, [inputs, *made.trainable_variables], outputs)
+
+    def take(passes: int) -> int:
+        for _ in range(passes):
+            both_ways()
+        tf.test.experimental.sync_devices()
+        return passes
+
+    return take
+
+
+def torch_layer_passes(config: Config, **options: Any) -> Take:
+    """The same layer's passes in PyTorch."""
+    from benchmarks.torch_step import make_passes
+
+    both_ways, wait = make_passes(**options)
+
+    def take(passes: int) -> int:
+        for _ in range(passes):
+            both_ways()
+        wait()
+        return passes
+
+    return take
+
+
 PEERS: dict[str, Callable[..., Take]] = {
     "dcgan_tf": dcgan_tf_steps,
     "tutorial": tutorial_steps,
     "torch": torch_steps,
+    "layer": layer_passes,
+    "torch_layer": torch_layer_passes,
 }
 
 

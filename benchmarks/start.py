@@ -1,23 +1,31 @@
-"""Seconds from the command to the end of the first steps, and peak memory, beside the tutorial's.
+"""Seconds from the command to the first progress and steps, and memory, beside the tutorial's.
 
-    python -m benchmarks.start [--steps 12] [--rounds 5]
+    python -m benchmarks.start [--steps 12] [--rounds 5] [--cold]
 
-Runs `python train.py` and the tutorial's script in alternation, each for one step and for a few.
+Runs `python train.py` and the tutorial's script in alternation. The first progress is that of
+`train.py` on a terminal; the tutorial's script says nothing before the end of its first epoch, so
+the end of its first step stands for it. With `--cold`, the system's cache forgets Python, its
+packages and the project before each start, as far as no other process has them open.
 """
 
 import argparse
 import os
+import pty
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
-from benchmarks.timing import print_setup, spread
+from benchmarks.timing import forget, print_setup, spread
+
+PROGRESS = b"epoch 1/"
 
 
-def measure(command: list[str]) -> tuple[float, float]:
+def whole(command: list[str]) -> tuple[float, float]:
     """Seconds and peak resident MiB of a command."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -26,23 +34,59 @@ def measure(command: list[str]) -> tuple[float, float]:
     return time.perf_counter() - began, usage.ru_maxrss / 1024
 
 
+def to_progress(command: list[str]) -> tuple[float, float]:
+    """Seconds until a command shows its progress on a terminal, and peak resident MiB so far."""
+    terminal, end = pty.openpty()
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=end)
+    os.close(end)
+    shown = b""
+    while PROGRESS not in shown:
+        shown += os.read(terminal, 1024)
+    seconds = time.perf_counter() - began
+    process.send_signal(signal.SIGKILL)
+    _, _, usage = os.wait4(process.pid, 0)
+    os.close(terminal)
+    return seconds, usage.ru_maxrss / 1024
+
+
+def forget_python() -> None:
+    """Has the system's cache forget what both commands read as they start."""
+    for folder in {sys.prefix, sys.base_prefix, os.getcwd()}:
+        for path in Path(folder).rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                forget(path)
+
+
 def main() -> None:
     """Runs both, and prints the medians."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cold", action="store_true")
     flags = parser.parse_args()
 
     print_setup()
-    for steps in (1, flags.steps):
+    measures = {
+        "the first progress": (1, to_progress),
+        "the end of step 1": (1, whole),
+        f"the end of step {flags.steps}": (flags.steps, whole),
+    }
+    for name, (steps, measure) in measures.items():
         figures = []
         for _ in range(flags.rounds):
             with tempfile.TemporaryDirectory() as folder:
-                ours = ["train.py", "--max_steps", str(steps), "--run_dir", folder]
+                ours = ["train.py", "--run_dir", folder]
+                ours += ["--max_steps", str(steps)] if measure is whole else []
                 theirs = ["-m", "benchmarks.tutorial", str(steps)]
-                figures.append([measure([sys.executable, *each]) for each in (theirs, ours)])
+                row = []
+                for command, how in ((theirs, whole), (ours, measure)):
+                    if flags.cold:
+                        forget_python()
+                    row.append(how([sys.executable, *command]))
+                figures.append(row)
         (their_seconds, their_memory), (seconds, memory) = np.transpose(figures, (1, 2, 0))
-        print(f"{steps} steps, median of {flags.rounds} (quartiles)")
+        print(f"to {name}, median of {flags.rounds} (quartiles)")
         print(f"  the tutorial's script   {spread(their_seconds)} s, {spread(their_memory)} MiB")
         print(f"  train.py                {spread(seconds)} s, {spread(memory)} MiB")
         print(

@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -33,6 +34,13 @@ def alternate(functions: Sequence[Callable], rounds: int) -> np.ndarray:
             functions[which]()
             seconds[i, which] = time.perf_counter() - start
     return seconds
+
+
+def forget(path: Path) -> None:
+    """Has the system's cache forget a file."""
+    file = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(file)
 
 
 def spread(values: np.ndarray) -> str:

@@ -1,8 +1,9 @@
-"""The same models and step in PyTorch, for comparison where it is installed."""
+"""The same models, step and layers in PyTorch, for comparison where it is installed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -136,3 +137,62 @@ def paper_models(config: Config) -> tuple[nn.Module, nn.Module]:
 
 
 MODELS = {"tutorial": tutorial_models, "paper": paper_models}
+
+
+def make_passes(
+    kind: str, layer: dict[str, Any], shape: list[int], channels_last: bool
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """A layer's pass forward, and back to its inputs and weights, as `make_step` has a step's.
+
+    Args:
+        kind: the name of the Keras layer whose like it is, one of LAYERS.
+        layer: that layer's config.
+        shape: of its inputs, [batch, H, W, C] or [batch, C].
+        channels_last: whether images and kernels lie in memory as TensorFlow's do.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    batch, *image, channels = shape
+    layout = torch.channels_last if channels_last and image else torch.contiguous_format
+    made = LAYERS[kind](channels, len(image), layer).to(device, memory_format=layout)
+    inputs = torch.randn(batch, channels, *image, device=device).contiguous(memory_format=layout)
+    inputs.requires_grad_()
+
+    def both_ways() -> None:
+        outputs = made(inputs)
+        torch.autograd.grad(outputs, [inputs, *made.parameters()], outputs.detach())
+
+    return both_ways, torch.cuda.synchronize if device == "cuda" else lambda: None
+
+
+def conv_like(channels: int, axes: int, layer: dict[str, Any]) -> nn.Module:
+    (size, _), (stride, _) = layer["kernel_size"], layer["strides"]
+    padding = (size - stride + 1) // 2 if layer["padding"] == "same" else 0
+    geometry = {"padding": padding, "bias": layer["use_bias"]}
+    return nn.Conv2d(channels, layer["filters"], size, stride, **geometry)
+
+
+def transposed_like(channels: int, axes: int, layer: dict[str, Any]) -> nn.Module:
+    (size, _), (stride, _) = layer["kernel_size"], layer["strides"]
+    geometry = {"bias": layer["use_bias"]}
+    if layer["padding"] == "same":
+        padding = (size - stride + 1) // 2
+        geometry |= {"padding": padding, "output_padding": 2 * padding + stride - size}
+    conv = nn.ConvTranspose2d(channels, layer["filters"], size, stride, **geometry)
+    return nn.Sequential(conv, nn.Tanh()) if layer["activation"] == "tanh" else conv
+
+
+def batch_norm_like(channels: int, axes: int, layer: dict[str, Any]) -> nn.Module:
+    return nn.BatchNorm2d(channels) if axes else nn.BatchNorm1d(channels)
+
+
+LAYERS: dict[str, Callable[[int, int, dict[str, Any]], nn.Module]] = {
+    "Conv2D": conv_like,
+    "Conv2DTranspose": transposed_like,
+    "BatchNormalization": batch_norm_like,
+    "Dropout": lambda channels, axes, layer: nn.Dropout(layer["rate"]),
+    "Dense": lambda channels, axes, layer: nn.Linear(
+        channels, layer["units"], bias=layer["use_bias"]
+    ),
+    "LeakyReLU": lambda channels, axes, layer: nn.LeakyReLU(layer["negative_slope"]),
+    "ReLU": lambda channels, axes, layer: nn.ReLU(),
+}

@@ -14,7 +14,6 @@ read from the disk.
 """
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.timing import print_setup, spread
+from benchmarks.timing import forget, print_setup, spread
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, scale
 from dcgan_tf.datasets.disk_images import DiskImages
@@ -71,13 +70,6 @@ class Stopwatch:
         self.left_at = time.perf_counter()
         self.bare.append(self.left_at - stepped)
         return output
-
-
-def forget(path: Path) -> None:
-    """Has the system's cache forget a file."""
-    file = os.open(path, os.O_RDONLY)
-    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(file)
 
 
 def main() -> None:

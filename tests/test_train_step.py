@@ -95,8 +95,10 @@ def test_every_pass_through_the_discriminator_has_a_dropout_mask_of_its_own(trai
         (CRITIC | {"discriminator_steps": 2, "noise": "uniform", "flip": True}, 2 * (5 + 2 * 7)),
         # A noise and two kinds of augmentation of either batch; three blocks have masks, one old.
         ({"augment": "color,cutout", "init_from": "other", "fade_in": 4}, 2 * (1 + 4 + 3 * 2)),
+        # A noise; D's own update and two ahead see both batches, G's the generated one. Two masks.
+        ({"unroll_steps": 2}, 2 * (1 + (3 * 2 + 1) * 2)),
     ],
-    ids=["critic", "augmented, growing"],
+    ids=["critic", "augmented, growing", "unrolled"],
 )
 def test_no_two_draws_are_the_same_numbers(mnist, monkeypatch, settings, draws):
     trainer = make_trainer(mnist, **settings)

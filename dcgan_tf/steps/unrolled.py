@@ -55,11 +55,18 @@ def unrolled_step(gan: Gan, images: tf.Tensor) -> StepOutput:
 
 
 def with_weights(model: keras.Model, weights: Weights) -> Callable:
-    """A model as a function with other trainable weights; it changes nothing of the model's."""
-    rest = [tf.convert_to_tensor(variable) for variable in model.non_trainable_variables]
+    """A model as a function with other trainable weights.
+
+    Nothing of the model changes but its random state: each pass has a dropout mask of its own.
+    """
+    variables = model.non_trainable_variables
 
     def call(inputs: tf.Tensor, training: bool) -> tf.Tensor:
-        outputs, _ = model.stateless_call(weights, rest, inputs, training=training)
+        before = [tf.convert_to_tensor(variable) for variable in variables]
+        outputs, after = model.stateless_call(weights, before, inputs, training=training)
+        for variable, value in zip(variables, after):
+            if variable.name == "seed_generator_state":
+                variable.assign(value)
         return outputs
 
     return call
