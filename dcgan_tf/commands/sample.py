@@ -24,10 +24,9 @@ from dcgan_tf.cli.settings import (
     between,
     setting,
 )
+from dcgan_tf.datasets.labels import ALL_CLASSES
 from dcgan_tf.latent.arithmetic import parse_arithmetic, parse_numbers
 from dcgan_tf.pretrained.flags import GeneratorFlags
-
-ALL = "all"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,8 +97,8 @@ class SampleFlags(CheckpointFlags, GeneratorFlags):
         if len(views) > 1:
             raise UserError(f"--{' and --'.join(views)} can't be drawn at once: give one")
         for name in views:
-            if self.label == ALL:
-                raise UserError(f"--{name} draws images of one --label, not of {ALL}")
+            if self.label == ALL_CLASSES:
+                raise UserError(f"--{name} draws images of one --label, not of {ALL_CLASSES}")
             if Path(self.output).suffix not in VIEWS[name].suffixes:
                 wanted = " or ".join(VIEWS[name].suffixes)
                 raise UserError(f"--{name} draws a {wanted}, and --output is {self.output}")
@@ -179,11 +178,11 @@ def main() -> None:
         line = getattr(views, view.function)(source, output, *values)
         print(f"{line}, from step {source.step}: {output}")
         return
-    of_all = flags.label == ALL
+    of_all = flags.label == ALL_CLASSES
     write = writer_for(output, columns=flags.num_images if of_all else None)
     generator, config, step = load_generator(run, flags.checkpoint)
     classes = run.read_classes()
-    names = (classes.names or [ALL]) if of_all else [flags.label]
+    names = (classes.names or [ALL_CLASSES]) if of_all else [flags.label]
     labels = [None if name is None else classes.number(name) for name in names]
     numbers = (flags.seed, flags.num_images, flags.batch_size, flags.truncation)
     batches = (
@@ -192,6 +191,6 @@ def main() -> None:
         for batch in sample_images(generator, config, *numbers, classes, label)
     )
     write(batches, (len(labels) * flags.num_images, *generator.output_shape[1:]))
-    asked = {None: "", ALL: f" of each of {len(labels)} classes"}
+    asked = {None: "", ALL_CLASSES: f" of each of {len(labels)} classes"}
     of_class = asked.get(flags.label, f" of class {flags.label}")
     print(f"{flags.num_images} images{of_class} of seed {flags.seed}, from step {step}: {output}")

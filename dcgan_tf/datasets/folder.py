@@ -26,6 +26,7 @@ from dcgan_tf.cli.errors import UserError, first_line
 from dcgan_tf.datasets.cache import default_cache_dir, locked
 from dcgan_tf.datasets.disk_images import DiskImages, Images, fingerprint
 from dcgan_tf.datasets.image_files import FORMATS, WANTED, Files, open_source, readable
+from dcgan_tf.datasets.labels import ALL_CLASSES
 from dcgan_tf.datasets.settings import DataSettings, Split
 
 DEEP_GREY_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
@@ -110,6 +111,11 @@ def class_folders(files: Files) -> dict[str, str]:
             raise UserError(
                 f"--data_dir {files.source} does not tell the class of {readable(name)}: labelled "
                 f"images are in two folders or more, one for each class"
+            )
+        if parts[shared] == ALL_CLASSES:
+            raise UserError(
+                f"--data_dir {files.source}: a class can't be called {ALL_CLASSES}, which "
+                f"--label {ALL_CLASSES} takes for every class: give its folder another name"
             )
     return {name: readable(parts[shared]) for name, parts in folders.items()}
 

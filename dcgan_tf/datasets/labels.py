@@ -12,6 +12,7 @@ from dcgan_tf.cli.errors import UserError
 
 LABEL_STREAM = 1  # (seed, number) alone is what an image's noise is drawn from
 MOST_NAMED = 30
+ALL_CLASSES = "all"  # what `--label` takes for every class
 
 
 @dataclasses.dataclass(frozen=True)

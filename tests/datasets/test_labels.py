@@ -57,6 +57,14 @@ def test_damaged_images_have_no_label(tmp_path):
     assert len(images) == 3 and labels.numbers.tolist() == [0, 1, 2]
 
 
+def test_no_class_is_called_all(tmp_path):
+    write_images(tmp_path / "images", ["all/a.png", "cats/b.png"])
+    config = config_of(tmp_path / "images")
+    images = load_images(config)
+    with pytest.raises(UserError, match="a class can't be called all, which --label all takes"):
+        load_training_labels(config, images)
+
+
 def test_classes_are_those_of_both_splits(tmp_path):
     source = tmp_path / "images"
     for number in range(60):
