@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.data import scale
-from dcgan_tf.datasets.folder import ImageFormat, decode, parse_colour
+from dcgan_tf.datasets.decoding import ImageFormat, decode, parse_colour
 from dcgan_tf.datasets.image_files import Files, open_regular
 from dcgan_tf.evaluation.metrics import nearest
 from dcgan_tf.latent.arithmetic import Term, compute_arithmetic

@@ -341,7 +341,7 @@ def test_a_damaged_file_is_named_and_left_out(source, name, zipped, caplog):
 
 
 def test_more_pixels_than_the_limit_are_not_decoded(source, monkeypatch, caplog):
-    monkeypatch.setattr(folder, "MAX_PIXELS", 100)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 100)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 99)
     save(source / "at_limit.png", noise(10, 10))
     save(source / "over.png", noise(10, 11))
