@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.datasets import disk_images, folder, image_files
+from dcgan_tf.datasets import decoding, disk_images, folder, image_files
 from dcgan_tf.datasets.settings import DataSettings
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
