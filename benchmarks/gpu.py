@@ -69,7 +69,8 @@ def groups(settings: dict[str, Any], cards: int) -> dict[str, dict[str, Row]]:
     others = {"the tutorial's step, float32": Row(command("tutorial", settings), images)}
     if importlib.util.find_spec("torch"):
         for way in TORCH:
-            name = f"PyTorch, {way['precision']}, channels last{', compiled' * way['compiled']}"
+            compiled = ", compiled" if way["compiled"] else ""
+            name = f"PyTorch, {way['precision']}, channels last{compiled}"
             others[name] = Row(command("torch", settings, **way), images)
     found["others"] = others
     if cards != 1:

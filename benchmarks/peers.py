@@ -196,7 +196,9 @@ def alternate(
         others, why not.
     """
     processes: dict[str, subprocess.Popen] = {}
-    steps, seconds, failures = {}, {}, {}
+    steps: dict[str, int] = {}
+    seconds: dict[str, np.ndarray] = {}
+    failures: dict[str, str] = {}
 
     def measure(name: str, count: int) -> float:
         answer = ask(processes[name], count)
@@ -222,12 +224,15 @@ def alternate(
 def start(words: list[str], errors: TextIO) -> subprocess.Popen:
     """Starts a peer, which shares a GPU's memory with the others."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
-    return subprocess.Popen(words, env=environment, text=True, **pipes)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        words, env=environment, text=True, stdin=pipe, stdout=pipe, stderr=errors
+    )
 
 
 def ask(process: subprocess.Popen, steps: int) -> float | None:
     """Has a peer take steps; returns the seconds of one, or nothing where it has ended."""
+    assert process.stdout is not None
     with contextlib.suppress(BrokenPipeError):
         print(steps, file=process.stdin, flush=True)
     answer = process.stdout.readline()

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
 from dcgan_tf.config import Config
+from dcgan_tf.datasets.labels import UNLABELLED
 from dcgan_tf.gan import Gan
 from dcgan_tf.losses import make_losses
 from dcgan_tf.reporting.plots import save_figure
@@ -62,6 +63,7 @@ class RingGan(Gan):
         self.replicas = 1
         self.step = tf.Variable(0, dtype=tf.int64)
         self.ema_generator = None
+        self.classes = UNLABELLED
 
 
 def make_optimizer(model: keras.Sequential) -> keras.optimizers.Adam:

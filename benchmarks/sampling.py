@@ -12,6 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from benchmarks.timing import alternate, print_setup, spread
+from dcgan_tf.noise import seeded_noise
 from dcgan_tf.reporting.sample_files import writer_for
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.sampling import load_generator, sample_images
@@ -27,27 +28,31 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     flags = parser.parse_args()
 
-    generator, config, _ = load_generator(RunDirectory(flags.run_dir))
-    noise = tf.random.stateless_normal([BATCH_SIZE, config.noise_dim], [0, 0])
+    run = RunDirectory(flags.run_dir)
+    generator, config, _ = load_generator(run)
+    classes = run.read_classes()
+    noise = tf.constant(seeded_noise(config, config.seed, range(BATCH_SIZE), classes=classes))
+    batches = -(-flags.num_images // BATCH_SIZE)
+    num_images = batches * BATCH_SIZE
     generate = tf.function(lambda noise: generator(noise, training=False))
 
     def bare() -> None:
-        for _ in range(flags.num_images // BATCH_SIZE):
+        for _ in range(batches):
             generate(noise).numpy()
 
     with tempfile.TemporaryDirectory() as folder:
         write = writer_for(Path(folder) / "images.npz")
-        numbers = (config.seed, flags.num_images // BATCH_SIZE * BATCH_SIZE, BATCH_SIZE)
+        numbers = (config.seed, num_images, BATCH_SIZE)
 
         def draw() -> None:
-            batches = sample_images(generator, config, *numbers)
-            write(batches, (numbers[1], *generator.output_shape[1:]))
+            images = sample_images(generator, config, *numbers, classes=classes)
+            write(images, (num_images, *generator.output_shape[1:]))
 
         seconds = alternate([bare, draw], flags.rounds)
     print_setup()
     print(f"images a second, median of {flags.rounds} (quartiles)")
-    print(f"  the bare generator  {spread(flags.num_images / seconds[:, 0])}")
-    print(f"  drawn and written   {spread(flags.num_images / seconds[:, 1])}")
+    print(f"  the bare generator  {spread(num_images / seconds[:, 0])}")
+    print(f"  drawn and written   {spread(num_images / seconds[:, 1])}")
     print(f"  ratio               {spread(seconds[:, 0] / seconds[:, 1])}")
 
 

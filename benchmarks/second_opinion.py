@@ -49,7 +49,7 @@ def train_dense_network() -> keras.Sequential:
     network.compile("adam", loss)
     labels = load_labels(CONFIG, "train")
     network.fit(scale(load_images(CONFIG)), labels, batch_size=128, epochs=5, verbose=0)
-    right = classify(network, load_held_out(CONFIG)) == load_labels(CONFIG, "test")
+    right = classify(network, load_held_out(CONFIG)[:]) == load_labels(CONFIG, "test")
     print(f"dense network: {right.mean():.2%} of the test digits right")
     return network
 
@@ -85,7 +85,7 @@ def compare_classes(images: np.ndarray, evaluators: list[Evaluator]) -> None:
     print(f"\nclass distribution, without {DROPPED}")
     for kind, made in (("generated", samples), ("real", spread(kept, NUM_IMAGES))):
         for evaluator in evaluators:
-            distribution = evaluator.scores(made)["class_distribution"]
+            distribution = np.asarray(evaluator.scores(made)["class_distribution"])
             cells = "".join(f"{fraction:7.2%}" for fraction in distribution)
             print(f"{kind:<10}{evaluator.feature_extractor.name:<17}{cells}", flush=True)
 
@@ -93,7 +93,7 @@ def compare_classes(images: np.ndarray, evaluators: list[Evaluator]) -> None:
 def main() -> None:
     """Trains, evaluates and prints."""
     print_setup()
-    images = load_images(CONFIG)
+    images = load_images(CONFIG)[:]
     dense_network = FeatureExtractor("dense network", 1000, extract_by(train_dense_network()))
     evaluators = [
         Evaluator(CONFIG, images, NUM_IMAGES, METRICS, feature_extractor=feature_extractor)

@@ -164,10 +164,11 @@ def accuracies(
     for augments in (False, True):
         alone = train(labelled, None, augments, seed)
         yield WAYS[augments], accuracy(alone, test)
-        probabilities = apply_in_batches(
-            generated[0],
-            lambda batch, alone=alone: tf.nn.softmax(alone(batch, training=False)),
-        )
+
+        def classify(images: tf.Tensor, alone: keras.Sequential = alone) -> tf.Tensor:
+            return tf.nn.softmax(alone(images, training=False))
+
+        probabilities = apply_in_batches(generated[0], classify)
         kept = believed(probabilities, generated[1])
         print(f"{'augmented' if augments else 'labelled'}: {kept.mean():.1%} are believed")
         added = (generated[0][kept], generated[1][kept])
@@ -219,8 +220,8 @@ def compare_classifiers(counts: list[int], seeds: int) -> None:
     """Trains what was not trained yet, and prints the table."""
     config = Config.from_flags(GENERATOR | {"max_steps": GENERATOR_STEPS})
     config = resolve_auto(config, RunDirectory(RESULTS.with_suffix("")))
-    images, labels = load_images(config), load_labels(config, "train").astype(int)
-    test = load_held_out(config), load_labels(config, "test").astype(int)
+    images, labels = load_images(config)[:], load_labels(config, "train").astype(int)
+    test = load_held_out(config)[:], load_labels(config, "test").astype(int)
     outside = load_classifier()
     results = read_results()
     RESULTS.parent.mkdir(exist_ok=True)
@@ -260,8 +261,8 @@ def compare_neighbours(directory: RunDirectory) -> None:
     classes = directory.read_classes()
     if not classes or config.dataset != "mnist":
         raise UserError(f"--run_dir {directory.path} is no conditional run of MNIST")
-    images, labels = load_images(config), load_labels(config, "train").astype(int)
-    test = load_held_out(config), load_labels(config, "test").astype(int)
+    images, labels = load_images(config)[:], load_labels(config, "train").astype(int)
+    test = load_held_out(config)[:], load_labels(config, "test").astype(int)
     print(f"| digits, as many of each class | real | generated, step {step} |\n|---|---|---|")
     for size in SIZES:
         chosen = pick_labelled(labels, size, 0)

@@ -188,8 +188,8 @@ def main() -> None:
         "| trained on | | steps | minutes of processor time | spread | 8×8 pixels | pixels and "
         "edges |\n|---|---|---|---|---|---|---|"
     )
-    for *cells, spread, pixels, edges in rows:
-        print(f"| {' | '.join(cells)} | {spread:.2f} | {pixels:.2f} | {edges:.2f} |")
+    for *found, spread, pixels, edges in rows:
+        print(f"| {' | '.join(found)} | {spread:.2f} | {pixels:.2f} | {edges:.2f} |")
 
 
 if __name__ == "__main__":

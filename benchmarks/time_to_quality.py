@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from benchmarks.timing import print_setup
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_held_out, load_images, make_batches
+from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.evaluation.evaluator import Evaluator
 from dcgan_tf.fast.measure import TRIALS, resolve_auto
 from dcgan_tf.fast.memory import keep_freed_memory
@@ -81,8 +82,9 @@ def compare(
     configs = [read_run(run, settled) for run in runs]
     images = load_images(configs[0])
     held_out = load_held_out(configs[0])[half::2]
-    evaluator = Evaluator(configs[0], images, NUM_IMAGES, ["frechet_distance"], held_out)
-    curves = {}
+    names = ["frechet_distance"]
+    evaluator = Evaluator(configs[0], images, NUM_IMAGES, names, held_out=held_out)
+    curves: dict[tuple[str, int], list[Moment]] = {}
     for seed in range(seeds):
         for run, config in zip(runs, configs):
             seeded = dataclasses.replace(config, seed=config.seed + seed)
@@ -95,7 +97,7 @@ def compare(
                     f"Fréchet distance {moment.distance:.2f}",
                     flush=True,
                 )
-    baseline = evaluator.baseline["frechet_distance"]
+    baseline = float(evaluator.baseline["frechet_distance"])
     print(f"real images: {baseline:.2f}")
     return curves, baseline
 
@@ -116,9 +118,7 @@ def read_run(text: str, settled: Config) -> Config:
     return Config.from_flags(given)
 
 
-def train(
-    config: Config, images: np.ndarray, evaluator: Evaluator, number: int
-) -> Iterator[Moment]:
+def train(config: Config, images: Images, evaluator: Evaluator, number: int) -> Iterator[Moment]:
     """Trains one run; its moments are evenly spaced on a logarithmic scale."""
     trainer = Trainer(config, images)
     last = trainer.last_step
@@ -132,8 +132,9 @@ def train(
         if step in moments:
             generator = trainer.gan.ema_generator or trainer.gan.generator
             scores = evaluator.scores(evaluator.samples(generator))
-            means = np.mean(losses, axis=0).tolist()
-            yield Moment(step, seconds / 60, *means, scores["frechet_distance"])
+            gen_loss, disc_loss = np.mean(losses, axis=0).tolist()
+            distance = float(scores["frechet_distance"])
+            yield Moment(step, seconds / 60, gen_loss, disc_loss, distance)
             losses = []
 
 

@@ -53,7 +53,9 @@ class Stopwatch:
         self.batch = scale(trainer.images[: trainer.config.batch_size])
         self.step(self.batch)
         trainer.gan.step.assign(0)
-        self.loop, self.bare, self.between = [], [], []
+        self.loop: list[float] = []
+        self.bare: list[float] = []
+        self.between: list[float] = []
         self.left_at = time.perf_counter()
 
     def __call__(self, images: tf.Tensor) -> StepOutput:
@@ -88,13 +90,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = resolve_auto(config, RunDirectory(Path(folder)))
         images = load_images(config)
-        if cold and not isinstance(images, DiskImages):
+        on_disk = images.paths if isinstance(images, DiskImages) else ()
+        if cold and not on_disk:
             raise SystemExit(
                 "--cold is for images that are read from the disk: --dataset tfrecords"
             )
         trainer = Trainer(config, images)
         trainer.steps_per_epoch = STEPS_AN_EPOCH
-        stopwatch = trainer.train_step = Stopwatch(trainer, images.paths if cold else ())
+        stopwatch = trainer.train_step = Stopwatch(trainer, on_disk if cold else ())
         with open_run(Path(folder), config, images, resume=True) as run:
             fit(trainer, run)
 

@@ -11,6 +11,7 @@ from dcgan_tf.cli.settings import (
     AT_LEAST_ZERO,
     BELOW_ONE,
     FRACTION,
+    NOT_NEGATIVE,
     POSITIVE,
     at_least,
     between,
@@ -80,7 +81,7 @@ class Config(DataSettings):
     )
     batch_norm_epsilon: float = setting(1e-3, "Models", "added to batch norm's variance", POSITIVE)
     initializer_stddev: float | None = setting(
-        None, "Models", "draw weights from N(0, this) (default: Glorot's)", POSITIVE
+        None, "Models", "draw weights from N(0, this) (default, and 0: Glorot's)", NOT_NEGATIVE
     )
     batch_size: int = setting(
         256, "Training", "images a step, of all replicas together", AT_LEAST_ONE
@@ -136,8 +137,8 @@ class Config(DataSettings):
     real_penalty: float | None = setting(
         None,
         "Losses and remedies",
-        "factor of ½‖∇D‖² at real images (R1), against a discriminator that is too sure",
-        POSITIVE,
+        "factor of ½‖∇D‖² at real images (R1), against a discriminator that is too sure; 0: none",
+        NOT_NEGATIVE,
     )
     unroll_steps: int = setting(
         0,
@@ -238,9 +239,9 @@ class Config(DataSettings):
     inception_weights: str | None = setting(
         None,
         "Evaluation",
-        "evaluate images without labels by InceptionV3 (FID), with keras.applications' weights "
-        "without top, a .h5 file, or imagenet: downloaded by Keras (default: by pixels and edges, "
-        "which need none)",
+        "evaluate by InceptionV3 (FID), with keras.applications' weights without top, a .h5 file, "
+        "or imagenet: downloaded by Keras (default: by a classifier of the dataset, or, without "
+        "labels, by pixels and edges)",
         may_change=True,
     )
     checkpoint_steps: int | None = setting(
@@ -267,15 +268,16 @@ class Config(DataSettings):
                 "batch norm does not: add --nodiscriminator_batch_norm",
             ),
             (
-                self.real_penalty is not None
+                self.real_penalty
                 and (self.unroll_steps > 0 or self.alternates or self.precision == "float16"),
-                "--real_penalty goes with the plain step only: leave out --discriminator_steps, "
-                "--weight_clip, --gradient_penalty, --unroll_steps and --precision float16",
+                "--real_penalty goes with the plain step only: give --real_penalty 0, or leave out "
+                "--loss wasserstein, --discriminator_steps, --weight_clip, --gradient_penalty, "
+                "--unroll_steps and --precision float16",
             ),
             (
-                self.real_penalty is not None and self.sync_batch_norm,
+                self.real_penalty and self.sync_batch_norm,
                 "--real_penalty is taken by each replica on its own part of the batch: leave out "
-                "--sync_batch_norm",
+                "--sync_batch_norm, or give --real_penalty 0",
             ),
             (
                 self.gradient_penalty is not None and self.weight_clip is not None,
@@ -305,6 +307,13 @@ class Config(DataSettings):
                 self.reference and (self.precision, self.convolutions) != ("float32", "native"),
                 "--reference computes in float32 with TensorFlow's own convolutions: leave out "
                 "--precision and --convolutions",
+            ),
+            (
+                self.reference
+                and self.discriminator_batch_norm
+                and (self.real_penalty or self.unroll_steps > 0),
+                "--reference takes Keras's batch norm, whose second derivative is wrong, and "
+                "--real_penalty and --unroll_steps need it: leave out --reference",
             ),
             (
                 self.fade_in > 0 and self.init_from is None,

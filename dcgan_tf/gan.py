@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from dcgan_tf.augmentation.differentiable import augment
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.data import split_label_channel
 from dcgan_tf.datasets.labels import UNLABELLED, Classes
@@ -36,6 +37,10 @@ class Gan:
             in the tutorial.
         classes: of the training images, if both models learn their labels, too.
 
+    Raises:
+        UserError: `backward` is left out, and the config asks for what `train_step` and
+            `separate_gradients` know nothing of.
+
     Attributes:
         generator, discriminator: the Keras Sequential models.
         generator_optimizer, discriminator_optimizer: Adam.
@@ -52,6 +57,8 @@ class Gan:
         backward: Callable[..., tuple[Gradients, Gradients]] | None = None,
         classes: Classes = UNLABELLED,
     ) -> None:
+        if backward is None:
+            check_plain(config, classes)
         self.config = config
         self.classes = classes
         keras.utils.set_random_seed(config.seed)
@@ -227,6 +234,26 @@ class Gan:
         if config.fade_in:
             models = (self.generator, self.discriminator, self.ema_generator)
             set_alpha([model for model in models if model is not None], self.alpha)
+
+
+def check_plain(config: Config, classes: Classes) -> None:
+    """Refuses what the tutorial's step would leave out.
+
+    Raises:
+        UserError: there is some.
+    """
+    for is_left_out, setting in (
+        (config.alternates, "updates of the discriminator of its own"),
+        (config.unroll_steps, "unroll_steps"),
+        (config.real_penalty, "real_penalty"),
+        (config.precision == "float16", "precision float16"),
+        (config.conditional and not classes, "conditional, without classes"),
+    ):
+        if is_left_out:
+            raise UserError(
+                f"a loop of one's own takes the tutorial's step, which leaves out {setting}: "
+                f"dcgan_tf.train takes all settings"
+            )
 
 
 def with_label_channels(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

@@ -146,7 +146,7 @@ def last_dropout(config: Config) -> Layers:
 
 def kernel_initializer(config: Config) -> keras.initializers.Initializer:
     """A new initializer for each layer: one that is shared would draw the same numbers again."""
-    if config.initializer_stddev is None:
+    if not config.initializer_stddev:
         return keras.initializers.GlorotUniform()
     return keras.initializers.RandomNormal(0.0, config.initializer_stddev)
 

@@ -57,7 +57,7 @@ class Run:
         step: the checkpoint's: how many training steps were taken.
         config: the settings of the run.
         generator: the Keras model that images are drawn from, the EMA generator if the run has
-            one: from noise, float32 [N, noise_dim], to images, float32 [N, H, W, C] in [-1, 1].
+            one: from noise, as of `noise`, to images, float32 [N, H, W, C] in [-1, 1].
     """
 
     path: Path
@@ -67,7 +67,11 @@ class Run:
 
     @functools.cached_property
     def discriminator(self) -> keras.Sequential:
-        """The Keras model from images, float32 [N, H, W, C] in [-1, 1], to logits, [N, 1]."""
+        """The Keras model from images, float32 [N, H, W, C] in [-1, 1], to logits, [N, 1].
+
+        In a conditional run, the channels of an image's one-hot label stand beside its own; with
+        `--pack` M, a logit is of M images, [N / M, 1].
+        """
         discriminator, _, _ = load_discriminator(RunDirectory(self.path), str(self.step))
         return discriminator
 
@@ -85,7 +89,7 @@ class Run:
         numbers: Sequence[int],
         seed: int = 0,
         truncation: float | None = None,
-        label: str | None = None,
+        label: str | int | None = None,
     ) -> np.ndarray:
         """The noise of some images of a seed; of a conditional run, with their labels beside it.
 
@@ -99,10 +103,14 @@ class Run:
             float32 [len(numbers), noise_dim], or [len(numbers), noise_dim + classes].
 
         Raises:
-            UserError: the run has no such class.
+            UserError: the run has no such class, or there are no such images.
         """
+        if not len(numbers) or min(numbers) < 0 or seed < 0:
+            raise UserError(f"no images {numbers} of seed {seed}: both are counted from 0")
+        if truncation is not None and truncation <= 0:
+            raise UserError(f"truncation must be above 0, not {truncation}")
         classes = RunDirectory(self.path).read_classes()
-        number = None if label is None else classes.number(label)
+        number = None if label is None else classes.number(str(label))
         return seeded_noise(self.config, seed, numbers, truncation, classes, number)
 
     def generate(self, noise: np.ndarray) -> ImageGrid:
@@ -114,7 +122,7 @@ class Run:
         num_images: int = 16,
         seed: int = 0,
         truncation: float | None = None,
-        label: str | None = None,
+        label: str | int | None = None,
     ) -> ImageGrid:
         """The first images of a seed, the same as `dcgan sample` draws.
 
@@ -126,6 +134,8 @@ class Run:
         Returns:
             uint8 [num_images, H, W, C] in [0, 255].
         """
+        if num_images < 1:
+            raise UserError(f"num_images must be at least 1, not {num_images}")
         # In full batches, as the command draws them, so that each pixel is the same.
         batch_size = min(num_images, BATCH_SIZE)
         numbers = range(math.ceil(num_images / batch_size) * batch_size)
@@ -150,7 +160,8 @@ class Run:
         Returns:
             uint8 [(points − 1) · frames + 1, H, W, C] in [0, 255]; the last is the last point's.
         """
-        noise = points if isinstance(points, np.ndarray) else self.noise(points, seed)
+        points = np.asarray(points)
+        noise = points if points.ndim == 2 else self.noise(points.tolist(), seed)
         kind = "uniform" if linear else self.config.noise
         path = interpolate_through(noise, frames, kind, False, self.config.noise_dim)
         return ImageGrid(self.generate(path).array, columns=frames)

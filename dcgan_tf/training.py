@@ -96,7 +96,7 @@ class Trainer:
         self.steps_per_epoch = len(images) // config.images_per_step
         self.algorithm, self.backward = choose(STEPS, config), choose(BACKWARD_PASSES, config)
         backward = self.backward.function
-        if config.real_penalty is not None:
+        if config.real_penalty:
             backward = with_real_penalty(backward, config.real_penalty)
         self.gan = Gan(config, images.shape[1:], backward, self.classes)
         self.train_step = compile_step(self.algorithm.function, self.gan)

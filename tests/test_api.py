@@ -190,6 +190,22 @@ def test_mistakes(trained, tmp_path):
         dcgan_tf.load_run(tmp_path)
     with pytest.raises(dcgan_tf.UserError, match="no checkpoint of step 5; there are 100"):
         dcgan_tf.load_run(trained.path, checkpoint=5)
+    for told, draw in (
+        ("num_images must be at least 1, not 0", lambda: trained.sample(0)),
+        ("of seed -1: both are counted from 0", lambda: trained.sample(seed=-1)),
+        ("no images \\[\\] of seed 0", lambda: trained.noise([])),
+        ("no images \\[-1\\]", lambda: trained.noise([-1])),
+        ("truncation must be above 0, not -1", lambda: trained.sample(truncation=-1)),
+        ("--label 7: the run learned no labels", lambda: trained.sample(label=7)),
+    ):
+        with pytest.raises(dcgan_tf.UserError, match=told):
+            draw()
+
+
+def test_interpolation_takes_numbers_in_an_array(trained):
+    numbers = np.array([3, 7, 12])
+    frames = [trained.interpolate(points).array for points in (numbers, numbers.tolist())]
+    assert np.array_equal(*frames)
 
 
 def test_loop_of_ones_own(digits):
@@ -201,6 +217,22 @@ def test_loop_of_ones_own(digits):
         output = dcgan_tf.train_step(gan, batch)
     assert int(gan.step) == 2 and np.isfinite(float(output.scalars.gen_loss))
     assert not np.array_equal(before[0], gan.generator.get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"real_penalty": 1.0},
+        {"unroll_steps": 2},
+        {"loss": "wasserstein"},
+        {"precision": "float16"},
+        {"conditional": True},
+    ],
+)
+def test_loop_of_ones_own_refuses_what_its_step_would_leave_out(settings):
+    config = dcgan_tf.Config.from_flags(TINY | settings)
+    with pytest.raises(dcgan_tf.UserError, match="which leaves out .*: dcgan_tf.train takes all"):
+        dcgan_tf.Gan(config, (28, 28, 1))
 
 
 @pytest.mark.parametrize("device, told", [("auto", True), ("cpu", False)])

@@ -4,6 +4,7 @@ import pytest
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import DATASETS, PRESETS, Config
+from dcgan_tf.models import make_discriminator
 
 
 def test_defaults_are_the_tutorials():
@@ -137,6 +138,8 @@ def test_default_run_dir_is_no_longer_than_a_file_system_takes():
         ({"real_penalty": 1.0, "unroll_steps": 1}, "--real_penalty goes with the plain step"),
         ({"real_penalty": 1.0, "sync_batch_norm": True}, "leave out --sync_batch_norm"),
         ({"real_penalty": 1.0, "loss": "wasserstein"}, "--real_penalty goes with the plain step"),
+        ({"preset": "small", "loss": "wasserstein"}, "give --real_penalty 0, or .* --loss"),
+        ({"preset": "small", "reference": True}, "batch norm, whose second derivative is wrong"),
         ({"loss": "hinge", "label_smoothing": 0.1}, "--loss hinge has none"),
         ({"unroll_steps": 5, "discriminator_steps": 2}, "--unroll_steps takes one update"),
         ({"fade_in": 100}, "--fade_in grows from another run: give --init_from"),
@@ -146,6 +149,15 @@ def test_default_run_dir_is_no_longer_than_a_file_system_takes():
 def test_combination_that_makes_no_sense_is_refused_with_the_reason(given, told):
     with pytest.raises(UserError, match=told):
         Config.from_flags(given)
+
+
+def test_what_a_preset_brings_can_be_left_out():
+    config = Config.from_flags({"preset": "small", "unroll_steps": 2, "real_penalty": 0.0})
+    assert not config.real_penalty and config.augment == "color,translation"
+    glorot = Config.from_flags({"preset": "paper", "initializer_stddev": 0.0, "image_size": 8})
+    kernel = make_discriminator(glorot, (8, 8, 1)).layers[0].kernel.numpy()
+    # Uniform within ± √(6 / (fan in + fan out)), for a kernel of 4×4 from 1 channel to 64.
+    assert kernel.std() == pytest.approx((2 / (16 * (1 + 64))) ** 0.5, rel=0.1)
 
 
 def test_wasserstein_brings_what_it_needs():

@@ -31,6 +31,7 @@ def at_least(least: int) -> Rule:
 AT_LEAST_ZERO = at_least(0)
 AT_LEAST_ONE = at_least(1)
 POSITIVE = Rule("a number above 0", lambda value: value > 0 and math.isfinite(value))
+NOT_NEGATIVE = Rule("a number from 0 up", lambda value: value >= 0 and math.isfinite(value))
 BELOW_ONE = Rule("a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1)
 FRACTION = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)
 

@@ -45,7 +45,7 @@ class Memorisation(NamedTuple):
         distance: the median distance of a generated image to its nearest training image.
         held_out_distance: the same of held-out images.
         closer: the fraction of generated images that are nearer to a training image than 99 % of
-            the held-out ones are: 0.01 where nothing is memorised.
+            the held-out ones are that are no copies: 0.01 where nothing is memorised.
     """
 
     distance: float
@@ -77,6 +77,7 @@ class Evaluator:
         metrics: the names of those to compute.
         feature_extractor: in place of the dataset's own.
         labels: of the training images, in a conditional run.
+        held_out: in place of the dataset's own.
 
     Raises:
         UserError: there are too few images, or no feature extractor can be had.
@@ -90,18 +91,21 @@ class Evaluator:
         metrics: Iterable[str] = METRICS,
         feature_extractor: FeatureExtractor | None = None,
         labels: Labels | None = None,
+        held_out: Images | None = None,
     ) -> None:
         self.config = config
         self.classes = labels.classes if labels else UNLABELLED
         self.feature_extractor = feature_extractor or make_feature_extractor(config)
         self.num_images = num_images or self.feature_extractor.training_images
         labelled = Labelled(training, labels.numbers if labels else None)
-        held_out, training_set, self.compared_with = find_held_out(
-            config, labelled, self.num_images
+        compared, training_set, self.compared_with = (
+            find_held_out(config, labelled, self.num_images)
+            if held_out is None
+            else (Labelled(held_out, None), labelled, "held-out")
         )
         self.training = training_set.images
         few = functools.partial(spread, number=self.num_images)
-        self.held_out, self.real_labels = held_out.map(few)
+        self.held_out, self.real_labels = compared.map(few)
         if len(self.training) < LEAST_IMAGES:
             raise UserError(
                 f"{config.data_dir or config.dataset} has {len(self.training)} training images to "
@@ -119,12 +123,18 @@ class Evaluator:
     def warning(self) -> str | None:
         """Why the Fréchet distance is not to be trusted, if so."""
         features = self.real.features.shape[1]
+        enough = IMAGES_A_FEATURE * features
         number = min(self.num_images, len(self.held_out))
-        if number >= IMAGES_A_FEATURE * features:
+        if number < enough:
+            return (
+                f"{number:,} images are few for the {features:,} features whose covariances the "
+                f"Fréchet distance compares: it is too large; KID is not"
+            )
+        if self.real_labels is None or (number := np.bincount(self.real_labels).min()) >= enough:
             return None
         return (
-            f"{number:,} images are few for the {features:,} features whose covariances the "
-            f"Fréchet distance compares: it is too large; KID is not"
+            f"some class has {number:,} images only, few for the {features:,} features whose "
+            f"covariances the Fréchet distance compares: the classes' own are too large"
         )
 
     @property
@@ -181,7 +191,11 @@ class Evaluator:
     @functools.cached_property
     def held_out_distances(self) -> np.ndarray:
         """How near each held-out image comes to its nearest training image."""
-        return nearest(shrink(self.held_out), self.shrunk_training)[0]
+        return self.nearest_training(self.held_out)[0]
+
+    def nearest_training(self, images: Images) -> tuple[np.ndarray, np.ndarray]:
+        """As `nearest`, among the training images as the run sees them (`--flip`)."""
+        return nearest(shrink(images), self.shrunk_training, mirrored=self.config.flip)
 
     def memorisation(self, images: np.ndarray) -> tuple[Memorisation, np.ndarray, np.ndarray]:
         """How near images come to the training images.
@@ -189,9 +203,10 @@ class Evaluator:
         Returns:
             The figures; each image's distance; and which training image is its nearest.
         """
-        distances, which = nearest(shrink(images), self.shrunk_training)
+        distances, which = self.nearest_training(images)
         held_out = self.held_out_distances
-        closer = (distances < np.quantile(held_out, 0.01)).mean()
+        unlike = held_out[held_out > 0]  # some sets hold an image twice
+        closer = (distances < (np.quantile(unlike, 0.01) if len(unlike) else 0)).mean()
         figures = Memorisation(
             float(np.median(distances)), float(np.median(held_out)), float(closer)
         )

@@ -77,15 +77,13 @@ class FeatureExtractor(NamedTuple):
 
 
 def make_feature_extractor(config: Config) -> FeatureExtractor:
-    """The feature extractor of a dataset's images.
+    """InceptionV3, if its weights are given, or the feature extractor of the dataset.
 
     Raises:
         UserError: it can't be had.
     """
     name = DATASETS[config.dataset].feature_extractor
-    if name == "pixels_and_edges" and config.inception_weights:
-        name = "inception"
-    return FEATURE_EXTRACTORS[name](config)
+    return FEATURE_EXTRACTORS["inception" if config.inception_weights else name](config)
 
 
 def mnist_classifier(config: Config) -> FeatureExtractor:

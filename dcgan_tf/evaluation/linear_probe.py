@@ -46,6 +46,8 @@ def pooled_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf
             pending = False
         values = layer(values, training=False)
         pending = pending or is_hidden_convolution(layer)
+    if not features:
+        raise UserError("the discriminator has no convolution but that which gives the logit")
     return tf.concat(features, axis=1)
 
 

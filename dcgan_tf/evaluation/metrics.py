@@ -52,7 +52,11 @@ def kernel_distance(real: np.ndarray, fake: np.ndarray) -> tuple[float, float]:
     size = min(len(real), len(fake)) // KID_BLOCKS
     if size < 2:
         raise ValueError(f"{min(len(real), len(fake))} images are too few")
-    real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
+    # In random order, since the blocks of sets that are sorted by class are too alike by chance.
+    real, fake = (
+        np.random.default_rng(seed).permutation(np.asarray(each, np.float64))
+        for seed, each in enumerate((real, fake))
+    )
     values = []
     for i in range(KID_BLOCKS):
         x, y = real[i::KID_BLOCKS][:size], fake[i::KID_BLOCKS][:size]
@@ -160,16 +164,24 @@ def class_scores(probabilities: np.ndarray) -> ClassScores:
     return ClassScores(float(score), distribution, float(divergence), int((counts == 0).sum()))
 
 
-def nearest(images: np.ndarray, others: np.ndarray | DiskImages) -> tuple[np.ndarray, np.ndarray]:
+def nearest(
+    images: np.ndarray, others: np.ndarray | DiskImages, mirrored: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Each image's nearest among others, by the root mean square of their pixels' differences.
 
     Args:
         images: uint8 [N, H, W, C].
         others: uint8 [M, H, W, C]; read in chunks, and may stay on disk.
+        mirrored: whether an image turned left to right is as near as the image itself.
 
     Returns:
         Distances, float [N], in units of [0, 255]; and which, int [N].
     """
+    if mirrored:
+        found = [nearest(each, others) for each in (images, images[:, :, ::-1])]
+        (distances, which), (other_distances, other_which) = found
+        turned = other_distances < distances
+        return np.minimum(distances, other_distances), np.where(turned, other_which, which)
     least, which = np.full(len(images), np.inf, np.float32), np.zeros(len(images), int)
     for start in range(0, len(others), NEAREST_CHUNK):
         chunk = flatten(others[start : start + NEAREST_CHUNK])

@@ -64,17 +64,23 @@ def parse_arithmetic(text: str) -> list[Term]:
 
 
 def compute_arithmetic(
-    terms: Sequence[Term], noise_of: Callable[[Sequence[int]], np.ndarray]
+    terms: Sequence[Term], noise_of: Callable[[Sequence[int]], np.ndarray], noise_dim: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The noise of each term, and that of the result.
 
     Args:
         terms: of the sum.
-        noise_of: from numbers of images to their noise, float32 [N, noise_dim].
+        noise_of: from numbers of images to their noise, float32 [N, noise_dim], with their labels
+            beside it in a conditional run.
+        noise_dim: the length of the noise alone.
 
     Returns:
         The mean noise of each term's images, float32 [terms, noise_dim], and their signed sum,
-        float32 [noise_dim].
+        float32 [noise_dim], with labels as in `noise_of`. A label that all terms share stays.
     """
     means = np.stack([noise_of(term.images).mean(axis=0) for term in terms])
-    return means, sum(term.sign * mean for term, mean in zip(terms, means))
+    result = sum(term.sign * mean for term, mean in zip(terms, means))
+    labels = means[:, noise_dim:]
+    if (labels == labels[0]).all():
+        result[noise_dim:] = labels[0]
+    return means, result

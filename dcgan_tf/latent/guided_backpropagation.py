@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.data import Images, apply_in_batches, scale
 from dcgan_tf.growing.fade_in import unfold
 from dcgan_tf.layers import is_hidden_convolution, repeat_for_pack
@@ -31,12 +32,18 @@ class TopActivations(NamedTuple):
 
 
 def last_convolution(discriminator: keras.Sequential) -> int:
-    """The index of the last convolution before the logit."""
+    """The index of the last convolution before the logit.
+
+    Raises:
+        UserError: there is none.
+    """
     indices = [
         index
         for index, layer in enumerate(unfold(discriminator, "new"))
         if is_hidden_convolution(layer)
     ]
+    if not indices:
+        raise UserError("the discriminator has no convolution but that which gives the logit")
     return indices[-1]
 
 

@@ -127,7 +127,7 @@ def _draw_path(
 
 def draw_arithmetic(source: Source, output: Path, terms: Sequence[Term]) -> str:
     """Latent arithmetic as an equation: each term's images above that of their mean noise."""
-    means, result = compute_arithmetic(terms, source.noise_of)
+    means, result = compute_arithmetic(terms, source.noise_of, source.config.noise_dim)
     images = source.sampler(np.concatenate([means, result[np.newaxis]]))
 
     columns = len(terms) + 1
@@ -163,7 +163,7 @@ def draw_nearest(source: Source, output: Path, num_images: int) -> str:
     check_picture(shape, "a smaller --num_images")
     training = load_training_images(source.run)
     images = source.sampler(source.noise_of(range(num_images)))
-    distances, which = nearest(images, training)
+    distances, which = nearest(images, training, mirrored=source.config.flip)
     save_png(output, image_grid(np.concatenate([training[which], images]), columns=num_images))
     return (
         f"{num_images} images below their nearest training images "

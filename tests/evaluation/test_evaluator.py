@@ -81,9 +81,30 @@ def test_copies_of_training_images_are_found_out(evaluator, digits, fresh):
     assert honest.distance == pytest.approx(honest.held_out_distance, rel=0.1)
 
 
+def test_mirrored_copies_are_found_out_where_training_mirrors(digits):
+    flipping = Evaluator(Config(flip=True), digits, 200)
+    figures, distances, _ = flipping.memorisation(digits[::300, :, ::-1])
+    assert figures.closer == 1 and distances.max() < 0.1  # they are mirrored, then shrunk
+
+
+def test_copies_are_found_out_where_held_out_images_are_copies_too(digits, fresh):
+    held_out = np.concatenate([fresh[:95], digits[:5]])
+    figures, _, _ = Evaluator(Config(), digits, held_out=held_out).memorisation(digits[5:25])
+    assert figures.closer == 1
+
+
 def test_few_images_are_warned_of(evaluator, digits):
     assert evaluator.warning() is None
     assert "300 images are few for the 96 features" in Evaluator(Config(), digits, 300).warning()
+
+
+def test_few_images_of_a_class_are_warned_of(digits):
+    config = Config(conditional=True)
+    labels = load_training_labels(config, digits)
+    evaluator = Evaluator(config, digits, 400, labels=labels)
+    warning = evaluator.warning()
+    fewest = np.bincount(evaluator.real_labels).min()
+    assert fewest < 40 and f"some class has {fewest} images only" in warning
 
 
 def test_stacked_digits_have_a_thousand_classes():

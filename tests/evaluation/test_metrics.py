@@ -57,8 +57,10 @@ def slow_kid(x, y):
 
 def test_kernel_distance_is_the_mean_of_independent_blocks(rng):
     real, fake = rng.standard_normal((53, 4)), rng.standard_normal((60, 4)) + 0.3
-    blocks = [slow_kid(real[i::10][:5], fake[i::10][:5]) for i in range(10)]
     distance, error = metrics.kernel_distance(real, fake)
+    real = np.random.default_rng(0).permutation(real)
+    fake = np.random.default_rng(1).permutation(fake)
+    blocks = [slow_kid(real[i::10][:5], fake[i::10][:5]) for i in range(10)]
     assert distance == pytest.approx(np.mean(blocks))
     assert error == pytest.approx(np.std(blocks, ddof=1) / math.sqrt(10))
 
@@ -70,6 +72,13 @@ def test_kernel_distance_is_unbiased(rng):
         *(rng.standard_normal((2, 4000, 8)) + np.array([[[0]], [[1]]]))
     )
     assert far > 20 * error
+    # Sets that are sorted by class are no further apart, and no nearer.
+    classes = 3 * rng.standard_normal((2, 1, 8)) + rng.standard_normal((1, 10, 8))
+    by_class = [
+        np.repeat(classes[0], 100, axis=0) + 0.1 * rng.standard_normal((1000, 8)) for _ in range(2)
+    ]
+    distance, error = metrics.kernel_distance(*by_class)
+    assert abs(distance) < 4 * error
     with pytest.raises(ValueError, match="19 images"):
         metrics.kernel_distance(*rng.standard_normal((2, 19, 8)))
 
@@ -146,6 +155,16 @@ def test_nearest_finds_each_images_own_copy(rng):
     distances, which = metrics.nearest(images, others)
     assert np.array_equal(which, chosen)
     assert distances[0] == pytest.approx(1 / math.sqrt(48)) and not distances[1:].any()
+
+
+def test_nearest_finds_mirrored_copies(rng):
+    others = rng.integers(0, 256, (50, 4, 4, 3), np.uint8)
+    images = others[[7, 3, 9]].copy()
+    images[1:] = images[1:, :, ::-1]
+    distances, which = metrics.nearest(images, others, mirrored=True)
+    assert which.tolist() == [7, 3, 9] and not distances.any()
+    distances, _ = metrics.nearest(images, others)
+    assert distances[0] == 0 and distances[1:].min() > 0
 
 
 def test_nearest_among_images_on_disk_is_that_of_every_pair(rng, tmp_path):

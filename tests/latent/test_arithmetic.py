@@ -22,6 +22,15 @@ def test_sums_are_parsed():
 def test_sum_of_means_by_hand():
     noise = np.array([[1, 0], [3, 2], [0, 5], [4, 4]], np.float32)
     terms = arithmetic.parse_arithmetic("(0,1)-2+3")
-    means, result = arithmetic.compute_arithmetic(terms, lambda images: noise[images])
+    means, result = arithmetic.compute_arithmetic(terms, lambda images: noise[images], 2)
     assert means.tolist() == [[2, 1], [0, 5], [4, 4]]
     assert result.tolist() == [6, 0]
+
+
+def test_a_label_that_all_share_is_no_part_of_the_sum():
+    noise = np.array([[1, 0, 1], [3, 0, 1], [5, 1, 0]], np.float32)  # a value, and two classes
+    of = lambda text: arithmetic.compute_arithmetic(  # noqa: E731
+        arithmetic.parse_arithmetic(text), lambda images: noise[images], 1
+    )[1].tolist()
+    assert of("0+1") == [4, 0, 1] and of("0-1") == [-2, 0, 1]
+    assert of("0-1+2") == [3, 1, 0]  # as king − man + woman
