@@ -38,6 +38,8 @@ SMOOTHED_LOSSES = ("bce", "minimax", "least_squares")
 class Config(DataSettings):
     """The settings of one run; the defaults are those of the TensorFlow DCGAN tutorial.
 
+    `Config.from_flags` fills in a preset's values; here, `preset` is a name alone.
+
     Raises:
         UserError: a value is not one that the setting can have.
     """

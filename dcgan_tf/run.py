@@ -264,7 +264,7 @@ def train_run(
         try:
             evaluate = Evaluator(config, images, metrics=IN_TRAINING, labels=labels).evaluation
         except UserError as error:
-            if config.eval_every is not None:
+            if config.eval_every is not None or config.inception_weights is not None:
                 raise
             logger.warning("the images are not evaluated while they train: %s", error)
     with (

@@ -195,12 +195,13 @@ class RunDirectory:
     def has_lost_its_checkpoints(self) -> bool:
         """Whether the run was saved, and its checkpoints are gone.
 
-        A run has their folder from the start, and makes at most the first epoch's files before the
+        A run has their folder from the start, and makes the files of one epoch at most before the
         first checkpoint.
         """
         if not self.checkpoints.is_dir():
             return self.metrics_file.exists() or self.times_file.exists()
-        return max(self.frames(), default=0) > 1 and not any(self.checkpoints.iterdir())
+        epochs = [epoch for epoch in self.frames() if epoch > 0]
+        return len(epochs) > 1 and not any(self.checkpoints.iterdir())
 
 
 def evaluated_as_before(config: Config) -> Config:

@@ -42,6 +42,7 @@ from dcgan_tf.steps.unrolled import unrolled_step
 from dcgan_tf.train_step import StepOutput, StepScalars, train_step
 
 SAVE_SECONDS = 600
+MOST_REPORTS = 1000
 
 Evaluate = Callable[[int, keras.Sequential], Evaluation]  # a step and its generator
 
@@ -154,6 +155,16 @@ class Trainer:
         if epochs is None:
             epochs = max(EVAL_EPOCHS, -(-EVAL_STEPS // self.steps_per_epoch))
         return epochs * self.steps_per_epoch
+
+    @property
+    def report_is_due(self) -> bool:
+        """Whether the current step ends an epoch that is shown and saved: MOST_REPORTS at most.
+
+        An epoch of a small folder is a few steps, which would take less time than their report.
+        """
+        epochs = -(-self.last_step // self.steps_per_epoch)
+        interval = self.steps_per_epoch * -(-epochs // MOST_REPORTS)
+        return self.step % interval == 0 or self.evaluation_is_due
 
     @property
     def evaluation_is_due(self) -> bool:
@@ -319,7 +330,7 @@ def run_steps(
         step += count
 
         stopped, save_is_due = agree_on_stop(stop.received, is_save_due(config, step, saved_at))
-        epoch_ends = step % trainer.steps_per_epoch == 0
+        epoch_ends = step % trainer.steps_per_epoch == 0 and (step == last or trainer.report_is_due)
         run_ends = step == last or stopped is not None
         if epoch_ends or run_ends or save_is_due:
             with report.pause():

@@ -232,6 +232,13 @@ def test_weight_that_is_no_number_is_not_saved(run_main, digits_dir, tmp_path, m
     assert code == 1 and "step 4 left" in err and "ckpt-2)" in err and one_sentence(err)
 
 
+def test_weights_to_evaluate_with_that_are_not_there_are_an_error(run_main, digits_dir, tmp_path):
+    command = train_command(tmp_path / "run", digits_dir, "--epochs=42")[2:]
+    code, _, err = run_main(train, *command, f"--inception_weights={tmp_path / 'none.h5'}")
+    assert code == 1 and "--inception_weights" in err and one_sentence(err)
+    assert not (tmp_path / "run").exists()
+
+
 def test_too_few_images_leave_no_run_behind(run_main, digits_dir, tmp_path):
     code, _, err = run_main(train, *flags(tmp_path / "run", digits_dir, "--batch_size=51"))
     assert code == 1 and "--batch_size 51" in err and "50 images" in err and one_sentence(err)

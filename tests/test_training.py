@@ -7,14 +7,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dcgan_tf import training
+from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.config import Config
+from dcgan_tf.evaluation.table import Evaluation
 from dcgan_tf.gan import separate_gradients
+from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.steps.critic import critic_step
 from dcgan_tf.steps.loss_scaling import scaled_gradients
 from dcgan_tf.steps.shared_backward import shared_gradients
 from dcgan_tf.steps.unrolled import unrolled_step
 from dcgan_tf.train_step import train_step
-from dcgan_tf.training import Trainer, steps_at_once
+from dcgan_tf.training import Trainer, fit, steps_at_once
 from tests.small import batches, flat, make_trainer, state
 
 
@@ -147,6 +151,25 @@ def test_state_holds_all_that_training_changes(trainer, tmp_path):
     # Adam: 2 moments for each of 10 and 6 weights, a step and a rate each. And the step.
     assert len(everything(trainer)) == 16 + 8 + (20 + 2) + (12 + 2) + 2 + 1
     assert all(np.array_equal(a, b) for a, b in zip(everything(trainer), everything(other)))
+
+
+def test_a_run_of_many_short_epochs_reports_some_of_them(monkeypatch, mnist, tmp_path):
+    monkeypatch.setattr(training, "MOST_REPORTS", 3)
+    trainer = make_trainer(
+        mnist, epochs=8, eval_every=5
+    )  # of 6 steps: every third, the 5th, the 8th
+    run = RunDirectory(tmp_path)
+    made = []
+
+    def evaluate(step, _):
+        made.append(step)
+        return Evaluation(step, {"frechet_distance": 1.0, "frechet_baseline": 0.5})
+
+    fit(trainer, run, evaluate)
+    assert [*run.frames()] == [0, 3, 5, 6, 8] and made == [30]
+    saved = Checkpoints(run.checkpoints, trainer.state).steps()
+    assert saved[-1] == 48 and {step % 6 for step in saved} == {0}
+    assert len(run.metrics_file.read_text().splitlines()) == 1 + 8
 
 
 def test_last_step_is_the_sooner_of_epochs_and_max_steps(mnist):

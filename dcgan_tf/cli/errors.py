@@ -9,6 +9,10 @@ class UserError(Exception):
     exit_code = 1
 
 
+class DamagedImages(UserError):
+    """More images of a set are damaged than may be, or one can't be read now."""
+
+
 class Interrupted(UserError):
     """Training was asked to stop by a signal, and has saved its state.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -12,7 +13,8 @@ class StopSignals:
     """While it is entered, remembers the first of SIGINT, SIGTERM and SIGHUP.
 
     Further ones change nothing, so that an impatient second Ctrl-C can't spoil the save. A SIGHUP
-    that was ignored before, as `nohup` does, stays so.
+    that was ignored before, as `nohup` does, stays so. Python lets the main thread alone watch
+    signals: in another, none is.
 
     Attributes:
         received: the signal's number, or None.
@@ -26,6 +28,7 @@ class StopSignals:
             number
             for number in STOP_SIGNALS
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+            if threading.current_thread() is threading.main_thread()
         ]
         self._before = {number: signal.signal(number, self._receive) for number in watched}
         return self

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from dcgan_tf.cli.errors import UserError
+from dcgan_tf.cli.errors import DamagedImages, UserError
 from dcgan_tf.cli.flags import parse
 from dcgan_tf.cli.program import quiet_tensorflow
 from dcgan_tf.cli.settings import Settings, between, setting
@@ -17,7 +17,7 @@ class TFRecordFlags(Settings):
     output: str | None = setting(
         None, "TFRecords", "folder to write to (required)", old_name="to_tfrecords"
     )
-    shards: int = setting(16, "TFRecords", "files to spread each split over", between(1, 99_999))
+    shards: int = setting(16, "TFRecords", "files to spread each split over", between(1, 500))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -28,6 +28,11 @@ class TFRecordFlags(Settings):
 def main() -> None:
     """Writes the training images, and the held-out ones where there are any."""
     config, flags = parse(__doc__, Config, TFRecordFlags)
+    if config.conditional or config.flip:
+        raise UserError(
+            "TFRecords hold images as they are, without labels: leave out --conditional, and give "
+            "--flip to the training"
+        )
     with quiet_tensorflow():
         from dcgan_tf.data import load_split
         from dcgan_tf.datasets.tfrecords import write_tfrecords
@@ -36,7 +41,7 @@ def main() -> None:
         try:
             images = load_split(config, split)
         except UserError as error:
-            if split == "train":
+            if split == "train" or isinstance(error, DamagedImages):
                 raise
             print(f"test   none, as {error}")
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,12 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
-from dcgan_tf.cli.errors import UserError, first_line
-from dcgan_tf.datasets.image_files import FORMATS, WANTED, Files
+from dcgan_tf.cli.errors import DamagedImages, UserError, first_line
+from dcgan_tf.datasets.image_files import FORMATS, WANTED, Files, readable
 
 DEEP_GREY_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 GREY_MODES = ("1", "L", "LA", *DEEP_GREY_MODES)
 MAX_PIXELS = 100_000_000
+NO_FILE = (None, errno.ENOENT, errno.ELOOP)  # of an OSError: Pillow's own, and links to nowhere
 
 
 class ImageFormat(NamedTuple):
@@ -76,7 +78,11 @@ def has_colour(files: Files, background: tuple[int, ...], fit: str, name: str) -
 
 
 def decode(files: Files, image_format: ImageFormat, name: str) -> np.ndarray | str:
-    """The image as uint8 [size, size, C], or what is wrong with the file."""
+    """The image as uint8 [size, size, C], or what is wrong with the file.
+
+    Raises:
+        DamagedImages: it is there and can't be read, which may pass.
+    """
     size = image_format.size
     try:
         with open_image(files, name) as image:
@@ -91,6 +97,9 @@ def decode(files: Files, image_format: ImageFormat, name: str) -> np.ndarray | s
             square = square.resize((size, size), Image.Resampling.LANCZOS)
             return np.asarray(square).reshape(image_format.shape)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno not in NO_FILE:
+            place = f"{files.source}: {readable(name)}"
+            raise DamagedImages(f"{place} can't be read: {error.strerror}") from None
         return first_line(error)
 
 

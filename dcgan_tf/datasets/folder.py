@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dcgan_tf.cli.atomic_files import atomic_write
-from dcgan_tf.cli.errors import UserError
+from dcgan_tf.cli.errors import DamagedImages, UserError
 from dcgan_tf.datasets.cache import default_cache_dir, locked
 from dcgan_tf.datasets.decoding import ImageFormat, decode, has_colour, parse_colour
 from dcgan_tf.datasets.disk_images import DiskImages, Images, fingerprint
@@ -123,6 +123,7 @@ def load_with_names(settings: DataSettings, split: Split) -> tuple[Images, list[
         channels = 3 if any(in_parallel(is_coloured, files.names)) else 1
         size = settings.image_size or DEFAULT_SIZE
         image_format = ImageFormat(size, channels, background, settings.fit)
+        total = len(files.names)
         files = pick_split(files, settings.held_out, split)
         fit_in_memory = len(files.names) * math.prod(image_format.shape) <= MEMORY_LIMIT
         if fit_in_memory and not settings.conditional:
@@ -132,7 +133,7 @@ def load_with_names(settings: DataSettings, split: Split) -> tuple[Images, list[
             cache = folder / f"{digest(files, image_format)}.pixels"
             with locked(cache):
                 images, damaged = read_cache(cache) or decode_to_cache(files, image_format, cache)
-    check_damage(files, damaged, settings.max_bad_images)
+    check_damage(files, damaged, math.floor(settings.max_bad_images * total + 1e-9))
     left_out = {name for name, _ in damaged}
     return images, [name for name in files.names if name not in left_out]
 
@@ -221,20 +222,24 @@ def digest(files: Files, image_format: ImageFormat) -> str:
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
 
 
-def check_damage(files: Files, damaged: Damaged, fraction: float) -> None:
+def check_damage(files: Files, damaged: Damaged, allowed: int) -> None:
     """Warns of damaged images.
 
+    Args:
+        files: of one split.
+        damaged: those of them that are.
+        allowed: how many may be, of both splits together.
+
     Raises:
-        UserError: there are more than this fraction, or no others.
+        DamagedImages: there are more, or no others.
     """
     total, count = len(files.names), len(damaged)
-    allowed = min(math.floor(fraction * total + 1e-9), total - 1)
-    if count > allowed:
+    if count > min(allowed, total - 1):
         name, reason = readable(damaged[0][0]), damaged[0][1]
-        raise UserError(
+        raise DamagedImages(
             f"--data_dir {files.source}: {count:,} of {total:,} images are damaged, first {name} "
-            f"({reason}), and --max_bad_images {fraction} allows {allowed:,}: mend or delete them, "
-            f"or allow more"
+            f"({reason}), and --max_bad_images allows {min(allowed, total - 1):,}: mend or delete "
+            f"them, or allow more"
         )
     for name, reason in damaged[:NAMED_WARNINGS]:
         logger.warning("%s in %s is damaged and left out: %s", readable(name), files.source, reason)

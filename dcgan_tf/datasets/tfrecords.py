@@ -35,6 +35,8 @@ COMPARED = 1 << 30  # bytes: larger sets are not read as a whole before their us
 def write_tfrecords(images: Images, folder: Path, split: Split, shards: int) -> None:
     """Writes images as `SPLIT-00000-of-SHARDS.tfrecord` …, and what they are as `SPLIT.json`.
 
+    Where the same images were written before, nothing is.
+
     Args:
         images: uint8 [N, H, W, C] in [0, 255].
         folder: to which the files go; made if it is not there.
@@ -42,13 +44,18 @@ def write_tfrecords(images: Images, folder: Path, split: Split, shards: int) -> 
         shards: how many files, of as nearly as possible the same number of images.
 
     Raises:
-        UserError: the folder has some already, or another process is writing to it.
+        UserError: the folder has others already, or another process is writing to it.
         OSError: they can't be written, for want of room or rights; nothing is left of them.
     """
     make_folders(folder)
     with locked_folder(folder):
         if (folder / f"{split}.json").exists():
-            raise UserError(f"--output {folder} has a {split}.json already: give another folder")
+            written = read_tfrecords(folder, split)
+            if (len(written.paths), fingerprint(written)) == (shards, fingerprint(images)):
+                return
+            raise UserError(
+                f"--output {folder} has a {split}.json of other images already: give another folder"
+            )
         paths = [folder / f"{split}-{shard:05}-of-{shards:05}.tfrecord" for shard in range(shards)]
         try:
             with disk_errors("TFRecords", folder):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from dcgan_tf.cli.errors import UserError
+from dcgan_tf.cli.errors import DamagedImages, UserError
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_held_out, load_labels, load_training_labels, resize
 from dcgan_tf.datasets.disk_images import Images
@@ -272,6 +272,8 @@ def find_held_out(
     try:
         images = load_held_out(config)
         reason = f"{config.data_dir or config.dataset} has only {len(images)} held-out images"
+    except DamagedImages:
+        raise
     except UserError as error:
         images, reason = training.images[:0], str(error)
     if len(images) >= LEAST_IMAGES:

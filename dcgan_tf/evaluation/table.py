@@ -216,5 +216,17 @@ class Evaluation(NamedTuple):
 
 
 def comparable(evaluations: list[Evaluation]) -> list[Evaluation]:
-    """Those of the same features as the last: distances by different ones can't be compared."""
-    return [made for made in evaluations if made.features == evaluations[-1].features]
+    """Those of the same features as the last, and with its baseline, whatever they have of one.
+
+    Distances by different features, or to different held-out images, can't be compared.
+    """
+
+    def baseline(made: Evaluation) -> Value:
+        return made.values.get("frechet_baseline", 0.0)
+
+    return [
+        made
+        for made in evaluations
+        if made.features == evaluations[-1].features
+        and np.allclose(baseline(made), baseline(evaluations[-1]), rtol=0.01, equal_nan=True)
+    ]

@@ -78,9 +78,11 @@ class History(tf.train.experimental.PythonState):
         self.metrics = np.concatenate([self.metrics, metrics])
         self.times = np.concatenate([self.times, times])
 
-    def epochs(self, steps_per_epoch: int, batch_size: int) -> Iterator[EpochMetrics]:
-        """A row for each epoch, and one for the steps of an unfinished one."""
-        for start in range(0, len(self.metrics), steps_per_epoch):
+    def epochs(
+        self, steps_per_epoch: int, batch_size: int, first: int = 0
+    ) -> Iterator[EpochMetrics]:
+        """A row for each epoch after so many, and one for the steps of an unfinished one."""
+        for start in range(first * steps_per_epoch, len(self.metrics), steps_per_epoch):
             yield self._epoch(start, steps_per_epoch, batch_size)
 
     def last_epoch(self, steps_per_epoch: int, batch_size: int) -> EpochMetrics:

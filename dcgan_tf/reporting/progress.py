@@ -34,6 +34,7 @@ class Progress:
         self.faster = faster
         self.forecast_is_due = True
         self.bar: tqdm | None = None
+        self.epoch = 0  # the bar's
 
     def update(self, row: EpochMetrics) -> None:
         """Moves the bar to `row.step`; the numbers are the epoch's means so far."""
@@ -41,7 +42,10 @@ class Progress:
             self.forecast(row)
         if not sys.stderr.isatty():
             return
+        if row.epoch != self.epoch:
+            self.close()
         if self.bar is None:
+            self.epoch = row.epoch
             before = (row.epoch - 1) * self.steps_per_epoch
             self.bar = tqdm(
                 total=min(self.steps_per_epoch, self.last_step - before),

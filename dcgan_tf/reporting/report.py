@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import gc
 import io
+import itertools
 import logging
 import math
 import time
@@ -68,6 +69,7 @@ class Report:
         self.step = len(history.metrics)
         self.is_drawn = True
         self.drawn_at = self.drawing_seconds = 0.0
+        self.finished: list[dict[str, str]] = []  # rows of metrics.csv, all but the last
         self.pending: list[StepOutput] = []
         self.traced = False
         # Workers find that a loss is no number at the same step.
@@ -205,18 +207,23 @@ class Report:
 
     def write_table(self) -> None:
         """Writes metrics.csv anew from the history."""
-        evaluations = self.history.evaluations
-        rows = list(self.history.epochs(self.steps_per_epoch, self.config.images_per_step))
-        evaluated = (name for made in evaluations for name in made.columns())
-        names = dict.fromkeys([*rows[0].columns(), *evaluated])
+        evaluations = {made.step: made.columns() for made in self.history.evaluations}
+        sizes = self.steps_per_epoch, self.config.images_per_step
+        for row in self.history.epochs(*sizes, first=len(self.finished)):
+            columns = row.columns() | evaluations.get(row.step, {})
+            self.finished.append(
+                {
+                    name: str(value) if isinstance(value, int) else f"{value:.6g}"
+                    for name, value in columns.items()
+                    if value == value
+                }
+            )
+        names = dict.fromkeys(itertools.chain(self.last_epoch().columns(), *evaluations.values()))
         table = io.StringIO()
         writer = csv.DictWriter(table, list(names), lineterminator="\n")
         writer.writeheader()
-        for row in rows:
-            evaluation = self.history.evaluation_of(row.step)
-            columns = row.columns() | (evaluation.columns() if evaluation else {})
-            known = {name: value for name, value in columns.items() if value == value}
-            writer.writerow({name: f"{value:.6g}" for name, value in known.items()})
+        writer.writerows(self.finished)
+        del self.finished[-1]  # it may go on, or be evaluated yet
         with atomic_write(self.run.metrics_file) as file:
             file.write(table.getvalue().encode())
 

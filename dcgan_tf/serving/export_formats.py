@@ -93,15 +93,24 @@ def load_saved_model(path: Path) -> Draw:
 
 def write_tflite(exported: Exported, path: Path) -> None:
     """TFLite with float32 weights."""
-    path.write_bytes(convert(tf.lite.TFLiteConverter.from_keras_model(exported.model)))
+    path.write_bytes(convert(tf.lite.TFLiteConverter.from_keras_model(of_one_image(exported))))
 
 
 def write_tflite_float16(exported: Exported, path: Path) -> None:
     """TFLite with float16 weights."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(exported.model)
+    converter = tf.lite.TFLiteConverter.from_keras_model(of_one_image(exported))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
     path.write_bytes(convert(converter))
+
+
+def of_one_image(exported: Exported) -> keras.Model:
+    """The model of a batch of one: TFLite has no upsampling of a batch of any size."""
+    inputs = [
+        keras.Input(batch_shape=(1, *given.shape[1:]), name=name)
+        for name, given in zip(INPUTS, exported.model.inputs)
+    ]
+    return keras.Model(inputs, exported.model(inputs[0] if len(inputs) == 1 else inputs))
 
 
 def convert(converter: tf.lite.TFLiteConverter) -> bytes:

@@ -82,7 +82,7 @@ def test_bad_flag_is_one_sentence(run_main, tmp_path, monkeypatch, flag, told):
         (sample, "batch_size", "1 to 65536"),
         (evaluate, "num_images", "20 to 100000"),
         (features, "generated", "0 to 1000000"),
-        (tfrecords, "shards", "1 to 99999"),
+        (tfrecords, "shards", "1 to 500"),
     ],
 )
 def test_numbers_that_would_fill_the_memory_are_refused(

@@ -1,5 +1,6 @@
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -23,6 +24,17 @@ def test_first_signal_is_remembered_and_handlers_come_back(number):
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.received == number
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_another_thread_watches_no_signal():
+    def watch():
+        with StopSignals() as stop:
+            return stop.received
+
+    before = signal.getsignal(signal.SIGTERM)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(watch).result() is None
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_hangup_that_nohup_ignores_stays_ignored():

@@ -1,3 +1,5 @@
+import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -11,7 +13,6 @@ import warnings
 import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -393,7 +394,7 @@ def test_more_damaged_images_than_their_fraction_are_an_error_with_both_numbers(
     save_numbered(source, 20)
     (source / "03.png").write_bytes(b"")
     (source / "11.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"2 of 20 .*03\.png .*--max_bad_images 0.09 allows 1:"):
+    with pytest.raises(UserError, match=r"2 of 20 .*03\.png .*--max_bad_images allows 1:"):
         load(source, max_bad_images=0.09)
     assert not caplog.records
     assert len(load(source, max_bad_images=0.1)) == 18
@@ -402,15 +403,47 @@ def test_more_damaged_images_than_their_fraction_are_an_error_with_both_numbers(
 def test_one_damaged_image_of_few_is_an_error(source):
     save_numbered(source, 3)
     (source / "00.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"1 of 3 .*--max_bad_images 0.01 allows 0:"):
+    with pytest.raises(UserError, match=r"1 of 3 .*--max_bad_images allows 0:"):
         load(source, max_bad_images=0.01)
 
 
-def test_the_fraction_is_not_rounded_down_by_binary_fractions():
-    files = image_files.Files(Path("folder"), [str(i) for i in range(100)], open)
-    folder.check_damage(files, [["name", "reason"]] * 29, 0.29)
+def test_the_fraction_is_not_rounded_down_by_binary_fractions(source):
+    save_numbered(source, 100)
+    for i in range(30):
+        with pytest.raises(UserError, match="allows 0") if i else contextlib.nullcontext():
+            load(source, max_bad_images=0.0)
+        (source / f"{i:02}.png").write_bytes(b"")
     with pytest.raises(UserError, match="30 of 100 .*allows 29"):
-        folder.check_damage(files, [["name", "reason"]] * 30, 0.29)
+        load(source, max_bad_images=0.29)
+    save(source / "00.png", noise(8, 8))
+    assert len(load(source, max_bad_images=0.29)) == 71
+
+
+def test_the_fraction_is_of_both_splits_together(source):
+    save_numbered(source, 60)
+    held_out = load(source, split="test", held_out=0.1)
+    assert 2 <= len(held_out) < 20
+    damaged = f"{numbers(held_out)[0]:02}.png"
+    (source / damaged).write_bytes(b"")
+    settings = {"held_out": 0.1, "max_bad_images": 0.02}  # one of 60
+    assert len(load(source, split="test", **settings)) == len(held_out) - 1
+    assert len(load(source, **settings)) == 60 - len(held_out)
+
+
+def test_a_file_that_cannot_be_read_now_is_not_damaged(source, on_disk, monkeypatch):
+    save_numbered(source, 5)
+    opened = decoding.open_image
+
+    def open_image(files, name):
+        if name == "03.png":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return opened(files, name)
+
+    monkeypatch.setattr(decoding, "open_image", open_image)
+    with pytest.raises(UserError, match="03.png can't be read: Input/output error"):
+        load(source, max_bad_images=0.5)
+    monkeypatch.undo()
+    assert numbers(load(source, max_bad_images=0.5)) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("limit", [0, folder.MEMORY_LIMIT])

@@ -204,8 +204,12 @@ def test_a_record_that_was_changed_is_never_trained_on(folder, place):
 
 
 def test_what_is_there_is_not_overwritten_and_a_failure_leaves_nothing(tmp_path, folder, images):
-    with pytest.raises(UserError, match="has a train.json already"):
-        write_tfrecords(images, folder, "train", 4)
+    before = [path.stat() for path in sorted(folder.iterdir())]
+    write_tfrecords(images, folder, "train", 4)
+    assert [path.stat() for path in sorted(folder.iterdir())] == before
+    for other, shards in ((images[1:], 4), (images, 3)):
+        with pytest.raises(UserError, match="has a train.json of other images already"):
+            write_tfrecords(other, folder, "train", shards)
     (folder / "train.json").unlink()
     with locked_folder(folder), pytest.raises(UserError, match="another process is writing to"):
         write_tfrecords(images, folder, "train", 4)
@@ -228,8 +232,11 @@ def test_a_run_on_tfrecords_is_that_on_the_images_however_often_it_stops(
     code, out, err = finish(command, how=fork)
     assert code == 0 and err == ""
     assert "train  50 images of 28×28×1 in 3 files" in out and "test   none, as" in out
-    code, _, err = run_main(tfrecords, flags[0], f"--to_tfrecords={records}")
-    assert code == 1 and f"--output {records} has a train.json already" in err
+    code, _, err = run_main(tfrecords, f"--to_tfrecords={records}")
+    assert code == 1 and f"--output {records} has a train.json of other images already" in err
+    for flag in ("--conditional", "--flip"):
+        code, _, err = run_main(tfrecords, *flags, flag)
+        assert code == 1 and "leave out --conditional, and give --flip" in err
     code, _, err = run_main(tfrecords, flags[0])
     assert code == 1 and "--output is required" in err and one_sentence(err)
     run_dir = tmp_path / "run"

@@ -158,6 +158,13 @@ def test_evaluations_by_other_features_are_kept_apart():
     }
 
 
+def test_evaluations_with_other_held_out_images_are_not_ranked_with_the_last():
+    history = make_history()
+    history.evaluations = [evaluation(step, step / 10) for step in (10, 20, 30)]
+    history.evaluations[0].values["frechet_baseline"] = 0.6  # was 0.5
+    assert history.by_quality() == [20, 30]
+
+
 def test_columns_of_an_evaluation():
     assert evaluation(1, 2.0).columns() == {
         "frechet_distance": 2.0,

@@ -1,3 +1,4 @@
+import csv
 from types import SimpleNamespace
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from dcgan_tf.cli.errors import Interrupted
 from dcgan_tf.config import Config
+from dcgan_tf.evaluation.table import Evaluation
 from dcgan_tf.reporting import report
 from dcgan_tf.reporting.history import History
 from dcgan_tf.run_directory import RunDirectory
@@ -51,6 +53,29 @@ def train(clock, folder, epochs, error=None):
                 shown.draw_if_due()
         if error:
             raise error
+
+
+def test_table_has_all_epochs_and_whole_numbers_whole(tmp_path):
+    """Each row is formatted once; a later evaluation of the last is still in it."""
+    (tmp_path / "samples").mkdir()
+    with report.Report(RunDirectory(tmp_path), Config(), History(), 1_000_001, 2_000_002) as shown:
+        shown.draw = lambda: None
+        times = np.ones((1_000_001, 7))
+        for epoch in (1, 2):
+            shown.history.append(epoch * times, 1.0, 1.0)
+            shown.step += len(times)
+            shown.write_table()
+        first, second = read_table(tmp_path)
+        assert [first["step"], second["step"]] == ["1000001", "2000002"]
+        assert [first["gen_loss"], second["gen_loss"]] == ["1", "2"]
+        shown.history.evaluations.append(Evaluation(2_000_002, {"frechet_distance": 3.5}))
+        shown.write_table()
+    assert [row["frechet_distance"] for row in read_table(tmp_path)] == ["", "3.5"]
+
+
+def read_table(folder):
+    with (folder / "metrics.csv").open() as file:
+        return [*csv.DictReader(file)]
 
 
 def test_drawing_takes_a_twentieth_of_the_time(tmp_path, clock, drawn):
