@@ -14,6 +14,12 @@ def outputs(cell):
     return [output for output in cell.get("outputs", []) if output.output_type != "stream"]
 
 
+def sources(notebook):
+    """What the cells print that show source code."""
+    shown = [cell for cell in notebook.cells if "print(inspect.getsource" in cell.source]
+    return ["".join(output.text for output in cell.outputs) for cell in shown]
+
+
 def test_notebook_runs_and_shows_what_is_saved_in_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     saved = nbformat.read(ROOT / "notebooks" / "dcgan.ipynb", as_version=4)
@@ -30,6 +36,7 @@ def test_notebook_runs_and_shows_what_is_saved_in_it(tmp_path, monkeypatch):
         for notebook in (ran, saved)
     )
     assert kinds == wanted and sum(map(len, kinds)) > 15
+    assert sources(ran) == sources(saved) and len(sources(saved)) == 4
 
 
 def test_saved_notebook_is_small_and_in_order():
