@@ -205,8 +205,8 @@ def draw_top_activations(source: Source, output: Path) -> str:
             "--top_activations: the discriminator of a conditional run sees labels beside its "
             "images: give a --run_dir that learned none"
         )
-    images = load_training_images(source.run)[:ACTIVATION_IMAGES]
     discriminator, _, _ = load_discriminator(source.run, str(source.step))
+    images = load_training_images(source.run)[:ACTIVATION_IMAGES]
     found = top_activating_images(discriminator, images, FILTERS, TOP_IMAGES)
     columns = len(found[0].images)  # fewer than TOP_IMAGES where there are no more
     rows = []

@@ -107,7 +107,7 @@ def write_tflite_float16(exported: Exported, path: Path) -> None:
 def of_one_image(exported: Exported) -> keras.Model:
     """The model of a batch of one: TFLite has no upsampling of a batch of any size."""
     inputs = [
-        keras.Input(batch_shape=(1, *given.shape[1:]), name=name)
+        keras.Input(batch_shape=(1, *given.shape[1:]), dtype=given.dtype, name=name)
         for name, given in zip(INPUTS, exported.model.inputs)
     ]
     return keras.Model(inputs, exported.model(inputs[0] if len(inputs) == 1 else inputs))
