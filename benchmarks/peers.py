@@ -71,9 +71,10 @@ def dcgan_tf_steps(config: Config) -> Take:
 
 def tutorial_steps(config: Config) -> Take:
     """The tutorial's step: of its own models, or of the preset's, made of Keras's own layers."""
-    import tensorflow as tf
+    from benchmarks.tutorial import make_models, make_step  # first: it decides on oneDNN
 
-    from benchmarks.tutorial import make_models, make_step
+    import tensorflow as tf  # isort: skip
+
     from dcgan_tf.data import scale
     from dcgan_tf.fast.layers import plain
     from dcgan_tf.fast.memory import keep_freed_memory

@@ -5,7 +5,10 @@
 takes so many steps, as https://www.tensorflow.org/tutorials/generative/dcgan does.
 """
 
+import os
 import sys
+
+os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)  # this project's; as TensorFlow itself decides
 
 import keras
 import numpy as np

@@ -8,6 +8,8 @@ import os
 import lazy_loader
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user has Keras use elsewhere
+# TensorFlow has oneDNN's convolutions, and leaves them off where a processor has no AVX-512.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.2.0"
 

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+import dcgan_tf  # noqa: F401  # before TensorFlow, as commands do
 from tests.forks import ROOT, Fork
 
 BATCH_SIZE = 8
