@@ -9,12 +9,15 @@ packages and the project before each start, as far as no other process has them 
 """
 
 import argparse
+import fcntl
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from pathlib import Path
 
@@ -37,6 +40,7 @@ def whole(command: list[str]) -> tuple[float, float]:
 def to_progress(command: list[str]) -> tuple[float, float]:
     """Seconds until a command shows its progress on a terminal, and peak resident MiB so far."""
     terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=end)
     os.close(end)
