@@ -70,6 +70,7 @@ def main() -> None:
     print(f"{flags.preset}, batch {config.batch_size}: median of {flags.rounds} (quartiles)\n")
     print(f"| | milliseconds | Keras | {' | '.join(TORCH)} |\n|---|---|---|---|---|")
     whole: dict[str, np.ndarray] = {}
+    failed: dict[str, str] = {}
     for model in (make_generator(config, image), make_discriminator(config, image)):
         for layer in model.layers:
             if isinstance(layer, (layers.Reshape, layers.Flatten)):
@@ -77,10 +78,11 @@ def main() -> None:
             seconds, failures = alternate(commands_of(layer, config.batch_size), flags.rounds)
             size = "×".join(map(str, layer.input.shape[1:]))
             print(f"| {type(layer).__name__} of {size} | {row(seconds, failures)} |", flush=True)
-            for name in (THIS, "Keras", *TORCH):
-                taken = seconds.get(name, seconds.get(THIS, np.full(flags.rounds, np.nan)))
-                whole[name] = whole.get(name, 0) + taken
-    print(f"| together | {row(whole, {})} |")
+            failed |= failures
+            if THIS in seconds:  # where it is Keras's own layer, Keras takes as long
+                seconds = {"Keras": seconds[THIS]} | seconds
+            whole |= {name: whole.get(name, 0) + taken for name, taken in seconds.items()}
+    print(f"| together | {row(whole, failed)} |")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,18 @@ def random_images(config: Config) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
+def repeated(step: Callable[[], Any], wait: Callable[[], None]) -> Take:
+    """Takes just as many steps, and waits until all are done."""
+
+    def take(steps: int) -> int:
+        for _ in range(steps):
+            step()
+        wait()
+        return steps
+
+    return take
+
+
 def dcgan_tf_steps(config: Config) -> Take:
     """This project's step, on as many replicas as the config's strategy has."""
     import tensorflow as tf
@@ -90,28 +102,15 @@ def tutorial_steps(config: Config) -> Take:
         models = tuple(plain(model) for model in made)
     step = make_step(*models, config.learning_rate, config.beta_1)
 
-    def take(steps: int) -> int:
-        for _ in range(steps):
-            step(images)
-        tf.test.experimental.sync_devices()
-        return steps
-
-    return take
+    return repeated(lambda: step(images), tf.test.experimental.sync_devices)
 
 
 def torch_steps(config: Config, **options: Any) -> Take:
     """The same models and step in PyTorch."""
     from benchmarks.torch_step import make_step
 
-    step, wait = make_step(config, random_images(config).astype(np.float32) / 127.5 - 1, **options)
-
-    def take(steps: int) -> int:
-        for _ in range(steps):
-            step()
-        wait()
-        return steps
-
-    return take
+    images = random_images(config).astype(np.float32) / 127.5 - 1
+    return repeated(*make_step(config, images, **options))
 
 
 def layer_passes(
@@ -142,28 +141,14 @@ def layer_passes(
             outputs = made(inputs, training=True)
         return tape.gradient(outputs, [inputs, *made.trainable_variables], outputs)
 
-    def take(passes: int) -> int:
-        for _ in range(passes):
-            both_ways()
-        tf.test.experimental.sync_devices()
-        return passes
-
-    return take
+    return repeated(both_ways, tf.test.experimental.sync_devices)
 
 
 def torch_layer_passes(config: Config, **options: Any) -> Take:
     """The same layer's passes in PyTorch."""
     from benchmarks.torch_step import make_passes
 
-    both_ways, wait = make_passes(**options)
-
-    def take(passes: int) -> int:
-        for _ in range(passes):
-            both_ways()
-        wait()
-        return passes
-
-    return take
+    return repeated(*make_passes(**options))
 
 
 PEERS: dict[str, Callable[..., Take]] = {

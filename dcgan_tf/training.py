@@ -158,13 +158,16 @@ class Trainer:
 
     @property
     def report_is_due(self) -> bool:
-        """Whether the current step ends an epoch that is shown and saved: MOST_REPORTS at most.
+        """Whether the epoch that the current step ends is shown and saved.
 
-        An epoch of a small folder is a few steps, which would take less time than their report.
+        Every one is in a run of MOST_REPORTS epochs. Of more, which are of a few steps each and
+        would take less time than their report, as many are, and the last and each that is
+        evaluated.
         """
         epochs = -(-self.last_step // self.steps_per_epoch)
         interval = self.steps_per_epoch * -(-epochs // MOST_REPORTS)
-        return self.step % interval == 0 or self.evaluation_is_due
+        is_last = self.step == self.last_step
+        return self.step % interval == 0 or is_last or self.evaluation_is_due
 
     @property
     def evaluation_is_due(self) -> bool:
@@ -330,7 +333,7 @@ def run_steps(
         step += count
 
         stopped, save_is_due = agree_on_stop(stop.received, is_save_due(config, step, saved_at))
-        epoch_ends = step % trainer.steps_per_epoch == 0 and (step == last or trainer.report_is_due)
+        epoch_ends = step % trainer.steps_per_epoch == 0 and trainer.report_is_due
         run_ends = step == last or stopped is not None
         if epoch_ends or run_ends or save_is_due:
             with report.pause():

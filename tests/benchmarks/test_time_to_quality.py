@@ -11,7 +11,6 @@ from dcgan_tf.evaluation.metrics import frechet_distance
 
 
 def test_every_other_held_out_digit_is_compared_with(monkeypatch):
-    monkeypatch.setattr(time_to_quality, "NUM_IMAGES", 5000)
     monkeypatch.setattr(time_to_quality, "resolve_auto", lambda config, _: config)
     run = "fast base_filters=4 batch_size=8 max_steps=4 precision=float32 convolutions=native"
     monkeypatch.setattr(time_to_quality.Evaluator, "samples", lambda self, generator: self.held_out)

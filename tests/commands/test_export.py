@@ -58,7 +58,7 @@ def test_saved_model_is_used_without_this_project(exported):
 
 def test_every_architecture_is_exported(run_main, digits_dir, tmp_path):
     """Most differ in what their generators upsample with; `exported` has the tutorial's."""
-    for name in set(ARCHITECTURES) - {"tutorial"}:
+    for name in ARCHITECTURES[1:]:
         run = tmp_path / name
         small = ["--batch_size=8", "--base_filters=4", "--max_steps=1", "--eval_every=0"]
         flags = [f"--data_dir={digits_dir}", f"--run_dir={run}", f"--architecture={name}"]
