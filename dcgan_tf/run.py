@@ -294,12 +294,13 @@ def train_run(
             f"to step {trainer.last_step} ({trainer.steps_per_epoch} steps an epoch)",
             flush=True,
         )
-        if start >= trainer.last_step and not trainer.evaluation_is_due:
+        ended = start >= trainer.last_step
+        if ended and not (trainer.evaluation_is_due and evaluate):
             ends = {
                 "--epochs": config.epochs * trainer.steps_per_epoch,
                 "--max_steps": config.max_steps,
             }
             reached = " and ".join(flag for flag in ends if ends[flag] == trainer.last_step)
             print(f"nothing left to do: a greater {reached} goes on with this run")
-        else:
+        if not ended or trainer.evaluation_is_due:  # which all workers wait for
             fit(trainer, run_directory, evaluate)

@@ -318,3 +318,15 @@ def test_a_signal_at_an_epochs_end_loses_no_evaluation(
         assert (stopped / name).read_bytes() == (evaluated_run / name).read_bytes()
     code, out, _ = run_main(train, *flags(stopped, evaluated_digits, *EVALUATED))
     assert code == 0 and "nothing left to do" in out
+
+
+def test_an_ended_run_says_so_where_its_end_cannot_be_evaluated(
+    tmp_path, mnist, run_main, monkeypatch
+):
+    write_idx(tmp_path / "train-images-idx3-ubyte", mnist[:BATCH_SIZE])  # too few for both halves
+    monkeypatch.setattr("dcgan_tf.training.EVAL_STEPS", 1)
+    command = flags(tmp_path / "run", tmp_path, "--base_filters=4", "--epochs=5")
+    for said in (False, True):
+        code, out, err = run_main(train, *command)
+        assert code == 0, err
+        assert ("nothing left to do: a greater --epochs" in out) == said
