@@ -120,7 +120,7 @@ def main() -> None:
     print(f"\n| | updates | modes of {MODES:,}, seed by seed | KL |\n|---|---|---|---|")
     print(f"| real images | | {real[0]} | {real[1]:.3f} |")
     for name, seeds in results.items():
-        for steps in seeds[0]:
+        for steps in sorted(set.intersection(*map(set, seeds))):
             modes, divergences = zip(*(counts[steps] for counts in seeds))
             print(
                 f"| `{REMEDIES[name]}` | {steps:,} | {', '.join(map(str, modes))} "

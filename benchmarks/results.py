@@ -8,6 +8,7 @@ of faces, of which it shows the grids. The runs are kept under runs/results_…:
 benchmark goes on where it was. Pictures go to the current folder.
 """
 
+import argparse
 import csv
 import shlex
 import subprocess
@@ -92,8 +93,13 @@ def save(path: Path, figure: Figure) -> None:
 
 def main() -> None:
     """Trains all runs of a kind, and prints a Markdown table."""
-    kind, *source = sys.argv[1:]
-    runs = digits() if kind == "digits" else faces(*source)
+    parser = argparse.ArgumentParser()
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    kinds.add_parser("digits")
+    kinds.add_parser("faces").add_argument("source", metavar="FACES")
+    flags = parser.parse_args()
+    kind = flags.kind
+    runs = digits() if kind == "digits" else faces(flags.source)
     tables = {name: train(f"results_{kind}/{name}", flags) for name, flags in runs.items()}
     columns = ["frechet_distance", "frechet_baseline", "precision", "recall", "classes_missed"]
     print(f"\n| run | epochs | minutes | {' | '.join(columns) if kind == 'digits' else ''} |")

@@ -32,6 +32,7 @@ import tensorflow as tf
 from benchmarks.timing import print_setup
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_split
+from dcgan_tf.datasets.disk_images import fingerprint
 from dcgan_tf.datasets.settings import Split
 from dcgan_tf.evaluation.evaluator import spread as pick
 from dcgan_tf.evaluation.feature_extractors import pixels_and_edges
@@ -178,8 +179,9 @@ def main() -> None:
     rows = [("", "real images", "", "", *compare(held_out, pick(training, NUM_IMAGES)))]
     for count in flags.images or [total]:
         images = pick(training, round(len(training) * min(count, total) / total))
+        what = f"{len(images)}_{fingerprint(images)[:8]}_{60 * flags.minutes:.0f}s"
         for seed, name in itertools.product(range(flags.seeds), names):
-            path = RUNS / f"{len(images)}_{name}_{seed}"
+            path = RUNS / f"{what}_{name}_{seed}"
             made = results(name, Job(images, seed, flags.minutes, path))
             cells = (f"{len(images):,}", name, f"{made['step']:,}", f"{made['minutes']:.1f}")
             rows.append((*cells, *compare(held_out, made["images"])))

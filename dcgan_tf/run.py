@@ -25,7 +25,7 @@ from dcgan_tf.distributed.cluster import (
     open_aside,
 )
 from dcgan_tf.distributed.strategy import describe_devices, make_strategy, unused_gpu
-from dcgan_tf.evaluation.evaluator import Evaluator, evaluate_run
+from dcgan_tf.evaluation.evaluator import LEAST_IMAGES, Evaluator, evaluate_run
 from dcgan_tf.evaluation.table import IN_TRAINING
 from dcgan_tf.fast.measure import resolve_auto
 from dcgan_tf.latent.interpolation import interpolate_through
@@ -159,10 +159,20 @@ class Run:
 
         Returns:
             uint8 [(points − 1) · frames + 1, H, W, C] in [0, 255]; the last is the last point's.
+
+        Raises:
+            UserError: there are too few points or frames, or a point is 0, where normal noise has
+                no direction.
         """
         points = np.asarray(points)
+        if len(points) < 2 or frames < 1:
+            raise UserError(
+                f"a path takes two points and a frame at least, not {len(points)} and {frames}"
+            )
         noise = points if points.ndim == 2 else self.noise(points.tolist(), seed)
         kind = "uniform" if linear else self.config.noise
+        if kind == "normal" and not noise[:, : self.config.noise_dim].any(axis=1).all():
+            raise UserError("from a point at 0 there is no direction: give linear=True")
         path = interpolate_through(noise, frames, kind, False, self.config.noise_dim)
         return ImageGrid(self.generate(path).array, columns=frames)
 
@@ -177,8 +187,11 @@ class Run:
             `real` ones.
 
         Raises:
-            UserError: the run's images are not to be had any more, or can't be evaluated.
+            UserError: the run's images are not to be had any more, or can't be evaluated, or
+                `num_images` is below 20.
         """
+        if num_images < LEAST_IMAGES:
+            raise UserError(f"num_images must be at least {LEAST_IMAGES}, not {num_images}")
         found, *_ = evaluate_run(RunDirectory(self.path), str(self.step), num_images, None)
         return {"generated": found["checkpoints"][self.step], "real": found["real"]}
 

@@ -197,6 +197,10 @@ def test_mistakes(trained, tmp_path):
         ("no images \\[-1\\]", lambda: trained.noise([-1])),
         ("truncation must be above 0, not -1", lambda: trained.sample(truncation=-1)),
         ("--label 7: the run learned no labels", lambda: trained.sample(label=7)),
+        ("two points and a frame at least, not 1 and 12", lambda: trained.interpolate([3])),
+        ("at least, not 2 and 0", lambda: trained.interpolate([3, 4], frames=0)),
+        ("a point at 0", lambda: trained.interpolate(np.eye(2, 100, k=-1))),
+        ("num_images must be at least 20, not 19", lambda: trained.evaluate(19)),
     ):
         with pytest.raises(dcgan_tf.UserError, match=told):
             draw()

@@ -59,7 +59,7 @@ def main() -> None:
             train_with_pseudo_labels,
         )
         from dcgan_tf.models import make_discriminator
-        from dcgan_tf.run_directory import RunDirectory
+        from dcgan_tf.run_directory import RunDirectory, load_training_images
         from dcgan_tf.sampling import load_discriminator, load_generator, sample_images
 
     run_directory = RunDirectory(Path(flags.run_dir))
@@ -71,6 +71,7 @@ def main() -> None:
             f"--run_dir {flags.run_dir} is a conditional run, whose discriminator sees the labels: "
             f"give one that learned none"
         )
+    load_training_images(run_directory)  # refuses others
     discriminator, _, step = load_discriminator(run_directory, flags.checkpoint)
     sets, labels = {}, {}
     for split in ("train", "test"):

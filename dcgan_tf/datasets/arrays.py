@@ -55,6 +55,8 @@ def find_arrays(folder: Path, split: Split, dimensions: int) -> Path:
             if path.is_file():
                 return path
     archives = files_like(folder, "*.npz")
+    if any(files_like(folder, f"*-{kind}*idx*-ubyte*") for kind in IDX_KINDS.values()):
+        archives = []  # what is missing among IDX files is not to come from another set
     if len(archives) == 1:
         return archives[0]
     raise UserError(

@@ -97,9 +97,10 @@ def decode(files: Files, image_format: ImageFormat, name: str) -> np.ndarray | s
             square = square.resize((size, size), Image.Resampling.LANCZOS)
             return np.asarray(square).reshape(image_format.shape)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno not in NO_FILE:
+        passing = isinstance(error, OSError) and error.errno not in NO_FILE
+        if passing or isinstance(error, MemoryError):
             place = f"{files.source}: {readable(name)}"
-            raise DamagedImages(f"{place} can't be read: {error.strerror}") from None
+            raise DamagedImages(f"{place} can't be read: {first_line(error)}") from None
         return first_line(error)
 
 
@@ -113,9 +114,12 @@ def crop(image: Image.Image) -> Image.Image:
 def flatten(image: Image.Image, image_format: ImageFormat) -> Image.Image:
     """The image without transparency, with 8 bits in each of one or three channels."""
     if image.mode in DEEP_GREY_MODES:
-        shades = np.asarray(image, np.float32) / 257  # 65535 / 255
-        image = Image.fromarray(np.rint(shades.clip(0, 255)).astype(np.uint8))
-    elif image.has_transparency_data:
+        shades, clear = np.asarray(image, np.float32), image.info.get("transparency")
+        in_8_bits = np.rint((shades / 257).clip(0, 255)).astype(np.uint8)  # 65535 / 255
+        image = Image.fromarray(in_8_bits)
+        if clear is not None:
+            image.putalpha(Image.fromarray(np.where(shades == clear, 0, 255).astype(np.uint8)))
+    if image.has_transparency_data:
         behind = Image.new("RGBA", image.size, image_format.background)
         image = Image.alpha_composite(behind, image.convert("RGBA"))
     return image.convert("L" if image_format.channels == 1 else "RGB")

@@ -34,7 +34,7 @@ MEMORY_LIMIT = 64 << 20
 WORKERS = min(8, os.cpu_count() or 1)
 IN_FLIGHT = 64
 NAMED_WARNINGS = 10
-CACHE_VERSION = 1  # to be raised when images are decoded differently
+CACHE_VERSION = 2  # to be raised when images are decoded differently
 
 Damaged = list[list[str]]  # the name of each damaged file, and what is wrong with it
 

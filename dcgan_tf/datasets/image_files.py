@@ -70,12 +70,20 @@ def unpack(archive: zipfile.ZipFile, name: str) -> BinaryIO:
 
 
 def walk(folder: Path, prefix: str = "") -> Iterator[str]:
-    """The paths of the files in a folder and in those nested in it, relative to it."""
+    """The paths of the files in a folder and in those nested in it, relative to it.
+
+    A run directory is left out: its grids and plots are not images to learn.
+    """
     for entry in os.scandir(folder):
         if not entry.is_dir(follow_symlinks=False):
             yield prefix + entry.name
-        elif not is_hidden(entry.name):
+        elif not is_hidden(entry.name) and not is_run(folder / entry.name):
             yield from walk(folder / entry.name, f"{prefix}{entry.name}/")
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run directory, as of `dcgan_tf/run_directory.py`."""
+    return (folder / "config.json").is_file() and (folder / "checkpoints").is_dir()
 
 
 def is_hidden(name: str) -> bool:

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import math
+import shutil
 import struct
 from pathlib import Path
 
@@ -18,13 +19,14 @@ import google_crc32c
 import numpy as np
 
 from dcgan_tf.cli.atomic_files import (
+    PART,
     atomic_write,
     disk_errors,
     flush,
     locked_folder,
     make_folders,
 )
-from dcgan_tf.cli.errors import UserError
+from dcgan_tf.cli.errors import UserError, first_line
 from dcgan_tf.cli.settings import AT_LEAST_ONE
 from dcgan_tf.datasets.disk_images import CHUNK, DiskImages, Images, fingerprint
 from dcgan_tf.datasets.settings import DataSettings, Split, is_shape
@@ -50,16 +52,32 @@ def write_tfrecords(images: Images, folder: Path, split: Split, shards: int) -> 
     make_folders(folder)
     with locked_folder(folder):
         if (folder / f"{split}.json").exists():
-            written = read_tfrecords(folder, split)
+            try:
+                written = read_tfrecords(folder, split)
+            except (UserError, OSError) as error:
+                raise UserError(
+                    f"--output {folder} has damaged TFRecords ({first_line(error)}): delete "
+                    f"{split}.json and the files of {split}, or give another folder"
+                ) from None
             if (len(written.paths), fingerprint(written)) == (shards, fingerprint(images)):
                 return
             raise UserError(
                 f"--output {folder} has a {split}.json of other images already: give another folder"
             )
         paths = [folder / f"{split}-{shard:05}-of-{shards:05}.tfrecord" for shard in range(shards)]
+        if taken := next((path for path in paths if path.exists()), None):
+            raise UserError(
+                f"--output {folder} has a {taken.name} already, and no {split}.json that says "
+                f"what it is: delete it, or give another folder"
+            )
+        part = folder / PART
+        shutil.rmtree(part, ignore_errors=True)  # what a process that was killed left
+        part.mkdir()
         try:
             with disk_errors("TFRecords", folder):
-                sha256 = write_shards(images, paths)
+                sha256 = write_shards(images, [part / path.name for path in paths])
+            for path in paths:
+                (part / path.name).rename(path)
             note = {"shape": images.shape, "shards": shards, "sha256": sha256}
             with atomic_write(folder / f"{split}.json") as file:
                 file.write((json.dumps(note) + "\n").encode())
@@ -67,6 +85,8 @@ def write_tfrecords(images: Images, folder: Path, split: Split, shards: int) -> 
             for path in paths:
                 path.unlink(missing_ok=True)
             raise
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def write_shards(images: Images, paths: list[Path]) -> str:
@@ -139,7 +159,7 @@ def read_tfrecords(folder: Path, split: Split) -> DiskImages:
     elif fingerprint(images) != sha256:
         raise UserError(
             f"{folder} does not hold the images that {note_file} describes (their sha256 is "
-            f"another): write them again with dcgan tfrecords"
+            f"another): write them to another folder with dcgan tfrecords"
         )
     return images
 

@@ -161,7 +161,12 @@ class Evaluator:
         """
         features, probabilities = self.feature_extractor(images)
         comparison = Comparison(
-            self.real.features, features, probabilities, self.real_labels, labels
+            self.real.features,
+            features,
+            probabilities,
+            self.real_labels,
+            labels,
+            len(self.classes),
         )
         return {
             name: metric.function(comparison)

@@ -33,6 +33,7 @@ class Comparison:
             extractor knows no classes.
         real_labels: of the real images, int [N], in a conditional run.
         labels: that the generated images were asked for, int [M].
+        num_classes: how many there are of both labels.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Comparison:
         probabilities: np.ndarray | None,
         real_labels: np.ndarray | None = None,
         labels: np.ndarray | None = None,
+        num_classes: int = 0,
     ) -> None:
         self.real = real
         self.generated = generated
         self.probabilities = probabilities
         self.real_labels = real_labels
         self.labels = labels
+        self.num_classes = num_classes
 
     @functools.cached_property
     def kid(self) -> tuple[float, float]:
@@ -74,7 +77,7 @@ class Comparison:
         assert self.real_labels is not None and self.labels is not None
         pairs = [
             (self.real[self.real_labels == number], self.generated[self.labels == number])
-            for number in range(1 + max(self.real_labels.max(), self.labels.max()))
+            for number in range(self.num_classes)
         ]
         return np.array(
             [frechet_distance(*pair) if min(map(len, pair)) > 1 else np.nan for pair in pairs]

@@ -53,7 +53,7 @@ class GeneratorCache:
         self.classes = run.read_classes()
         self._lock = threading.Lock()
         self._cached = functools.lru_cache(maxsize=4)(self._load)
-        self._is_intact = functools.lru_cache(self._loads)
+        self._intact: set[str] = set()  # a damaged one may be written anew
         self.sampler(self.checkpoints()[-1])
 
     def checkpoints(self) -> list[str]:
@@ -63,16 +63,18 @@ class GeneratorCache:
             UserError: there are none.
         """
         with self._lock:
-            names = [name for name in checkpoint_names(self.run) if self._is_intact(name)]
+            names = [*filter(self._is_intact, checkpoint_names(self.run))]
         if not names:
             raise UserError(f"{self.run.checkpoints} has no intact checkpoint")
         return names
 
-    def _loads(self, checkpoint: str) -> bool:
-        try:
-            load_generator(self.run, checkpoint)
-        except UserError:
-            return False
+    def _is_intact(self, checkpoint: str) -> bool:
+        if checkpoint not in self._intact:
+            try:
+                load_generator(self.run, checkpoint)
+            except UserError:
+                return False
+            self._intact.add(checkpoint)
         return True
 
     def sampler(self, checkpoint: str) -> Sampler:

@@ -23,6 +23,19 @@ def test_stacked_digits_are_counted_by_their_three_labels():
     assert divergence == pytest.approx(math.log(100))
 
 
+def test_table_has_the_stages_that_all_seeds_have(monkeypatch, tmp_path, capsys):
+    for seed, stages in enumerate([(300, 1000), (1000, 2500)]):
+        counts = "".join(f"{steps},{steps // 10 + seed},0.5\n" for steps in stages)
+        (tmp_path / f"bce_{seed}.csv").write_text(counts)
+    monkeypatch.setattr(mode_collapse, "RUNS", tmp_path)
+    monkeypatch.setattr(mode_collapse, "PICTURE", tmp_path / "curves.png")
+    monkeypatch.setattr(mode_collapse, "SAMPLES", 100)
+    monkeypatch.setattr("sys.argv", ["mode_collapse", "bce", "--seeds=2", "--steps=1000"])
+    mode_collapse.main()
+    rows = [line for line in capsys.readouterr().out.splitlines() if "--loss bce" in line]
+    assert rows == ["| `--loss bce` | 1,000 | 100, 101 | 0.50, 0.50 |"]
+
+
 def test_a_mode_of_the_ring_counts_from_one_percent_of_the_samples():
     samples = np.repeat(ring.MODES[:3], [500, 495, 5], axis=0)
     samples[:100] += 2.9 * ring.DEVIATION * np.array([0.6, 0.8])

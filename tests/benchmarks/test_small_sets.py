@@ -52,6 +52,14 @@ def test_table(monkeypatch, tmp_path, capsys):
     rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if "1,234" in line]
     assert len(rows) == 8 and all(float(row[5]) == 0 for row in rows)
     assert len([*(tmp_path / small_sets.RUNS).glob("*.png")]) == 4
+    # Other minutes, or as many others, are no reason to take what is kept.
+    monkeypatch.setattr(sys, "argv", ["small_sets.py", *flags[:4], "1", "--minutes", "0.6"])
+    small_sets.main()
+    assert len(jobs) == 6
+    for path, image in zip(pictures.iterdir(), faces(200, 1)):
+        iio.imwrite(path, image)
+    small_sets.main()
+    assert len(jobs) == 8
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="PyTorch is not installed")

@@ -100,6 +100,10 @@ def test_command_prints_five_accuracies(run_main, labelled_digits, tmp_path, mon
     names = ("raw pixels", "untrained discriminator", "discriminator of step 2")
     for line, name in zip(lines[1:4], names, strict=True):
         assert line.startswith(name) and float(line.split("%")[0].split()[-1]) > 50
+    images = labelled_digits / "train-images-idx3-ubyte"
+    images.write_bytes(images.read_bytes()[:-1] + b"\7")
+    code, _, err = run_main(features, *flags)
+    assert code == 1 and "does not hold the images that --run_dir" in err and one_sentence(err)
 
 
 def test_a_folder_that_is_no_run_is_refused(run_main, tmp_path):

@@ -33,6 +33,17 @@ def test_npz_in_keras_layout(tmp_path, mnist):
     assert np.array_equal(read_images(tmp_path, "train")[..., 0], mnist[:9])
 
 
+def test_what_idx_files_lack_does_not_come_from_an_npz(tmp_path, mnist):
+    both = {f"{name}_{split}": mnist[:9] for name in "xy" for split in ("train", "test")}
+    np.savez(tmp_path / "digits.npz", **both)
+    write_idx(tmp_path / "train-images-idx3-ubyte", mnist[9:18])
+    assert np.array_equal(read_images(tmp_path, "train")[..., 0], mnist[9:18])
+    with pytest.raises(UserError, match="no train-labels-idx1-ubyte"):
+        read_labels(tmp_path, "train")
+    with pytest.raises(UserError, match="no t10k-images-idx3-ubyte"):
+        read_images(tmp_path, "test")
+
+
 def idx(magic=2051, count=2, rows=28, columns=28, pixels=2 * 28 * 28):
     return struct.pack(">iiii", magic, count, rows, columns) + bytes(pixels)
 

@@ -205,6 +205,14 @@ def test_alpha_shows_the_background(source, name, behind):
     assert np.abs(image[:, 4:] - expected).max() <= 1
 
 
+@pytest.mark.parametrize("shades", [np.uint8([[7, 156]]), np.uint16([[7, 156 * 257]])])
+def test_a_transparent_shade_of_grey_shows_the_background(source, shades):
+    save(source / "a.png", np.tile(shades, (8, 4)), transparency=7)
+    for name, behind in (("white", 255), ("#102030", [16, 32, 48])):
+        image = load(source, background=name)[0]
+        assert (image[:, ::2] == behind).all() and (image[:, 1::2] == 156).all()
+
+
 def test_transparent_grey_has_colour_only_on_a_coloured_background(source):
     pixels = np.zeros((8, 8, 2), np.uint8)
     save(source / "a.png", pixels)
@@ -243,6 +251,17 @@ def test_damaged_exif_does_not_cost_the_image(source):
     for name, content in [("a.png", damaged), ("b.png", b"Exif\0\0garbage"), ("c.png", b"x")]:
         save(source / name, blocks(RED), exif=content)
     assert np.array_equal(load(source), [blocks(RED)] * 3)
+
+
+def test_the_pictures_of_a_run_are_not_learned(source):
+    save_numbered(source, 3)
+    run = source / "runs" / "first"
+    save(run / "samples" / "init.png", np.full((8, 8, 3), 9, np.uint8))
+    (run / "checkpoints").mkdir()
+    assert numbers(load(source)) == [0, 1, 2, 9]
+    (run / "config.json").write_text("{}")
+    assert numbers(load(source)) == [0, 1, 2]
+    assert numbers(load(run)) == [9]  # asked for by name
 
 
 def test_the_middle_of_landscape_and_portrait_is_kept(source):
@@ -430,17 +449,24 @@ def test_the_fraction_is_of_both_splits_together(source):
     assert len(load(source, **settings)) == 60 - len(held_out)
 
 
-def test_a_file_that_cannot_be_read_now_is_not_damaged(source, on_disk, monkeypatch):
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (OSError(errno.EIO, os.strerror(errno.EIO)), "Input/output error"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_a_file_that_cannot_be_read_now_is_not_damaged(source, on_disk, monkeypatch, error, told):
     save_numbered(source, 5)
     opened = decoding.open_image
 
     def open_image(files, name):
         if name == "03.png":
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise error
         return opened(files, name)
 
     monkeypatch.setattr(decoding, "open_image", open_image)
-    with pytest.raises(UserError, match="03.png can't be read: Input/output error"):
+    with pytest.raises(UserError, match=f"03.png can't be read: {told}"):
         load(source, max_bad_images=0.5)
     monkeypatch.undo()
     assert numbers(load(source, max_bad_images=0.5)) == [0, 1, 2, 3, 4]

@@ -203,6 +203,25 @@ def test_a_record_that_was_changed_is_never_trained_on(folder, place):
         read[:]
 
 
+@pytest.mark.parametrize("damaged", [SHARD, "train.json"])
+def test_damaged_ones_are_to_be_deleted_before_they_are_written_again(folder, images, damaged):
+    (folder / damaged).write_bytes(b"")
+    with pytest.raises(UserError, match="damaged TFRecords .*: delete train.json and the files"):
+        write_tfrecords(images, folder, "train", 4)
+    for path in folder.glob("train*"):
+        path.unlink()
+    write_tfrecords(images, folder, "train", 4)
+    assert np.array_equal(read_tfrecords(folder, "train")[:], images)
+
+
+def test_what_a_process_that_was_killed_left_is_deleted(folder, images):
+    (folder / ".part").mkdir()
+    (folder / ".part" / "test-00000-of-00009.tfrecord").write_bytes(b"half a reco")
+    write_tfrecords(images, folder, "test", 2)
+    assert np.array_equal(read_tfrecords(folder, "test")[:], images)
+    assert len(list(folder.iterdir())) == 8
+
+
 def test_what_is_there_is_not_overwritten_and_a_failure_leaves_nothing(tmp_path, folder, images):
     before = [path.stat() for path in sorted(folder.iterdir())]
     write_tfrecords(images, folder, "train", 4)
@@ -213,7 +232,10 @@ def test_what_is_there_is_not_overwritten_and_a_failure_leaves_nothing(tmp_path,
     (folder / "train.json").unlink()
     with locked_folder(folder), pytest.raises(UserError, match="another process is writing to"):
         write_tfrecords(images, folder, "train", 4)
+    with pytest.raises(UserError, match="train-00000-of-00004.tfrecord already, and no train.json"):
+        write_tfrecords(255 - images, folder, "train", 4)
     assert len(list(folder.iterdir())) == 4
+    assert [path.stat() for path in sorted(folder.iterdir())] == before[:4]
     cut = tmp_path / "pixels"
     images.tofile(cut)
     on_disk = DiskImages([cut], images.shape)

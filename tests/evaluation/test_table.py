@@ -117,8 +117,8 @@ def test_labels_by_hand():
     real, labels = rng.normal(size=(40, 2)), np.repeat([0, 1], 20)
     moved = real + np.where(labels == 0, 3, 4)[:, np.newaxis] * [1, 0]
     probabilities = np.eye(2)[np.where(np.arange(40) < 10, 1, labels)]
-    both = table.Comparison(real, moved, probabilities, labels, labels)
+    both = table.Comparison(real, moved, probabilities, labels, labels, 2)
     np.testing.assert_allclose(both.class_distances, [9, 16], atol=1e-6)
     assert both.label_agreement == 30 / 40
-    lonely = table.Comparison(real, moved[:21], None, labels, labels[:21])
-    assert np.isnan(lonely.class_distances).tolist() == [False, True]
+    lonely = table.Comparison(real, moved[:21], None, labels, labels[:21], 3)  # none of the last
+    assert np.isnan(lonely.class_distances).tolist() == [False, True, True]

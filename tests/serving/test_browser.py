@@ -1,6 +1,7 @@
 """The web page in a real browser: Debian's Chromium, without a screen."""
 
 import contextlib
+import json
 import shutil
 
 import numpy as np
@@ -93,6 +94,18 @@ def test_click_select_slide_and_save(browser, tmp_path):
 
 def first_image(driver):
     return tiles(driver)[0].find_element(By.TAG_NAME, "img")
+
+
+def test_class_with_two_spaces_in_its_name(run, tmp_path):  # noqa: F811
+    copy = shutil.copytree(run, tmp_path / "run")
+    config = json.loads((copy / "config.json").read_text())
+    counts = config["images"]["classes"].values()
+    config["images"]["classes"] = dict(zip(["two  spaces", *"123456789"], counts))
+    (copy / "config.json").write_text(json.dumps(config))
+    with served(copy) as port, opened(port, tmp_path) as driver:
+        Select(driver.find_element(By.ID, "label")).select_by_index(1)
+        alt = "generated image 0 of seed 0, class two  spaces"
+        wait(driver, lambda: first_image(driver).get_attribute("alt") == alt)
 
 
 def test_class_is_chosen_and_interpolated_between(run, tmp_path):  # noqa: F811

@@ -101,6 +101,10 @@ def test_a_damaged_checkpoint_is_left_out(finished_run, tmp_path):
     assert client.get("/api/run").get_json()["checkpoints"] == ["8", "10"]
     told = client.get("/api/image.png?checkpoint=12").get_json()["error"]
     assert told == "checkpoint must be one of 8, 10 or best"
+    for path in (finished_run / "checkpoints").glob("ckpt-12.data*"):  # written anew, as a run does
+        shutil.copy(path, tmp_path / "run" / "checkpoints")
+    assert client.get("/api/run").get_json()["checkpoints"] == ["8", "10", "12"]
+    assert np.array_equal(picture(client.get("/api/image.png?checkpoint=12")), images["none"])
     for path in (tmp_path / "run" / "checkpoints").glob("ckpt-*.index"):
         path.write_bytes(b"")
     with pytest.raises(UserError, match="has no intact checkpoint"):
