@@ -248,6 +248,7 @@ def check_plain(config: Config, classes: Classes) -> None:
         (config.real_penalty, "real_penalty"),
         (config.precision == "float16", "precision float16"),
         (config.conditional and not classes, "conditional, without classes"),
+        (config.init_from is not None, "init_from"),
     ):
         if is_left_out:
             raise UserError(

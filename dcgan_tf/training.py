@@ -38,7 +38,7 @@ from dcgan_tf.steps.critic import critic_step
 from dcgan_tf.steps.loss_scaling import scaled_gradients
 from dcgan_tf.steps.real_penalty import with_real_penalty
 from dcgan_tf.steps.shared_backward import shared_gradients
-from dcgan_tf.steps.unrolled import unrolled_step
+from dcgan_tf.steps.unrolled import check_onednn, unrolled_step
 from dcgan_tf.train_step import StepOutput, StepScalars, train_step
 
 SAVE_SECONDS = 600
@@ -99,6 +99,7 @@ class Trainer:
         backward = self.backward.function
         if config.real_penalty:
             backward = with_real_penalty(backward, config.real_penalty)
+        check_onednn(config)
         self.gan = Gan(config, images.shape[1:], backward, self.classes)
         self.train_step = compile_step(self.algorithm.function, self.gan)
 
@@ -317,7 +318,7 @@ def run_steps(
     while step < last:
         count = steps_at_once(config, step, trainer.steps_per_epoch, last)
         try:
-            output = take_steps(trainer, batches, count)
+            output = take_steps(trainer, batches, count, config.steps_per_execution > 1)
         except OSError as damage:
             if step > saved_step and is_chief():
                 with report.pause():
@@ -356,16 +357,23 @@ def run_steps(
             )
 
 
-def take_steps(trainer: Trainer, batches: Iterator[Any], count: int) -> StepOutput:
-    """Some steps at once, and what they return.
+def take_steps(trainer: Trainer, batches: Iterator[Any], count: int, at_once: bool) -> StepOutput:
+    """Some steps, and what they return.
+
+    Args:
+        trainer: takes them.
+        batches: theirs.
+        count: how many; 1, if they are not taken at once.
+        at_once: whether without Python in between. A run has one graph for all its steps: another
+            may compute the same with other rounding.
 
     Raises:
         OSError: images on disk can't be read any more.
     """
     try:
-        if count == 1:
-            return trainer.train_step(next(batches))
-        return trainer.train_steps(batches, tf.constant(count))
+        if at_once:
+            return trainer.train_steps(batches, tf.constant(count))
+        return trainer.train_step(next(batches))
     except tf.errors.OpError:
         if isinstance(trainer.images, DiskImages) and trainer.images.damage:
             raise trainer.images.damage from None

@@ -231,6 +231,7 @@ def test_loop_of_ones_own(digits):
         {"loss": "wasserstein"},
         {"precision": "float16"},
         {"conditional": True},
+        {"init_from": "runs/other"},
     ],
 )
 def test_loop_of_ones_own_refuses_what_its_step_would_leave_out(settings):

@@ -3,13 +3,14 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf.config import Config
-from dcgan_tf.gan import Gan
+from dcgan_tf.gan import Gan, separate_gradients
 
 MNIST = (28, 28, 1)
 
 
 def make_gan(**settings):
-    return Gan(Config.from_flags({"base_filters": 4, "batch_size": 8} | settings), MNIST)
+    config = Config.from_flags({"base_filters": 4, "batch_size": 8} | settings)
+    return Gan(config, MNIST, separate_gradients)
 
 
 def test_separate_and_joint_batches_differ_by_batch_norm_alone(mnist):

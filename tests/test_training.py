@@ -18,7 +18,7 @@ from dcgan_tf.steps.loss_scaling import scaled_gradients
 from dcgan_tf.steps.shared_backward import shared_gradients
 from dcgan_tf.steps.unrolled import unrolled_step
 from dcgan_tf.train_step import train_step
-from dcgan_tf.training import Trainer, fit, steps_at_once
+from dcgan_tf.training import Trainer, fit, steps_at_once, take_steps
 from tests.small import batches, flat, make_trainer, state
 
 
@@ -195,6 +195,20 @@ def test_several_steps_in_one_call_are_bit_for_bit_the_same(mnist, settings):
     for value, wanted in zip(state(together.gan), state(alone.gan), strict=True):
         np.testing.assert_array_equal(value, wanted)
     assert together.train_steps.experimental_get_tracing_count() == 1
+
+
+def test_steps_at_once_are_the_same_however_many(mnist):
+    """Where those of a graph of their own would be rounded otherwise."""
+    settings = {"pack": 2, "augment": "color,translation", "ema_decay": 0.9}
+    ends = []
+    for counts in ((3, 3), (1, 2, 2, 1)):
+        trainer = make_trainer(mnist, **settings)
+        several = batches(trainer, 6)
+        for count in counts:
+            take_steps(trainer, several, count, at_once=True)
+        ends.append(state(trainer.gan))
+    for value, wanted in zip(*ends, strict=True):
+        np.testing.assert_array_equal(value, wanted)
 
 
 def test_calls_end_where_something_is_to_be_done():

@@ -78,6 +78,11 @@ def check_replicas(config: Config, replicas: int) -> None:
             "--jit_compile compiles the step of one replica: give --strategy one",
         ),
         (
+            config.reference and (config.dropout or config.last_dropout),
+            "--reference takes Keras's dropout, which drops the same on every replica: give "
+            "--strategy one, or --dropout 0 and --last_dropout 0",
+        ),
+        (
             config.precision == "float16",
             "--precision float16 scales its losses by what one replica sees: give bfloat16, or "
             "--strategy one",

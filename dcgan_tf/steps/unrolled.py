@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
+from dcgan_tf.cli.errors import UserError
+from dcgan_tf.config import Config
 from dcgan_tf.gan import Gan
 from dcgan_tf.train_step import StepOutput, step_output
 
@@ -52,6 +55,24 @@ def unrolled_step(gan: Gan, images: tf.Tensor) -> StepOutput:
     gan.discriminator_optimizer.apply_gradients(zip(disc_gradients, disc_weights))
     gan.end_step()
     return output
+
+
+def check_onednn(config: Config) -> None:
+    """Refuses the step whose graph oneDNN can't always run.
+
+    TensorFlow merges the gradients of a convolution's kernel and bias for it, and of several
+    gradients of that kernel, as derivatives of derivatives have, takes any: with one that comes
+    after the bias's, the graph has a cycle. Here, every third had one (TensorFlow 2.21).
+
+    Raises:
+        UserError: it is this step, and oneDNN is not turned off.
+    """
+    is_joint = config.discriminator_batch == "joint" and config.discriminator_batch_norm
+    if config.unroll_steps and is_joint and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
+        raise UserError(
+            "--unroll_steps with batch norm in a joint batch does not go with oneDNN: set "
+            "TF_ENABLE_ONEDNN_OPTS=0, or give --discriminator_batch separate"
+        )
 
 
 def with_weights(model: keras.Model, weights: Weights) -> Callable:

@@ -119,6 +119,9 @@ def test_replicas_parts_are_disjoint_and_make_up_the_batch(updates):
     assert np.array_equal(in_turn[0::2], others[0]) and np.array_equal(in_turn[1::2], others[1])
 
 
+REFERENCE = {"reference": True, "precision": "float32", "convolutions": "native"}
+
+
 @pytest.mark.parametrize(
     "flags, message",
     [
@@ -128,6 +131,7 @@ def test_replicas_parts_are_disjoint_and_make_up_the_batch(updates):
         ({"batch_size": 6, "unroll_steps": 2}, "--unroll_steps .* --strategy one"),
         ({"batch_size": 6, "precision": "float16"}, "--precision float16 .* bfloat16"),
         ({"batch_size": 6, "jit_compile": True}, "--jit_compile .* --strategy one"),
+        ({"batch_size": 6} | REFERENCE, "--reference .* dropout.* --strategy one"),
     ],
 )
 def test_settings_that_need_one_replica_are_refused(flags, message):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.steps.unrolled import unroll, unrolled_step, with_weights
 from tests.small import batches, make_trainer, train
 
@@ -86,3 +87,12 @@ def test_unrolled_minimax_is_the_zero_sum_game(mnist):
     usual.train_step(images)
     for a, b in zip(trainer.gan.generator.get_weights(), usual.gan.generator.get_weights()):
         np.testing.assert_allclose(a, b, atol=2e-6)
+
+
+def test_graphs_that_have_a_cycle_with_onednn_are_refused(mnist, monkeypatch):
+    settings = {"unroll_steps": 2, "discriminator_batch_norm": True}
+    make_trainer(mnist, **settings)
+    with pytest.raises(UserError, match="TF_ENABLE_ONEDNN_OPTS=0"):
+        make_trainer(mnist, **settings, discriminator_batch="joint")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    make_trainer(mnist, **settings, discriminator_batch="joint")

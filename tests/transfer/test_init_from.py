@@ -11,7 +11,7 @@ from PIL import Image
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import export, sample, train
 from dcgan_tf.config import Config
-from dcgan_tf.gan import Gan
+from dcgan_tf.gan import Gan, separate_gradients
 from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.pretrained.table import pretrained_run
 from dcgan_tf.run_directory import RunDirectory
@@ -67,7 +67,7 @@ def test_a_generator_alone_is_nothing_to_train_from(run_main, tmp_path, pictures
 
 
 def test_models_and_average_are_taken_over_and_nothing_else(other):
-    gan = Gan(Config(**OWN, init_from=str(other), dropout=0.0, seed=3), SHAPE)
+    gan = Gan(Config(**OWN, init_from=str(other), dropout=0.0, seed=3), SHAPE, separate_gradients)
     optimizers = (gan.generator_optimizer, gan.discriminator_optimizer)
     before = [[v.numpy() for v in optimizer.variables] for optimizer in optimizers]
     assert start_from(RunDirectory(other), gan, SHAPE) == 12 and int(gan.step) == 0
@@ -150,7 +150,7 @@ def test_growing_run_is_sampled_stopped_and_goes_on(run_main, other, pictures, t
     # Growing once more, and going on with images of the same size, start from the new layers.
     for shape, more in (((64, 64, 3), {"base_filters": 1, "fade_in": 5}), ((32, 32, 3), {})):
         settings = OWN | {"base_filters": 2, "init_from": str(whole)} | more
-        gan = Gan(Config(**settings), shape)
+        gan = Gan(Config(**settings), shape, separate_gradients)
         assert start_from(RunDirectory(whole), gan, shape) == 12
         noise = np.ones((2, 8), np.float32)
         images = grown(noise).numpy()
@@ -160,7 +160,7 @@ def test_growing_run_is_sampled_stopped_and_goes_on(run_main, other, pictures, t
 
 
 def test_where_one_run_has_no_average_the_generator_serves_or_it_is_left_out(other):
-    gan = Gan(Config(**OWN | {"ema_decay": None}, init_from=str(other)), SHAPE)
+    gan = Gan(Config(**OWN | {"ema_decay": None}, init_from=str(other)), SHAPE, separate_gradients)
     start_from(RunDirectory(other), gan, SHAPE)
     assert gan.ema_generator is None
     config, _ = RunDirectory(other).read_config()
@@ -181,7 +181,7 @@ def test_where_one_run_has_no_average_the_generator_serves_or_it_is_left_out(oth
     ],
 )
 def test_run_that_does_not_match_is_refused(other, settings, shape, told):
-    gan = Gan(Config(**OWN | settings, init_from=str(other)), shape)
+    gan = Gan(Config(**OWN | settings, init_from=str(other)), shape, separate_gradients)
     with pytest.raises(UserError, match=f"--init_from {other} .*{told}"):
         start_from(RunDirectory(other), gan, shape)
 
@@ -190,6 +190,6 @@ def test_run_without_a_checkpoint_is_refused(other, tmp_path):
     bare = tmp_path / "bare"
     bare.mkdir()
     shutil.copy(other / "config.json", bare)
-    gan = Gan(Config(**OWN, init_from=str(bare)), SHAPE)
+    gan = Gan(Config(**OWN, init_from=str(bare)), SHAPE, separate_gradients)
     with pytest.raises(UserError, match=f"--init_from {bare} has no checkpoint yet"):
         start_from(RunDirectory(bare), gan, SHAPE)
