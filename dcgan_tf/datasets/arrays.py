@@ -55,13 +55,14 @@ def find_arrays(folder: Path, split: Split, dimensions: int) -> Path:
             if path.is_file():
                 return path
     archives = files_like(folder, "*.npz")
-    if any(files_like(folder, f"*-{kind}*idx*-ubyte*") for kind in IDX_KINDS.values()):
-        archives = []  # what is missing among IDX files is not to come from another set
-    if len(archives) == 1:
+    # What is missing among IDX files is not to come from another set.
+    has_idx = any(files_like(folder, f"{name}-*idx?-ubyte*") for name in IDX_SPLITS.values())
+    if len(archives) == 1 and not has_idx:
         return archives[0]
+    others = ", other IDX files" if archives and has_idx else ""
     raise UserError(
-        f"--data_dir {folder} has {len(archives)} .npz files and no {stem}-{ending}[.gz]: it needs "
-        f"the one or the other"
+        f"--data_dir {folder} has {len(archives)} .npz files{others} and no "
+        f"{stem}-{ending}[.gz]: it needs the one or the other"
     )
 
 

@@ -38,7 +38,7 @@ def test_what_idx_files_lack_does_not_come_from_an_npz(tmp_path, mnist):
     np.savez(tmp_path / "digits.npz", **both)
     write_idx(tmp_path / "train-images-idx3-ubyte", mnist[9:18])
     assert np.array_equal(read_images(tmp_path, "train")[..., 0], mnist[9:18])
-    with pytest.raises(UserError, match="no train-labels-idx1-ubyte"):
+    with pytest.raises(UserError, match="1 .npz files, other IDX files and no train-labels-idx1"):
         read_labels(tmp_path, "train")
     with pytest.raises(UserError, match="no t10k-images-idx3-ubyte"):
         read_images(tmp_path, "test")
