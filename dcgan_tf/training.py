@@ -87,6 +87,9 @@ class Trainer:
         config: the settings of the run.
         images: the training images, uint8 [N, H, W, C].
         labels: theirs, in a conditional run.
+
+    Raises:
+        UserError: the step is one that oneDNN can't always run.
     """
 
     def __init__(self, config: Config, images: Images, labels: Labels | None = None) -> None:
