@@ -229,10 +229,11 @@ def apply_in_batches(
     Returns:
         [N, …].
     """
-    function = tf.function(function, reduce_retracing=True, autograph=False)
+    spec = tf.TensorSpec([None, *images.shape[1:]])
+    graph = tf.function(function, autograph=False).get_concrete_function(spec)
     starts = range(0, len(images), batch_size)
     return np.concatenate(
-        [function(scale(images[start : start + batch_size])).numpy() for start in starts]
+        [graph(scale(images[start : start + batch_size])).numpy() for start in starts]
     )
 
 

@@ -20,6 +20,7 @@ from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, load_training_labels
 from dcgan_tf.distributed.cluster import (
     check_same,
+    check_shared,
     is_chief,
     lost_workers_named,
     open_aside,
@@ -262,6 +263,7 @@ def train_run(
     images = load_images(config)
     labels = load_training_labels(config, images)
     with strategy.scope(), lost_workers_named():
+        check_shared(RunDirectory(path))
         config = resolve_auto(config, RunDirectory(path))
         trainer = Trainer(config, images, labels)
         origin = "from the start"

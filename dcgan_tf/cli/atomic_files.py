@@ -22,6 +22,29 @@ def open_no_link(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
+def open_alone(path: str, flags: int) -> int:
+    """Opens a file as `open_no_link`, to be emptied only if no other process is writing it.
+
+    Raises:
+        BlockingIOError: another process is writing it.
+    """
+    descriptor = open_no_link(path, flags & ~os.O_TRUNC)
+    # The other may have given it its name by now: then what was opened is a finished file.
+    if not lock(descriptor, None) or not is_still(descriptor, path):
+        os.close(descriptor)
+        raise BlockingIOError(errno.EAGAIN, "another process is writing it")
+    os.truncate(descriptor, 0)
+    return descriptor
+
+
+def is_still(descriptor: int, path: str) -> bool:
+    """Whether an open file still has its name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Opens a file that takes its place only when it is complete and on the disk.
@@ -31,15 +54,18 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     part = path.with_name(f".{path.name}.part")
     try:
-        with open(part, "wb", opener=open_no_link) as file:
-            yield file
-        flush(part)
-        os.replace(part, path)
+        with open(part, "wb", opener=open_alone) as file:
+            try:
+                yield file
+                file.flush()
+                flush(part)
+                os.replace(part, path)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
         flush(path.parent)
     except OSError as error:
         raise OSError(error.errno, first_line(error), str(path)) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def check_file(path: Path, flag: str) -> None:

@@ -13,14 +13,14 @@ CANNOT_LOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # some network file s
 logger = logging.getLogger(__name__)
 
 
-def lock(file: IO | int, name: Path, wait: bool = False) -> bool:
+def lock(file: IO | int, name: Path | None, wait: bool = False) -> bool:
     """Locks an open file or folder, until it is closed, against other processes that lock it.
 
-    On a file system that has no locks, it warns and goes on without.
+    On a file system that has no locks, it goes on without.
 
     Args:
         file: the file, or a descriptor.
-        name: what a warning calls it.
+        name: what a warning, where there are no locks, calls it; None for no warning.
         wait: whether to wait until another process has let it go.
 
     Returns:
@@ -33,7 +33,9 @@ def lock(file: IO | int, name: Path, wait: bool = False) -> bool:
     except OSError as error:
         if error.errno not in CANNOT_LOCK:
             raise
-        logger.warning(
-            "%s can't be locked on its file system: see to it that no other process uses it", name
-        )
+        if name:
+            logger.warning(
+                "%s can't be locked on its file system: see to it that no other process uses it",
+                name,
+            )
     return True

@@ -127,6 +127,23 @@ def barrier() -> None:
     all_reduce_sum([0.0])
 
 
+def check_shared(run: RunDirectory) -> None:
+    """Refuses workers that do not see the run that the chief goes on with.
+
+    Raises:
+        UserError: the run directory of one is not the chief's.
+    """
+    if workers() == 1:
+        return
+    here = float(run.config_file.exists())
+    blind = round(all_reduce_sum([float(here < broadcast(here))])[0])
+    if blind:
+        raise UserError(
+            f"{blind} of {workers()} workers do not see the run that worker 0 goes on with: give "
+            f"all the same --run_dir, on a file system that they share"
+        )
+
+
 def check_same(config: Config, images: Images, labels: Labels | None = None) -> None:
     """Refuses workers that would train something else than the chief.
 

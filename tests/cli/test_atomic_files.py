@@ -30,6 +30,32 @@ def test_a_link_in_the_place_of_the_part_is_not_followed(tmp_path):
     assert (tmp_path / "precious").read_text() == "kept"
 
 
+def test_two_do_not_write_a_file_at_once(tmp_path):
+    path = tmp_path / "a.txt"
+    with atomic_files.atomic_write(path) as file:
+        file.write(b"first")
+        with (
+            pytest.raises(OSError, match=r"another process is writing it.*a\.txt"),
+            atomic_files.atomic_write(path),
+        ):
+            pass
+    assert path.read_bytes() == b"first" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_got_its_name_meanwhile_is_not_emptied(tmp_path, monkeypatch):
+    path, part = tmp_path / "a.txt", tmp_path / ".a.txt.part"
+    part.write_bytes(b"first")
+
+    def lock_once_it_is_written(*_):
+        part.rename(path)
+        return True
+
+    monkeypatch.setattr(atomic_files, "lock", lock_once_it_is_written)
+    with pytest.raises(OSError, match="another process"), atomic_files.atomic_write(path):
+        pass
+    assert path.read_bytes() == b"first"
+
+
 @pytest.mark.parametrize("name", ["new", "new/nested", "old"])
 def test_a_folder_is_filled_whole_or_not_at_all(tmp_path, name):
     (tmp_path / "old").mkdir()

@@ -133,6 +133,17 @@ def test_workers_with_other_flags_are_refused(digits_dir, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_workers_without_the_run_are_refused(digits_dir, tmp_path):
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    one_step = train_command(run, digits_dir, "--base_filters=4", "--max_steps=1")
+    assert finish(one_step, how=fork)[0] == 0
+    processes = start_workers(2, run, digits_dir, own=[[], [f"--run_dir={elsewhere}"]])
+    for code, _, err in finish_all(processes):
+        assert code == 1 and one_sentence(err)
+        assert "1 of 2 workers do not see the run that worker 0 goes on with" in err
+    assert not elsewhere.exists()
+
+
 def test_workers_that_do_not_come_are_named(monkeypatch):
     monkeypatch.setattr(strategy, "JOIN_SECONDS", 0.5)
     with socket.create_server(("localhost", 0)) as there:
