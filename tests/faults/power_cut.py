@@ -168,6 +168,9 @@ class Disk:
             self._open(call, *paths)
         elif call.name == "write":
             self.open[call.number(0)].write(call.bytes_of(1)[: call.result])
+        elif call.name == "ftruncate":  # never to more bytes than there are
+            file = self.open[call.number(0)].file
+            file.written = file.written[: call.number(1)]
         elif call.name == "lseek":
             self.open[call.number(0)].position = call.result
         elif call.name == "fcntl":
