@@ -47,10 +47,15 @@ SLOW = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Marks all that is not long as quick, until it comes to what is SLOW."""
+    """Marks the fast ones as quick, until they come to what is SLOW."""
     for item in items:
-        if not item.get_closest_marker("long"):
+        if not (item.get_closest_marker("long") or item.get_closest_marker("thorough")):
             item.add_marker("quick")
+
+
+def thorough(*values):
+    """Values of a parameter with which a test is thorough."""
+    return [pytest.param(value, marks=pytest.mark.thorough) for value in values]
 
 
 @pytest.fixture(scope="session", autouse=True)

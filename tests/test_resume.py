@@ -21,6 +21,7 @@ from tests.conftest import (
     finish,
     fork,
     one_sentence,
+    thorough,
     train_command,
     write_idx,
 )
@@ -145,6 +146,7 @@ def test_run_stopped_by_max_steps_within_an_epoch_goes_on(
     assert_same_run(run_dir, finished_run)
 
 
+@pytest.mark.thorough
 def test_augmented_run_that_was_stopped_ends_as_if_it_had_not_been(run_main, digits_dir, tmp_path):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     augment = "--augment=color,translation,cutout"
@@ -246,7 +248,7 @@ def test_too_few_images_leave_no_run_behind(run_main, digits_dir, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "setting", ["--last_dropout=0.4", "--mapping_layers=2"], ids=lambda setting: setting
+    "setting", ["--last_dropout=0.4", *thorough("--mapping_layers=2")], ids=lambda setting: setting
 )
 def test_run_with_a_setting_goes_on_as_if_it_had_not_stopped(
     run_main, digits_dir, tmp_path, setting
@@ -295,7 +297,7 @@ def evaluated_run(tmp_path_factory, evaluated_digits):
     return run_dir
 
 
-@pytest.mark.parametrize("stops", [[STEPS_PER_EPOCH], [LAST_STEP]])
+@pytest.mark.parametrize("stops", [[LAST_STEP], *thorough([STEPS_PER_EPOCH])])
 def test_a_signal_at_an_epochs_end_loses_no_evaluation(
     evaluated_digits, evaluated_run, run_main, tmp_path, monkeypatch, stops
 ):

@@ -13,6 +13,8 @@ from dcgan_tf.evaluation.table import METRICS, MOST_CLASSES, Evaluation, Metric,
 from dcgan_tf.reporting.history import evaluations_to_array
 from dcgan_tf.train_step import StepScalars
 
+MARGINS = {"left": 0.11, "right": 0.99, "bottom": 0.08, "top": 0.98, "hspace": 0.1}
+
 
 def save_figure(path: Path, figure: Figure, dpi: int = 100) -> None:
     """Writes a figure as a .png."""
@@ -35,8 +37,9 @@ def draw_losses(scalars: StepScalars, steps_per_epoch: int) -> Figure:
     """The figure of `plot_losses`; each scalar is [steps]."""
     steps = np.arange(1, len(scalars.gen_loss) + 1)
     window = max(1, min(steps_per_epoch, len(steps)) // 10)
-    figure = Figure(figsize=(9, 6), layout="constrained")
+    figure = Figure(figsize=(9, 6))
     losses, probabilities = figure.subplots(2, 1, sharex=True)
+    figure.subplots_adjust(**MARGINS)  # to find them out takes as long as to draw
     curves = [
         (losses, "generator", scalars.gen_loss, "tab:blue"),
         (losses, "discriminator", scalars.disc_loss, "tab:orange"),
@@ -55,6 +58,7 @@ def draw_losses(scalars: StepScalars, steps_per_epoch: int) -> Figure:
     for axes in (losses, probabilities):
         axes.grid(alpha=0.3)
         axes.legend(loc="upper right")
+    figure.align_ylabels()
     return figure
 
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from dcgan_tf.augmentation.differentiable import AUGMENTATIONS, augment, color, cutout, translation
 from dcgan_tf.config import AUGMENTATIONS as NAMES
+from tests.conftest import thorough
 from tests.small import batches, flat, make_trainer, train
 
 SEED = tf.constant([0, 0], tf.int64)
@@ -128,13 +129,15 @@ def test_only_the_discriminator_sees_augmented_images(mnist):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"discriminator_batch_norm": True},
         {"discriminator_batch": "joint"},
-        {"loss": "wasserstein", "weight_clip": 0.01, "discriminator_steps": 2},
-        {"loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 2},
-        {"unroll_steps": 2},
         {"pack": 2},
-        {"precision": "float16"},
+        *thorough(
+            {"discriminator_batch_norm": True},
+            {"loss": "wasserstein", "weight_clip": 0.01, "discriminator_steps": 2},
+            {"loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 2},
+            {"unroll_steps": 2},
+            {"precision": "float16"},
+        ),
     ],
     ids=str,
 )

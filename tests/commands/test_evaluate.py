@@ -115,6 +115,7 @@ run(train.main)
 """
 
 
+@pytest.mark.thorough
 def test_two_devices_are_evaluated_with_the_classifier_of_one(labelled_digits, tmp_path):
     flags = ["--dataset=fashion_mnist", f"--data_dir={labelled_digits}", *FLAGS, "--epochs=1"]
     flags += ["--nogenerator_batch_norm", "--batch_size=500"]

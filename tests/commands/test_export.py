@@ -56,6 +56,7 @@ def test_saved_model_is_used_without_this_project(exported):
     assert images.dtype == tf.uint8 and images.shape == (3, 28, 28, 1)
 
 
+@pytest.mark.thorough
 def test_every_architecture_is_exported(run_main, digits_dir, tmp_path):
     """Most differ in what their generators upsample with; `exported` has the tutorial's."""
     for name in ARCHITECTURES[1:]:
@@ -69,6 +70,7 @@ def test_every_architecture_is_exported(run_main, digits_dir, tmp_path):
         assert out.count("of 255 of the generator's images") == len(export_formats.FORMATS)
 
 
+@pytest.mark.thorough
 def test_a_run_in_bfloat16_is_not_what_its_export_draws(run_main, digits_dir, tmp_path):
     """It computes in float32, and the command says by how much that differs."""
     arguments = test_resume.flags(tmp_path / "run", digits_dir, "--max_steps=2")

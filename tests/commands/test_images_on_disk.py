@@ -12,7 +12,7 @@ from dcgan_tf.evaluation import feature_extractors
 from dcgan_tf.evaluation.feature_extractors import FeatureExtractor, Features
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.serving.web_app import make_app
-from tests.conftest import one_sentence, train_command
+from tests.conftest import one_sentence, thorough, train_command
 
 
 def pixels(config):
@@ -22,7 +22,7 @@ def pixels(config):
     )
 
 
-@pytest.fixture(params=["folder", "tfrecords"])
+@pytest.fixture(params=["folder", *thorough("tfrecords")])
 def flags(request, run_main, mnist, tmp_path, monkeypatch):
     """Those that name 200 digits, of which a fifth or so is held out."""
     monkeypatch.setattr(folder, "MEMORY_LIMIT", 0)

@@ -21,7 +21,7 @@ from dcgan_tf.datasets.disk_images import DiskImages, fingerprint
 from dcgan_tf.datasets.tfrecords import read_tfrecords, write_tfrecords
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.training import Trainer, fit
-from tests.conftest import STEPS_PER_EPOCH, finish, fork, one_sentence, train_command
+from tests.conftest import STEPS_PER_EPOCH, finish, fork, one_sentence, thorough, train_command
 from tests.small import state as variables
 from tests.test_resume import state
 
@@ -324,7 +324,7 @@ run(train.main)
 
 @pytest.mark.parametrize(
     "flags",
-    [[], ["--steps_per_execution=2"], ["--strategy=mirrored"]],
+    [[], *thorough(["--steps_per_execution=2"], ["--strategy=mirrored"])],
     ids=["one", "several_steps", "mirrored"],
 )
 def test_damage_while_it_trains_is_one_sentence_and_the_run_goes_on_once_it_is_mended(

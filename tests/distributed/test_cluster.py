@@ -85,6 +85,7 @@ def test_a_signal_to_one_worker_stops_all_at_the_same_step(digits_dir, tmp_path)
     assert ends[0][2] == ends[1][2] and "stopped by SIGTERM: saved at step" in ends[0][2]
 
 
+@pytest.mark.thorough
 def test_the_chief_alone_trains_the_classifier_to_evaluate_with(labelled_digits, tmp_path):
     """Whatever the number of devices, it is that of one; each worker has a cache of its own."""
     flags = ["--dataset=fashion_mnist", "--eval_every=1", "--batch_size=100", "--epochs=1"]

@@ -14,6 +14,7 @@ from dcgan_tf.distributed.replicas import distribute
 from dcgan_tf.distributed.strategy import check_replicas
 from dcgan_tf.fast import layers as fast_layers
 from dcgan_tf.training import Trainer
+from tests.conftest import thorough
 
 SMALL = {
     "batch_size": 8,
@@ -45,13 +46,15 @@ def trained(strategy, config, digits, steps):
     [
         {"generator_batch_norm": False, "augment": "color,translation,cutout"}
         | {"conditional": True},
-        {"sync_batch_norm": True, "noise": "uniform", "loss": "hinge"},
         {"sync_batch_norm": True, "discriminator_batch_norm": True, "pack": 2},
-        {"sync_batch_norm": True, "init_from": "other", "fade_in": 4},
-        {"generator_batch_norm": False, "loss": "wasserstein", "weight_clip": 0.01}
-        | {"discriminator_steps": 2},
-        {"generator_batch_norm": False, "loss": "wasserstein", "gradient_penalty": 10.0},
-        {"generator_batch_norm": False, "real_penalty": 10.0},
+        *thorough(
+            {"sync_batch_norm": True, "noise": "uniform", "loss": "hinge"},
+            {"sync_batch_norm": True, "init_from": "other", "fade_in": 4},
+            {"generator_batch_norm": False, "loss": "wasserstein", "weight_clip": 0.01}
+            | {"discriminator_steps": 2},
+            {"generator_batch_norm": False, "loss": "wasserstein", "gradient_penalty": 10.0},
+            {"generator_batch_norm": False, "real_penalty": 10.0},
+        ),
     ],
     ids=lambda flags: "-".join(flags),
 )

@@ -170,6 +170,7 @@ def test_pixels_and_edges_grow_with_blur_noise_colour_and_repetition(size):
         assert 1.5 * real < distances[0] < distances[1] < distances[2]
 
 
+@pytest.mark.thorough
 def test_inception_has_the_weights_of_the_given_file_or_none(tmp_path, monkeypatch):
     inception = keras.applications.InceptionV3(include_top=False, pooling="avg", weights=None)
     path = tmp_path / "weights.h5"

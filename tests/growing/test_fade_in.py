@@ -9,6 +9,7 @@ from dcgan_tf.growing.fade_in import FadeIn, fade_images, faded_in, set_alpha, u
 from dcgan_tf.latent.guided_backpropagation import last_activations
 from dcgan_tf.models import make_discriminator, make_generator, smaller
 from dcgan_tf.training import dropout_seeds
+from tests.conftest import thorough
 from tests.small import make_trainer, train
 
 SHAPE = (32, 32, 3)
@@ -108,11 +109,13 @@ def test_half_precision_blends_images_in_float32(precision):
     [
         {},
         {"discriminator_batch": "joint", "discriminator_batch_norm": True},
-        {"loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 2},
-        {"loss": "wasserstein", "weight_clip": 0.01, "learning_rate": 1e-3},
-        {"unroll_steps": 2},
-        {"pack": 2, "augment": "color,translation,cutout"},
-        {"precision": "float16"},
+        *thorough(
+            {"loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 2},
+            {"loss": "wasserstein", "weight_clip": 0.01, "learning_rate": 1e-3},
+            {"unroll_steps": 2},
+            {"pack": 2, "augment": "color,translation,cutout"},
+            {"precision": "float16"},
+        ),
     ],
     ids=lambda settings: "-".join(settings) or "plain",
 )

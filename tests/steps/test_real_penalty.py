@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from dcgan_tf.layers import Pack
 from dcgan_tf.steps.real_penalty import INTERVAL, real_penalty
+from tests.conftest import thorough
 from tests.small import batches, make_trainer, train
 
 
@@ -85,10 +86,12 @@ def test_the_penalty_is_part_of_every_eighth_step(mnist, settings):
     "settings",
     [
         {},
-        {"preset": "blocks", "jit_compile": True},
-        {"preset": "upsample", "precision": "bfloat16"},
         {"pack": 2, "augment": "color,translation,cutout", "loss": "hinge"},
-        {"convolutions": "subpixel", "mapping_layers": 2},
+        *thorough(
+            {"preset": "blocks", "jit_compile": True},
+            {"preset": "upsample", "precision": "bfloat16"},
+            {"convolutions": "subpixel", "mapping_layers": 2},
+        ),
     ],
     ids=str,
 )

@@ -118,6 +118,7 @@ def test_run_starts_with_the_other_runs_images_and_goes_on_without_it(
 GROWN = {"size": 32, "base_filters": 2, "fade_in": 9}
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # of Keras
 def test_growing_run_is_sampled_stopped_and_goes_on(run_main, other, pictures, tmp_path):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
