@@ -15,6 +15,7 @@ from keras import layers
 
 from benchmarks.peers import SHAPES, alternate, command
 from benchmarks.timing import print_setup, spread
+from dcgan_tf.cli import program
 from dcgan_tf.config import Config
 from dcgan_tf.fast import layers as fast_layers
 from dcgan_tf.models import make_discriminator, make_generator
@@ -86,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

@@ -19,6 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
+from dcgan_tf.cli import program
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images
 from dcgan_tf.evaluation.classifier import classify, load_classifier
@@ -110,6 +111,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, default=1)
     flags = parser.parse_args()
+    if unknown := {*flags.remedies} - {*REMEDIES}:
+        parser.error(f"no remedy is called {', '.join(unknown)}; there are {', '.join(REMEDIES)}")
     print_setup()
     classifier = load_classifier()
     real = covered(classifier, load_images(Config(dataset="stacked_mnist"))[:SAMPLES])
@@ -130,4 +133,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.time_to_quality import compare, draw
+from dcgan_tf.cli import program
 from dcgan_tf.reporting.plots import save_figure
 
 PICTURE = Path("precision.png")
@@ -50,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

@@ -18,6 +18,7 @@ from pathlib import Path
 import imageio.v3 as iio
 from matplotlib.figure import Figure
 
+from dcgan_tf.cli import program
 from dcgan_tf.config import LOSSES, PRESETS
 from dcgan_tf.reporting.plots import save_figure
 from dcgan_tf.run_directory import RunDirectory
@@ -115,4 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

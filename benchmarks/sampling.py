@@ -12,6 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from benchmarks.timing import alternate, print_setup, spread
+from dcgan_tf.cli import program
 from dcgan_tf.noise import seeded_noise
 from dcgan_tf.reporting.sample_files import writer_for
 from dcgan_tf.run_directory import RunDirectory
@@ -57,4 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

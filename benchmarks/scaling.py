@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import alternate, print_setup
+from dcgan_tf.cli import program
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, make_batches
 from dcgan_tf.distributed.cluster import all_reduce_sum, workers
@@ -164,4 +165,4 @@ def median_seconds(call: Callable[[], object], times: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

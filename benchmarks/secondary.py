@@ -21,8 +21,8 @@ import tensorflow as tf
 from keras import layers
 
 from benchmarks.timing import print_setup
+from dcgan_tf.cli import program
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.program import run
 from dcgan_tf.config import Config
 from dcgan_tf.data import (
     apply_in_batches,
@@ -291,4 +291,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    program.run(main)

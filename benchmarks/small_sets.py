@@ -30,6 +30,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import print_setup
+from dcgan_tf.cli import program
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_split
 from dcgan_tf.datasets.disk_images import fingerprint
@@ -195,4 +196,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

@@ -22,6 +22,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
+from dcgan_tf.cli import program
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_held_out, load_images, make_batches
 from dcgan_tf.datasets.disk_images import Images
@@ -35,6 +37,7 @@ from dcgan_tf.training import Trainer
 NUM_IMAGES = 5000
 FIRST_MOMENT = 0.02
 PICTURE = Path("time_to_quality.png")
+ALIKE = ("dataset", "data_dir", "image_size", "conditional", "init_from")
 
 
 class Moment(NamedTuple):
@@ -80,10 +83,14 @@ def compare(
     with tempfile.TemporaryDirectory() as folder:
         settled = resolve_auto(Config(), RunDirectory(Path(folder)))
     configs = [read_run(run, settled) for run in runs]
-    images = load_images(configs[0])
-    held_out = load_held_out(configs[0])[half::2]
+    for run, config in zip(runs, configs):
+        for name in ALIKE:
+            if getattr(config, name) != getattr(settled, name):
+                raise UserError(f"--runs {run!r}: {name} is the same in all runs that are compared")
+    images = load_images(settled)
+    held_out = load_held_out(settled)[half::2]
     names = ["frechet_distance"]
-    evaluator = Evaluator(configs[0], images, NUM_IMAGES, names, held_out=held_out)
+    evaluator = Evaluator(settled, images, NUM_IMAGES, names, held_out=held_out)
     curves: dict[tuple[str, int], list[Moment]] = {}
     for seed in range(seeds):
         for run, config in zip(runs, configs):
@@ -154,4 +161,4 @@ def draw(axes: Any, curves: dict[tuple[str, int], list[Moment]], x: str, y: str)
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import forget, print_setup, spread
+from dcgan_tf.cli import program
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_images, scale
 from dcgan_tf.datasets.disk_images import DiskImages
@@ -123,4 +124,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

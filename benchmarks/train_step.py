@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from benchmarks.peers import alternate, command
 from benchmarks.timing import print_setup, product_rate, spread
+from dcgan_tf.cli import program
 from dcgan_tf.config import PRECISIONS, Config
 from dcgan_tf.fast.measure import TRIALS, resolve_auto
 from dcgan_tf.run_directory import RunDirectory
@@ -73,4 +74,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

@@ -16,6 +16,7 @@ from pathlib import Path
 import imageio.v3 as iio
 from matplotlib.figure import Figure
 
+from dcgan_tf.cli import program
 from dcgan_tf.reporting.plots import save_figure
 from dcgan_tf.run_directory import RunDirectory
 
@@ -76,6 +77,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=[*CASES], metavar="|".join(CASES))
     parser.add_argument("--faces", default="faces64.zip")
     flags = parser.parse_args()
+    if unknown := {*flags.names} - {*CASES}:
+        parser.error(f"no case is called {', '.join(unknown)}; there are {', '.join(CASES)}")
     for name in flags.names:
         variants = [variant.format(faces=shlex.quote(flags.faces)) for variant in CASES[name]]
         runs = [train(RUNS / f"{name}_{i}", each) for i, each in enumerate(variants)]
@@ -84,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

@@ -132,7 +132,7 @@ class Checkpoints:
         Raises:
             UserError: there are checkpoints and none is intact, or none of the given step.
         """
-        steps = self.steps("*")
+        steps = self._saved()
         if step is not None and step not in steps:
             there = ", ".join(map(str, steps)) or "none"
             raise UserError(f"{self.directory} has no checkpoint of step {step}; there are {there}")
@@ -148,6 +148,14 @@ class Checkpoints:
             of = "" if step is None else f" of step {step}"
             raise UserError(f"{self.directory} has no intact checkpoint{of}")
         return None
+
+    def _saved(self) -> list[int]:
+        """The steps that were saved, whole or damaged, but not one that is being saved."""
+        listed = ""
+        with contextlib.suppress(OSError, ValueError):
+            listed = (self.directory / "checkpoint").read_text()
+        damaged = [step for step in self.steps("*") if f'"ckpt-{step}"' in listed]
+        return sorted({*self.steps(), *damaged})
 
     def set_aside_after(self, step: int) -> None:
         """Moves the checkpoints after `step`, which could not be used, into `damaged/`."""

@@ -83,7 +83,7 @@ def load_training_labels(config: Config, images: Images) -> Labels | None:
     if not config.conditional:
         return None
     numbers, class_names = load_labels(config, "train"), DATASETS[config.dataset].class_names
-    highest, source = numbers.max(initial=0), config.data_dir or config.dataset
+    highest, source = int(numbers.max(initial=0)), config.data_dir or config.dataset
     names = class_names(config) if class_names else [*map(str, range(highest + 1))]
     if len(numbers) != len(images) or highest >= len(names):
         raise UserError(

@@ -63,8 +63,8 @@ def seeded_noise(
     """
     if truncation is not None and config.mapping_layers:
         raise UserError(
-            "--truncation changes nothing in a run with --mapping_layers, which scale z to one "
-            "length: leave it out"
+            "--truncation makes no image more typical in a run with --mapping_layers, which scale "
+            "z to one length: leave it out"
         )
     draw = _uniform if config.noise == "uniform" else _normal
     rngs = [np.random.default_rng((seed, number)) for number in numbers]

@@ -115,8 +115,16 @@ class Run:
         return seeded_noise(self.config, seed, numbers, truncation, classes, number)
 
     def generate(self, noise: np.ndarray) -> ImageGrid:
-        """The images of some noise, as of `noise`: uint8 [N, H, W, C] in [0, 255]."""
-        return ImageGrid(self._sampler(np.asarray(noise, np.float32)))
+        """The images of some noise, as of `noise`: uint8 [N, H, W, C] in [0, 255].
+
+        Raises:
+            UserError: the noise is of another shape.
+        """
+        noise = np.asarray(noise, np.float32)
+        _, width = self.generator.input_shape
+        if noise.ndim != 2 or not len(noise) or noise.shape[1] != width:
+            raise UserError(f"noise must be [N, {width}], as `noise` gives, not {[*noise.shape]}")
+        return ImageGrid(self._sampler(noise))
 
     def sample(
         self,
@@ -162,8 +170,8 @@ class Run:
             uint8 [(points − 1) · frames + 1, H, W, C] in [0, 255]; the last is the last point's.
 
         Raises:
-            UserError: there are too few points or frames, or a point is 0, where normal noise has
-                no direction.
+            UserError: there are too few points or frames, they are of another shape, or a point is
+                0, where normal noise has no direction.
         """
         points = np.asarray(points)
         if len(points) < 2 or frames < 1:
@@ -226,6 +234,10 @@ def load_pretrained(name: str) -> Run:
 
 def train(config: Config, run_dir: str | Path | None = None, resume: bool = True) -> Run:
     """Starts or resumes a run, as `dcgan train` does, on the devices that the config names.
+
+    The numbers are those of the command, bit for bit; with `unroll_steps`, from the second training
+    of a process on, up to rounding: TensorFlow orders that step's operations by the names of the
+    layers, and Keras counts these on.
 
     Args:
         config: the settings of the run.

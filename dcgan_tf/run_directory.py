@@ -253,6 +253,11 @@ def load_training_images(run: RunDirectory) -> Images:
         UserError: this is no run, or its images are not to be had any more.
     """
     config, described = run.read_config()
+    if config.data_dir is not None and not Path(config.data_dir).exists():
+        raise UserError(
+            f"{run.path} was trained on {config.data_dir}, which is not there: put it there again, "
+            f"or a link to it"
+        )
     images = load_images(config)
     if describe(images, load_training_labels(config, images)) != described:
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 import keras
@@ -129,12 +130,12 @@ def sample_images(
 def compile_generator(generator: keras.Sequential, batch_size: int = 256) -> Sampler:
     """A function from any amount of noise to its images, drawn `batch_size` at most at once."""
 
-    @tf.function(reduce_retracing=True, autograph=False)
-    def generate(noise: tf.Tensor) -> tf.Tensor:
-        return generator(noise, training=False)
+    spec = tf.TensorSpec([None, *generator.input_shape[1:]])
+    draw = tf.function(functools.partial(generator, training=False), autograph=False)
+    graph = draw.get_concrete_function(spec)
 
     def sampler(noise: np.ndarray) -> np.ndarray:
         batches = [noise[start : start + batch_size] for start in range(0, len(noise), batch_size)]
-        return np.concatenate([to_uint8(generate(tf.constant(batch))) for batch in batches])
+        return np.concatenate([to_uint8(graph(tf.constant(batch))) for batch in batches])
 
     return sampler

@@ -93,6 +93,8 @@ class Trainer:
     """
 
     def __init__(self, config: Config, images: Images, labels: Labels | None = None) -> None:
+        if config.conditional and labels is None:
+            raise UserError("a conditional run is trained on images with labels: give these, too")
         self.config = config
         self.images = images
         self.labels = labels

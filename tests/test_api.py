@@ -206,6 +206,12 @@ def test_mistakes(trained, tmp_path):
             draw()
 
 
+@pytest.mark.parametrize("shape", [(2, 99), (0, 100), (100,), (1, 2, 100)])
+def test_noise_of_another_shape_is_refused(trained, shape):
+    with pytest.raises(dcgan_tf.UserError, match=r"noise must be \[N, 100\]"):
+        trained.generate(np.zeros(shape))
+
+
 def test_interpolation_takes_numbers_in_an_array(trained):
     numbers = np.array([3, 7, 12])
     frames = [trained.interpolate(points).array for points in (numbers, numbers.tolist())]

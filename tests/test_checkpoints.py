@@ -120,6 +120,13 @@ def test_lost_file_is_noticed(saved, caplog, part):
     assert "ckpt-30 is damaged" in caplog.text
 
 
+def test_one_that_is_being_saved_is_not_called_damaged(saved, caplog):
+    checkpoints, _ = saved
+    data = checkpoints.directory / "ckpt-30.data-00000-of-00001"
+    data.with_name(data.name.replace("30", "40")).write_bytes(data.read_bytes())
+    assert checkpoints.restore() == 30 and not caplog.text
+
+
 def test_crash_within_the_first_save_is_a_fresh_start(saved):
     checkpoints, _ = saved
     for path in checkpoints.directory.glob("*.index"):

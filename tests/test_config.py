@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from dcgan_tf.cli.errors import UserError
@@ -36,6 +37,12 @@ def test_defaults_are_the_tutorials():
 def test_impossible_value_is_refused_by_name(name, value):
     with pytest.raises(UserError, match=f"--{name} must be .*{value!r}"):
         Config(**{name: value})
+
+
+def test_numpys_numbers_and_paths_are_taken(tmp_path):
+    config = Config(batch_size=np.int64(8), beta_1=np.float64(0.5), data_dir=tmp_path)
+    assert config == Config(batch_size=8, beta_1=0.5, data_dir=str(tmp_path))
+    assert [type(each) for each in (config.batch_size, config.beta_1)] == [int, float]
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -2,11 +2,13 @@ import json
 import sys
 
 import imageio.v3 as iio
+import keras
 import numpy as np
 import pytest
 
 from dcgan_tf.commands import sample
 from dcgan_tf.reporting.sample_files import writer_for
+from dcgan_tf.sampling import compile_generator
 from tests.conftest import ROOT, finish, one_sentence
 
 
@@ -37,6 +39,14 @@ def test_seed_of_the_run_gives_its_last_grid(run_main, finished_run, tmp_path):
     assert "step 12" in out
     grid = iio.imread(finished_run / "samples" / "epoch_0002.png").astype(int)
     assert np.abs(iio.imread(tmp_path / "s.png") - grid).max() <= 1
+
+
+def test_generators_that_are_drawn_from_again_and_again_are_no_retracing(caplog):
+    generator = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    for _ in range(8):
+        sampler = compile_generator(generator, 3)
+        assert sampler(np.zeros((5, 2), np.float32)).tolist() == [[128]] * 5
+    assert "retracing" not in caplog.text
 
 
 def test_folder_gets_a_png_for_each_image(run_main, finished_run, tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import typing
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
@@ -108,7 +109,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+            value = plain(getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
             if value is None and field.default is None:
                 continue
             if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
@@ -122,6 +124,12 @@ class Settings:
             if not isinstance(value, accepted) or (rule and not rule.holds(value)):
                 wanted = rule.wanted if rule else f"a {kind.__name__}"
                 raise UserError(f"--{field.name} must be {wanted}, not {value!r}")
+
+
+def plain(value: Any) -> Any:
+    """A path as text, a NumPy number as Python's; any other value as it is."""
+    value = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return value.item() if hasattr(value, "item") else value
 
 
 @dataclasses.dataclass(frozen=True)

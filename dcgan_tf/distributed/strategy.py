@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import signal
 import socket
@@ -43,11 +44,21 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
     if config.strategy == "multi_worker" and len(read_tf_config()[0]) > 1:
         strategy = join_cluster()
     elif several and config.strategy != "one":
-        strategy = tf.distribute.MirroredStrategy()
+        strategy = mirrored_strategy(len(gpus))
     else:
         strategy = tf.distribute.get_strategy()
     check_replicas(config, strategy.num_replicas_in_sync)
     return strategy
+
+
+@functools.cache
+def mirrored_strategy(gpus: int) -> tf.distribute.Strategy:
+    """All GPUs, or where there are none, all logical CPUs.
+
+    A process has one: TensorFlow numbers what the devices of each tell each other from the same
+    start, and takes those of a second for the first's.
+    """
+    return tf.distribute.MirroredStrategy()
 
 
 def unused_gpu() -> bool:

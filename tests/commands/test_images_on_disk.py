@@ -1,6 +1,7 @@
 """Every command on a run whose images stay on disk: a large folder, or TFRecords."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,3 +90,7 @@ def test_views_of_other_images_than_those_of_the_run_are_refused(run_main, flags
         code, _, err = run_main(sample, f"--run_dir={tmp_path / 'run'}", view)
         assert code == 1 and one_sentence(err), err
         assert "does not hold the images that --run_dir" in err
+    (source,) = (flag.split("=")[1] for flag in flags if flag.startswith("--data_dir"))
+    Path(source).rename(tmp_path / "moved")
+    code, _, err = run_main(evaluate, f"--run_dir={tmp_path / 'run'}")
+    assert code == 1 and one_sentence(err) and f"trained on {source}, which is not there" in err

@@ -93,6 +93,13 @@ def test_images_in_no_folder_of_a_class_are_refused(tmp_path, names, told):
         load_training_labels(config, load_images(config))
 
 
+def test_labels_up_to_255_are_taken(tmp_path):
+    digits, labels = np.zeros((256, 8, 8), np.uint8), np.arange(256, dtype=np.uint8)
+    np.savez(tmp_path / "mnist.npz", x_train=digits, y_train=labels, x_test=digits, y_test=labels)
+    config = Config(conditional=True, data_dir=str(tmp_path))
+    assert load_training_labels(config, digits[..., None]).classes.names[-1] == "255"
+
+
 def test_run_without_conditional_has_no_labels(tmp_path):
     write_images(tmp_path / "images", ["a.png", "b.png"])
     config = config_of(tmp_path / "images", conditional=False)

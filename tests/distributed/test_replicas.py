@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import dcgan_tf
 from dcgan_tf import data
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.datasets.labels import Labels
 from dcgan_tf.distributed.replicas import distribute
-from dcgan_tf.distributed.strategy import check_replicas
+from dcgan_tf.distributed.strategy import check_replicas, mirrored_strategy
 from dcgan_tf.fast import layers as fast_layers
 from dcgan_tf.training import Trainer
 from tests.conftest import thorough
@@ -28,7 +29,7 @@ SMALL = {
 
 @pytest.fixture(scope="session")
 def mirrored():
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    return mirrored_strategy(0)
 
 
 def trained(strategy, config, digits, steps):
@@ -141,3 +142,11 @@ def test_settings_that_need_one_replica_are_refused(flags, message):
     check_replicas(Config(**flags), 1)
     with pytest.raises(UserError, match=message):
         check_replicas(Config(**flags), 3)
+
+
+def test_one_process_trains_run_after_run_on_several_devices(digits_dir, tmp_path):
+    settings = {"data_dir": str(digits_dir), "strategy": "mirrored", "max_steps": 1}
+    settings |= {"batch_size": 8, "eval_every": 0, "precision": "float32"}
+    for filters in (4, 6):
+        config = Config.from_flags(settings | {"base_filters": filters, "convolutions": "native"})
+        assert dcgan_tf.train(config, tmp_path / f"run_{filters}").step == 1
