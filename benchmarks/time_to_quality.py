@@ -1,6 +1,6 @@
 """The Fréchet distance over the minutes of training: a table, and time_to_quality.png.
 
-    python -m benchmarks.time_to_quality [--runs tutorial fast] [--seeds 3]
+    python -m benchmarks.time_to_quality [--runs tutorial fast digits] [--seeds 3]
     python -m benchmarks.time_to_quality --runs fast "fast learning_rate=1e-3 epochs=3" --half 0
 
 A run is a preset, followed by what is to be different. Each trains on MNIST with each seed, in
@@ -53,7 +53,7 @@ class Moment(NamedTuple):
 def main() -> None:
     """Trains all, prints what each moment came to, and draws it."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--runs", nargs="+", default=["tutorial", "fast"])
+    parser.add_argument("--runs", nargs="+", default=["tutorial", "fast", "digits"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--moments", type=int, default=16)
     parser.add_argument("--half", type=int, choices=(0, 1), default=1)

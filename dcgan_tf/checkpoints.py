@@ -123,7 +123,7 @@ class Checkpoints:
         """Puts the newest intact checkpoint, or that of one step, into the state.
 
         Every object of the state must be matched: none is left with its initial values. Those
-        that are damaged are named in a warning.
+        that are damaged, or of other models, are named in a warning.
 
         Returns:
             The step of the checkpoint, or None where there is no checkpoint, but for files that a
@@ -137,13 +137,14 @@ class Checkpoints:
             there = ", ".join(map(str, steps)) or "none"
             raise UserError(f"{self.directory} has no checkpoint of step {step}; there are {there}")
         for candidate in [step] if step is not None else reversed(steps):
-            prefix = str(self.directory / f"ckpt-{candidate}")
+            prefix, fault = str(self.directory / f"ckpt-{candidate}"), "is damaged"
             try:
                 read_back(prefix)
+                fault = "is damaged, or of other models,"
                 self.state.read(prefix).expect_partial().assert_existing_objects_matched()
                 return candidate
             except READ_ERRORS as error:
-                logger.warning("%s is damaged and not used: %s", prefix, first_line(error))
+                logger.warning("%s %s and not used: %s", prefix, fault, first_line(error))
         if self.steps() or step is not None or (self.directory / "checkpoint").exists():
             of = "" if step is None else f" of step {step}"
             raise UserError(f"{self.directory} has no intact checkpoint{of}")

@@ -147,11 +147,12 @@ def test_all_damaged_is_an_error_and_not_a_fresh_start(saved):
         checkpoints.restore()
 
 
-def test_checkpoint_of_other_variables_is_not_used(saved):
+def test_checkpoint_of_other_variables_is_not_used(saved, caplog):
     checkpoints, _ = saved
     other = tf.train.Checkpoint(another=tf.Variable(1.0))
     with pytest.raises(UserError, match="no intact checkpoint"):
         Checkpoints(checkpoints.directory, other).restore()
+    assert "ckpt-30 is damaged, or of other models" in caplog.text
 
 
 def test_damaged_ones_are_set_aside_and_not_counted(saved):
