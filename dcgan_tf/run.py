@@ -33,6 +33,7 @@ from dcgan_tf.latent.interpolation import interpolate_through
 from dcgan_tf.noise import seeded_noise
 from dcgan_tf.pretrained.table import pretrained_run
 from dcgan_tf.reporting.images import ImageGrid
+from dcgan_tf.reporting.report import draw_run
 from dcgan_tf.run_directory import RunDirectory, device_name, open_run
 from dcgan_tf.sampling import (
     Sampler,
@@ -331,3 +332,5 @@ def train_run(
             print(f"nothing left to do: a greater {reached} goes on with this run")
         if not ended or trainer.evaluation_is_due:  # which all workers wait for
             fit(trainer, run_directory, evaluate)
+        elif is_chief():  # it may have been killed once all was saved, while it drew
+            draw_run(run_directory, trainer.history, trainer.steps_per_epoch)

@@ -25,6 +25,7 @@ from tests.conftest import (
     train_command,
     write_idx,
 )
+from tests.forks import left_over
 from tests.reporting.test_tensorboard import logged
 
 LAST_STEP = 2 * STEPS_PER_EPOCH
@@ -122,6 +123,18 @@ def test_same_command_twice_has_nothing_left_to_do(run_main, finished_run, digit
     code, out, _ = run_main(train, *flags(finished_run, digits_dir))
     assert code == 0 and "a greater --epochs goes on with this run" in out
     assert state(finished_run) == before
+
+
+def test_a_run_that_was_killed_as_it_drew_its_end_is_drawn(
+    run_main, finished_run, digits_dir, tmp_path
+):
+    run_dir = shutil.copytree(finished_run, tmp_path / "run")
+    (run_dir / "losses.png").write_bytes(b"of an earlier step")
+    (run_dir / "training.gif").rename(run_dir / ".training.gif.part")
+    code, out, _ = run_main(train, *flags(run_dir, digits_dir))
+    assert code == 0 and "nothing left to do" in out
+    assert_same_run(run_dir, finished_run)
+    assert left_over(run_dir) == []
 
 
 def test_first_lines_say_what_is_about_to_happen(run_main, digits_dir, tmp_path):

@@ -235,14 +235,7 @@ class Report:
     def draw(self) -> None:
         """Draws the plots and training.gif anew from the history and the grids."""
         began = time.perf_counter()
-        evaluations = self.history.evaluations
-        plot_losses(self.run.losses_plot, self.history.metrics, self.steps_per_epoch)
-        if evaluations:
-            plot_evaluations(self.run.evaluations_plot, evaluations, self.steps_per_epoch)
-        if frames := [*self.run.frames().values()]:
-            save_training_gif(self.run.training_gif, frames)
-        # The plots' figures are large, and their parts refer to each other.
-        gc.collect()
+        draw_run(self.run, self.history, self.steps_per_epoch)
         self.is_drawn = True
         self.drawn_at = time.perf_counter()
         self.drawing_seconds = self.drawn_at - began
@@ -250,6 +243,17 @@ class Report:
     def last_epoch(self) -> EpochMetrics:
         """The row of metrics.csv that the last step belongs to."""
         return self.history.last_epoch(self.steps_per_epoch, self.config.images_per_step)
+
+
+def draw_run(run: RunDirectory, history: History, steps_per_epoch: int) -> None:
+    """Draws the plots and training.gif of a run from its history and its grids."""
+    plot_losses(run.losses_plot, history.metrics, steps_per_epoch)
+    if history.evaluations:
+        plot_evaluations(run.evaluations_plot, history.evaluations, steps_per_epoch)
+    if frames := [*run.frames().values()]:
+        save_training_gif(run.training_gif, frames)
+    # The plots' figures are large, and their parts refer to each other.
+    gc.collect()
 
 
 def faster_way(config: Config) -> str:
