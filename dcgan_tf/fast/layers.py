@@ -16,6 +16,7 @@ from keras import layers
 from dcgan_tf.fast.subpixel import convolve, transpose
 
 LEAST_FILTERS = 32
+LARGEST_SIDE = 16
 
 
 @keras.saving.register_keras_serializable("dcgan_tf")
@@ -48,10 +49,14 @@ class Conv2DTranspose(layers.Conv2DTranspose):
 def is_subpixel(
     layer: layers.Conv2D | layers.Conv2DTranspose, size: Sequence[int], filters: int
 ) -> bool:
-    """Whether a convolution, so wide and deep on its larger side, is worth making sub-pixel."""
+    """Whether a convolution, so wide and deep on its larger side, is worth making sub-pixel.
+
+    On small and deep maps, it can be faster than TensorFlow's own kernel; on large ones, slower.
+    """
     stride, other_stride = layer.strides
     return (
         filters >= LEAST_FILTERS
+        and max(size) <= LARGEST_SIDE
         and layer.padding == "same"
         and stride == other_stride <= min(layer.kernel_size)
         and not any(side % stride for side in size)

@@ -16,7 +16,7 @@ from dcgan_tf.run_directory import RunDirectory
 
 PAYS = 1.15
 TRIES = 3
-CONVOLVED = 64
+CONVOLVED = 128
 FEW = 16
 
 
@@ -39,13 +39,13 @@ def resolve_auto(config: Config, run: RunDirectory) -> Config:
     settled: dict[str, Any] = {}
     for name in unsettled:
         usual, other, trial = TRIALS[name]
-        ratio = broadcast(trial())
+        ratio = broadcast(trial(dataclasses.replace(config, **settled)))
         settled[name] = other if ratio > PAYS else usual
         print(f"{name:<14} {settled[name]} ({other} ran at {ratio:.1f}× the speed of {usual} here)")
     return dataclasses.replace(config, **settled)
 
 
-def speed_of_bfloat16() -> float:
+def speed_of_bfloat16(_: Config) -> float:
     """The speed of a convolution and its gradients in bfloat16, in units of that in float32.
 
     It is the tutorial's second convolution, for FEW images: where bfloat16 is emulated, products
@@ -54,33 +54,38 @@ def speed_of_bfloat16() -> float:
     images = tf.random.stateless_normal([FEW, 14, 14, 64], [0, 0])
     kernel = tf.random.stateless_normal([5, 5, 64, 128], [0, 1])
 
-    def both_ways(dtype: tf.DType) -> Callable[[], tf.Tensor]:
-        inputs = [tf.cast(images, dtype), tf.cast(kernel, dtype)]
+    def convolve(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(images, kernel, 2, "SAME")
 
-        @tf.function
-        def gradients() -> tf.Tensor:
-            with tf.GradientTape() as tape:
-                tape.watch(inputs)
-                outputs = tf.nn.conv2d(*inputs, 2, "SAME")
-            return tf.add_n(
-                [tf.reduce_sum(each) for each in tape.gradient(outputs, inputs, outputs)]
-            )
-
-        return gradients
-
-    return ratio(both_ways(tf.float32), both_ways(tf.bfloat16))
+    in_bfloat16 = [tf.cast(each, tf.bfloat16) for each in (images, kernel)]
+    return ratio(both_ways(convolve, images, kernel), both_ways(convolve, *in_bfloat16))
 
 
-def speed_of_subpixel() -> float:
-    """The speed of a sub-pixel convolution, in units of TensorFlow's own kernel.
+def speed_of_subpixel(config: Config) -> float:
+    """The speed of a sub-pixel convolution and its gradients, in units of TensorFlow's kernels.
 
-    It is that of the tutorial's second convolution's gradient with respect to its inputs, for
-    CONVOLVED images.
+    It is the paper's first transposed convolution, of half as many filters, for CONVOLVED images,
+    in the run's own precision: in bfloat16, the one may be faster, and in float32 the other.
     """
-    upstream = tf.random.stateless_normal([CONVOLVED, 7, 7, 128], [0, 0])
-    kernel = tf.random.stateless_normal([5, 5, 64, 128], [0, 1])
-    own = tf.function(lambda: tf.nn.conv2d_transpose(upstream, kernel, [CONVOLVED, 14, 14, 64], 2))
-    return ratio(own, tf.function(lambda: transpose(upstream, kernel, 2)))
+    shape = [CONVOLVED, 8, 8, 128]
+    maps = tf.random.stateless_normal([CONVOLVED, 4, 4, 256], [0, 0])
+    kernel = tf.random.stateless_normal([4, 4, 128, 256], [0, 1])
+    inputs = [tf.cast(each, config.precision) for each in (maps, kernel)]
+    native = both_ways(lambda maps, kernel: tf.nn.conv2d_transpose(maps, kernel, shape, 2), *inputs)
+    return ratio(native, both_ways(lambda maps, kernel: transpose(maps, kernel, 2), *inputs))
+
+
+def both_ways(convolution: Callable[..., tf.Tensor], *inputs: tf.Tensor) -> Callable[[], tf.Tensor]:
+    """A convolution and its gradients with respect to its inputs, as one number."""
+
+    @tf.function
+    def gradients() -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = convolution(*inputs)
+        return tf.add_n([tf.reduce_sum(each) for each in tape.gradient(outputs, inputs, outputs)])
+
+    return gradients
 
 
 def ratio(first: Callable[[], tf.Tensor], second: Callable[[], tf.Tensor]) -> float:

@@ -85,6 +85,12 @@ def test_shapes_that_subpixel_convolutions_do_not_fit_are_left_to_keras():
     assert_same("Conv2DTranspose", random(2, 4, 4, 5), 32, 4, strides=2, padding="same", order=1)
 
 
+def test_large_maps_are_left_to_keras():
+    layer = layers.Conv2D(64, 4, 2, "same")
+    assert fast_layers.is_subpixel(layer, (16, 16), 32)
+    assert not fast_layers.is_subpixel(layer, (32, 32), 32)
+
+
 @pytest.mark.parametrize("shape", [(6, 5), (4, 3, 3, 5)])
 def test_batch_norm_its_averages_and_derivatives_are_kerass(shape):
     inputs = tf.cast(3 * random(*shape) + 1, tf.float32)

@@ -16,7 +16,7 @@ def speeds(monkeypatch):
 
     def set_speeds(**ratios):
         trials = {
-            name: (usual, other, lambda name=name: ratios[name])
+            name: (usual, other, lambda _, name=name: ratios[name])
             for name, (usual, other, _) in measure.TRIALS.items()
         }
         monkeypatch.setattr(measure, "TRIALS", trials)
@@ -62,6 +62,18 @@ def test_ratio_is_of_the_best_times(monkeypatch):
     assert measure.ratio(lambda: tf.zeros([]), lambda: tf.zeros([])) == 4 / 2
 
 
-def test_both_trials_run_here():
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_both_trials_run_here(precision):
     for _, _, trial in measure.TRIALS.values():
-        assert 0.001 < trial() < 1000
+        assert 0.001 < trial(Config(precision=precision)) < 1000
+
+
+def test_convolutions_are_measured_in_the_precision_that_was_settled(monkeypatch, tmp_path):
+    asked = []
+    trials = {
+        "precision": ("float32", "bfloat16", lambda _: 2.0),
+        "convolutions": ("native", "subpixel", lambda config: asked.append(config.precision) or 1),
+    }
+    monkeypatch.setattr(measure, "TRIALS", trials)
+    resolve_auto(Config(), RunDirectory(tmp_path))
+    assert asked == ["bfloat16"]
