@@ -101,7 +101,7 @@ def test_each_config_takes_its_step_and_its_backward_pass(
 @pytest.mark.parametrize("convolutions", ["native", "subpixel"])
 def test_reference_is_of_kerass_own_layers_and_computes_the_same(mnist, convolutions):
     """Three steps without dropout, which draws other numbers; filters enough for sub-pixels."""
-    settings = {"base_filters": 32, "dropout": 0.0, "precision": "float32"}
+    settings = {"base_filters": 64, "dropout": 0.0, "precision": "float32"}
     reference = make_trainer(mnist, **settings, convolutions="native", reference=True)
     trainer = make_trainer(mnist, **settings, convolutions=convolutions)
     for model in (reference.gan.generator, reference.gan.discriminator):

@@ -15,7 +15,7 @@ from keras import layers
 
 from dcgan_tf.fast.subpixel import convolve, transpose
 
-LEAST_FILTERS = 32
+LEAST_FILTERS = 64
 LARGEST_SIDE = 16
 
 

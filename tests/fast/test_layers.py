@@ -9,14 +9,14 @@ from dcgan_tf.fast import layers as fast_layers
 SHAPES = [
     # size, channels, filters, kernel, stride
     (14, 64, 40, 5, 2),
-    (8, 32, 32, 4, 2),
-    (6, 32, 33, 3, 2),
-    (6, 32, 32, 2, 2),
-    (7, 48, 32, 5, 1),
-    (7, 48, 32, 4, 1),
-    (9, 32, 32, 5, 3),
-    (9, 32, 32, 4, 3),
-    (8, 32, 32, 6, 4),
+    (8, 64, 32, 4, 2),
+    (6, 64, 33, 3, 2),
+    (6, 64, 32, 2, 2),
+    (7, 64, 32, 5, 1),
+    (7, 64, 32, 4, 1),
+    (9, 64, 32, 5, 3),
+    (9, 64, 32, 4, 3),
+    (8, 64, 32, 6, 4),
 ]
 
 
@@ -77,18 +77,18 @@ def test_transposed_one_too(size, channels, filters, kernel, stride):
 
 
 def test_shapes_that_subpixel_convolutions_do_not_fit_are_left_to_keras():
-    assert_same("Conv2D", random(2, 7, 7, 32), 4, 5, strides=2, padding="same", order=1)
-    assert_same("Conv2D", random(2, 8, 8, 32), 4, 5, strides=2, order=1)
+    assert_same("Conv2D", random(2, 7, 7, 64), 4, 5, strides=2, padding="same", order=1)
+    assert_same("Conv2D", random(2, 8, 8, 64), 4, 5, strides=2, order=1)
     assert_same("Conv2D", random(2, 8, 8, 3), 4, 5, strides=2, padding="same", order=1)
-    assert_same("Conv2D", random(2, 8, 8, 32), 4, 3, strides=4, padding="same", order=1)
-    assert_same("Conv2DTranspose", random(2, 1, 1, 5), 32, 4, use_bias=False, order=1)
-    assert_same("Conv2DTranspose", random(2, 4, 4, 5), 32, 4, strides=2, padding="same", order=1)
+    assert_same("Conv2D", random(2, 8, 8, 64), 4, 3, strides=4, padding="same", order=1)
+    assert_same("Conv2DTranspose", random(2, 1, 1, 5), 64, 4, use_bias=False, order=1)
+    assert_same("Conv2DTranspose", random(2, 4, 4, 5), 64, 4, strides=2, padding="same", order=1)
 
 
 def test_large_maps_are_left_to_keras():
     layer = layers.Conv2D(64, 4, 2, "same")
-    assert fast_layers.is_subpixel(layer, (16, 16), 32)
-    assert not fast_layers.is_subpixel(layer, (32, 32), 32)
+    assert fast_layers.is_subpixel(layer, (16, 16), 64)
+    assert not fast_layers.is_subpixel(layer, (32, 32), 64)
 
 
 @pytest.mark.parametrize("shape", [(6, 5), (4, 3, 3, 5)])
@@ -142,10 +142,10 @@ def test_dropout_passes_gradients_where_it_passed_values():
 
 def test_plain_layers_need_no_code_of_this_project(tmp_path):
     stack = [
-        layers.Input((8, 8, 32)),
+        layers.Input((8, 8, 64)),
         fast_layers.Conv2D(32, 3, 2, "same"),
         fast_layers.BatchNormalization(),
-        fast_layers.Conv2DTranspose(32, 3, 2, "same", use_bias=False),
+        fast_layers.Conv2DTranspose(64, 3, 2, "same", use_bias=False),
         fast_layers.Dropout(0.5, seed=1),
         layers.ReLU(),
     ]
@@ -153,5 +153,5 @@ def test_plain_layers_need_no_code_of_this_project(tmp_path):
     model.layers[1].moving_mean.assign(np.arange(32.0))
     copy = fast_layers.plain(model)
     assert all(type(layer).__module__.startswith("keras.") for layer in copy.layers)
-    images = tf.cast(random(2, 8, 8, 32), tf.float32)
+    images = tf.cast(random(2, 8, 8, 64), tf.float32)
     np.testing.assert_allclose(copy(images), model(images), rtol=1e-4, atol=1e-4)

@@ -90,7 +90,7 @@ def test_the_penalty_is_part_of_every_eighth_step(mnist, settings):
         *thorough(
             {"preset": "blocks", "jit_compile": True},
             {"preset": "upsample", "precision": "bfloat16"},
-            {"convolutions": "subpixel", "mapping_layers": 2},
+            {"convolutions": "subpixel", "base_filters": 64, "mapping_layers": 2},
         ),
     ],
     ids=str,

@@ -31,7 +31,7 @@ def results(gan, images):
         {"discriminator_batch": "joint"},
         {"pack": 2},
         {"augment": "color,translation,cutout"},
-        {"convolutions": "subpixel", "base_filters": 32},
+        {"convolutions": "subpixel", "base_filters": 64},
     ],
     ids=str,
 )
