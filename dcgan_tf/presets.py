@@ -58,7 +58,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "discriminator_batch": "joint",
         "noise": "normal",
     },
-    # A folder of some hundreds or thousands of pictures: the same, augmented.
+    # A folder of some hundreds or thousands of pictures: as `digits`, with the paper's size and
+    # rate, and augmented.
     "small": PAPER
     | {
         "base_filters": 32,
