@@ -206,7 +206,8 @@ class Trainer:
         """Which step is taken, and how its gradients come back, in a few words."""
         if self.algorithm.function is not train_step:
             return self.algorithm.name
-        return f"{self.algorithm.name}, {self.backward.name}"
+        penalty = ", and R1" if self.config.real_penalty else ""
+        return f"{self.algorithm.name}, {self.backward.name}{penalty}"
 
     def sample_grid(self) -> np.ndarray:
         """The fixed noise's images, float32 [16, H, W, C] in [-1, 1]; the classes', row by row."""

@@ -98,6 +98,11 @@ def test_each_config_takes_its_step_and_its_backward_pass(
     assert trainer.describe_step() == described
 
 
+def test_r1_is_told(mnist):
+    trainer = make_trainer(mnist, real_penalty=1.0)
+    assert trainer.describe_step() == "the tutorial's, shared backward pass, and R1"
+
+
 @pytest.mark.parametrize("convolutions", ["native", "subpixel"])
 def test_reference_is_of_kerass_own_layers_and_computes_the_same(mnist, convolutions):
     """Three steps without dropout, which draws other numbers; filters enough for sub-pixels."""
