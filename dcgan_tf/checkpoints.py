@@ -159,7 +159,13 @@ class Checkpoints:
         return sorted({*self.steps(), *damaged})
 
     def set_aside_after(self, step: int) -> None:
-        """Moves the checkpoints after `step`, which could not be used, into `damaged/`."""
+        """Moves the checkpoints after `step`, which could not be used, into `damaged/`.
+
+        What a crash left of a file that was being written is deleted.
+        """
+        shutil.rmtree(self.directory / "unfinished", ignore_errors=True)
+        for part in self.directory.glob(".*.part"):
+            part.unlink()
         for later in self.steps("*"):
             if later > step:
                 self._move(later, self.directory / "damaged")

@@ -155,6 +155,16 @@ def test_checkpoint_of_other_variables_is_not_used(saved, caplog):
     assert "ckpt-30 is damaged, or of other models" in caplog.text
 
 
+def test_what_a_crash_left_of_the_last_save_is_deleted(saved):
+    checkpoints, _ = saved
+    before = {*checkpoints.directory.iterdir()}
+    (checkpoints.directory / "unfinished").mkdir()
+    for name in ("unfinished/ckpt-40.index", ".best.part"):
+        (checkpoints.directory / name).write_bytes(b"half")
+    checkpoints.set_aside_after(30)
+    assert {*checkpoints.directory.iterdir()} == before
+
+
 def test_damaged_ones_are_set_aside_and_not_counted(saved):
     checkpoints, _ = saved
     checkpoints.set_aside_after(20)
