@@ -89,7 +89,7 @@ class Trainer:
         labels: theirs, in a conditional run.
 
     Raises:
-        UserError: the step is one that oneDNN can't always run.
+        UserError: the step is one that oneDNN can't always run, or a conditional run has no labels.
     """
 
     def __init__(self, config: Config, images: Images, labels: Labels | None = None) -> None:
