@@ -1,11 +1,13 @@
-"""Trains every preset and loss for a few minutes each: the tables and pictures of docs/results.md.
+"""Trains losses and presets beside each other: tables and pictures of docs/results.md.
 
     python -m benchmarks.results digits
+    python -m benchmarks.results presets
     python -m benchmarks.results faces FACES
 
-The first trains on MNIST and evaluates the images after each epoch; the second on a folder or .zip
-of faces, of which it shows the grids. The runs are kept under runs/results_…: an interrupted
-benchmark goes on where it was. Pictures go to the current folder.
+The first trains small models on MNIST for minutes, and evaluates the images after each epoch; the
+second trains the presets of other sources with their own settings, for hours; the third trains on a
+folder or .zip of faces, of which it shows the grids. The runs are kept under runs/results_…: an
+interrupted benchmark goes on where it was. Pictures go to the current folder.
 """
 
 import argparse
@@ -19,24 +21,29 @@ import imageio.v3 as iio
 from matplotlib.figure import Figure
 
 from dcgan_tf.cli import program
-from dcgan_tf.config import LOSSES, PRESETS
+from dcgan_tf.config import LOSSES
 from dcgan_tf.reporting.plots import save_figure
 from dcgan_tf.run_directory import RunDirectory
 
 RUNS = Path("runs")
 TUTORIAL = "--kernel_size 4 --initializer_stddev 0.02 --learning_rate 5e-4 --beta_1 0.5"
 DIGITS = "--base_filters 16 --batch_size 64 --ema_decay 0.999 --epochs 3 --eval_every 1"
+PRESETS = ("paper", "blocks", "upsample")
 FACES = "--dataset folder --preset blocks --base_filters 32 --batch_size 32 --ema_decay 0.99"
 
 
 def digits() -> dict[str, str]:
     """The flags of each run on MNIST; the losses train the tutorial's models."""
-    presets = {
-        name: f"--preset {name} --image_size 28 {DIGITS}"
-        for name in PRESETS
-        if "architecture" in PRESETS[name]
+    models = {name: f"--preset {name} --image_size 28 {DIGITS}" for name in PRESETS}
+    return {loss: f"--loss {loss} {TUTORIAL} {DIGITS}" for loss in LOSSES} | models
+
+
+def presets() -> dict[str, str]:
+    """The flags of each preset's run on MNIST; the paper's own digits are 28×28."""
+    sizes = {"paper": "--image_size 28 "}
+    return {
+        name: f"--preset {name} {sizes.get(name, '')}--epochs 15 --eval_every 3" for name in PRESETS
     }
-    return {loss: f"--loss {loss} {TUTORIAL} {DIGITS}" for loss in LOSSES} | presets
 
 
 def faces(source: str) -> dict[str, str]:
@@ -97,17 +104,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     kinds = parser.add_subparsers(dest="kind", required=True)
     kinds.add_parser("digits")
+    kinds.add_parser("presets")
     kinds.add_parser("faces").add_argument("source", metavar="FACES")
     flags = parser.parse_args()
     kind = flags.kind
-    runs = digits() if kind == "digits" else faces(flags.source)
+    runs = {"digits": digits, "presets": presets, "faces": lambda: faces(flags.source)}[kind]()
     tables = {name: train(f"results_{kind}/{name}", flags) for name, flags in runs.items()}
     columns = ["frechet_distance", "frechet_baseline", "precision", "recall", "classes_missed"]
-    print(f"\n| run | epochs | minutes | {' | '.join(columns) if kind == 'digits' else ''} |")
+    columns = [column for column in columns if all(column in rows[-1] for rows in tables.values())]
+    print(f"\n| run | epochs | minutes | {' | '.join(columns)} |")
     for name, table in tables.items():
         last = table[-1]
         minutes = sum(float(row["seconds"]) for row in table) / 60
-        values = [f"{float(last[column]):.4g}" for column in columns if column in last]
+        values = [f"{float(last[column]):.4g}" for column in columns]
         cells = [f"`{name}`", last["epoch"], f"{minutes:.1f}", *values]
         print(f"| {' | '.join(cells)} |")
     draw_grids(Path(f"results_{kind}.png"), runs)
