@@ -13,7 +13,7 @@ from dcgan_tf.evaluation.table import METRICS, MOST_CLASSES, Evaluation, Metric,
 from dcgan_tf.reporting.history import evaluations_to_array
 from dcgan_tf.train_step import StepScalars
 
-MARGINS = {"left": 0.11, "right": 0.99, "bottom": 0.08, "top": 0.98, "hspace": 0.1}
+MARGINS = {"left": 0.11, "right": 0.97, "bottom": 0.08, "top": 0.94, "hspace": 0.18}
 
 
 def save_figure(path: Path, figure: Figure, dpi: int = 100) -> None:
@@ -57,7 +57,8 @@ def draw_losses(scalars: StepScalars, steps_per_epoch: int) -> Figure:
     probabilities.set_xlabel(f"step ({steps_per_epoch} an epoch)")
     for axes in (losses, probabilities):
         axes.grid(alpha=0.3)
-        axes.legend(loc="upper right")
+        # Above the panel, where no curve can be.
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0, frameon=False)
     figure.align_ylabels()
     return figure
 
