@@ -233,15 +233,15 @@ class Config(DataSettings):
     eval_every: int | None = setting(
         None,
         "Evaluation",
-        f"evaluate the images after every so many epochs, 0 never (default: {EVAL_EPOCHS}, or as "
-        f"many as make {EVAL_STEPS} steps)",
+        f"evaluate the images after every so many epochs, 0 never (default: {EVAL_EPOCHS}, or, "
+        f"where these are fewer than {EVAL_STEPS} steps, as many as make {EVAL_STEPS})",
         AT_LEAST_ZERO,
         may_change=True,
     )
     inception_weights: str | None = setting(
         None,
         "Evaluation",
-        "evaluate by InceptionV3 (FID), with keras.applications' weights without top, a .h5 file, "
+        "evaluate by InceptionV3, with keras.applications' weights without top, a .h5 file, "
         "or imagenet: downloaded by Keras (default: by a classifier of the dataset, or, without "
         "labels, by pixels and edges)",
         may_change=True,

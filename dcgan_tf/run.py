@@ -169,6 +169,7 @@ class Run:
 
         Returns:
             uint8 [(points − 1) · frames + 1, H, W, C] in [0, 255]; the last is the last point's.
+            Shown, a row goes from each point to the next.
 
         Raises:
             UserError: there are too few points or frames, they are of another shape, or a point is
@@ -184,7 +185,7 @@ class Run:
         if kind == "normal" and not noise[:, : self.config.noise_dim].any(axis=1).all():
             raise UserError("from a point at 0 there is no direction: give linear=True")
         path = interpolate_through(noise, frames, kind, False, self.config.noise_dim)
-        return ImageGrid(self.generate(path).array, columns=frames)
+        return ImageGrid(self.generate(path).array, columns=frames + 1, overlap=True)
 
     def evaluate(self, num_images: int = 10_000) -> dict[str, dict[str, Any]]:
         """Compares generated images with images that no training saw.

@@ -54,7 +54,7 @@ class SampleFlags(CheckpointFlags, GeneratorFlags):
         "a .png (one grid), a .npz (array `images`, uint8 [N, H, W, C]), or a folder (a PNG each)",
     )
     interpolate: str | None = setting(
-        None, "Latent space", "interpolation between images, as 3,7,12: a strip (.png) or a GIF"
+        None, "Latent space", "interpolation between images, as 3,7,12: rows (.png) or a GIF"
     )
     latent_walk: int | None = setting(
         None,

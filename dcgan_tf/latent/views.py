@@ -88,7 +88,7 @@ def load_source(
 def draw_interpolation(
     source: Source, output: Path, numbers: Sequence[int], frames: int, linear: bool
 ) -> str:
-    """Interpolates between images: a strip, or a GIF that returns to the first image.
+    """Interpolates between images: a row from each to the next, or a GIF that returns to the first.
 
     Args:
         source: what to draw from.
@@ -117,7 +117,8 @@ def _draw_path(
     if output.suffix == ".gif":
         save_gif(output, [image_grid(image[np.newaxis], border=0) for image in images], FRAME_MS)
     else:
-        save_png(output, image_grid(images, columns=frames))
+        columns = frames if closed else frames + 1
+        save_png(output, image_grid(images, columns=columns, overlap=not closed))
     how = "spherical" if kind == "normal" else "linear"
     why = ""
     if source.config.noise == "uniform" and not linear:

@@ -37,7 +37,11 @@ def check_picture(shape: tuple[int, ...], instead: str) -> None:
 
 
 def image_grid(
-    images: np.ndarray, border: int = 2, zoom: int | None = None, columns: int | None = None
+    images: np.ndarray,
+    border: int = 2,
+    zoom: int | None = None,
+    columns: int | None = None,
+    overlap: bool = False,
 ) -> np.ndarray:
     """Lays images out row by row, enlarged without smoothing if they are small.
 
@@ -46,10 +50,14 @@ def image_grid(
         border: pixels of white between and around the tiles.
         zoom: how often each pixel is repeated; by default, so that small tiles can be seen.
         columns: images in a row; by default, so that the grid is a square.
+        overlap: whether each row begins with the image that the one above it ends with.
 
     Returns:
         uint8 [height, width] for C 1, [height, width, 3] for C 3.
     """
+    if overlap and columns:
+        starts = range(0, len(images) - 1, columns - 1)
+        images = np.concatenate([images[start : start + columns] for start in starts])
     count, height, width, channels = images.shape
     zoom = zoom or (max(1, 84 // height) if count <= 64 else 1)
     images = images.repeat(zoom, axis=1).repeat(zoom, axis=2)
@@ -70,10 +78,12 @@ class ImageGrid:
     Attributes:
         array: uint8 [N, H, W, C] in [0, 255], C 1 or 3.
         columns: images in a row of the grid; by default, so that it is a square.
+        overlap: whether each row begins with the image that the one above it ends with.
     """
 
     array: np.ndarray
     columns: int | None = None
+    overlap: bool = False
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.array, dtype, copy=copy)
@@ -89,7 +99,7 @@ class ImageGrid:
 
     def picture(self) -> np.ndarray:
         """The grid, uint8 [height, width] or [height, width, 3]."""
-        return image_grid(self.array, columns=self.columns)
+        return image_grid(self.array, columns=self.columns, overlap=self.overlap)
 
     def save(self, path: str | Path) -> None:
         """Writes the grid as a PNG."""

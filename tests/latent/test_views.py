@@ -13,18 +13,19 @@ from tests.conftest import one_sentence, train_command, write_idx
 from tests.test_sampling import draw
 
 
-def test_strip_begins_and_ends_with_its_images(run_main, finished_run, tmp_path):
-    out = draw(run_main, finished_run, tmp_path / "s.png", "--interpolate=3,5", "--frames=4")
-    assert "5 images by spherical interpolation, from step 12" in out
+def test_interpolation_has_a_row_from_each_image_to_the_next(run_main, finished_run, tmp_path):
+    out = draw(run_main, finished_run, tmp_path / "s.png", "--interpolate=3,5,1", "--frames=4")
+    assert "9 images by spherical interpolation, from step 12" in out
     draw(run_main, finished_run, tmp_path / "all.npz", "--num_images=6")
     with np.load(tmp_path / "all.npz") as archive:
         images = archive["images"].astype(int)[..., 0]
-    strip = iio.imread(tmp_path / "s.png").astype(int)
+    rows = iio.imread(tmp_path / "s.png").astype(int)
     tile = 28 * 3 + 2
-    for image, row, column in ((images[3], 0, 0), (images[5], 1, 0)):
+    assert rows.shape == (2 * tile + 2, 5 * tile + 2)
+    for number, row, column in ((3, 0, 0), (5, 0, 4), (5, 1, 0), (1, 1, 4)):
         top, left = row * tile + 2, column * tile + 2
-        shown = strip[top : top + 84 : 3, left : left + 84 : 3]
-        assert np.abs(shown - image).max() <= 1
+        shown = rows[top : top + 84 : 3, left : left + 84 : 3]
+        assert np.abs(shown - images[number]).max() <= 1
 
 
 def test_latent_walk_is_a_closed_gif(run_main, finished_run, tmp_path):
