@@ -1,1 +1,1 @@
-"""What takes a generator out of the project: a web page with an HTTP API, and exported models."""
+"""A generator in use: in Python, on a web page with an HTTP API, and as exported models."""
