@@ -34,6 +34,7 @@ from dcgan_tf.train_step import StepOutput, StepScalars
 COLLECT_SECONDS = 0.5
 SCALARS_EVERY = 10
 DRAWING_SHARE = 0.05  # of the time, for plots and GIF, of which each takes longer than the last
+FIRST_DRAWING_SECONDS = 0.5  # about what the first takes
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Report:
         self.steps_per_epoch = steps_per_epoch
         self.step = len(history.metrics)
         self.is_drawn = True
-        self.drawn_at = self.drawing_seconds = 0.0
+        self.drawing_seconds = FIRST_DRAWING_SECONDS
         self.finished: list[dict[str, str]] = []  # rows of metrics.csv, all but the last
         self.pending: list[StepOutput] = []
         self.traced = False
@@ -79,7 +80,7 @@ class Report:
         self.progress = Progress(
             steps_per_epoch, config.images_per_step, last_step, faster_way(config)
         )
-        self.reported_at = self.steps_began_at = time.perf_counter()
+        self.reported_at = self.steps_began_at = self.drawn_at = time.perf_counter()
 
     def __enter__(self) -> Report:
         return self

@@ -41,12 +41,12 @@ def drawn(monkeypatch, clock):
     return counts
 
 
-def train(clock, folder, epochs, error=None):
+def train(clock, folder, epochs, error=None, epoch_seconds=EPOCH_SECONDS):
     """A run of epochs of one step, which may end in an error."""
     (folder / "samples").mkdir(parents=True)
     with report.Report(RunDirectory(folder), Config(), History(), 1, epochs) as shown:
         for _ in range(epochs):
-            clock[0] += EPOCH_SECONDS
+            clock[0] += epoch_seconds
             shown.add(STEP)
             with shown.pause():
                 shown.end_epoch(np.zeros((16, 4, 4, 1), np.float32), [])
@@ -79,13 +79,18 @@ def read_table(folder):
 
 
 def test_drawing_takes_a_twentieth_of_the_time(tmp_path, clock, drawn):
-    train(clock, tmp_path / "run", 5)
-    assert drawn == [1, 2, 3, 4, 5]
-    drawn.clear()
     train(clock, tmp_path / "longer", 400)
     assert drawn[-1] == 400
     # But for the last one, after which no epoch comes.
     assert 0.03 < FRAME_SECONDS * sum(drawn[:-1]) / (400 * EPOCH_SECONDS) < 0.05
+    drawn.clear()
+    train(clock, tmp_path / "run", 5, epoch_seconds=20.0)
+    assert drawn == [1, 2, 3, 4, 5]
+
+
+def test_a_run_of_seconds_is_drawn_at_its_end_alone(tmp_path, clock, drawn):
+    train(clock, tmp_path / "run", 9)
+    assert drawn == [9]
 
 
 def test_what_is_not_drawn_yet_is_drawn_at_the_end(tmp_path, clock, drawn):
