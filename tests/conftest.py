@@ -176,6 +176,16 @@ def finished_run(tmp_path_factory, digits_dir):
     return run_dir
 
 
+@pytest.fixture
+def few_evaluated(monkeypatch):
+    """Has trainings on digits evaluated with 300 images, not 5,000."""
+    from dcgan_tf.config import Config
+    from dcgan_tf.evaluation.feature_extractors import FEATURE_EXTRACTORS
+
+    classifier = FEATURE_EXTRACTORS["mnist_classifier"](Config())._replace(training_images=300)
+    monkeypatch.setitem(FEATURE_EXTRACTORS, "mnist_classifier", lambda config: classifier)
+
+
 def one_sentence(text):
     """Whether an error is a single line, and no traceback."""
     return text.count("\n") == 1 and "Traceback" not in text

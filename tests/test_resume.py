@@ -302,11 +302,11 @@ def evaluated_digits(tmp_path_factory, mnist):
     return folder
 
 
-@pytest.fixture(scope="module")
-def evaluated_run(tmp_path_factory, evaluated_digits):
+@pytest.fixture
+def evaluated_run(run_main, few_evaluated, evaluated_digits, tmp_path):
     """A run on them that nothing interrupted, evaluated after each of its two epochs."""
-    run_dir = tmp_path_factory.mktemp("runs") / "evaluated"
-    assert finish(train_command(run_dir, evaluated_digits, *EVALUATED), how=fork)[0] == 0
+    run_dir = tmp_path / "evaluated"
+    assert run_main(train, *flags(run_dir, evaluated_digits, *EVALUATED))[0] == 0
     return run_dir
 
 

@@ -11,8 +11,7 @@ import pytest
 
 from dcgan_tf import training
 from dcgan_tf.commands import evaluate, sample, train
-from dcgan_tf.config import Config
-from dcgan_tf.evaluation import classifier, feature_extractors
+from dcgan_tf.evaluation import classifier
 from dcgan_tf.reporting import diagnostics
 from tests.conftest import RESOLVED, ROOT, fork, one_sentence, write_idx
 from tests.reporting.test_tensorboard import logged
@@ -33,12 +32,8 @@ FLAGS = ["--batch_size=8", "--base_filters=8", "--eval_every=1", "--learning_rat
 
 
 @pytest.fixture
-def train_run(run_main, copy_of_mnist, tmp_path, monkeypatch):
+def train_run(run_main, copy_of_mnist, tmp_path, few_evaluated):
     """Trains 5 epochs of 6 steps, evaluated after each; returns the folder and the output."""
-
-    extractors = feature_extractors.FEATURE_EXTRACTORS
-    classifier = extractors["mnist_classifier"](Config())._replace(training_images=300)
-    monkeypatch.setitem(extractors, "mnist_classifier", lambda config: classifier)
 
     def call(*flags, run_dir=tmp_path / "run"):
         code, out, err = run_main(
@@ -105,7 +100,7 @@ import functools, sys
 import tensorflow as tf
 from dcgan_tf.cli.program import run
 from dcgan_tf.commands import train
-from dcgan_tf.evaluation import classifier, feature_extractors
+from dcgan_tf.evaluation import classifier
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

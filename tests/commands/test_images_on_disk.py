@@ -42,8 +42,8 @@ def flags(request, run_main, mnist, tmp_path, monkeypatch):
 
 def test_every_command_takes_them(run_main, flags, tmp_path):
     run_dir, picture = tmp_path / "run", tmp_path / "out.png"
-    command = train_command(run_dir, "", "--epochs=1", "--eval_every=1", *flags)[2:]
-    code, _, err = run_main(train, *command)
+    small = ["--epochs=1", "--eval_every=1", "--base_filters=4", "--checkpoint_steps=20"]
+    code, _, err = run_main(train, *train_command(run_dir, "", *small, *flags)[2:])
     assert code == 0 and err == "", err
     assert "frechet_baseline" in (run_dir / "metrics.csv").read_text()
     for view in (["--nearest"], ["--top_activations"], ["--latent_walk=2"], []):
@@ -77,8 +77,8 @@ def test_every_command_takes_them(run_main, flags, tmp_path):
 
 
 def test_views_of_other_images_than_those_of_the_run_are_refused(run_main, flags, tmp_path, mnist):
-    command = train_command(tmp_path / "run", "", "--max_steps=1", "--eval_every=0", *flags)[2:]
-    assert run_main(train, *command)[0] == 0
+    small = ["--max_steps=1", "--eval_every=0", "--base_filters=4"]
+    assert run_main(train, *train_command(tmp_path / "run", "", *small, *flags)[2:])[0] == 0
     for path in (tmp_path / "digits").iterdir():
         Image.fromarray(np.stack([mnist[1]] * 3, axis=-1)).save(path)
     if "--dataset=tfrecords" in flags:
