@@ -176,6 +176,24 @@ def finished_run(tmp_path_factory, digits_dir):
     return run_dir
 
 
+@pytest.fixture(scope="session")
+def traced_trainer(tmp_path_factory, mnist):
+    """A trainer whose step is traced once for all tests, and where its first state is."""
+    from dcgan_tf.config import Config
+    from dcgan_tf.training import Trainer
+
+    trainer = Trainer(Config(batch_size=BATCH_SIZE, seed=3), mnist[:50, ..., np.newaxis])
+    return trainer, trainer.state.write(str(tmp_path_factory.mktemp("trainer") / "start"))
+
+
+@pytest.fixture
+def trainer(traced_trainer):
+    """A trainer of the tutorial's models on 50 digits, 8 a step, with seed 3, that took no step."""
+    trainer, start = traced_trainer
+    trainer.state.read(start).assert_consumed()
+    return trainer
+
+
 @pytest.fixture
 def few_evaluated(monkeypatch):
     """Has trainings on digits evaluated with 300 images, not 5,000."""

@@ -14,11 +14,6 @@ from tests.small import batches, flat, make_trainer, train
 CRITIC = {"loss": "wasserstein", "gradient_penalty": 10.0}
 
 
-@pytest.fixture
-def trainer(mnist):
-    return Trainer(Config(batch_size=8, seed=3), mnist[:50, ..., np.newaxis])
-
-
 def adam(weight, gradient, moments, step, rate=1e-4, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
     """Kingma & Ba, algorithm 1, with Keras's place for epsilon."""
     moments[0] = beta_1 * moments[0] + (1 - beta_1) * gradient
@@ -70,8 +65,11 @@ def test_step_is_the_tutorials_worked_out_slowly(trainer):
     assert trainer.step == 3
 
 
-def test_noise_differs_from_step_to_step(trainer):
+def test_noise_differs_from_step_to_step(traced_trainer):
+    trainer, start = traced_trainer
+
     def fake_logits(step):
+        trainer.state.read(start).assert_consumed()
         trainer.gan.step.assign(step)
         return trainer.train_step(next(batches(trainer))).fake_logits.numpy()
 
@@ -155,17 +153,26 @@ def test_other_presets_train_and_keep_their_average(name, mnist):
     assert np.array_equal(trainer.sample_grid(), drawn)
 
 
+@pytest.fixture(scope="module")
+def scalars_in_float32(mnist):
+    """Those of the first three steps."""
+    trainer = make_trainer(mnist, precision="float32")
+    return [trainer.train_step(images).scalars for images in batches(trainer, 3)]
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_half_precision_computes_in_it_and_keeps_weights_and_results_in_float32(mnist, precision):
-    whole, half = (make_trainer(mnist, precision=name) for name in ("float32", precision))
+def test_half_precision_computes_in_it_and_keeps_weights_and_results_in_float32(
+    mnist, scalars_in_float32, precision
+):
+    half = make_trainer(mnist, precision=precision)
     for model in (half.gan.generator, half.gan.discriminator):
         assert {layer.compute_dtype for layer in model.layers[:-1]} == {precision}
         assert model.layers[-1].compute_dtype == "float32"
         assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
     assert half.gan.generator(half.grid_noise).dtype == tf.float32
     assert keras.config.dtype_policy().name == "float32"
-    for images in batches(whole, 3):
-        wanted, found = (trainer.train_step(images).scalars for trainer in (whole, half))
+    for images, wanted in zip(batches(half, 3), scalars_in_float32, strict=True):
+        found = half.train_step(images).scalars
         for name in ("gen_loss", "disc_loss", "d_fake", "disc_gradient_norm", "spread"):
             expected = pytest.approx(float(getattr(wanted, name)), rel=0.05)
             assert float(getattr(found, name)) == expected

@@ -22,11 +22,6 @@ from dcgan_tf.training import Trainer, fit, steps_at_once, take_steps
 from tests.small import batches, flat, make_trainer, state
 
 
-@pytest.fixture
-def trainer(mnist):
-    return Trainer(Config(batch_size=8, seed=3), mnist[:50, ..., np.newaxis])
-
-
 @pytest.mark.parametrize(
     "batch_size, given, steps",
     [
@@ -187,27 +182,31 @@ def test_last_step_is_the_sooner_of_epochs_and_max_steps(mnist):
 
 
 @pytest.mark.parametrize("settings", [{}, {"ema_decay": 0.9, "discriminator_steps": 2}])
-def test_several_steps_in_one_call_are_bit_for_bit_the_same(mnist, settings):
-    alone, together = (make_trainer(mnist, **settings) for _ in range(2))
-    for images in batches(alone, 5):
-        last = alone.train_step(images)
-    several = batches(together, 5)
-    first_three = together.train_steps(several, tf.constant(3))
-    last_two = together.train_steps(several, tf.constant(2))
+def test_several_steps_in_one_call_are_bit_for_bit_the_same(mnist, tmp_path, settings):
+    trainer = make_trainer(mnist, **settings)
+    start = trainer.state.write(str(tmp_path / "start"))
+    for images in batches(trainer, 5):
+        last = trainer.train_step(images)
+    alone = state(trainer.gan)
+    trainer.state.read(start).assert_consumed()
+    several = batches(trainer, 5)
+    first_three = trainer.train_steps(several, tf.constant(3))
+    last_two = trainer.train_steps(several, tf.constant(2))
     assert first_three.scalars.gen_loss.shape == (3,) and last_two.real_logits.shape == (2, 8, 1)
     for value, wanted in zip(flat(last_two), flat(last)):
         np.testing.assert_array_equal(value[-1], wanted)
-    for value, wanted in zip(state(together.gan), state(alone.gan), strict=True):
+    for value, wanted in zip(state(trainer.gan), alone, strict=True):
         np.testing.assert_array_equal(value, wanted)
-    assert together.train_steps.experimental_get_tracing_count() == 1
+    assert trainer.train_steps.experimental_get_tracing_count() == 1
 
 
-def test_steps_at_once_are_the_same_however_many(mnist):
+def test_steps_at_once_are_the_same_however_many(mnist, tmp_path):
     """Where those of a graph of their own would be rounded otherwise."""
     settings = {"pack": 2, "augment": "color,translation", "ema_decay": 0.9}
-    ends = []
+    trainer, ends = make_trainer(mnist, **settings), []
+    start = trainer.state.write(str(tmp_path / "start"))
     for counts in ((3, 3), (1, 2, 2, 1)):
-        trainer = make_trainer(mnist, **settings)
+        trainer.state.read(start).assert_consumed()
         several = batches(trainer, 6)
         for count in counts:
             take_steps(trainer, several, count, at_once=True)
