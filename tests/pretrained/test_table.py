@@ -4,6 +4,7 @@ import os
 import random
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -20,7 +21,7 @@ from dcgan_tf.pretrained.table import PRETRAINED, pretrained_run
 from dcgan_tf.pretrained.weights import load_weights, save_weights, weights_step
 from dcgan_tf.run_directory import RunDirectory
 from dcgan_tf.serving.web_app import make_app
-from tests.conftest import ROOT, one_sentence
+from tests.conftest import ROOT, finish, fork, one_sentence
 from tests.faults.mutation import mutated
 
 FOLDER = ROOT / "dcgan_tf" / "pretrained"
@@ -39,12 +40,19 @@ def name(request):
     return request.param
 
 
-@pytest.fixture
-def exported(run_main, tmp_path):
-    """The small run, as a run directory with the generator alone."""
-    code, _, err = run_main(export, f"--run_dir={SMALL_RUN}", f"--output={tmp_path / 'export'}")
+@pytest.fixture(scope="module")
+def exported_once(tmp_path_factory):
+    output = tmp_path_factory.mktemp("export") / "out"
+    command = [sys.executable, "-m", "dcgan_tf", "export", f"--run_dir={SMALL_RUN}"]
+    code, _, err = finish([*command, f"--output={output}"], how=fork)
     assert code == 0, err
-    return tmp_path / "export" / "run"
+    return output / "run"
+
+
+@pytest.fixture
+def exported(exported_once, tmp_path):
+    """The small run, as a run directory with the generator alone."""
+    return shutil.copytree(exported_once, tmp_path / "exported")
 
 
 def mtimes(folder):
