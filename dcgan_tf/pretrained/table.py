@@ -7,7 +7,7 @@ from dcgan_tf.cli.errors import UserError
 
 # The sha256 of both files of each, its config.json before its generator.npz.
 PRETRAINED = {
-    "mnist": "242832e75f7e6af9f4bb06aeed0fefcd2a3d9b29ead2b4c35e797453a58f177f",
+    "mnist": "11ad2002de9a6dba5270cbccc8636298eb8eb58a6555b8a9011d33095d606d98",
     "fashion_mnist": "b7cff2c218c1d61e6b41e7f583de9d71bba946d7419ac67ffdc56d55bd256ea1",
     "faces": "ad522bfb2f3ef7c6db05a5215f249d205fed281068d701c4e0d300e352d1df18",
 }
