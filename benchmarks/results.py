@@ -28,7 +28,7 @@ from dcgan_tf.run_directory import RunDirectory
 RUNS = Path("runs")
 TUTORIAL = "--kernel_size 4 --initializer_stddev 0.02 --learning_rate 5e-4 --beta_1 0.5"
 DIGITS = "--base_filters 16 --batch_size 64 --ema_decay 0.999 --epochs 3 --eval_every 1"
-PRESETS = ("paper", "blocks", "upsample")
+PRESETS = {"paper": 28, "blocks": 32, "upsample": 32}  # and the sides of their sources' digits
 FACES = "--dataset folder --preset blocks --base_filters 32 --batch_size 32 --ema_decay 0.99"
 
 
@@ -39,10 +39,10 @@ def digits() -> dict[str, str]:
 
 
 def presets() -> dict[str, str]:
-    """The flags of each preset's run on MNIST; the paper's own digits are 28×28."""
-    sizes = {"paper": "--image_size 28 "}
+    """The flags of each preset's run on MNIST, with all else its own."""
     return {
-        name: f"--preset {name} {sizes.get(name, '')}--epochs 15 --eval_every 3" for name in PRESETS
+        name: f"--preset {name} --image_size {side} --epochs 15 --eval_every 3"
+        for name, side in PRESETS.items()
     }
 
 

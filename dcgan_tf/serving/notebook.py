@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +29,6 @@ from dcgan_tf.sampling import (
 )
 
 BATCH_SIZE = 256
-
-logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
