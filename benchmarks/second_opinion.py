@@ -1,14 +1,16 @@
 """Whether another classifier ranks generators as the project's own: a table, a rank correlation.
 
     python -m benchmarks.second_opinion
+    python -m benchmarks.second_opinion RUN RUN ...
 
-Trains on MNIST and evaluates the generator at several moments, with the project's classifier and
-with one of another kind, a dense network that is trained here. Then it trains on eight of the ten
-digits, and prints how many of the images each of the two finds in each class; and the same for real
-digits of these eight.
+The first trains on MNIST and evaluates the generator at several moments, with the project's
+classifier and with one of another kind, a dense network that is trained here. Then it trains on
+eight of the ten digits, and prints how many of the images each of the two finds in each class; and
+the same for real digits of these eight. The second compares the generators of finished runs.
 """
 
-from collections.abc import Iterator
+import argparse
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -16,18 +18,23 @@ from keras import layers
 from scipy.stats import spearmanr
 
 from benchmarks.timing import print_setup
+from dcgan_tf.cli import program
+from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
 from dcgan_tf.data import load_held_out, load_images, load_labels, make_batches, scale
 from dcgan_tf.evaluation.classifier import classify
 from dcgan_tf.evaluation.evaluator import Evaluator, spread
 from dcgan_tf.evaluation.feature_extractors import FeatureExtractor, extract_by
+from dcgan_tf.evaluation.table import Value
+from dcgan_tf.serving.notebook import load_run
 from dcgan_tf.training import Trainer
 
 MOMENTS = (25, 50, 100, 150, 225, 325, 450, 600, 800, 1000)
 DROPPED = (2, 7)
 DROPPED_STEPS = 4000
 NUM_IMAGES = 5000
-METRICS = ("frechet_distance", "class_distribution")
+FIGURES = ("frechet_distance", "precision", "recall")
+METRICS = (*FIGURES, "class_distribution")
 CONFIG = Config(
     batch_size=64,
     learning_rate=5e-4,
@@ -90,18 +97,51 @@ def compare_classes(images: np.ndarray, evaluators: list[Evaluator]) -> None:
             print(f"{kind:<10}{evaluator.feature_extractor.name:<17}{cells}", flush=True)
 
 
+def compare_runs(paths: list[str], evaluators_of: Callable[[Config], list[Evaluator]]) -> None:
+    """Prints the scores of runs' generators by each of both, and of training digits instead."""
+    evaluators = evaluators_of(CONFIG)
+    names = [each.feature_extractor.name for each in evaluators]
+    header = [f"{figure}, {name}" for name in names for figure in FIGURES]
+    print(f"\n| | {' | '.join(header)} |\n|{'---|' * (1 + len(header))}")
+    print_row("*training digits*", [evaluator.baseline for evaluator in evaluators])
+    for path in paths:
+        run = load_run(path)
+        if run.config.dataset != "mnist":
+            raise UserError(f"{path} learnt {run.config.dataset}: give runs of mnist")
+        # At the size of the run's own images, whose edges are those of its resizing.
+        evaluators = evaluators_of(run.config)
+        made = run.sample(NUM_IMAGES).array
+        print_row(f"{path}, step {run.step:,}", [each.scores(made) for each in evaluators])
+
+
+def print_row(name: str, scores: list[dict[str, Value]]) -> None:
+    """A row of the table: each of FIGURES by each evaluator."""
+    cells = [f"{score[figure]:.3f}" for score in scores for figure in FIGURES]
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
 def main() -> None:
-    """Trains, evaluates and prints."""
+    """Trains, or takes what was trained, evaluates and prints."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="a finished run of digits")
+    runs = parser.parse_args().runs
     print_setup()
-    images = load_images(CONFIG)[:]
     dense_network = FeatureExtractor("dense network", 1000, extract_by(train_dense_network()))
-    evaluators = [
-        Evaluator(CONFIG, images, NUM_IMAGES, METRICS, feature_extractor=feature_extractor)
-        for feature_extractor in (None, dense_network)
-    ]
-    compare_moments(images, evaluators)
-    compare_classes(images, evaluators)
+
+    def evaluators_of(config: Config) -> list[Evaluator]:
+        images = load_images(config)
+        return [
+            Evaluator(config, images, NUM_IMAGES, METRICS, feature_extractor=feature_extractor)
+            for feature_extractor in (None, dense_network)
+        ]
+
+    if runs:
+        compare_runs(runs, evaluators_of)
+    else:
+        images, evaluators = load_images(CONFIG)[:], evaluators_of(CONFIG)
+        compare_moments(images, evaluators)
+        compare_classes(images, evaluators)
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)
