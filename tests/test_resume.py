@@ -180,10 +180,8 @@ def test_run_killed_within_an_epoch_ends_as_if_it_had_not_been(finished_run, dig
 
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signal_saves_and_ends(digits_dir, tmp_path, number, code):
-    command = train_command(
-        tmp_path, digits_dir, "--epochs=1000", "--checkpoint_steps=1000000", "--eval_every=0"
-    )
-    process = fork(command)
+    more = ["--epochs=1000", "--checkpoint_steps=1000000", "--eval_every=0", "--base_filters=4"]
+    process = fork(train_command(tmp_path, digits_dir, *more))
     wait_for((tmp_path / "checkpoints" / "ckpt-6.index").exists, process)
     process.send_signal(number)
     process.send_signal(number)
@@ -221,7 +219,8 @@ def test_other_settings_are_refused(run_main, finished_run, digits_dir):
 
 
 def test_diverging_run_ends_at_the_step_and_is_not_saved(run_main, digits_dir, tmp_path):
-    code, _, err = run_main(train, *flags(tmp_path / "run", digits_dir, "--learning_rate=1e30"))
+    more = ["--learning_rate=1e30", "--base_filters=4"]
+    code, _, err = run_main(train, *flags(tmp_path / "run", digits_dir, *more))
     assert code == 1 and "step 2 has gen_loss nan" in err and one_sentence(err)
     assert not list((tmp_path / "run").glob("checkpoints/*"))
 
@@ -243,7 +242,7 @@ def test_weight_that_is_no_number_is_not_saved(run_main, digits_dir, tmp_path, m
         return restore(self, run)
 
     monkeypatch.setattr(Trainer, "restore", restore_and_break)
-    code, _, err = run_main(train, *flags(tmp_path / "run", digits_dir))
+    code, _, err = run_main(train, *flags(tmp_path / "run", digits_dir, "--base_filters=4"))
     assert code == 1 and "step 4 left" in err and "ckpt-2)" in err and one_sentence(err)
 
 

@@ -86,7 +86,7 @@ def test_generated_images_are_added_where_the_classifier_is_sure(monkeypatch):
 
 
 def test_command_prints_five_accuracies(run_main, labelled_digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(linear_probe, "CLASSIFIER_STEPS", 20)
+    monkeypatch.setattr(linear_probe, "CLASSIFIER_STEPS", 4)
     run_dir = tmp_path / "run"
     flags = ["--max_steps=2", "--batch_size=8", "--base_filters=4", *RESOLVED]
     data = f"--data_dir={labelled_digits}"

@@ -30,6 +30,12 @@ def fresh(evaluator):
     return np.stack([image for image in held_out if image.tobytes() not in chosen][:2000])
 
 
+@pytest.fixture(scope="module")
+def fresh_scores(evaluator, fresh):
+    """Theirs."""
+    return evaluator.scores(fresh)
+
+
 def test_the_very_images_have_no_distance(evaluator):
     scores = evaluator.scores(evaluator.held_out)
     assert scores["frechet_distance"] == pytest.approx(0, abs=1e-6)
@@ -37,8 +43,8 @@ def test_the_very_images_have_no_distance(evaluator):
     assert scores["classes_missed"] == 0 and scores["classifier_score"] > 9
 
 
-def test_real_images_are_the_baseline_and_noise_is_far_above_it(evaluator, fresh):
-    baseline, other = evaluator.baseline, evaluator.scores(fresh)
+def test_real_images_are_the_baseline_and_noise_is_far_above_it(evaluator, fresh, fresh_scores):
+    baseline, other = evaluator.baseline, fresh_scores
     noise = evaluator.scores(np.random.default_rng(0).integers(0, 256, fresh.shape, np.uint8))
     assert baseline["precision"] > 0.7 and baseline["recall"] > 0.7
     assert other["frechet_distance"] < 3 * baseline["frechet_distance"]
@@ -46,16 +52,16 @@ def test_real_images_are_the_baseline_and_noise_is_far_above_it(evaluator, fresh
     assert noise["precision"] < 0.01 and noise["coverage"] < 0.01
 
 
-def test_distance_grows_with_noise_and_with_dropped_classes(evaluator, fresh):
+def test_distance_grows_with_noise_and_with_dropped_classes(evaluator, fresh, fresh_scores):
     rng = np.random.default_rng(0)
     noisy = [
         np.clip(fresh + rng.normal(0, deviation, fresh.shape), 0, 255).astype(np.uint8)
-        for deviation in (0, 20, 40, 80)
+        for deviation in (20, 40, 80)
     ]
     classes = evaluator.feature_extractor(fresh).probabilities.argmax(axis=1)
-    dropped = [fresh[classes >= first] for first in (0, 1, 3, 6)]
+    dropped = [fresh[classes >= first] for first in (1, 3, 6)]
     for sets in (noisy, dropped):
-        found = [evaluator.scores(images) for images in sets]
+        found = [fresh_scores, *(evaluator.scores(images) for images in sets)]
         distances = [scores["frechet_distance"] for scores in found]
         assert distances == sorted(distances) and distances[3] > 10 * distances[0]
         kernel = [scores["kid"] for scores in found]
@@ -82,14 +88,16 @@ def test_copies_of_training_images_are_found_out(evaluator, digits, fresh):
 
 
 def test_mirrored_copies_are_found_out_where_training_mirrors(digits):
+    digits = digits[:6000]
     flipping = Evaluator(Config(flip=True), digits, 200)
-    figures, distances, _ = flipping.memorisation(digits[::300, :, ::-1])
+    figures, distances, _ = flipping.memorisation(digits[::30, :, ::-1])
     assert figures.closer == 1 and distances.max() < 2  # they are mirrored, then shrunk
 
 
 def test_copies_are_found_out_where_held_out_images_are_copies_too(digits, fresh):
     held_out = np.concatenate([fresh[:95], digits[:5]])
-    figures, _, _ = Evaluator(Config(), digits, held_out=held_out).memorisation(digits[5:25])
+    evaluator = Evaluator(Config(), digits[:6000], held_out=held_out)
+    figures, _, _ = evaluator.memorisation(digits[5:25])
     assert figures.closer == 1
 
 

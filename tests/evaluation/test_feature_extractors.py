@@ -52,7 +52,7 @@ def test_stacked_digits_are_one_class_of_three_digits(test_digits):
 
 
 def quickly(images, labels):
-    return classifier.train_classifier(images, labels, epochs=8)
+    return classifier.train_classifier(images, labels, epochs=6)
 
 
 @pytest.fixture
