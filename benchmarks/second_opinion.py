@@ -107,7 +107,7 @@ def compare_runs(paths: list[str], evaluators_of: Callable[[Config], list[Evalua
     for path in paths:
         run = load_run(path)
         if run.config.dataset != "mnist":
-            raise UserError(f"{path} learnt {run.config.dataset}: give runs of mnist")
+            raise UserError(f"{path} learned {run.config.dataset}: give runs of mnist")
         # At the size of the run's own images, whose edges are those of its resizing.
         evaluators = evaluators_of(run.config)
         made = run.sample(NUM_IMAGES).array

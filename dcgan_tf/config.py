@@ -70,7 +70,7 @@ class Config(DataSettings):
         64, "Models", "filters at half the image's size; doubled with each halving", AT_LEAST_ONE
     )
     kernel_size: int = setting(5, "Models", "of the convolutions", AT_LEAST_ONE)
-    stride: int = setting(2, "Models", "by which each block of the models scales", at_least(2))
+    stride: int = setting(2, "Models", "factor by which each block scales the image", at_least(2))
     negative_slope: float = setting(0.3, "Models", "LeakyReLU's", FRACTION, old_name="leaky_slope")
     dropout: float = setting(0.3, "Models", "rate, in the discriminator's blocks", BELOW_ONE)
     last_dropout: float = setting(
@@ -94,7 +94,7 @@ class Config(DataSettings):
     max_steps: int | None = setting(
         None,
         "Training",
-        "stop after this many steps, wherever that is",
+        "stop after this many steps, even within an epoch",
         AT_LEAST_ONE,
         may_change=True,
     )
@@ -139,7 +139,7 @@ class Config(DataSettings):
     real_penalty: float | None = setting(
         None,
         "Losses and remedies",
-        "factor of ½‖∇D‖² at real images (R1), against a discriminator that is too sure; 0: none",
+        "factor of ½‖∇D‖² at real images (R1), against an overconfident discriminator; 0: none",
         NOT_NEGATIVE,
     )
     unroll_steps: int = setting(
@@ -176,7 +176,7 @@ class Config(DataSettings):
         0,
         "Training",
         "grow from --init_from, a run on images of half the size with twice the --base_filters: "
-        "blend the new layers in over so many steps",
+        "blend the new layers in over this many steps",
         AT_LEAST_ZERO,
     )
     seed: int = setting(
@@ -233,8 +233,8 @@ class Config(DataSettings):
     eval_every: int | None = setting(
         None,
         "Evaluation",
-        f"evaluate the images after every so many epochs, 0 never (default: {EVAL_EPOCHS}, or, "
-        f"where these are fewer than {EVAL_STEPS} steps, as many as make {EVAL_STEPS})",
+        f"evaluate the images every N epochs; 0: never (default: {EVAL_EPOCHS}, or, if these are "
+        f"fewer than {EVAL_STEPS} steps, as many as take {EVAL_STEPS} steps)",
         AT_LEAST_ZERO,
         may_change=True,
     )
@@ -247,7 +247,7 @@ class Config(DataSettings):
         may_change=True,
     )
     checkpoint_steps: int | None = setting(
-        None, "Run", "also save every so many steps", AT_LEAST_ONE, may_change=True
+        None, "Run", "also save every N steps", AT_LEAST_ONE, may_change=True
     )
 
     @classmethod

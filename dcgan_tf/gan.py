@@ -144,7 +144,7 @@ class Gan:
         """The logits of real and of generated images, as `seen`.
 
         Each batch goes through the discriminator on its own, as in the tutorial, or both as one
-        (`--discriminator_batch joint`). Batch norm then normalizes both with the statistics of the
+        (`--discriminator_batch joint`). Batch norm then normalises both with the statistics of the
         mixture, so that a difference between their means stays visible to it.
 
         Args:
@@ -252,8 +252,8 @@ def check_plain(config: Config, classes: Classes) -> None:
     ):
         if is_left_out:
             raise UserError(
-                f"a loop of one's own takes the tutorial's step, which leaves out {setting}: "
-                f"dcgan_tf.train takes all settings"
+                f"a custom loop takes the tutorial's step, which does not support {setting}: "
+                f"use dcgan_tf.train instead"
             )
 
 

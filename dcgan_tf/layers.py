@@ -1,7 +1,8 @@
-"""The blocks that the models are stacked from: convolutions, normalization, dropout.
+"""The blocks that the models are stacked from: convolutions, normalisation, dropout.
 
-Every block is a list of Keras layers. The layers are Keras's own under `--reference`; otherwise
-those of `fast/layers.py`, which hold the same weights and compute the same.
+Every block is a list of Keras layers. Some are those of `fast/layers.py`, which hold the same
+weights and compute the same: batch norm and dropout, unless under `--reference`, and convolutions
+under `--convolutions subpixel`.
 """
 
 from __future__ import annotations

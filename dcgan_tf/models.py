@@ -51,7 +51,7 @@ def make_generator(config: Config, image_shape: ImageShape, classes: int = 0) ->
     Args:
         config: the settings.
         image_shape: of its images.
-        classes: how many a conditional run has; the noise is longer by so many values.
+        classes: how many a conditional run has; the noise is longer by that many values.
 
     Raises:
         UserError: images of that size can't be built by upsampling.
@@ -75,7 +75,7 @@ def make_discriminator(
     Args:
         config: the settings.
         image_shape: of the images.
-        classes: how many a conditional run has; the images have so many channels more.
+        classes: how many a conditional run has; the images have that many more channels.
 
     Raises:
         UserError: images of that size can't be built by upsampling.

@@ -35,7 +35,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 20,
     },
     # Better digits in the same minutes: the paper's models, half as wide, with a discriminator kept
-    # from being too sure.
+    # from being overconfident.
     "digits": PAPER
     | {
         "image_size": None,
@@ -85,7 +85,7 @@ def implied(given: dict[str, Any]) -> dict[str, Any]:
         values |= {"discriminator_steps": 5}
         if "gradient_penalty" not in given:
             values |= {"weight_clip": 0.01}
-    if "epochs" in given:  # in the place of a preset's steps
+    if "epochs" in given:  # in place of a preset's steps
         values |= {"max_steps": None}
     if given.get("reference"):
         values |= {"precision": "float32", "convolutions": "native"}

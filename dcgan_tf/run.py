@@ -119,7 +119,7 @@ def make_evaluation(config: Config, images: Images, labels: Labels | None) -> Ev
     except UserError as error:
         if config.eval_every is not None or config.inception_weights is not None:
             raise
-        logger.warning("the images are not evaluated while they train: %s", error)
+        logger.warning("images are not evaluated during training: %s", error)
         return None
 
 
@@ -148,11 +148,11 @@ def print_first_lines(trainer: Trainer, path: Path, origin: str) -> None:
 
 
 def print_nothing_left(trainer: Trainer) -> None:
-    """Says that a run has ended, and which flags go on with it."""
+    """Says that a run has ended, and which flags continue it."""
     config = trainer.config
     ends = {
         "--epochs": config.epochs * trainer.steps_per_epoch,
         "--max_steps": config.max_steps,
     }
     reached = " and ".join(flag for flag in ends if ends[flag] == trainer.last_step)
-    print(f"nothing left to do: a greater {reached} goes on with this run")
+    print(f"nothing left to do: to train further, give a larger {reached}")

@@ -290,7 +290,7 @@ def device_name() -> str:
 def open_run(
     path: Path, config: Config, images: Images, resume: bool, labels: Labels | None = None
 ) -> Iterator[RunDirectory]:
-    """Makes a run directory, or goes on with the run in it, and keeps other processes out.
+    """Makes a run directory, or resumes the run in it, and keeps other processes out.
 
     Args:
         path: the folder; new, empty, or of a run with the same settings and images.
@@ -345,7 +345,7 @@ def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bo
         return
     if not resume:
         raise UserError(
-            f"--run_dir {run.path} holds a run already: give another folder, or go on with it by "
+            f"--run_dir {run.path} holds a run already: give another folder, or resume it by "
             f"leaving out --noresume"
         )
     if run.generator_file.exists():

@@ -164,11 +164,10 @@ class Trainer:
 
     @property
     def report_is_due(self) -> bool:
-        """Whether the epoch that the current step ends is shown and saved.
+        """Whether the epoch that the current step ends is reported and saved.
 
-        Every one is in a run of MOST_REPORTS epochs. Of more, which are of a few steps each and
-        would take less time than their report, as many are, and the last and each that is
-        evaluated.
+        In a run of up to MOST_REPORTS epochs, every epoch is. In a longer one, whose epochs are
+        short, at most MOST_REPORTS are, and also the last one and each that is evaluated.
         """
         epochs = -(-self.last_step // self.steps_per_epoch)
         interval = self.steps_per_epoch * -(-epochs // MOST_REPORTS)
@@ -333,7 +332,7 @@ def run_steps(
                     checkpoints.save(step, trainer.history.by_quality())
                     saved_step = step
             raise UserError(
-                f"{damage.filename} {damage.strerror}: put it right, and the same command goes on "
+                f"{damage.filename} {damage.strerror}: repair it, and the same command resumes "
                 f"from step {saved_step} of {last}"
             ) from None
         report.add(output)
@@ -359,7 +358,7 @@ def run_steps(
             barrier()
         if stopped is not None:
             raise Interrupted(
-                stopped, f"saved at step {step} of {last}; go on with the same command"
+                stopped, f"saved at step {step} of {last}; the same command resumes it"
             )
 
 

@@ -121,7 +121,7 @@ def test_tensorboard_has_scalars_grids_histograms_and_the_config(finished_run):
 def test_same_command_twice_has_nothing_left_to_do(run_main, finished_run, digits_dir):
     before = state(finished_run)
     code, out, _ = run_main(train, *flags(finished_run, digits_dir))
-    assert code == 0 and "a greater --epochs goes on with this run" in out
+    assert code == 0 and "to train further, give a larger --epochs" in out
     assert state(finished_run) == before
 
 
@@ -343,4 +343,4 @@ def test_an_ended_run_says_so_where_its_end_cannot_be_evaluated(
     for said in (False, True):
         code, out, err = run_main(train, *command)
         assert code == 0, err
-        assert ("nothing left to do: a greater --epochs" in out) == said
+        assert ("nothing left to do: to train further, give a larger --epochs" in out) == said

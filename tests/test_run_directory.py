@@ -250,7 +250,7 @@ def test_run_goes_on_by_its_folder_alone(run_main, small_run):
     assert run_main(train, *flags)[0] == 0
     config, _ = RunDirectory(run_dir).read_config()
     code, out, err = run_main(train, alone)
-    assert code == 0 and err == "" and "a greater --max_steps goes on with this run" in out
+    assert code == 0 and err == "" and "to train further, give a larger --max_steps" in out
     assert RunDirectory(run_dir).read_config()[0] == config
 
     picture = RunDirectory(run_dir).samples / "epoch_best.png"

@@ -33,7 +33,7 @@ def color(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
 
 
 def translation(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """Shifts images by up to an eighth of their size; what comes in is gray."""
+    """Shifts images by up to an eighth of their size; what comes in is grey."""
     height, width = images.shape[1:3]
     rows = shifts(numbers[:, 0], height)
     columns = shifts(numbers[:, 1], width)
@@ -48,7 +48,7 @@ def shifts(numbers: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def cutout(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """Makes a square of half the size gray; its center is anywhere, so that it may reach out."""
+    """Makes a square of half the size grey; its centre is anywhere, so that it may reach out."""
     height, width = images.shape[1:3]
     rows = holes(numbers[:, 0], height)[:, :, tf.newaxis, tf.newaxis]
     columns = holes(numbers[:, 1], width)[:, tf.newaxis, :, tf.newaxis]

@@ -194,7 +194,7 @@ def disk_errors(what: str, path: Path) -> Iterator[None]:
         path: where to.
 
     Raises:
-        OSError: in the place of TensorFlow's error.
+        OSError: in place of TensorFlow's error.
     """
     import tensorflow as tf
 

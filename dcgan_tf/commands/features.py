@@ -1,4 +1,4 @@
-"""Shows what a discriminator has learnt: a linear probe of its features, on few labels.
+"""Shows what a discriminator has learned: a linear probe of its features, on few labels.
 
 Radford et al., 2016, section 5: every convolution's activations, max-pooled to 4×4, flattened and
 concatenated, under a linear L2-SVM. Beside it the same on raw pixels, and on the features of an
@@ -38,7 +38,7 @@ class FeatureFlags(CheckpointFlags, RunFlags):
     generated: int = setting(
         0,
         "Data",
-        "also train a classifier on the labels alone, and on these and so many generated images",
+        "also train a classifier on the labels alone, and on these and this many generated images",
         between(0, 1_000_000),
     )
     seed: int = setting(0, "Data", "which ones", AT_LEAST_ZERO)
@@ -65,7 +65,7 @@ def main() -> None:
     run_directory = RunDirectory(Path(flags.run_dir))
     config, _ = run_directory.read_config()
     if DATASETS[config.dataset].load_labels is None:
-        raise UserError(f"--run_dir {flags.run_dir} learnt {config.dataset}, which has no labels")
+        raise UserError(f"--run_dir {flags.run_dir} learned {config.dataset}, which has no labels")
     if config.conditional:
         raise UserError(
             f"--run_dir {flags.run_dir} is a conditional run, whose discriminator sees the labels: "

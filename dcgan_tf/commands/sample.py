@@ -37,7 +37,7 @@ class SampleFlags(CheckpointFlags, GeneratorFlags):
     label: str | None = setting(
         None,
         "Images",
-        "draw images of this class, by its name; all: so many of every class, a class a row",
+        "name of the class to draw; all: --num_images of every class, one class per row",
     )
     seed: int = setting(0, "Images", "seed of the noise", AT_LEAST_ZERO)
     batch_size: int = setting(256, "Images", "images per batch", between(1, 65_536))

@@ -1,4 +1,4 @@
-"""Trains a DCGAN, by default the TensorFlow tutorial's, and goes on with a run that was stopped.
+"""Trains a DCGAN, by default the TensorFlow tutorial's, or resumes a run that was stopped.
 
 Everything goes into the run directory: config, checkpoints, sample grids, training.gif,
 losses.png, metrics.csv and TensorBoard's events. The same command continues a run, and so does
@@ -22,7 +22,7 @@ class TrainFlags(Settings):
     run_dir: str | None = setting(
         None, "Run", "folder of the run (default: named by its settings, under runs/)"
     )
-    resume: bool = setting(True, "Run", "go on with the run in the folder, if there is one")
+    resume: bool = setting(True, "Run", "resume the run in the folder, if there is one")
     augment_preview: str | None = setting(
         None, "Run", "only draw what --augment makes of some images, in this .png"
     )

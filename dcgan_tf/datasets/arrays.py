@@ -42,7 +42,7 @@ def read_labels(folder: Path, split: Split) -> np.ndarray:
 
 
 def find_arrays(folder: Path, split: Split, dimensions: int) -> Path:
-    """The IDX file of a split with an array of so many dimensions, or else the only .npz.
+    """The IDX file of a split with so many dimensions, or else the only .npz.
 
     Raises:
         UserError: the folder has neither.

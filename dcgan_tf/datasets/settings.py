@@ -13,7 +13,7 @@ FITS = ("crop", "pad", "stretch")
 
 @dataclasses.dataclass(frozen=True)
 class DataSettings(Settings):
-    """Where images are, and what is done to them before they are learnt.
+    """Where images are, and what is done to them before training.
 
     Raises:
         UserError: a value is not one that the setting can have.
@@ -36,7 +36,7 @@ class DataSettings(Settings):
     image_size: int | None = setting(
         None,
         "Data",
-        "resize to so many pixels a side: 4 to 7 times a power of two, with the default stride "
+        "resize to this many pixels a side: 4 to 7 times a power of two, with the default stride "
         "(default: the data's own; 64 for a folder)",
         between(1, LARGEST_SIZE),
     )

@@ -128,7 +128,7 @@ def barrier() -> None:
 
 
 def check_shared(run: RunDirectory) -> None:
-    """Refuses workers that do not see the run that the chief goes on with.
+    """Refuses workers that do not see the run that the chief resumes.
 
     Raises:
         UserError: the run directory of one is not the chief's.
@@ -139,7 +139,7 @@ def check_shared(run: RunDirectory) -> None:
     blind = round(all_reduce_sum([float(here < broadcast(here))])[0])
     if blind:
         raise UserError(
-            f"{blind} of {workers()} workers do not see the run that worker 0 goes on with: give "
+            f"{blind} of {workers()} workers do not see the run that worker 0 resumes: give "
             f"all the same --run_dir, on a file system that they share"
         )
 

@@ -68,7 +68,7 @@ def unused_gpu() -> bool:
 
 
 def check_replicas(config: Config, replicas: int) -> None:
-    """Refuses settings that don't go with so many replicas."""
+    """Refuses settings that don't go with this many replicas."""
     if replicas == 1:
         return
     share = replicas * config.pack

@@ -73,7 +73,7 @@ class Evaluator:
         config: names the dataset.
         training: the training images, uint8 [N, H, W, C] in [0, 255].
         num_images: of how many images, at most, each set is made; None for as many as the feature
-            extractor takes within a training.
+            extractor takes during training.
         metrics: the names of those to compute.
         feature_extractor: in place of the dataset's own.
         labels: of the training images, in a conditional run.
@@ -111,7 +111,7 @@ class Evaluator:
                 f"{config.data_dir or config.dataset} has {len(self.training)} training images to "
                 f"compare with: at least {LEAST_IMAGES} are needed"
             )
-        # Read now: a training does not end in it.
+        # Read now, so that damaged images are found before training.
         self.reference = training_set.map(few)
         self.metrics = {name: METRICS[name] for name in metrics}
 
@@ -181,7 +181,7 @@ class Evaluator:
         return self.scores(*self.reference)
 
     def evaluation(self, step: int, generator: keras.Sequential) -> Evaluation:
-        """What a training records of its generator after a step."""
+        """What is recorded of the generator after a step, during training."""
         values = {}
         for name, value in self.scores(self.samples(generator), self.sample_labels).items():
             values[name] = value

@@ -56,7 +56,7 @@ class FeatureExtractor(NamedTuple):
         extract: the features of as many.
         features: what the names of figures in metrics.csv and TensorBoard end with, after "_by_";
             empty for a classifier's and InceptionV3's, which have the metrics' own names.
-        training_images: how many images an evaluation within a training takes.
+        training_images: how many images an evaluation during training takes.
     """
 
     name: str

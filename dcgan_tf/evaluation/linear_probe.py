@@ -78,7 +78,7 @@ def pick_labelled(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     """The numbers of `count` random images, as nearly as many of each class as there are.
 
     Raises:
-        UserError: there are not so many images, or those are of one class.
+        UserError: there are fewer images, or those are of one class.
     """
     if count > len(labels):
         raise UserError(f"--labels {count}: there are {len(labels):,} images only")
@@ -124,7 +124,7 @@ def train_with_pseudo_labels(
         generated: uint8 [M, H, W, C].
         test: uint8 [T, H, W, C].
         test_labels: uint8 [T].
-        seed: of both trainings.
+        seed: of both classifiers' training.
     """
 
     def train(images: np.ndarray, labels: np.ndarray) -> keras.Sequential:

@@ -100,8 +100,8 @@ class Metric(NamedTuple):
         function: from a Comparison to the value.
         of_classes: whether it needs class probabilities.
         of_labels: whether it needs labels, which a conditional run has.
-        in_training: whether it is cheap enough to be evaluated within a training, too.
-        baseline: if a training also records its value for real images, the name of that.
+        in_training: whether it is cheap enough to be evaluated during training, too.
+        baseline: the name of its value for real images, if that is recorded during training.
         scale: what a value is multiplied by before it is shown.
         digits: how many are shown after the decimal point.
         panel: where evaluations.png draws it.
@@ -188,7 +188,7 @@ IN_TRAINING = tuple(name for name, metric in METRICS.items() if metric.in_traini
 
 
 class Evaluation(NamedTuple):
-    """What one evaluation within a training found.
+    """What one evaluation during training found.
 
     Attributes:
         step: the step after which it was made.

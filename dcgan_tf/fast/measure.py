@@ -21,7 +21,7 @@ FEW = 16
 
 
 def resolve_auto(config: Config, run: RunDirectory) -> Config:
-    """Puts a value in the place of each "auto", and says which: the run's own, or what is faster.
+    """Puts a value in place of each "auto", and says which: the run's own, or what is faster.
 
     Args:
         config: as the user gave it.

@@ -11,7 +11,7 @@ def keep_freed_memory() -> None:
     """Has glibc keep what is freed, which the next step asks for again.
 
     By default every array of more than a few MiB is given back to the system as soon as it is
-    freed, and each step pays for all its pages anew. Other C libraries are left as they are.
+    freed, and each step pays for all its pages again. Other C libraries are left as they are.
     """
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)

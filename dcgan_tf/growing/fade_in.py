@@ -86,13 +86,13 @@ def grow_discriminator(old: Layers, new: Layers, stride: int) -> Layers:
 
 
 def block_end(stack: Layers, blocks: int) -> int:
-    """How many layers so many blocks have, each of which begins with one that has a kernel."""
+    """How many layers this many blocks have, each of which begins with one that has a kernel."""
     starts = [i for i, layer in enumerate(stack) if hasattr(layer, "kernel_initializer")]
     return [*starts, len(stack)][blocks]
 
 
 def unfold(model: keras.Sequential, *stacks: str) -> Layers:
-    """The layers of a model, and in the place of a `FadeIn` those of its `old` or `new` stack."""
+    """The layers of a model, and in place of a `FadeIn` those of its `old` or `new` stack."""
     unfolded: Layers = []
     for layer in model.layers:
         if isinstance(layer, FadeIn):

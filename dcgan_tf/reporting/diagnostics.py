@@ -1,4 +1,4 @@
-"""Warnings of a training that goes wrong, from figures that the steps return anyway."""
+"""Warnings of a run that goes wrong, from figures that the steps return anyway."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class History(tf.train.experimental.PythonState):
     def epochs(
         self, steps_per_epoch: int, batch_size: int, first: int = 0
     ) -> Iterator[EpochMetrics]:
-        """A row for each epoch after so many, and one for the steps of an unfinished one."""
+        """A row for each epoch after the given one, and one for the steps of an unfinished one."""
         for start in range(first * steps_per_epoch, len(self.metrics), steps_per_epoch):
             yield self._epoch(start, steps_per_epoch, batch_size)
 

@@ -125,7 +125,7 @@ def save_gif(path: Path, pictures: list[np.ndarray], durations: int | list[int])
 
 
 def save_training_gif(path: Path, frames: list[Path]) -> None:
-    """Writes the grids of a training as a GIF, which rests on the last.
+    """Writes the grids of a run as a GIF, which rests on the last.
 
     It shows MOST_FRAMES of them at most, evenly spaced. Those that are damaged are left out, with a
     warning.

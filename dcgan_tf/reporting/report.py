@@ -92,7 +92,7 @@ class Report:
             self.draw()
 
     def begin(self, reals: np.ndarray, grid: np.ndarray) -> None:
-        """Shows what is to be learnt, and what the untrained generator makes.
+        """Shows what is to be learned, and what the untrained generator makes.
 
         Args:
             reals: training images, uint8 [N, H, W, C] in [0, 255].
@@ -207,7 +207,7 @@ class Report:
         self.progress.end_epoch(row, self.history.evaluation_of(row.step))
 
     def write_table(self) -> None:
-        """Writes metrics.csv anew from the history."""
+        """Rewrites metrics.csv from the history."""
         evaluations = {made.step: made.columns() for made in self.history.evaluations}
         sizes = self.steps_per_epoch, self.config.images_per_step
         for row in self.history.epochs(*sizes, first=len(self.finished)):
@@ -234,7 +234,7 @@ class Report:
             self.draw()
 
     def draw(self) -> None:
-        """Draws the plots and training.gif anew from the history and the grids."""
+        """Redraws the plots and training.gif from the history and the grids."""
         began = time.perf_counter()
         draw_run(self.run, self.history, self.steps_per_epoch)
         self.is_drawn = True

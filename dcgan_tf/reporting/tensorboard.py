@@ -100,7 +100,7 @@ def drop_events_after(directory: Path, step: int) -> None:
     """Rewrites the event files of a folder without the events of steps after `step`.
 
     A run that was killed logged steps that it takes again when it is resumed. A last event that
-    was cut short is dropped too, and all there is where the run starts anew, at step 0.
+    was cut short is dropped too, and all there is where the run starts over, at step 0.
     """
     for path in directory.glob("events.out.tfevents.*"):
         if step == 0:

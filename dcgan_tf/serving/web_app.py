@@ -53,7 +53,7 @@ class GeneratorCache:
         self.classes = run.read_classes()
         self._lock = threading.Lock()
         self._cached = functools.lru_cache(maxsize=4)(self._load)
-        self._intact: set[str] = set()  # a damaged one may be written anew
+        self._intact: set[str] = set()  # a damaged one may be written again
         self.sampler(self.checkpoints()[-1])
 
     def checkpoints(self) -> list[str]:

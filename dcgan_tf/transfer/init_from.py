@@ -43,7 +43,7 @@ def start_from(run: RunDirectory, gan: Gan, image_shape: ImageShape) -> int:
     config, images = run.read_config()
     if run.generator_file.exists():
         raise UserError(
-            f"--init_from {run.path} has a generator alone, and a training starts from a "
+            f"--init_from {run.path} has a generator alone, and training starts from a "
             f"discriminator, too: give the run that it was exported from"
         )
     shape = tuple(images["shape"])

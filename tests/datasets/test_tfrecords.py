@@ -287,7 +287,7 @@ def test_no_step_before_one_that_cannot_read_its_images_is_lost(tmp_path, at_onc
     content[(damaged + 1) * len(content) // 50 - 5] ^= 1  # its last pixel
     path.write_bytes(content)
     run = RunDirectory(tmp_path / "run")
-    with pytest.raises(UserError, match="changed: put it right, .* goes on from step 6 of 600$"):
+    with pytest.raises(UserError, match="changed: repair it, .* resumes from step 6 of 600$"):
         fit(Trainer(config, images), run)
     restored = Trainer(config, images)
     assert restored.restore(run) == 6 and len(restored.history.metrics) == 6
@@ -338,7 +338,7 @@ def test_damage_while_it_trains_is_one_sentence_and_the_run_goes_on_once_it_is_m
     code = DAMAGED.format(shard=str(shard), argv=[*command[1:], *flags])
     ends, out, err = finish([sys.executable, "-c", code], how=fork)
     assert ends == 1 and one_sentence(err), err
-    assert f"{shard} was cut short or changed: put it right, and the same command goes on" in err
+    assert f"{shard} was cut short or changed: repair it, and the same command resumes" in err
     assert ("2 × CPU" in out) == ("--strategy=mirrored" in flags)
     step = int(err.split("from step ")[1].split(" of 12")[0])
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps()[-1] == step

@@ -141,7 +141,7 @@ def test_workers_without_the_run_are_refused(digits_dir, tmp_path):
     processes = start_workers(2, run, digits_dir, own=[[], [f"--run_dir={elsewhere}"]])
     for code, _, err in finish_all(processes):
         assert code == 1 and one_sentence(err)
-        assert "1 of 2 workers do not see the run that worker 0 goes on with" in err
+        assert "1 of 2 workers do not see the run that worker 0 resumes" in err
     assert not elsewhere.exists()
 
 
