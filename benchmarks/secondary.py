@@ -24,15 +24,9 @@ from benchmarks.timing import print_setup
 from dcgan_tf.cli import program
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.config import Config
-from dcgan_tf.data import (
-    apply_in_batches,
-    load_held_out,
-    load_images,
-    load_labels,
-    make_batches,
-    scale,
-)
+from dcgan_tf.data import load_held_out, load_images, load_labels, make_batches, scale
 from dcgan_tf.datasets.labels import Classes, Labels
+from dcgan_tf.evaluation.activations import apply_in_batches
 from dcgan_tf.evaluation.classifier import CLASSES, classify, load_classifier, make_classifier
 from dcgan_tf.evaluation.linear_probe import pick_labelled
 from dcgan_tf.evaluation.metrics import nearest

@@ -29,7 +29,6 @@ LOSSES = ("bce", "minimax", "least_squares", "hinge", "wasserstein")
 EVAL_EPOCHS = 5
 EVAL_STEPS = 250
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-MEASURED = ("precision", "convolutions")
 LONGEST_NAME = 180  # of a folder; file systems take 255 bytes
 SMOOTHED_LOSSES = ("bce", "minimax", "least_squares")
 
@@ -38,7 +37,7 @@ SMOOTHED_LOSSES = ("bce", "minimax", "least_squares")
 class Config(DataSettings):
     """The settings of one run; the defaults are those of the TensorFlow DCGAN tutorial.
 
-    `Config.from_flags` fills in a preset's values; here, `preset` is a name alone.
+    `Config.from_preset` fills in a preset's values; here, `preset` is a name alone.
 
     Raises:
         UserError: a value is not one that the setting can have.
@@ -261,6 +260,11 @@ class Config(DataSettings):
         preset = PRESETS[cls(preset=given.get("preset", "tutorial")).preset]
         return cls(**preset | implied(given) | given)
 
+    @classmethod
+    def from_preset(cls, preset: str = "tutorial", **given: Any) -> "Config":
+        """As `from_flags`, for Python: `Config.from_preset("paper", epochs=3)`."""
+        return cls.from_flags({"preset": preset} | given)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for is_so, reason in (
@@ -362,17 +366,6 @@ class Config(DataSettings):
         return self.batch_size * self.discriminator_steps
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Config":
-        """The config that `dataclasses.asdict` turned into `values`, in this version or before.
-
-        Raises:
-            UserError: a setting is unknown or has an impossible value.
-        """
-        if unknown := cls.unknown(values):
-            raise UserError(f"unknown settings: {', '.join(unknown)}")
-        return cls(**cls.with_new_names(values))
-
-    @classmethod
     def unknown(cls, values: dict[str, Any]) -> list[str]:
         """The names in `values` that no setting has or had."""
         names = {field.name for field in dataclasses.fields(cls)}
@@ -392,7 +385,7 @@ class Config(DataSettings):
             f"--{name} was {getattr(self, name)}, is {values[name]}"
             for name in self.fixed()
             if values.get(name, getattr(self, name)) != getattr(self, name)
-            and not (name in MEASURED and values[name] == "auto")
+            and values[name] != "auto"
         ]
 
     def resumed(self, given: dict[str, Any]) -> "Config":
@@ -412,7 +405,7 @@ class Config(DataSettings):
 
     def default_run_dir(self) -> str:
         """A readable folder under `runs/` that the same settings always lead back to."""
-        preset = Config.from_flags({"preset": self.preset, "dataset": self.dataset})
+        preset = Config.from_preset(self.preset, dataset=self.dataset)
         named = [self.dataset] if self.preset == "tutorial" else [self.dataset, self.preset]
         values = {name: getattr(self, name) for name in self.fixed()}
         changed = [

@@ -134,7 +134,7 @@ def make_batches(
 
     Args:
         images: uint8 [N, H, W, C] in [0, 255].
-        config: its `seed`, `images_per_step` and `flip` are used.
+        config: its `seed`, `images_per_step`, `discriminator_steps` and `flip` are used.
         start: the first step, counted from 0 at the start of training.
         stop: the step after the last.
         device: to which the batches are copied ahead of their step, if it is not the CPU.
@@ -214,27 +214,6 @@ def split_label_channel(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     The numbers are rounded, for images that were blended with each other's pixels (`--fade_in`).
     """
     return batch[..., :-1], tf.cast(tf.round(batch[:, 0, 0, -1]), tf.int32)
-
-
-def apply_in_batches(
-    images: Images, function: Callable[[tf.Tensor], tf.Tensor], batch_size: int = 500
-) -> np.ndarray:
-    """What a function of some images in [-1, 1] gives for any number of them.
-
-    Args:
-        images: uint8 [N, H, W, C] in [0, 255].
-        function: from float32 [k, H, W, C] in [-1, 1], k being `batch_size` at most, to [k, …].
-        batch_size: how many images it takes at once.
-
-    Returns:
-        [N, …].
-    """
-    spec = tf.TensorSpec([None, *images.shape[1:]])
-    graph = tf.function(function, autograph=False).get_concrete_function(spec)
-    starts = range(0, len(images), batch_size)
-    return np.concatenate(
-        [graph(scale(images[start : start + batch_size])).numpy() for start in starts]
-    )
 
 
 def scale(images: tf.Tensor) -> tf.Tensor:

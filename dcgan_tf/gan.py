@@ -43,7 +43,8 @@ class Gan:
 
     Attributes:
         generator, discriminator: the Keras Sequential models.
-        generator_optimizer, discriminator_optimizer: Adam.
+        generator_optimizer, discriminator_optimizer: Adam, within a `LossScaleOptimizer` in
+            float16.
         generator_loss, discriminator_loss: functions of logits, see `losses.py`.
         backward: from a tape and what it recorded to the gradients of both models.
         ema_generator: the exponential moving average of the generator's weights, or None.
@@ -189,30 +190,18 @@ class Gan:
         They are augmented by `--augment`. In a conditional run, each then has its label beside it,
         as constant channels (Mirza and Osindero, 2014).
         """
-        if not self.classes:
-            return self.augment(images, generated_images, update)
-        images, numbers = split_label_channel(images)
-        images, generated_images = self.augment(images, generated_images, update)
+        numbers = None
+        if self.classes:
+            images, numbers = split_label_channel(images)
+        names = self.config.augmentations
+        images = augment(images, names, self.seed(AUGMENT_REAL, update))
+        generated_images = augment(generated_images, names, self.seed(AUGMENT_GENERATED, update))
+        if numbers is None:
+            return images, generated_images
         labels = tf.one_hot(numbers, len(self.classes))
         return (
             with_label_channels(images, labels),
             with_label_channels(generated_images, self.labels(update)),
-        )
-
-    def pixels(self, images: tf.Tensor) -> tf.Tensor:
-        """Images of a batch without their labels."""
-        return split_label_channel(images)[0] if self.classes else images
-
-    def augment(
-        self, images: tf.Tensor, generated_images: tf.Tensor, update: int = 0
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Real and generated images, both augmented by `--augment`."""
-        names = self.config.augmentations
-        if not names:
-            return images, generated_images
-        return (
-            augment(images, names, self.seed(AUGMENT_REAL, update)),
-            augment(generated_images, names, self.seed(AUGMENT_GENERATED, update)),
         )
 
     def end_step(self) -> None:
@@ -268,8 +257,7 @@ def separate_gradients(
     tape: tf.GradientTape,
     images: tuple[tf.Tensor, tf.Tensor],
     logits: tuple[tf.Tensor, tf.Tensor],
-    gen_loss: tf.Tensor,
-    disc_loss: tf.Tensor,
+    losses: tuple[tf.Tensor, tf.Tensor],
 ) -> tuple[Gradients, Gradients]:
     """The gradient of each loss with respect to its model's weights, as in the tutorial.
 
@@ -280,11 +268,12 @@ def separate_gradients(
         tape: persistent; it recorded all of the following.
         images: the batch's and generated ones.
         logits: of real and of generated images.
-        gen_loss, disc_loss: float32 scalars.
+        losses: the generator's and the discriminator's, float32 scalars.
 
     Returns:
         The generator's gradients and the discriminator's, in the order of their variables.
     """
+    gen_loss, disc_loss = losses
     gen_gradients = tape.gradient(gen_loss, gan.generator.trainable_variables)
     disc_gradients = tape.gradient(disc_loss, gan.discriminator.trainable_variables)
     return gen_gradients, disc_gradients

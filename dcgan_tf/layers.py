@@ -67,12 +67,6 @@ def conv_to_logit(config: Config, size: int) -> Layers:
     return [*last_dropout(config), conv, layers.Flatten(dtype="float32")]
 
 
-def is_hidden_convolution(layer: keras.layers.Layer) -> bool:
-    """Whether a discriminator's layer is a convolution, and not that of `conv_to_logit`."""
-    is_convolution = isinstance(layer, keras.layers.Conv2D)
-    return is_convolution and (layer.filters, layer.padding) != (1, "valid")
-
-
 def dense_to_logit(config: Config) -> Layers:
     dense = layers.Dense(1, kernel_initializer=kernel_initializer(config), dtype="float32")
     return [layers.Flatten(), *last_dropout(config), dense]
@@ -188,9 +182,3 @@ class Pack(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"images": self.images}
-
-
-def repeat_for_pack(discriminator: keras.Sequential, images: Any) -> Any:
-    """Images as a discriminator takes them one by one: repeated M times if it packs M."""
-    first = discriminator.layers[0]
-    return keras.ops.repeat(images, first.images, axis=0) if isinstance(first, Pack) else images

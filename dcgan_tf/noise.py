@@ -15,21 +15,21 @@ from dcgan_tf.datasets.labels import UNLABELLED, Classes
 LEAST_ACCEPTED = 0.01  # the probability of a normal value within the truncation
 
 
-def training_noise(kind: str, shape: list[int], seed: int, step: tf.Tensor) -> tf.Tensor:
-    """The noise of one training step: a function of the seed and the step.
+def training_noise(kind: str, shape: list[int], seed: int, draw: tf.Tensor) -> tf.Tensor:
+    """The noise of one update: a function of the seed and of which draw it is.
 
     Args:
         kind: `normal`, N(0, 1), or `uniform`, in [-1, 1].
         shape: [batch, noise_dim].
         seed: the run's seed.
-        step: int64, how many steps were taken before.
+        draw: int64, as of `Gan.draw`: that of no other update.
 
     Returns:
         float32 of that shape.
     """
     if kind == "normal":
-        return tf.random.stateless_normal(shape, [seed, step])
-    return tf.random.stateless_uniform(shape, [seed, step], minval=-1.0, maxval=1.0)
+        return tf.random.stateless_normal(shape, [seed, draw])
+    return tf.random.stateless_uniform(shape, [seed, draw], minval=-1.0, maxval=1.0)
 
 
 def seeded_noise(

@@ -129,7 +129,6 @@ def sample_images(
 
 def compile_generator(generator: keras.Sequential, batch_size: int = 256) -> Sampler:
     """A function from any amount of noise to its images, drawn `batch_size` at most at once."""
-
     spec = tf.TensorSpec([None, *generator.input_shape[1:]])
     draw = tf.function(functools.partial(generator, training=False), autograph=False)
     graph = draw.get_concrete_function(spec)

@@ -63,16 +63,9 @@ def train_step(gan: Gan, images: tf.Tensor) -> StepOutput:
         gen_loss = gan.generator_loss(fake_logits)
         disc_loss = gan.discriminator_loss(real_logits, fake_logits)
 
-    gen_gradients, disc_gradients = gan.backward(
-        tape, (images, generated_images), (real_logits, fake_logits), gen_loss, disc_loss
-    )
-    output = step_output(
-        gan,
-        (images, generated_images),
-        (real_logits, fake_logits),
-        (gen_loss, disc_loss),
-        (gen_gradients, disc_gradients),
-    )
+    recorded = (images, generated_images), (real_logits, fake_logits), (gen_loss, disc_loss)
+    gen_gradients, disc_gradients = gan.backward(tape, *recorded)
+    output = step_output(gan, *recorded, (gen_gradients, disc_gradients))
 
     gan.generator_optimizer.apply_gradients(zip(gen_gradients, gan.generator.trainable_variables))
     gan.discriminator_optimizer.apply_gradients(
@@ -98,8 +91,10 @@ def step_output(
         losses: the generator's and the discriminator's.
         gradients: the generator's and the discriminator's.
     """
-    images = gan.pixels(images[0]), images[1]
-    real_std, fake_std = (tf.reduce_mean(tf.math.reduce_std(each, axis=0)) for each in images)
+    channels = images[1].shape[-1]  # without that of the labels
+    real_std, fake_std = (
+        tf.reduce_mean(tf.math.reduce_std(each[..., :channels], axis=0)) for each in images
+    )
     (gen_loss, disc_loss), (real_logits, fake_logits) = losses, logits
     scalars = StepScalars(
         gen_loss,

@@ -30,7 +30,7 @@ from dcgan_tf.distributed.replicas import distribute, on_all_replicas
 from dcgan_tf.evaluation.table import Evaluation
 from dcgan_tf.gan import Gan, separate_gradients
 from dcgan_tf.growing.fade_in import fade_images, unfold
-from dcgan_tf.reporting.grids import GRID_COLUMNS, grid_noise, real_grid
+from dcgan_tf.reporting.grids import grid_noise, real_grid
 from dcgan_tf.reporting.history import History
 from dcgan_tf.reporting.report import Report
 from dcgan_tf.run_directory import RunDirectory
@@ -209,12 +209,8 @@ class Trainer:
         return f"{self.algorithm.name}, {self.backward.name}{penalty}"
 
     def sample_grid(self) -> np.ndarray:
-        """The fixed noise's images, float32 [16, H, W, C] in [-1, 1]; the classes', row by row."""
+        """The fixed noise's images, float32 [N, H, W, C] in [-1, 1]; the classes', row by row."""
         return self.gan.sampling_generator(self.grid_noise, training=False).numpy()
-
-    def real_grid(self) -> np.ndarray:
-        """The first training images, uint8 [16, H, W, C]; the first of the classes, row by row."""
-        return real_grid(self.images, self.labels)
 
     def restore(self, run: RunDirectory) -> int:
         """Goes back to the run's newest intact checkpoint, which the chief looks for.
@@ -281,12 +277,11 @@ def fit(trainer: Trainer, run: RunDirectory, evaluate: Evaluate | None = None) -
         trainer.history,
         trainer.steps_per_epoch,
         trainer.last_step,
-        GRID_COLUMNS if trainer.classes else None,
     )
     try:
         with StopSignals() as stop, report, lost_workers_named():
             if trainer.step == 0:
-                report.begin(trainer.real_grid(), trainer.sample_grid())
+                report.begin(real_grid(trainer.images, trainer.labels), trainer.sample_grid())
             else:
                 report.resume()
             run_steps(trainer, checkpoints, report, evaluate, stop)

@@ -82,18 +82,18 @@ def test_unknown_dataset_names_all():
     assert all(name in str(error.value) for name in DATASETS)
 
 
-def test_dictionary_round_trip():
-    config = Config(seed=3, max_steps=10, learning_rate=1)
-    assert Config.from_dict(dataclasses.asdict(config)) == config
-
-
-def test_a_file_may_lack_settings_and_have_old_names_but_no_unknown_ones():
-    assert Config.from_dict({"seed": 3}) == Config(seed=3)
+def test_a_file_may_have_old_names_but_no_unknown_ones():
     old = {"leaky_slope": 0.2, "steps_per_call": 4, "convolutions": "phases"}
     config = Config(negative_slope=0.2, steps_per_execution=4, convolutions="subpixel")
-    assert Config.from_dict(old) == Config.from_flags(old) == config
-    with pytest.raises(UserError, match="unknown settings: sneed, sped"):
-        Config.from_dict(dataclasses.asdict(Config()) | {"sped": 1, "sneed": 1})
+    assert Config(**Config.with_new_names(old)) == Config.from_flags(old) == config
+    assert Config.unknown(dataclasses.asdict(config) | old) == []
+    assert Config.unknown(old | {"sped": 1, "sneed": 1}) == ["sneed", "sped"]
+
+
+def test_a_preset_in_python_is_that_of_the_command():
+    flags = {"preset": "paper", "epochs": 3}
+    assert Config.from_preset("paper", epochs=3) == Config.from_flags(flags)
+    assert Config.from_preset(epochs=3) == Config(epochs=3)
 
 
 def test_only_settings_that_change_the_result_count_as_differences():

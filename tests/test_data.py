@@ -3,7 +3,6 @@
 import imageio.v3 as iio
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from dcgan_tf import data
 from dcgan_tf.cli.errors import UserError
@@ -113,11 +112,3 @@ def test_no_tuner_sleeps_while_a_run_that_is_stopped_waits_for_it(mnist):
     images = mnist[:64, ..., np.newaxis]
     batches = data.make_batches(images, Config(batch_size=8), 0, 10)
     assert batches.options().autotune.enabled is False
-
-
-def test_a_function_applied_to_few_images_again_and_again_is_no_retracing(caplog):
-    images = np.zeros((3, 2, 2, 1), np.uint8)
-    for _ in range(8):
-        means = data.apply_in_batches(images, lambda batch: tf.reduce_mean(batch, [1, 2, 3]), 2)
-        np.testing.assert_array_equal(means, [-1, -1, -1])
-    assert "retracing" not in caplog.text

@@ -79,7 +79,7 @@ def test_a_training_algorithm(mnist, monkeypatch):
 
 
 def test_another_way_to_get_the_gradients(mnist, monkeypatch):
-    def no_gradients(gan, tape, generated_images, logits, gen_loss, disc_loss):
+    def no_gradients(gan, tape, images, logits, losses):
         models = (gan.generator, gan.discriminator)
         return tuple([tf.zeros_like(w) for w in m.trainable_variables] for m in models)
 
@@ -174,4 +174,4 @@ def test_a_setting_and_a_preset(run_main, monkeypatch):
     assert code == 0 and "--toy INT" in out
     assert "--toy must be a whole number from 1" in run_main(train, "--toy=0")[2]
     older = dataclasses.asdict(config.Config())
-    assert Longer.from_dict(older).toy == 1
+    assert Longer(**Longer.with_new_names(older)).toy == 1

@@ -12,11 +12,15 @@ from sklearn.preprocessing import MaxAbsScaler
 from sklearn.svm import LinearSVC
 
 from dcgan_tf.cli.errors import UserError
-from dcgan_tf.data import Images, apply_in_batches
+from dcgan_tf.datasets.disk_images import Images
+from dcgan_tf.evaluation.activations import (
+    apply_in_batches,
+    hidden_convolutions,
+    repeat_for_pack,
+)
 from dcgan_tf.evaluation.classifier import BATCH_SIZE as CLASSIFIER_BATCH_SIZE
 from dcgan_tf.evaluation.classifier import classify, train_classifier
 from dcgan_tf.growing.fade_in import unfold
-from dcgan_tf.layers import is_hidden_convolution, repeat_for_pack
 
 POOLED = 4
 REGULARISATION = 0.01
@@ -36,18 +40,20 @@ def pooled_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf
 
     Returns:
         float32 [N, features].
+
+    Raises:
+        UserError: there is no convolution but that which gives the logit.
     """
     values, layers = repeat_for_pack(discriminator, images), unfold(discriminator, "new")
+    convolutions = hidden_convolutions(layers)
     features, pending = [], False
-    for layer in layers:
+    for index, layer in enumerate(layers):
         starts_block = isinstance(layer, keras.layers.Conv2D | keras.layers.Flatten)
         if pending and (starts_block or layer is layers[-1]):
             features.append(pool(values))
             pending = False
         values = layer(values, training=False)
-        pending = pending or is_hidden_convolution(layer)
-    if not features:
-        raise UserError("the discriminator has no convolution but that which gives the logit")
+        pending = pending or index in convolutions
     return tf.concat(features, axis=1)
 
 

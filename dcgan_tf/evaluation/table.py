@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,6 +24,7 @@ BY = "_by_"  # between a metric and the features that it compares
 Value = float | np.ndarray  # one figure, or float64 [classes]: a fraction for each class
 
 
+@dataclasses.dataclass(eq=False)
 class Comparison:
     """What the metrics are functions of; what several of them need is computed once.
 
@@ -36,21 +38,12 @@ class Comparison:
         num_classes: how many there are of both labels.
     """
 
-    def __init__(
-        self,
-        real: np.ndarray,
-        generated: np.ndarray,
-        probabilities: np.ndarray | None,
-        real_labels: np.ndarray | None = None,
-        labels: np.ndarray | None = None,
-        num_classes: int = 0,
-    ) -> None:
-        self.real = real
-        self.generated = generated
-        self.probabilities = probabilities
-        self.real_labels = real_labels
-        self.labels = labels
-        self.num_classes = num_classes
+    real: np.ndarray
+    generated: np.ndarray
+    probabilities: np.ndarray | None
+    real_labels: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    num_classes: int = 0
 
     @functools.cached_property
     def kid(self) -> tuple[float, float]:

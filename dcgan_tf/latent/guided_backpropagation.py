@@ -11,10 +11,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.data import Images, apply_in_batches, scale
+from dcgan_tf.data import scale
+from dcgan_tf.datasets.disk_images import Images
+from dcgan_tf.evaluation.activations import (
+    apply_in_batches,
+    hidden_convolutions,
+    repeat_for_pack,
+)
 from dcgan_tf.growing.fade_in import unfold
-from dcgan_tf.layers import is_hidden_convolution, repeat_for_pack
 
 
 class TopActivations(NamedTuple):
@@ -31,22 +35,6 @@ class TopActivations(NamedTuple):
     activations: np.ndarray
 
 
-def last_convolution(discriminator: keras.Sequential) -> int:
-    """The index of the last convolution before the logit.
-
-    Raises:
-        UserError: there is none.
-    """
-    indices = [
-        index
-        for index, layer in enumerate(unfold(discriminator, "new"))
-        if is_hidden_convolution(layer)
-    ]
-    if not indices:
-        raise UserError("the discriminator has no convolution but that which gives the logit")
-    return indices[-1]
-
-
 def last_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf.Tensor:
     """The last convolution's activations, whose gradient is that of guided backpropagation.
 
@@ -61,8 +49,8 @@ def last_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf.T
     Returns:
         float32 [N, height, width, filters].
     """
-    values = repeat_for_pack(discriminator, images)
-    for layer in unfold(discriminator, "new")[: last_convolution(discriminator) + 1]:
+    values, layers = repeat_for_pack(discriminator, images), unfold(discriminator, "new")
+    for layer in layers[: hidden_convolutions(layers)[-1] + 1]:
         if isinstance(layer, keras.layers.LeakyReLU | keras.layers.ReLU):
             values = guided(layer, values)
         else:

@@ -185,9 +185,8 @@ def draw_projection(source: Source, output: Path, path: Path) -> str:
     if isinstance(image, str):
         raise UserError(f"--project {path} can't be used: {image}")
     starts = source.noise_of(range(PROJECTION_STARTS))
-    size = source.config.noise_dim
     noise, error = project(
-        source.generator, scale(image).numpy(), starts, source.config.noise, size
+        source.generator, scale(image).numpy(), starts, config.noise, config.noise_dim
     )
     pair = np.concatenate([image[np.newaxis], source.sampler(noise[np.newaxis])])
     save_png(output, image_grid(pair, columns=2))

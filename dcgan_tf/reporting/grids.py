@@ -30,7 +30,7 @@ def grid_noise(config: Config, classes: Classes) -> np.ndarray:
 
 
 def real_grid(images: Images, labels: Labels | None) -> np.ndarray:
-    """The first training images, uint8 [16, H, W, C]; the first of the classes, row by row."""
+    """The first training images, uint8 [N, H, W, C]; the first of the classes, row by row."""
     if labels is None:
         return images[:GRID_IMAGES]
     members = [np.flatnonzero(labels.numbers == number) for number in shown(labels.classes)]

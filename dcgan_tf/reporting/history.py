@@ -37,13 +37,11 @@ class EpochMetrics(NamedTuple):
 
     def columns(self) -> dict[str, float]:
         """Its columns in `metrics.csv`."""
-        columns = self._asdict()
-        del columns["means"]
-        before, after = ("epoch", "step"), ("images_per_second", "seconds")
+        epoch, step, means, *timing = self
         return (
-            {name: columns[name] for name in before}
-            | self.means._asdict()
-            | {name: columns[name] for name in after}
+            {"epoch": epoch, "step": step}
+            | means._asdict()
+            | dict(zip(self._fields[-len(timing) :], timing))
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import numpy as np
@@ -117,12 +118,11 @@ def describe(evaluation: Evaluation) -> str:
 
 def speed(images_per_second: float) -> str:
     """Images per second in words; `?` where it is not known yet."""
-    known = images_per_second == images_per_second
-    return f"{images_per_second:.0f} images/s" if known else "? images/s"
+    return "? images/s" if math.isnan(images_per_second) else f"{images_per_second:.0f} images/s"
 
 
 def duration(seconds: float) -> str:
     """Seconds as `m:ss` or `h:mm:ss`; `?` where they are not known yet."""
-    if seconds != seconds:
+    if math.isnan(seconds):
         return "?"
     return tqdm.format_interval(round(seconds))

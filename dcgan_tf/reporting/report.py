@@ -23,6 +23,7 @@ from dcgan_tf.config import Config
 from dcgan_tf.data import to_uint8
 from dcgan_tf.distributed.cluster import workers
 from dcgan_tf.reporting.diagnostics import Diagnostics
+from dcgan_tf.reporting.grids import GRID_COLUMNS
 from dcgan_tf.reporting.history import EpochMetrics, History
 from dcgan_tf.reporting.images import image_grid, save_png, save_training_gif
 from dcgan_tf.reporting.plots import plot_evaluations, plot_losses
@@ -50,7 +51,6 @@ class Report:
         history: the steps so far, those of the checkpoint that the run goes on from.
         steps_per_epoch: steps of one epoch.
         last_step: the step at which the run ends.
-        columns: of the grids; by default, so that they are squares.
     """
 
     def __init__(
@@ -60,11 +60,10 @@ class Report:
         history: History,
         steps_per_epoch: int,
         last_step: int,
-        columns: int | None = None,
     ) -> None:
         self.run = run
-        self.columns = columns
         self.config = config
+        self.columns = GRID_COLUMNS if config.conditional else None
         self.history = history
         self.steps_per_epoch = steps_per_epoch
         self.step = len(history.metrics)
@@ -216,7 +215,7 @@ class Report:
                 {
                     name: str(value) if isinstance(value, int) else f"{value:.6g}"
                     for name, value in columns.items()
-                    if value == value
+                    if not math.isnan(value)
                 }
             )
         names = dict.fromkeys(itertools.chain(self.last_epoch().columns(), *evaluations.values()))

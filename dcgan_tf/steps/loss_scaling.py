@@ -12,8 +12,7 @@ def scaled_gradients(
     tape: tf.GradientTape,
     images: tuple[tf.Tensor, tf.Tensor],
     logits: tuple[tf.Tensor, tf.Tensor],
-    gen_loss: tf.Tensor,
-    disc_loss: tf.Tensor,
+    losses: tuple[tf.Tensor, tf.Tensor],
 ) -> tuple[Gradients, Gradients]:
     """As `separate_gradients`, of losses times the optimizers' scales (Micikevicius et al., 2018).
 
@@ -24,10 +23,8 @@ def scaled_gradients(
         gan: its optimizers are `LossScaleOptimizer`s.
     """
     scaled = []
-    for optimizer, loss, model in (
-        (gan.generator_optimizer, gen_loss, gan.generator),
-        (gan.discriminator_optimizer, disc_loss, gan.discriminator),
-    ):
+    optimizers = gan.generator_optimizer, gan.discriminator_optimizer
+    for optimizer, loss, model in zip(optimizers, losses, (gan.generator, gan.discriminator)):
         scale = tf.convert_to_tensor(optimizer.dynamic_scale)
         weights = model.trainable_variables
         scaled.append(tape.gradient(loss, weights, output_gradients=scale))

@@ -34,11 +34,11 @@ def with_real_penalty(
         def penalized() -> Gradients:
             real, _ = gan.seen(*images)
             channels = images[1].shape[-1]
-            with tf.GradientTape() as tape:
+            with tf.GradientTape() as penalty_tape:
                 penalty = real_penalty(gan.discriminator, real, channels, gan.config.pack)
                 loss = INTERVAL * factor * penalty
             # A bias behind the last activation moves no slope, and has no gradient.
-            pairs = zip(disc_gradients, tape.gradient(loss, weights))
+            pairs = zip(disc_gradients, penalty_tape.gradient(loss, weights))
             return [gradient if more is None else gradient + more for gradient, more in pairs]
 
         is_due = gan.step % INTERVAL == 0

@@ -14,8 +14,7 @@ def shared_gradients(
     tape: tf.GradientTape,
     images: tuple[tf.Tensor, tf.Tensor],
     logits: tuple[tf.Tensor, tf.Tensor],
-    gen_loss: tf.Tensor,
-    disc_loss: tf.Tensor,
+    losses: tuple[tf.Tensor, tf.Tensor],
 ) -> tuple[Gradients, Gradients]:
     """The same as `separate_gradients`, up to rounding, of a discriminator without batch norm.
 
@@ -24,6 +23,7 @@ def shared_gradients(
     generator's differs from the discriminator's by one factor an image.
     """
     generated_images, fake_logits = images[1], logits[1]
+    gen_loss, disc_loss = losses
     gen_upstream = tape.gradient(gen_loss, fake_logits)
     real_upstream, fake_upstream = tape.gradient(disc_loss, logits)
     # So small a gradient moves no weight, but can be divided by.

@@ -109,12 +109,12 @@ def test_each_kind_has_the_same_numbers_whatever_the_others_are():
 def test_real_and_generated_images_are_changed_apart_and_anew_in_each_step(mnist):
     gan = make_trainer(mnist, augment=ALL).gan
     images = tf.constant(some_images(8, 28, 1))
-    seen = [*gan.augment(images, images), *gan.augment(images, images)]
+    seen = [*gan.seen(images, images), *gan.seen(images, images)]
     gan.step.assign_add(1)
-    seen += gan.augment(images, images)
+    seen += gan.seen(images, images)
     assert len({image.numpy().tobytes() for image in seen}) == 4
     gan.step.assign_add(-1)
-    np.testing.assert_array_equal(gan.augment(images, images)[1], seen[1])
+    np.testing.assert_array_equal(gan.seen(images, images)[1], seen[1])
 
 
 def test_only_the_discriminator_sees_augmented_images(mnist):

@@ -1,0 +1,24 @@
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf.evaluation.activations import apply_in_batches, repeat_for_pack
+from dcgan_tf.layers import Pack
+
+IMAGES = np.arange(4 * 2 * 2 * 3, dtype=np.float32).reshape(4, 2, 2, 3)
+
+
+def test_images_are_repeated_for_a_model_that_packs_and_for_no_other():
+    packs = keras.Sequential([keras.layers.Input((2, 2, 3)), Pack(2)])
+    repeated = np.asarray(repeat_for_pack(packs, IMAGES))
+    assert np.array_equal(repeated, IMAGES[[0, 0, 1, 1, 2, 2, 3, 3]])
+    plain = keras.Sequential([keras.layers.Input((2, 2, 3)), keras.layers.Flatten()])
+    assert repeat_for_pack(plain, IMAGES) is IMAGES
+
+
+def test_a_function_applied_to_few_images_again_and_again_is_no_retracing(caplog):
+    images = np.zeros((3, 2, 2, 1), np.uint8)
+    for _ in range(8):
+        means = apply_in_batches(images, lambda batch: tf.reduce_mean(batch, [1, 2, 3]), 2)
+        np.testing.assert_array_equal(means, [-1, -1, -1])
+    assert "retracing" not in caplog.text
