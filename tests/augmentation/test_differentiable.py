@@ -150,13 +150,13 @@ def test_every_way_to_take_a_step_augments(mnist, settings):
 def test_every_update_of_a_critic_step_is_augmented_anew(mnist):
     critic = {"loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 2}
     trainer = make_trainer(mnist, augment=ALL, batch_size=4, **critic)
-    augment_images, updates = trainer.gan.augment, []
+    seen, updates = trainer.gan.seen, []
 
     def spy(images, generated_images, update=0):
         updates.append(update)
-        return augment_images(images, generated_images, update)
+        return seen(images, generated_images, update)
 
-    trainer.gan.augment = spy
+    trainer.gan.seen = spy
     train(trainer, 1)
     # Of each critic update: what its loss and its penalty see; then the generator's.
     assert updates == [0, 0, 1, 1, 2]
