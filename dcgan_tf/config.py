@@ -19,7 +19,7 @@ from dcgan_tf.cli.settings import (
     setting,
     some_of,
 )
-from dcgan_tf.datasets.settings import DataSettings
+from dcgan_tf.datasets.settings import OF_FOLDERS, DataSettings
 from dcgan_tf.datasets.table import DATASETS
 from dcgan_tf.presets import PRESETS, implied
 
@@ -258,7 +258,12 @@ class Config(DataSettings):
         """
         given = cls.with_new_names(given)
         preset = PRESETS[cls(preset=given.get("preset", "tutorial")).preset]
-        return cls(**preset | implied(given) | given)
+        config = cls(**preset | implied(given) | given)
+        if config.dataset != "folder":
+            for name in OF_FOLDERS:
+                if name in given:
+                    raise UserError(f"--{name} is for --dataset folder, not for {config.dataset}")
+        return config
 
     @classmethod
     def from_preset(cls, preset: str = "tutorial", **given: Any) -> "Config":

@@ -148,6 +148,8 @@ def make_batches(
     """
     num_images = len(images)
     batch_size = config.images_per_step
+    if num_images < batch_size:
+        raise UserError(f"{num_images:,} images are fewer than the {batch_size} that a step takes")
     steps_per_epoch = num_images // batch_size
     gather = make_gather(images)
     # The discriminator's updates within a step each have a batch, and each replica its part of it.

@@ -58,7 +58,7 @@ def make_generator(config: Config, image_shape: ImageShape, classes: int = 0) ->
     """
     config = dataclasses.replace(config, noise_dim=config.noise_dim + classes)
     build, _ = ARCHITECTURES[config.architecture]
-    with precision(config):
+    with compute_in(config.precision):
         mapping = mapping_network(config) if config.mapping_layers else []
         stack = build(config, image_shape)
         if config.fade_in:
@@ -82,7 +82,7 @@ def make_discriminator(
     """
     image_shape = (*image_shape[:2], image_shape[2] + classes)
     _, build = ARCHITECTURES[config.architecture]
-    with precision(config):
+    with compute_in(config.precision):
         pack = [Pack(config.pack)] if config.pack > 1 else []
         stack = build(config, image_shape)
         if config.fade_in:
@@ -102,10 +102,10 @@ def smaller(config: Config, image_shape: ImageShape) -> tuple[Config, ImageShape
 
 
 @contextlib.contextmanager
-def precision(config: Config) -> Iterator[None]:
-    """Layers that are made within compute in the config's precision, with float32 weights."""
+def compute_in(precision: str) -> Iterator[None]:
+    """Layers that are made within compute in this precision, with float32 weights."""
     policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(POLICIES.get(config.precision, "float32"))
+    keras.config.set_dtype_policy(POLICIES.get(precision, "float32"))
     try:
         yield
     finally:

@@ -254,6 +254,20 @@ def test_unused_gpu_is_told(trained, monkeypatch, tmp_path, caplog, device, told
     assert any('pip install "dcgan-tf[gpu]"' in each for each in warnings) == told
 
 
+def test_a_device_that_a_process_can_no_longer_take_is_refused(monkeypatch):
+    """As TensorFlow behaves with a GPU, once it has computed something, or hidden it."""
+
+    def too_late(devices, kind):
+        raise RuntimeError("Visible devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(strategy.tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+    monkeypatch.setattr(strategy.tf.config, "get_visible_devices", lambda kind: [])
+    monkeypatch.setattr(strategy.tf.config, "set_visible_devices", too_late)
+    for device, told in (("cpu", "already; start another"), ("gpu", "hidden this process's GPUs")):
+        with pytest.raises(dcgan_tf.UserError, match=f"--device {device}: .*{told}"):
+            strategy.make_strategy(dcgan_tf.Config(device=device))
+
+
 def test_gpu_is_unused_where_a_card_is_there_and_not_seen(monkeypatch, tmp_path):
     monkeypatch.setattr(strategy, "NVIDIA_DRIVER", tmp_path / "absent")
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -151,6 +151,9 @@ def test_default_run_dir_is_no_longer_than_a_file_system_takes():
         ({"unroll_steps": 5, "discriminator_steps": 2}, "--unroll_steps takes one update"),
         ({"fade_in": 100}, "--fade_in grows from another run: give --init_from"),
         ({"pack": 3}, "--batch_size 256 is no multiple of --pack 3"),
+        ({"init_from": ""}, "--init_from is empty: give a value, or leave it out"),
+        ({"held_out": 0.5}, "--held_out is for --dataset folder, not for mnist"),
+        ({"dataset": "tfrecords", "fit": "pad"}, "--fit is for --dataset folder"),
     ],
 )
 def test_combination_that_makes_no_sense_is_refused_with_the_reason(given, told):

@@ -112,3 +112,9 @@ def test_no_tuner_sleeps_while_a_run_that_is_stopped_waits_for_it(mnist):
     images = mnist[:64, ..., np.newaxis]
     batches = data.make_batches(images, Config(batch_size=8), 0, 10)
     assert batches.options().autotune.enabled is False
+
+
+def test_fewer_images_than_a_step_takes_are_refused(mnist):
+    config = Config(batch_size=8, discriminator_steps=2)
+    with pytest.raises(UserError, match="15 images are fewer than the 16 that a step takes"):
+        data.make_batches(mnist[:15, ..., np.newaxis], config, 0, 1)

@@ -113,6 +113,8 @@ class Settings:
             object.__setattr__(self, field.name, value)
             if value is None and field.default is None:
                 continue
+            if value == "":
+                raise UserError(f"--{field.name} is empty: give a value, or leave it out")
             if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
                 raise UserError(
                     f"--{field.name} must be UTF-8 text, not {value!r}; in another locale, set "

@@ -78,7 +78,8 @@ def table(found: dict[str, Any]) -> str:
             lines.append(row(metric.label, [metric.show(value) for value in values]))
         elif values and len(values[0]) <= MOST_CLASSES:
             for i, of_class in enumerate(zip(*values)):
-                label = found["classes"][i] if found["classes"] else i
+                # A feature extractor may know more classes than the run learns.
+                label = found["classes"][i] if i < len(found["classes"]) else i
                 cells = [metric.show_class(value) for value in of_class]
                 lines.append(row(f"{metric.label}, {label}", cells))
     memories = [checkpoint["memorisation"] for checkpoint in checkpoints.values()]

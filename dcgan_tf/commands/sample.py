@@ -89,7 +89,14 @@ class SampleFlags(CheckpointFlags, GeneratorFlags):
         """The flags as given, with a generator where none is named."""
         if not given.keys() & {"run_dir", "pretrained"}:
             given = given | default_generator()
-        return super().from_flags(given)
+        flags = super().from_flags(given)
+        view = next(iter(flags.views), None)
+        heeded = VIEWS[view].flags if view else ("num_images", "batch_size")
+        for name in ("num_images", "batch_size", "frames", "linear"):
+            if name in given and name not in heeded:
+                where = f"with --{view}" if view else "without --interpolate or --latent_walk"
+                raise UserError(f"--{name} has no effect {where}: leave it out")
+        return flags
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -124,11 +131,13 @@ class View(NamedTuple):
 
     Attributes:
         suffixes: of the files that it can be drawn in.
+        flags: those that say how much of it is drawn, and how.
         function: its name in `latent/views.py`, which takes long to import.
         values: from the flags to what the function takes besides a source and the output.
     """
 
     suffixes: tuple[str, ...]
+    flags: tuple[str, ...]
     function: str
     values: Callable[[Any], tuple]
 
@@ -137,6 +146,7 @@ class View(NamedTuple):
 VIEWS = {
     "interpolate": View(
         (".png", ".gif"),
+        ("frames", "linear"),
         "draw_interpolation",
         lambda flags: (
             parse_numbers("--interpolate", flags.interpolate, 2),
@@ -146,15 +156,16 @@ VIEWS = {
     ),
     "latent_walk": View(
         (".png", ".gif"),
+        ("frames", "linear"),
         "draw_latent_walk",
         lambda flags: (flags.latent_walk, flags.frames, flags.linear),
     ),
     "arithmetic": View(
-        (".png",), "draw_arithmetic", lambda flags: (parse_arithmetic(flags.arithmetic),)
+        (".png",), (), "draw_arithmetic", lambda flags: (parse_arithmetic(flags.arithmetic),)
     ),
-    "nearest": View((".png",), "draw_nearest", lambda flags: (flags.num_images,)),
-    "project": View((".png",), "draw_projection", lambda flags: (Path(flags.project),)),
-    "top_activations": View((".png",), "draw_top_activations", lambda flags: ()),
+    "nearest": View((".png",), ("num_images",), "draw_nearest", lambda flags: (flags.num_images,)),
+    "project": View((".png",), (), "draw_projection", lambda flags: (Path(flags.project),)),
+    "top_activations": View((".png",), (), "draw_top_activations", lambda flags: ()),
 }
 
 

@@ -39,17 +39,17 @@ def main() -> None:
     keep_freed_memory()
     with quiet_tensorflow():
         from dcgan_tf.distributed.strategy import make_strategy
+        from dcgan_tf.reporting.augmentation_preview import write_augmentation_preview
         from dcgan_tf.run import train_run
         from dcgan_tf.run_directory import RunDirectory
 
         run_directory = RunDirectory(run_dir)
         if goes_on:
             config = run_directory.resumed_config(given)
-        if flags.augment_preview:
-            from dcgan_tf.reporting.augmentation_preview import write_augmentation_preview
-
-            write_augmentation_preview(config, Path(flags.augment_preview))
-            print(f"what the discriminator sees: {flags.augment_preview}")
-            return
-        strategy = make_strategy(config)
+        if not flags.augment_preview:
+            strategy = make_strategy(config)
+    if flags.augment_preview:
+        write_augmentation_preview(config, Path(flags.augment_preview))
+        print(f"what the discriminator sees: {flags.augment_preview}")
+        return
     train_run(config, run_directory.path, strategy, flags.resume)

@@ -9,6 +9,7 @@ from dcgan_tf.cli.settings import BELOW_ONE, FRACTION, Settings, between, one_of
 Split = Literal["train", "test"]
 LARGEST_SIZE = 8192  # pixels a side
 FITS = ("crop", "pad", "stretch")
+OF_FOLDERS = ("fit", "background", "max_bad_images", "held_out", "cache_dir")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -121,7 +121,8 @@ def load_tfrecords(settings: DataSettings, split: Split) -> DiskImages:
     if settings.image_size not in (None, images.shape[1]):
         raise UserError(
             f"--image_size {settings.image_size}: the images in {settings.data_dir} have "
-            f"{images.shape[1]} pixels a side; write them again with that size"
+            f"{images.shape[1]} pixels a side: give --image_size {images.shape[1]}, or write them "
+            f"again with the other size"
         )
     return images
 

@@ -31,9 +31,16 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
     gpus = tf.config.list_physical_devices("GPU")
     if config.device == "gpu" and not gpus:
         raise UserError("--device gpu: TensorFlow finds no GPU here; give cpu or auto")
+    if config.device == "gpu" and not tf.config.get_visible_devices("GPU"):
+        raise UserError("--device gpu: a training on the CPU has hidden this process's GPUs")
     if config.device == "cpu":
         gpus = []
-        tf.config.set_visible_devices([], "GPU")
+        try:
+            tf.config.set_visible_devices([], "GPU")
+        except RuntimeError:
+            raise UserError(
+                "--device cpu: this process has computed on its GPUs already; start another"
+            ) from None
     # A notebook may have computed something already.
     with contextlib.suppress(RuntimeError):
         for gpu in gpus:

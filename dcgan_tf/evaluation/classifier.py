@@ -15,6 +15,7 @@ from dcgan_tf.config import Config
 from dcgan_tf.data import load_labels, scale
 from dcgan_tf.datasets.settings import Split
 from dcgan_tf.datasets.table import DATASETS
+from dcgan_tf.models import compute_in
 
 WEIGHTS_FILE = Path(__file__).parent / "mnist_classifier.npz"
 DIGIT_SHAPE = (28, 28, 1)
@@ -27,18 +28,19 @@ LEARNING_RATE = 3e-3
 def make_classifier(shape: tuple[int, int, int] = DIGIT_SHAPE) -> keras.Sequential:
     """A small convolutional network: float32 [batch, H, W, C] in [-1, 1] to logits [batch, 10].
 
-    Its last layer but one gives 96 features.
+    Its last layer but one gives 96 features. It computes in float32, whatever Keras's policy is.
     """
-    stack = [
-        layers.Input(shape),
-        *block(24, kernel_size=5, strides=2),
-        *block(48, kernel_size=3),
-        layers.MaxPooling2D(),
-        *block(96, kernel_size=3),
-        layers.GlobalAveragePooling2D(),
-        layers.Dense(CLASSES),
-    ]
-    return keras.Sequential(stack, name="classifier")
+    with compute_in("float32"):
+        stack = [
+            layers.Input(shape),
+            *block(24, kernel_size=5, strides=2),
+            *block(48, kernel_size=3),
+            layers.MaxPooling2D(),
+            *block(96, kernel_size=3),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(CLASSES),
+        ]
+        return keras.Sequential(stack, name="classifier")
 
 
 def block(filters: int, kernel_size: int, strides: int = 1) -> list[layers.Layer]:

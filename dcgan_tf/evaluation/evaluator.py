@@ -157,9 +157,11 @@ class Evaluator:
             labels: theirs, int [N], in a conditional run.
 
         Returns:
-            Each metric's value by its name; none of classes if the feature extractor knows none.
+            Each metric's value by its name; none of classes if the feature extractor knows none,
+            nor of the labels' agreement with them if it knows fewer than the run has.
         """
         features, probabilities = self.feature_extractor(images)
+        known = 0 if probabilities is None else probabilities.shape[1]
         comparison = Comparison(
             self.real.features,
             features,
@@ -173,6 +175,7 @@ class Evaluator:
             for name, metric in self.metrics.items()
             if not (metric.of_classes and probabilities is None)
             and not (metric.of_labels and labels is None)
+            and not (metric.of_classes and metric.of_labels and len(self.classes) > known)
         }
 
     @functools.cached_property

@@ -23,6 +23,7 @@ from dcgan_tf.evaluation.classifier import (
     save_classifier,
     train_classifier,
 )
+from dcgan_tf.models import compute_in
 
 INCEPTION_SIZE = 299
 BANDS = 4
@@ -171,7 +172,7 @@ def inception(config: Config) -> FeatureExtractor:
         UserError: its weights can't be downloaded, or are not in the user's file.
     """
     try:
-        with locked(default_cache_dir() / "inception"):
+        with locked(default_cache_dir() / "inception"), compute_in("float32"):
             network = keras.applications.InceptionV3(
                 include_top=False, pooling="avg", weights=config.inception_weights
             )

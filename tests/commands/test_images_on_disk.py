@@ -46,9 +46,11 @@ def test_every_command_takes_them(run_main, flags, tmp_path):
     code, _, err = run_main(train, *train_command(run_dir, "", *small, *flags)[2:])
     assert code == 0 and err == "", err
     assert "frechet_baseline" in (run_dir / "metrics.csv").read_text()
-    for view in (["--nearest"], ["--top_activations"], ["--latent_walk=2"], []):
+    views = [[], ["--nearest"], ["--top_activations"], ["--latent_walk=2", "--frames=4"]]
+    for view in views:
+        count = ["--num_images=4"] if view in views[:2] else []
         code, _, err = run_main(
-            sample, f"--run_dir={run_dir}", f"--output={picture}", "--num_images=4", *view
+            sample, f"--run_dir={run_dir}", f"--output={picture}", *count, *view
         )
         assert code == 0 and err == "", err
         assert Image.open(picture).width >= 4 * 28

@@ -269,7 +269,7 @@ def test_a_run_on_tfrecords_is_that_on_the_images_however_often_it_stops(
     ours, theirs = state(run_dir), state(finished_run)
     assert [name for name in theirs if ours[name] != theirs[name]] == []
     code, _, err = run_main(train, *command, "--image_size=56", f"--run_dir={tmp_path / 'large'}")
-    assert code == 1 and "have 28 pixels a side" in err and one_sentence(err)
+    assert code == 1 and "28 pixels a side: give --image_size 28" in err and one_sentence(err)
 
 
 @pytest.mark.parametrize("at_once", [1, 4])

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -29,3 +30,13 @@ def test_training_is_a_function_of_the_seed(test_digits):
     for a, b in zip(same, again):
         np.testing.assert_allclose(a, b, atol=1e-4)
     assert not np.allclose(same[0], other[0], atol=1e-2)
+
+
+def test_classifier_computes_in_float32_whatever_the_policy_is():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        made = classifier.make_classifier()
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert {layer.compute_dtype for layer in made.layers} == {"float32"}

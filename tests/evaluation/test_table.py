@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dcgan_tf.commands import evaluate
+from dcgan_tf.datasets.labels import Classes
 from dcgan_tf.evaluation import evaluator, table
 from dcgan_tf.evaluation.evaluator import to_json
 from dcgan_tf.evaluation.feature_extractors import FeatureExtractor, Features
@@ -97,6 +98,35 @@ def test_metrics_of_classes_are_left_out_where_none_are_known(images):
     scores = make_evaluator(images, table.METRICS).scores(images)
     others = {name for name, metric in table.METRICS.items() if not metric.of_classes}
     assert scores.keys() == others - {"class_distances"} and len(others) < len(table.METRICS)
+
+
+@pytest.mark.parametrize("classes, known", [(2, True), (3, False)])
+def test_labels_of_classes_that_the_extractor_does_not_know_are_not_compared(
+    images, classes, known
+):
+    labels = np.arange(50) % 2
+    compared = make_evaluator(images, ["label_agreement"], np.eye(2)[labels])
+    compared.classes = Classes(["a", "b", "c"][:classes], [1] * classes)
+    assert compared.scores(images, labels) == ({"label_agreement": 1.0} if known else {})
+
+
+def test_classes_beyond_the_runs_own_are_called_by_their_numbers():
+    """A run of zeros and ones, by a classifier of three digits."""
+    scores = {"class_distribution": [0.5, 0.25, 0.25]}
+    figures = {"distance": 1.0, "held_out_distance": 2.0, "closer": 0.5}
+    found = {
+        "feature_extractor": "digits",
+        "num_images": 4,
+        "compared_with": "held-out",
+        "num_held_out": 4,
+        "warning": None,
+        "classes": ["zero", "one"],
+        "real": scores,
+        "checkpoints": {7: scores | {"memorisation": figures}},
+    }
+    rows = [line.split()[2:] for line in evaluate.table(found).splitlines()[2:5]]
+    cells = [["50.0%"] * 2, ["25.0%"] * 2, ["25.0%"] * 2]
+    assert rows == [[name, *row] for name, row in zip(("zero", "one", "2"), cells)]
 
 
 def test_what_several_metrics_need_is_computed_once(monkeypatch, images):

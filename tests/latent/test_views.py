@@ -88,6 +88,19 @@ def test_training_images_may_stay_on_disk(run_main, finished_run, run_on_disk, t
 
 
 @pytest.mark.parametrize(
+    "flags, told",
+    [
+        (["--num_images=9", "--latent_walk=2"], "--num_images has no effect with --latent_walk"),
+        (["--frames=9", "--nearest"], "--frames has no effect with --nearest"),
+        (["--linear"], "--linear has no effect without --interpolate or --latent_walk"),
+    ],
+)
+def test_flags_without_effect_are_refused(run_main, finished_run, flags, told):
+    code, _, err = run_main(sample, f"--run_dir={finished_run}", *flags)
+    assert code == 1 and told in err and one_sentence(err)
+
+
+@pytest.mark.parametrize(
     "old, new, suffix",
     [
         ("--walk=2", "--latent_walk=2", "png"),

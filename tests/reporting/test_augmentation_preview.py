@@ -1,8 +1,10 @@
+import sys
+
 import imageio.v3 as iio
 import numpy as np
 
 from dcgan_tf.commands import train
-from tests.conftest import one_sentence
+from tests.conftest import ROOT, finish, fork, one_sentence
 
 
 def test_preview_draws_images_as_they_are_and_augmented(run_main, digits_dir, mnist, tmp_path):
@@ -18,6 +20,17 @@ def test_preview_draws_images_as_they_are_and_augmented(run_main, digits_dir, mn
         not np.array_equal(tile, mnist[i]) for row in tiles[1:] for i, tile in enumerate(row)
     ]
     assert np.mean(changed) > 0.9
+
+
+def test_preview_names_damaged_images(tmp_path):
+    for i in range(40):
+        iio.imwrite(tmp_path / f"{i}.png", np.full((16, 16), 6 * i, np.uint8))
+    (tmp_path / "7.png").write_bytes((tmp_path / "7.png").read_bytes()[:50])
+    flags = ["--preset=small", "--dataset=folder", f"--data_dir={tmp_path}", "--image_size=16"]
+    flags += ["--max_bad_images=0.1", f"--augment_preview={tmp_path}.png"]
+    code, out, err = finish([sys.executable, str(ROOT / "train.py"), *flags], how=fork)
+    assert code == 0 and "what the discriminator sees" in out
+    assert "7.png" in err and "damaged and left out" in err
 
 
 def test_preview_errors_are_one_sentence(run_main, digits_dir, tmp_path):
