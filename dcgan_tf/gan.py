@@ -175,7 +175,7 @@ class Gan:
     ) -> tf.Tensor:
         """The logits of generated images alone, for an update of the generator of its own.
 
-        Arguments are as of `discriminate`; the real images count in a joint batch only.
+        Arguments are those of `discriminate`; the real images count in a joint batch only.
         """
         if self.config.discriminator_batch == "joint":
             return self.discriminate(images, generated_images, discriminator, update)[1]

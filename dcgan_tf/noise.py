@@ -22,7 +22,7 @@ def training_noise(kind: str, shape: list[int], seed: int, draw: tf.Tensor) -> t
         kind: `normal`, N(0, 1), or `uniform`, in [-1, 1].
         shape: [batch, noise_dim].
         seed: the run's seed.
-        draw: int64, as of `Gan.draw`: that of no other update.
+        draw: int64, a number that no other update has, see `Gan.draw`.
 
     Returns:
         float32 of that shape.

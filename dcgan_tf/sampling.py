@@ -20,7 +20,7 @@ from dcgan_tf.noise import seeded_noise
 from dcgan_tf.pretrained.weights import load_weights, weights_step
 from dcgan_tf.run_directory import RunDirectory
 
-# From noise, as of `seeded_noise`, to images, uint8 [N, H, W, C] in [0, 255].
+# From noise, as `seeded_noise` makes it, to images, uint8 [N, H, W, C] in [0, 255].
 Sampler = Callable[[np.ndarray], np.ndarray]
 
 
@@ -57,7 +57,7 @@ def load_generator(
 def load_discriminator(
     run: RunDirectory, checkpoint: str | None = None
 ) -> tuple[keras.Sequential, Config, int]:
-    """The discriminator of a run; arguments, result and errors are as of `load_generator`."""
+    """The discriminator of a run; arguments, result and errors are those of `load_generator`."""
     config, images = run.read_config()
     if run.generator_file.exists():
         raise UserError(f"{run.path} has a generator alone: give a --run_dir with a discriminator")
@@ -114,7 +114,7 @@ def sample_images(
         seed: of the noise.
         num_images: how many.
         batch_size: how many at once.
-        truncation, classes, label: of the noise, as of `seeded_noise`.
+        truncation, classes, label: of the noise, see `seeded_noise`.
 
     Yields:
         uint8 [batch, H, W, C] in [0, 255]; `num_images` in all.

@@ -29,7 +29,7 @@ def parse(
 ) -> list[Any]:
     """Reads the command line into one instance of each dataclass of settings.
 
-    Arguments, and what is raised, are as of `parse_given`.
+    Arguments, and what is raised, are those of `parse_given`.
     """
     given = parse_given(description, *classes, argv=argv)
     return [cls.from_flags(values) for cls, values in zip(classes, given)]

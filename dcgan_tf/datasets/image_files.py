@@ -82,7 +82,7 @@ def walk(folder: Path, prefix: str = "") -> Iterator[str]:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run directory, as of `dcgan_tf/run_directory.py`."""
+    """Whether a folder is a run directory, see `dcgan_tf/run_directory.py`."""
     return (folder / "config.json").is_file() and (folder / "checkpoints").is_dir()
 
 

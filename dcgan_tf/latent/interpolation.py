@@ -67,7 +67,7 @@ def interpolate_through(
     Args:
         noises: float [points, noise_dim], at least two.
         frames: from each point to the next.
-        kind, noise_dim: of the noise, as of `interpolate`.
+        kind, noise_dim: of the noise, see `interpolate`.
         closed: whether to return to the first point; the last frame is then the one before it.
 
     Returns:

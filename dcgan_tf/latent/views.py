@@ -68,9 +68,9 @@ def load_source(
 
     Args:
         run: the run.
-        checkpoint: as of `load_generator`.
+        checkpoint: see `load_generator`.
         seed: of the images.
-        truncation: of their noise, as of `seeded_noise`.
+        truncation: of their noise, see `seeded_noise`.
         label: the name of their class; by default each has one of its own, in a conditional run.
 
     Raises:
@@ -101,7 +101,7 @@ def draw_interpolation(
 
 
 def draw_latent_walk(source: Source, output: Path, images: int, frames: int, linear: bool) -> str:
-    """A closed walk through the first `images` images; the rest is as of `draw_interpolation`."""
+    """A closed walk through the first `images` images; the rest is as in `draw_interpolation`."""
     return _draw_path(source, output, range(images), frames, linear, closed=True)
 
 

@@ -14,7 +14,7 @@ GRID_COLUMNS = 6  # of a conditional run, which has a row for each class, up to 
 
 
 def grid_noise(config: Config, classes: Classes) -> np.ndarray:
-    """The noise of a run's grids, as of `seeded_noise`: of its first images.
+    """The noise of a run's grids: that of its first images, see `seeded_noise`.
 
     In a conditional run, the same in each row, of which each is a class's.
     """

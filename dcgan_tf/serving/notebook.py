@@ -40,7 +40,7 @@ class Run:
         step: the checkpoint's: how many training steps were taken.
         config: the settings of the run.
         generator: the Keras model that images are drawn from, the EMA generator if the run has
-            one: from noise, as of `noise`, to images, float32 [N, H, W, C] in [-1, 1].
+            one: from noise, as `noise` gives it, to images, float32 [N, H, W, C] in [-1, 1].
     """
 
     path: Path
@@ -97,7 +97,7 @@ class Run:
         return seeded_noise(self.config, seed, numbers, truncation, classes, number)
 
     def generate(self, noise: np.ndarray) -> ImageGrid:
-        """The images of some noise, as of `noise`: uint8 [N, H, W, C] in [0, 255].
+        """The images of some noise, as `noise` gives it: uint8 [N, H, W, C] in [0, 255].
 
         Raises:
             UserError: the noise is of another shape.
@@ -120,7 +120,7 @@ class Run:
         Args:
             num_images: how many.
             seed: of the images.
-            truncation, label: as of `noise`, which also says what is raised.
+            truncation, label: see `noise`, which also says what is raised.
 
         Returns:
             uint8 [num_images, H, W, C] in [0, 255].
@@ -143,7 +143,7 @@ class Run:
         """Images on the path through several points of the latent space.
 
         Args:
-            points: numbers of images of a seed, or an array of noise, as of `noise`; at least two.
+            points: numbers of images of a seed, or an array of noise, as `noise` gives it; at least two.
             frames: images from each point to the next.
             seed: of the images.
             linear: whether normal noise, too, is interpolated linearly.
