@@ -143,7 +143,7 @@ class Run:
         """Images on the path through several points of the latent space.
 
         Args:
-            points: numbers of images of a seed, or an array of noise, as `noise` gives it; at least two.
+            points: numbers of images of a seed, or an array as `noise` gives it; at least two.
             frames: images from each point to the next.
             seed: of the images.
             linear: whether normal noise, too, is interpolated linearly.
