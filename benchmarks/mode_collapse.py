@@ -1,6 +1,6 @@
 """Counts the modes that a GAN covers on stacked MNIST, with and without remedies: a table.
 
-    python -m benchmarks.mode_collapse [--steps 20000] [--seeds 3] [bce packed unrolled wasserstein]
+    python -m benchmarks.mode_collapse [--steps 20000] [--seeds 3] [bce packed unrolled wasserstein r1]
 
 Three digits in three channels make 1,000 modes. Each run trains the same models; after some numbers
 of generator updates a digit classifier names the three digits of 26,000 samples, as in Metz et al.,
@@ -41,6 +41,7 @@ REMEDIES = {
     "packed": "--pack 2",
     "unrolled": "--unroll_steps 5",
     "wasserstein": "--loss wasserstein --gradient_penalty 10",
+    "r1": "--real_penalty 1 --discriminator_batch_norm --dropout 0",
 }
 
 Counts = dict[int, tuple[int, float]]  # modes and their divergence, by the updates
