@@ -231,7 +231,10 @@ def test_a_run_that_cannot_be_served(run_main, finished_run, tmp_path, server):
         ([f"--run_dir={tmp_path}"], "not a run directory"),
         ([f"--run_dir={finished_run}", "--port=0"], "--port must be a whole number from 1"),
         ([f"--run_dir={finished_run}", f"--port={server}"], "give another port"),
-        ([f"--run_dir={finished_run}", "--host="], "--host '' --port 8000 can't be had"),
+        (
+            [f"--run_dir={finished_run}", "--host="],
+            "--host is empty: give a value, or leave it out",
+        ),
         ([f"--run_dir={finished_run}", "--host=nowhere.invalid"], "--host 'nowhere.invalid'"),
     ):
         code, _, err = run_main(web, *flags)
