@@ -1,6 +1,6 @@
 """Counts the modes that a GAN covers on stacked MNIST, with and without remedies: a table.
 
-    python -m benchmarks.mode_collapse [--steps 20000] [--seeds 3] [bce packed unrolled wasserstein r1]
+    python -m benchmarks.mode_collapse [--steps 20000] [--seeds 3] [bce packed unrolled ...]
 
 Three digits in three channels make 1,000 modes. Each run trains the same models; after some numbers
 of generator updates a digit classifier names the three digits of 26,000 samples, as in Metz et al.,

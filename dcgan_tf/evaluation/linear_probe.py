@@ -7,9 +7,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.pipeline import make_pipeline
+from scipy.optimize import minimize
 from sklearn.preprocessing import MaxAbsScaler
-from sklearn.svm import LinearSVC
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.datasets.disk_images import Images
@@ -161,5 +160,43 @@ def probe(
         test: float32 [T, features].
         test_labels: uint8 [T].
     """
-    machine = make_pipeline(MaxAbsScaler(), LinearSVC(C=REGULARISATION, random_state=0))
-    return float(machine.fit(train, train_labels).score(test, test_labels))
+    scaler = MaxAbsScaler().fit(train)
+    weights = fit_svm(scaler.transform(train), train_labels)
+    found = (with_ones(scaler.transform(test)) @ weights).argmax(axis=1)
+    return float((np.unique(train_labels)[found] == test_labels).mean())
+
+
+def fit_svm(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The weights of linear L2-SVMs, one for each class against all others.
+
+    They minimise ½‖w‖² + C Σ max(0, 1 − y w·x)², where the last feature is 1, as LIBLINEAR's do
+    (Fan et al., 2008). L-BFGS fits all classes at once, by products of matrices: minutes where
+    LIBLINEAR takes hours.
+
+    Args:
+        features: float32 [N, features], best at most 1 in size.
+        labels: int [N].
+
+    Returns:
+        float32 [features + 1, classes], the classes in the order of their numbers.
+    """
+    features = with_ones(features)
+    signs = np.where(labels[:, np.newaxis] == np.unique(labels), 1, -1).astype(np.float32)
+    shape = features.shape[1], signs.shape[1]
+
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        weights = flat.reshape(shape)
+        slack = np.maximum(0, 1 - signs * (features @ weights.astype(np.float32)))
+        loss = 0.5 * np.sum(weights**2) + REGULARISATION * np.sum(slack**2, dtype=np.float64)
+        gradient = weights - 2 * REGULARISATION * (features.T @ (signs * slack))
+        return loss, gradient.ravel()
+
+    options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-9}
+    start = np.zeros(shape).ravel()
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+    return found.x.reshape(shape).astype(np.float32)
+
+
+def with_ones(features: np.ndarray) -> np.ndarray:
+    """Features with one more, which is 1 everywhere and whose weight is the bias."""
+    return np.append(features, np.ones((len(features), 1), np.float32), axis=1)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from sklearn.svm import LinearSVC
 
 from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import features, train
@@ -67,6 +68,19 @@ def test_a_linear_machine_finds_a_line():
     labels = (points @ [1, 2] > 0).astype(int)
     found = linear_probe.probe(points[:200], labels[:200], points[200:], labels[200:])
     assert found > 0.9
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_support_vector_machines_are_those_of_liblinear(classes):
+    rng = np.random.default_rng(classes)
+    features = rng.uniform(-1, 1, (300, 20)).astype(np.float32)
+    labels = (features[:, :classes] + rng.normal(0, 0.3, (300, classes))).argmax(axis=1)
+    weights = linear_probe.fit_svm(features, labels)
+    theirs = LinearSVC(C=linear_probe.REGULARISATION, tol=1e-8, dual=False).fit(features, labels)
+    expected = np.append(theirs.coef_, theirs.intercept_[:, np.newaxis], axis=1).T
+    np.testing.assert_allclose(weights[:, -len(theirs.coef_) :], expected, atol=1e-3)
+    found = (linear_probe.with_ones(features) @ weights).argmax(axis=1)
+    np.testing.assert_array_equal(found, theirs.predict(features))
 
 
 def test_generated_images_are_added_where_the_classifier_is_sure(monkeypatch):
