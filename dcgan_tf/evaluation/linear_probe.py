@@ -7,6 +7,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from sklearn.preprocessing import MaxAbsScaler
 
@@ -171,7 +172,8 @@ def fit_svm(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     They minimise ½‖w‖² + C Σ max(0, 1 − y w·x)², where the last feature is 1, as LIBLINEAR's do
     (Fan et al., 2008). L-BFGS fits all classes at once, by products of matrices: minutes where
-    LIBLINEAR takes hours.
+    LIBLINEAR takes hours. Its steps are taken where the curvature, if all images counted, is 1 in
+    every direction; so they are few.
 
     Args:
         features: float32 [N, features], best at most 1 in size.
@@ -183,18 +185,22 @@ def fit_svm(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     features = with_ones(features)
     signs = np.where(labels[:, np.newaxis] == np.unique(labels), 1, -1).astype(np.float32)
     shape = features.shape[1], signs.shape[1]
+    curvature = np.eye(shape[0]) + 2 * REGULARISATION * (features.T @ features)
+    root = np.linalg.cholesky(curvature)
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = flat.reshape(shape)
+        weights = weights_of(flat)
         slack = np.maximum(0, 1 - signs * (features @ weights.astype(np.float32)))
         loss = 0.5 * np.sum(weights**2) + REGULARISATION * np.sum(slack**2, dtype=np.float64)
         gradient = weights - 2 * REGULARISATION * (features.T @ (signs * slack))
-        return loss, gradient.ravel()
+        return loss, solve_triangular(root, gradient, lower=True).ravel()
 
-    options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-9}
+    def weights_of(flat: np.ndarray) -> np.ndarray:
+        return solve_triangular(root, flat.reshape(shape), lower=True, trans="T")
+
     start = np.zeros(shape).ravel()
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
-    return found.x.reshape(shape).astype(np.float32)
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-8})
+    return weights_of(found.x).astype(np.float32)
 
 
 def with_ones(features: np.ndarray) -> np.ndarray:
