@@ -101,7 +101,7 @@ def draw(results: dict[str, list[Counts]]) -> None:
     )
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8)
     save_figure(PICTURE, figure, dpi=80)
 
 
