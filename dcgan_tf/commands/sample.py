@@ -131,41 +131,41 @@ class View(NamedTuple):
 
     Attributes:
         suffixes: of the files that it can be drawn in.
-        flags: those that say how much of it is drawn, and how.
         function: its name in `latent/views.py`, which takes long to import.
         values: from the flags to what the function takes besides a source and the output.
+        flags: those that say how much of it is drawn, and how.
     """
 
     suffixes: tuple[str, ...]
-    flags: tuple[str, ...]
     function: str
     values: Callable[[Any], tuple]
+    flags: tuple[str, ...] = ()
 
 
 # Each by the flag that asks for it.
 VIEWS = {
     "interpolate": View(
         (".png", ".gif"),
-        ("frames", "linear"),
         "draw_interpolation",
         lambda flags: (
             parse_numbers("--interpolate", flags.interpolate, 2),
             flags.frames,
             flags.linear,
         ),
+        ("frames", "linear"),
     ),
     "latent_walk": View(
         (".png", ".gif"),
-        ("frames", "linear"),
         "draw_latent_walk",
         lambda flags: (flags.latent_walk, flags.frames, flags.linear),
+        ("frames", "linear"),
     ),
     "arithmetic": View(
-        (".png",), (), "draw_arithmetic", lambda flags: (parse_arithmetic(flags.arithmetic),)
+        (".png",), "draw_arithmetic", lambda flags: (parse_arithmetic(flags.arithmetic),)
     ),
-    "nearest": View((".png",), ("num_images",), "draw_nearest", lambda flags: (flags.num_images,)),
-    "project": View((".png",), (), "draw_projection", lambda flags: (Path(flags.project),)),
-    "top_activations": View((".png",), (), "draw_top_activations", lambda flags: ()),
+    "nearest": View((".png",), "draw_nearest", lambda flags: (flags.num_images,), ("num_images",)),
+    "project": View((".png",), "draw_projection", lambda flags: (Path(flags.project),)),
+    "top_activations": View((".png",), "draw_top_activations", lambda flags: ()),
 }
 
 
