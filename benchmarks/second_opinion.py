@@ -10,7 +10,7 @@ the same for real digits of these eight. The second compares the generators of f
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -34,7 +34,6 @@ DROPPED = (2, 7)
 DROPPED_STEPS = 4000
 NUM_IMAGES = 5000
 FIGURES = ("frechet_distance", "precision", "recall")
-METRICS = (*FIGURES, "class_distribution")
 CONFIG = Config(
     batch_size=64,
     learning_rate=5e-4,
@@ -97,9 +96,11 @@ def compare_classes(images: np.ndarray, evaluators: list[Evaluator]) -> None:
             print(f"{kind:<10}{evaluator.feature_extractor.name:<17}{cells}", flush=True)
 
 
-def compare_runs(paths: list[str], evaluators_of: Callable[[Config], list[Evaluator]]) -> None:
+def compare_runs(
+    paths: list[str], evaluators_of: Callable[[Config, Sequence[str]], list[Evaluator]]
+) -> None:
     """Prints the scores of runs' generators by each of both, and of training digits instead."""
-    evaluators = evaluators_of(CONFIG)
+    evaluators = evaluators_of(CONFIG, FIGURES)
     names = [each.feature_extractor.name for each in evaluators]
     header = [f"{figure}, {name}" for name in names for figure in FIGURES]
     print(f"\n| | {' | '.join(header)} |\n|{'---|' * (1 + len(header))}")
@@ -109,7 +110,7 @@ def compare_runs(paths: list[str], evaluators_of: Callable[[Config], list[Evalua
         if run.config.dataset != "mnist":
             raise UserError(f"{path} learned {run.config.dataset}: give runs of mnist")
         # At the size of the run's own images, whose edges are those of its resizing.
-        evaluators = evaluators_of(run.config)
+        evaluators = evaluators_of(run.config, FIGURES)
         made = run.sample(NUM_IMAGES).array
         print_row(f"{path}, step {run.step:,}", [each.scores(made) for each in evaluators])
 
@@ -128,17 +129,18 @@ def main() -> None:
     print_setup()
     dense_network = FeatureExtractor("dense network", 1000, extract_by(train_dense_network()))
 
-    def evaluators_of(config: Config) -> list[Evaluator]:
+    def evaluators_of(config: Config, metrics: Sequence[str]) -> list[Evaluator]:
         images = load_images(config)
         return [
-            Evaluator(config, images, NUM_IMAGES, METRICS, feature_extractor=feature_extractor)
+            Evaluator(config, images, NUM_IMAGES, metrics, feature_extractor=feature_extractor)
             for feature_extractor in (None, dense_network)
         ]
 
     if runs:
         compare_runs(runs, evaluators_of)
     else:
-        images, evaluators = load_images(CONFIG)[:], evaluators_of(CONFIG)
+        images = load_images(CONFIG)[:]
+        evaluators = evaluators_of(CONFIG, ("frechet_distance", "class_distribution"))
         compare_moments(images, evaluators)
         compare_classes(images, evaluators)
 

@@ -254,7 +254,8 @@ class Config(DataSettings):
         """The preset's values, but for those that were given, or that a given one brings along.
 
         Raises:
-            UserError: a value is not one that the setting can have.
+            UserError: a value is not one that the setting can have, or is for a folder, and the
+                dataset is none.
         """
         given = cls.with_new_names(given)
         preset = PRESETS[cls(preset=given.get("preset", "tutorial")).preset]

@@ -91,10 +91,9 @@ def step_output(
         losses: the generator's and the discriminator's.
         gradients: the generator's and the discriminator's.
     """
-    channels = images[1].shape[-1]  # without that of the labels
-    real_std, fake_std = (
-        tf.reduce_mean(tf.math.reduce_std(each[..., :channels], axis=0)) for each in images
-    )
+    channels = images[1].shape[-1]
+    images = images[0][..., :channels], images[1]  # without the labels
+    real_std, fake_std = (tf.reduce_mean(tf.math.reduce_std(each, axis=0)) for each in images)
     (gen_loss, disc_loss), (real_logits, fake_logits) = losses, logits
     scalars = StepScalars(
         gen_loss,

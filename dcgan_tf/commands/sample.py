@@ -91,11 +91,12 @@ class SampleFlags(CheckpointFlags, GeneratorFlags):
             given = given | default_generator()
         flags = super().from_flags(given)
         view = next(iter(flags.views), None)
-        heeded = VIEWS[view].flags if view else ("num_images", "batch_size")
-        for name in ("num_images", "batch_size", "frames", "linear"):
-            if name in given and name not in heeded:
-                where = f"with --{view}" if view else "without --interpolate or --latent_walk"
-                raise UserError(f"--{name} has no effect {where}: leave it out")
+        heeded = VIEWS[view].flags if view else GRID_FLAGS
+        known = {*GRID_FLAGS, *(name for row in VIEWS.values() for name in row.flags)}
+        for name in sorted(known & given.keys() - {*heeded}):
+            takers = " or --".join(each for each, row in VIEWS.items() if name in row.flags)
+            where = f"with --{view}" if view else f"without --{takers}"
+            raise UserError(f"--{name} has no effect {where}: leave it out")
         return flags
 
     def __post_init__(self) -> None:
@@ -141,6 +142,8 @@ class View(NamedTuple):
     values: Callable[[Any], tuple]
     flags: tuple[str, ...] = ()
 
+
+GRID_FLAGS = ("num_images", "batch_size")  # what images without a view heed
 
 # Each by the flag that asks for it.
 VIEWS = {
