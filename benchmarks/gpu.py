@@ -26,10 +26,10 @@ from benchmarks.peers import alternate, command
 from benchmarks.time_to_quality import compare
 from benchmarks.timing import setup, spread
 from benchmarks.train_step import PRODUCTS
-from dcgan_tf.cli.errors import first_line
-from dcgan_tf.config import Config
-from dcgan_tf.fast.measure import TRIALS, resolve_auto
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import first_line
+from dcgan_tf.starting.measure import TRIALS, resolve_auto
 
 SMALL = {"batch_size": 8, "base_filters": 4}
 MOMENTS = 8

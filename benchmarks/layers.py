@@ -15,10 +15,10 @@ from keras import layers
 
 from benchmarks.peers import SHAPES, alternate, command
 from benchmarks.timing import print_setup, spread
-from dcgan_tf.cli import program
-from dcgan_tf.config import Config
-from dcgan_tf.fast import layers as fast_layers
+from dcgan_tf.commands import program
+from dcgan_tf.fast import keras_layers as fast_layers
 from dcgan_tf.models import make_discriminator, make_generator
+from dcgan_tf.settings.config import Config
 
 THIS = "this project"
 TORCH = {"PyTorch": False, "PyTorch, channels last": True}

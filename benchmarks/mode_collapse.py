@@ -19,13 +19,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
-from dcgan_tf.cli import program
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_images
+from dcgan_tf.commands import program
+from dcgan_tf.datasets.loading import load_images
 from dcgan_tf.evaluation.classifier import classify, load_classifier
 from dcgan_tf.reporting.plots import save_figure
-from dcgan_tf.run_directory import RunDirectory
-from dcgan_tf.sampling import load_generator, sample_images
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.sampling.sampler import load_generator, sample_images
+from dcgan_tf.settings.config import Config
 
 STAGES = (1_000, 2_500, 5_000, 10_000, 20_000, 50_000, 100_000)
 SAMPLES = 26_000

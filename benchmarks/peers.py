@@ -22,7 +22,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from dcgan_tf.config import Config
+from dcgan_tf.settings.config import Config
 
 SHAPES = {"tutorial": (28, 28, 1), "paper": (64, 64, 3)}
 TURN_SECONDS = 0.5
@@ -53,8 +53,8 @@ def dcgan_tf_steps(config: Config) -> Take:
     """This project's step, on as many replicas as the config's strategy has."""
     import tensorflow as tf
 
+    from dcgan_tf.commands.memory import keep_freed_memory
     from dcgan_tf.distributed.strategy import make_strategy
-    from dcgan_tf.fast.memory import keep_freed_memory
     from dcgan_tf.training import Trainer, make_iterator
 
     keep_freed_memory()
@@ -87,9 +87,9 @@ def tutorial_steps(config: Config) -> Take:
 
     import tensorflow as tf  # isort: skip
 
+    from dcgan_tf.commands.memory import keep_freed_memory
     from dcgan_tf.data import scale
-    from dcgan_tf.fast.layers import plain
-    from dcgan_tf.fast.memory import keep_freed_memory
+    from dcgan_tf.fast.keras_layers import plain
     from dcgan_tf.models import make_discriminator, make_generator
 
     keep_freed_memory()
@@ -127,7 +127,7 @@ def layer_passes(
     """
     import tensorflow as tf
 
-    from dcgan_tf.fast.memory import keep_freed_memory
+    from dcgan_tf.commands.memory import keep_freed_memory
 
     keep_freed_memory()
     inputs = tf.random.stateless_normal(shape, [0, 0])

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.time_to_quality import compare, draw
-from dcgan_tf.cli import program
+from dcgan_tf.commands import program
 from dcgan_tf.reporting.plots import save_figure
 
 PICTURE = Path("precision.png")

@@ -20,10 +20,10 @@ from pathlib import Path
 import imageio.v3 as iio
 from matplotlib.figure import Figure
 
-from dcgan_tf.cli import program
-from dcgan_tf.config import LOSSES
+from dcgan_tf.commands import program
 from dcgan_tf.reporting.plots import save_figure
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.settings.config import LOSSES
 
 RUNS = Path("runs")
 TUTORIAL = "--kernel_size 4 --initializer_stddev 0.02 --learning_rate 5e-4 --beta_1 0.5"

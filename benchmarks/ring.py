@@ -19,11 +19,11 @@ from keras import layers
 from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
-from dcgan_tf.config import Config
 from dcgan_tf.datasets.labels import UNLABELLED
 from dcgan_tf.gan import Gan
 from dcgan_tf.losses import make_losses
 from dcgan_tf.reporting.plots import save_figure
+from dcgan_tf.settings.config import Config
 from dcgan_tf.steps.unrolled import unrolled_step
 
 STEPS = 20_000

@@ -23,12 +23,13 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import alternate, print_setup
-from dcgan_tf.cli import program
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_images, make_batches
+from dcgan_tf.commands import program
+from dcgan_tf.data import make_batches
+from dcgan_tf.datasets.loading import load_images
 from dcgan_tf.distributed.cluster import all_reduce_sum, workers
 from dcgan_tf.distributed.replicas import distribute
 from dcgan_tf.distributed.strategy import make_strategy
+from dcgan_tf.settings.config import Config
 from dcgan_tf.training import Trainer
 
 

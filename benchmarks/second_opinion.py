@@ -18,15 +18,16 @@ from keras import layers
 from scipy.stats import spearmanr
 
 from benchmarks.timing import print_setup
-from dcgan_tf.cli import program
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_held_out, load_images, load_labels, make_batches, scale
+from dcgan_tf.commands import program
+from dcgan_tf.data import make_batches, scale
+from dcgan_tf.datasets.loading import load_held_out, load_images, load_labels
 from dcgan_tf.evaluation.classifier import classify
 from dcgan_tf.evaluation.evaluator import Evaluator, spread
 from dcgan_tf.evaluation.feature_extractors import FeatureExtractor, extract_by
-from dcgan_tf.evaluation.table import Value
+from dcgan_tf.evaluation.scores import Value
 from dcgan_tf.serving.notebook import load_run
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from dcgan_tf.training import Trainer
 
 MOMENTS = (25, 50, 100, 150, 225, 325, 450, 600, 800, 1000)

@@ -21,19 +21,20 @@ import tensorflow as tf
 from keras import layers
 
 from benchmarks.timing import print_setup
-from dcgan_tf.cli import program
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_held_out, load_images, load_labels, make_batches, scale
+from dcgan_tf.commands import program
+from dcgan_tf.data import make_batches, scale
 from dcgan_tf.datasets.labels import Classes, Labels
+from dcgan_tf.datasets.loading import load_held_out, load_images, load_labels
 from dcgan_tf.evaluation.activations import apply_in_batches
 from dcgan_tf.evaluation.classifier import CLASSES, classify, load_classifier, make_classifier
 from dcgan_tf.evaluation.linear_probe import pick_labelled
 from dcgan_tf.evaluation.metrics import nearest
-from dcgan_tf.fast.measure import resolve_auto
-from dcgan_tf.noise import seeded_noise
-from dcgan_tf.run_directory import RunDirectory
-from dcgan_tf.sampling import compile_generator, load_generator
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.sampling.noise import seeded_noise
+from dcgan_tf.sampling.sampler import compile_generator, load_generator
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.starting.measure import resolve_auto
 from dcgan_tf.training import Trainer
 
 RESULTS = Path("runs/secondary.csv")

@@ -30,17 +30,16 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import print_setup
-from dcgan_tf.cli import program
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_split
-from dcgan_tf.datasets.disk_images import fingerprint
-from dcgan_tf.datasets.settings import Split
+from dcgan_tf.commands import program
+from dcgan_tf.datasets.disk_images import Split, fingerprint
+from dcgan_tf.datasets.loading import load_split
 from dcgan_tf.evaluation.evaluator import spread as pick
 from dcgan_tf.evaluation.feature_extractors import pixels_and_edges
 from dcgan_tf.evaluation.metrics import frechet_distance
 from dcgan_tf.reporting.images import image_grid, save_png
-from dcgan_tf.run_directory import RunDirectory
-from dcgan_tf.sampling import load_generator, sample_images
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.sampling.sampler import load_generator, sample_images
+from dcgan_tf.settings.config import Config
 
 NUM_IMAGES = 2000
 SIZE = 64

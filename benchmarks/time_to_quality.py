@@ -22,16 +22,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
-from dcgan_tf.cli import program
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_held_out, load_images, make_batches
+from dcgan_tf.commands import program
+from dcgan_tf.commands.memory import keep_freed_memory
+from dcgan_tf.data import make_batches
 from dcgan_tf.datasets.disk_images import Images
+from dcgan_tf.datasets.loading import load_held_out, load_images
 from dcgan_tf.evaluation.evaluator import Evaluator
-from dcgan_tf.fast.measure import TRIALS, resolve_auto
-from dcgan_tf.fast.memory import keep_freed_memory
 from dcgan_tf.reporting.plots import save_figure
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.starting.measure import TRIALS, resolve_auto
 from dcgan_tf.training import Trainer
 
 NUM_IMAGES = 5000

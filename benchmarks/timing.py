@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.run_directory import device_name
+from dcgan_tf.run.run_directory import device_name
 
 PRODUCT_SIZE = 2048
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from benchmarks.torch_step import paper_models
-from dcgan_tf.config import Config
+from dcgan_tf.settings.config import Config
 
 NUM_IMAGES = 2000
 BEGAN = time.monotonic()

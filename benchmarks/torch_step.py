@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch._functorch import config as functorch_config
 
-from dcgan_tf.config import Config
+from dcgan_tf.settings.config import Config
 
 
 def make_step(

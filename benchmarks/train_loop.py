@@ -23,13 +23,14 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import forget, print_setup, spread
-from dcgan_tf.cli import program
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_images, scale
+from dcgan_tf.commands import program
+from dcgan_tf.commands.memory import keep_freed_memory
+from dcgan_tf.data import scale
 from dcgan_tf.datasets.disk_images import DiskImages
-from dcgan_tf.fast.measure import resolve_auto
-from dcgan_tf.fast.memory import keep_freed_memory
-from dcgan_tf.run_directory import RunDirectory, open_run
+from dcgan_tf.datasets.loading import load_images
+from dcgan_tf.run.run_directory import RunDirectory, open_run
+from dcgan_tf.settings.config import Config
+from dcgan_tf.starting.measure import resolve_auto
 from dcgan_tf.train_step import StepOutput
 from dcgan_tf.training import Trainer, fit
 

@@ -16,10 +16,10 @@ import tensorflow as tf
 
 from benchmarks.peers import alternate, command
 from benchmarks.timing import print_setup, product_rate, spread
-from dcgan_tf.cli import program
-from dcgan_tf.config import PRECISIONS, Config
-from dcgan_tf.fast.measure import TRIALS, resolve_auto
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.commands import program
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.settings.config import PRECISIONS, Config
+from dcgan_tf.starting.measure import TRIALS, resolve_auto
 
 # Multiply-adds of a step for each image, each convolution counted as if no pixel lay outside of it.
 PRODUCTS = {"tutorial": 58e9 / 256, "paper": 134e9 / 128}

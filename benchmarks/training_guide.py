@@ -16,9 +16,9 @@ from pathlib import Path
 import imageio.v3 as iio
 from matplotlib.figure import Figure
 
-from dcgan_tf.cli import program
+from dcgan_tf.commands import program
 from dcgan_tf.reporting.plots import save_figure
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run.run_directory import RunDirectory
 
 RUNS = Path("runs/training_guide")
 DIGITS = "--preset fast --base_filters 16 --epochs 3"

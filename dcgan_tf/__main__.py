@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import dcgan_tf
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.program import run
+from dcgan_tf.commands.program import run
+from dcgan_tf.settings.errors import UserError
 
 COMMANDS = ("train", "sample", "evaluate", "features", "export", "web", "tfrecords", "classifier")
 

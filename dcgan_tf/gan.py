@@ -1,28 +1,111 @@
-"""Both models with their optimizers, losses and noise: what a training step needs."""
+"""The two models with their optimizers, losses and random numbers: what a training step needs."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 
-from dcgan_tf.augmentation.differentiable import augment
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
-from dcgan_tf.data import split_label_channel
 from dcgan_tf.datasets.labels import UNLABELLED, Classes
 from dcgan_tf.distributed.replicas import replica_slice
-from dcgan_tf.growing.fade_in import set_alpha
-from dcgan_tf.losses import make_losses
-from dcgan_tf.models import ImageShape, make_discriminator, make_generator
-from dcgan_tf.noise import training_noise
+from dcgan_tf.losses import TUTORIAL_LOSSES, Losses, make_losses
+from dcgan_tf.models import ImageShape, stack_of, with_weights
+from dcgan_tf.optimizers import make_optimizer
+from dcgan_tf.regularization.augmentation import Augmentation, augment, make_augmentations
+from dcgan_tf.regularization.penalties import Critique, Penalty, lazily, make_penalties
+from dcgan_tf.settings.config import Config
+from dcgan_tf.transfer.growing import model_makers
 
 Gradients = list[tf.Tensor]
 
 # What a step draws random numbers for, apart from its noise.
 PENALTY, AUGMENT_REAL, AUGMENT_GENERATED, LABELS = 1, 2, 3, 4
+
+
+class StepRandom:
+    """The random numbers of training, each a function of the seed and the step alone.
+
+    A step may have several updates, numbered from 0, each with random numbers of its own.
+
+    Args:
+        seed: of the run.
+        batch_size: images in a batch, of all replicas together.
+        noise_dim: the length of the noise vector z.
+        noise: its distribution: "normal", N(0, 1), or "uniform", in [-1, 1].
+        classes: of the training images, for the labels of generated ones.
+        updates: how many updates a step has.
+
+    Attributes:
+        step: int64 variable, the number of steps taken.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        batch_size: int,
+        noise_dim: int,
+        noise: str = "normal",
+        classes: Classes = UNLABELLED,
+        updates: int = 1,
+    ) -> None:
+        self.run_seed = seed
+        self.batch_size = batch_size // tf.distribute.get_strategy().num_replicas_in_sync
+        self.noise_dim = noise_dim
+        self.distribution = noise
+        self.classes = classes
+        self.updates = updates
+        self.step = tf.Variable(
+            0,
+            dtype=tf.int64,
+            trainable=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+
+    def noise(self, update: int = 0) -> tf.Tensor:
+        """This replica's noise for one of the step's updates, float32 [batch, noise_dim]."""
+        seed = [self.run_seed, self.update_index(update)]
+
+        def draw(shape: list[int]) -> tf.Tensor:
+            if self.distribution == "normal":
+                return tf.random.stateless_normal(shape, seed)
+            return tf.random.stateless_uniform(shape, seed, minval=-1.0, maxval=1.0)
+
+        return replica_slice(draw, [self.batch_size, self.noise_dim])
+
+    def labels(self, update: int = 0) -> tf.Tensor | None:
+        """The labels of generated images, in the proportions of the training images.
+
+        Returns:
+            The ids of their classes, int32 [batch]; None if there are no classes.
+        """
+        if not self.classes:
+            return None
+        log_counts = tf.math.log([[*map(float, self.classes.counts)]])
+        seed = self.seed(LABELS, update)
+        return replica_slice(
+            lambda shape: tf.random.stateless_categorical(log_counts, shape[0], seed, tf.int32)[0],
+            [self.batch_size],
+        )
+
+    def places(self, rank: int, pack: int, update: int = 0) -> tf.Tensor:
+        """Where between a real and a generated image a point lies, float32 [batch, 1, …] in [0, 1).
+
+        Images that the discriminator sees together share a place.
+        """
+        shape, seed = [self.batch_size // pack] + [1] * (rank - 1), self.seed(PENALTY, update)
+        drawn = replica_slice(lambda shape: tf.random.stateless_uniform(shape, seed), shape)
+        return tf.repeat(drawn, pack, axis=0)
+
+    def seed(self, use: int, update: int = 0) -> tf.Tensor:
+        """A seed, int [2], for random numbers other than noise of one of the step's updates."""
+        seed = [self.run_seed, self.update_index(update)]
+        return tf.random.experimental.stateless_fold_in(seed, use)
+
+    def update_index(self, update: int) -> tf.Tensor:
+        """The index, int64, of one of the step's updates among all of the run."""
+        return self.step * self.updates + update
 
 
 class Gan:
@@ -31,272 +114,250 @@ class Gan:
     To be made, and trained, within the scope of its `tf.distribute.Strategy`.
 
     Args:
-        config: the settings of both models and of their training.
-        image_shape: height, width and channels.
-        backward: how the gradients of both losses come back; by default `separate_gradients`, as
-            in the tutorial.
-        classes: of the training images, if both models learn their labels, too.
-
-    Raises:
-        UserError: `backward` is left out, and the config asks for what `train_step` and
-            `separate_gradients` know nothing of.
-
-    Attributes:
-        generator, discriminator: the Keras Sequential models.
-        generator_optimizer, discriminator_optimizer: Adam, within a `LossScaleOptimizer` in
-            float16.
-        generator_loss, discriminator_loss: functions of logits, see `losses.py`.
-        backward: from a tape and what it recorded to the gradients of both models.
-        ema_generator: the exponential moving average of the generator's weights, or None.
-        step: int64 variable, how many training steps were taken.
+        generator: from noise, float32 [batch, noise_dim], to images, float32 [batch, H, W, C] in
+            [-1, 1]; a conditional one takes [noise, labels].
+        discriminator: from images to logits, float32 [batch, 1]; a conditional one takes [images,
+            labels].
+        generator_optimizer, discriminator_optimizer: their optimizers.
+        random: the random numbers of each step.
+        losses: both models' losses, by default the tutorial's.
+        penalties: terms of the discriminator's loss.
+        augmentations: applied to every image that the discriminator sees.
+        joint_batch: whether real and generated images go through the discriminator as one batch.
+            Batch norm then normalizes both with the statistics of the mixture, which leaves a
+            difference between their means visible to it.
+        pack: the number of images that the discriminator sees at once.
+        ema_generator: an exponential moving average of the generator's stack.
+        ema_decay: its decay.
+        ema_warm_up: whether the decay starts small, so that the average does not cling to the
+            first steps' weights.
     """
 
     def __init__(
         self,
-        config: Config,
-        image_shape: ImageShape,
-        backward: Callable[..., tuple[Gradients, Gradients]] | None = None,
-        classes: Classes = UNLABELLED,
+        generator: keras.Model,
+        discriminator: keras.Model,
+        generator_optimizer: keras.optimizers.Optimizer,
+        discriminator_optimizer: keras.optimizers.Optimizer,
+        random: StepRandom,
+        losses: Losses = TUTORIAL_LOSSES,
+        penalties: Sequence[Penalty] = (),
+        augmentations: Sequence[Augmentation] = (),
+        joint_batch: bool = False,
+        pack: int = 1,
+        ema_generator: keras.Sequential | None = None,
+        ema_decay: float = 0.999,
+        ema_warm_up: bool = True,
     ) -> None:
-        if backward is None:
-            check_plain(config, classes)
-        self.config = config
-        self.classes = classes
-        keras.utils.set_random_seed(config.seed)
-        self.generator = make_generator(config, image_shape, len(classes))
-        self.discriminator = make_discriminator(config, image_shape, len(classes))
-        self.generator_optimizer = make_optimizer(
-            config, self.generator, config.generator_learning_rate
-        )
-        self.discriminator_optimizer = make_optimizer(
-            config, self.discriminator, config.discriminator_learning_rate
-        )
-        self.discriminator_loss, self.generator_loss = make_losses(config)
-        self.backward = functools.partial(backward or separate_gradients, self)
-        self.replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        self.step = tf.Variable(
-            0,
-            dtype=tf.int64,
-            trainable=False,
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
-        self.ema_generator = None
-        if config.ema_decay is not None:
-            self.ema_generator = keras.models.clone_model(self.generator)
-            self.ema_generator.set_weights(self.generator.get_weights())
+        self.generator = generator
+        self.discriminator = discriminator
+        self.generator_optimizer = generator_optimizer
+        self.discriminator_optimizer = discriminator_optimizer
+        # With their moments made, a checkpoint can be restored before the first step.
+        generator_optimizer.build(generator.trainable_variables)
+        discriminator_optimizer.build(discriminator.trainable_variables)
+        self.random = random
+        self.step = random.step
+        self.discriminator_loss, self.generator_loss, self.loss_is_relative = losses
+        self.penalties = penalties
+        self.augmentations = augmentations
+        self.joint_batch = joint_batch
+        self.pack = pack
+        self.ema_generator = ema_generator
+        self.ema_decay = ema_decay
+        self.ema_warm_up = ema_warm_up
 
     @property
     def sampling_generator(self) -> keras.Sequential:
-        """The generator that images are drawn from: its moving average, if there is one."""
-        return self.ema_generator or self.generator
+        """The generator that images are drawn from: its moving average, if there is one.
 
-    def noise(self, update: int = 0) -> tf.Tensor:
-        """The noise of one of the step's updates, float32 [batch, noise_dim].
-
-        In a conditional run, the labels of the images that are to be made from it stand beside it:
-        float32 [batch, noise_dim + classes].
+        In a conditional run, its noise has one-hot labels beside it.
         """
-        config, draw = self.config, self.draw(update)
-        noise = replica_slice(
-            lambda shape: training_noise(config.noise, shape, config.seed, draw),
-            [config.batch_size // self.replicas, config.noise_dim],
-        )
-        return tf.concat([noise, self.labels(update)], axis=1) if self.classes else noise
+        return self.ema_generator or stack_of(self.generator)
 
-    def labels(self, update: int = 0) -> tf.Tensor:
-        """The labels of the generated images of one of the step's updates.
-
-        They are drawn in the proportions of the training images.
-
-        Returns:
-            One-hot vectors, float32 [batch, classes].
-        """
-        log_counts = tf.math.log([[*map(float, self.classes.counts)]])
-        seed = self.seed(LABELS, update)
-        numbers = replica_slice(
-            lambda shape: tf.random.stateless_categorical(log_counts, shape[0], seed)[0],
-            [self.config.batch_size // self.replicas],
-        )
-        return tf.one_hot(numbers, len(self.classes))
-
-    def draw(self, update: int = 0) -> tf.Tensor:
-        """A number, int64, for the randomness of one of the step's updates and of no other."""
-        config = self.config
-        draws_per_step = 1 + config.discriminator_steps if config.alternates else 1
-        return self.step * draws_per_step + update
-
-    def seed(self, use: int, update: int = 0) -> tf.Tensor:
-        """A seed, int [2], for random numbers, other than noise, of one of the updates."""
-        seed = [self.config.seed, self.draw(update)]
-        return tf.random.experimental.stateless_fold_in(seed, use)
-
-    @property
-    def alpha(self) -> tf.Tensor:
-        """How far the new layers are faded in (`--fade_in`), float32 from 0 to 1."""
-        return tf.minimum(tf.cast(self.step, tf.float32) / self.config.fade_in, 1.0)
+    def generate(self, noise: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
+        """Images of the generator in training mode, float32 [batch, H, W, C] in [-1, 1]."""
+        return self.generator(noise if labels is None else [noise, labels], training=True)
 
     def discriminate(
         self,
-        images: tf.Tensor,
-        generated_images: tf.Tensor,
+        real: tf.Tensor,
+        fake: tf.Tensor,
+        real_labels: tf.Tensor | None = None,
+        fake_labels: tf.Tensor | None = None,
         discriminator: Callable[..., tf.Tensor] | None = None,
-        update: int = 0,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The logits of real and of generated images, as `seen`.
-
-        Each batch goes through the discriminator on its own, as in the tutorial, or both as one
-        (`--discriminator_batch joint`). Batch norm then normalises both with the statistics of the
-        mixture, so that a difference between their means stays visible to it.
+        """The logits of real and of generated images.
 
         Args:
-            images: float32 [batch, H, W, C] in [-1, 1], real ones; in a conditional run with a
-                channel more, see `data.with_label_channel`.
-            generated_images: float32 [batch, H, W, C].
-            discriminator: in place of the own one.
-            update: which of the step's.
+            real, fake: the images, float32 [batch, H, W, C] in [-1, 1].
+            real_labels, fake_labels: the ids of their classes, int [batch], in a conditional run.
+            discriminator: in place of the GAN's own.
 
         Returns:
-            Real and generated images' logits, float32 [batch, 1] (with `--pack` M, [batch / M, 1]).
+            Real and generated images' logits, float32 [batch / pack, 1].
         """
         discriminator = discriminator or self.discriminator
-        images, generated_images = self.seen(images, generated_images, update)
-        if self.config.discriminator_batch == "joint":
-            both = tf.concat([images, generated_images], axis=0)
-            real_logits, fake_logits = tf.split(discriminator(both, training=True), 2)
+        if self.joint_batch:
+            both = tf.concat([real, fake], axis=0)
+            labels = None if real_labels is None else tf.concat([real_labels, fake_labels], axis=0)
+            real_logits, fake_logits = tf.split(logits_of(discriminator, both, labels), 2)
             return real_logits, fake_logits
-        return discriminator(images, training=True), discriminator(generated_images, training=True)
-
-    def discriminate_generated(
-        self,
-        images: tf.Tensor,
-        generated_images: tf.Tensor,
-        discriminator: Callable[..., tf.Tensor] | None = None,
-        update: int = 0,
-    ) -> tf.Tensor:
-        """The logits of generated images alone, for an update of the generator of its own.
-
-        Arguments are those of `discriminate`; the real images count in a joint batch only.
-        """
-        if self.config.discriminator_batch == "joint":
-            return self.discriminate(images, generated_images, discriminator, update)[1]
-        generated_images = self.seen(images, generated_images, update)[1]
-        return (discriminator or self.discriminator)(generated_images, training=True)
-
-    def seen(
-        self, images: tf.Tensor, generated_images: tf.Tensor, update: int = 0
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Real and generated images as the discriminator sees them in one of the step's updates.
-
-        They are augmented by `--augment`. In a conditional run, each then has its label beside it,
-        as constant channels (Mirza and Osindero, 2014).
-        """
-        numbers = None
-        if self.classes:
-            images, numbers = split_label_channel(images)
-        names = self.config.augmentations
-        images = augment(images, names, self.seed(AUGMENT_REAL, update))
-        generated_images = augment(generated_images, names, self.seed(AUGMENT_GENERATED, update))
-        if numbers is None:
-            return images, generated_images
-        labels = tf.one_hot(numbers, len(self.classes))
         return (
-            with_label_channels(images, labels),
-            with_label_channels(generated_images, self.labels(update)),
+            logits_of(discriminator, real, real_labels),
+            logits_of(discriminator, fake, fake_labels),
         )
 
-    def end_step(self) -> None:
-        """Moves the EMA generator after the generator, and counts the step.
+    def discriminate_fake(
+        self,
+        real: tf.Tensor,
+        fake: tf.Tensor,
+        real_labels: tf.Tensor | None = None,
+        fake_labels: tf.Tensor | None = None,
+        discriminator: Callable[..., tf.Tensor] | None = None,
+    ) -> tuple[tf.Tensor | None, tf.Tensor]:
+        """What the generator's loss takes, for an update of the generator of its own.
 
-        The decay is warmed up, (1 + step) / (10 + step) at most, so that the average does not
-        cling to the first steps' weights, unless all of these are trained ones (`--init_from`
-        without `--fade_in`).
+        As `discriminate`, but without the logits of real images where the loss does without them.
         """
-        config = self.config
+        if self.joint_batch or self.loss_is_relative:
+            return self.discriminate(real, fake, real_labels, fake_labels, discriminator)
+        return None, logits_of(discriminator or self.discriminator, fake, fake_labels)
+
+    def augment(
+        self, real: tf.Tensor, fake: tf.Tensor, update: int = 0
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Real and generated images, each changed at random in the same ways."""
+        return (
+            augment(real, self.augmentations, self.random.seed(AUGMENT_REAL, update)),
+            augment(fake, self.augmentations, self.random.seed(AUGMENT_GENERATED, update)),
+        )
+
+    def penalty(
+        self,
+        real: tf.Tensor,
+        fake: tf.Tensor,
+        real_labels: tf.Tensor | None = None,
+        fake_labels: tf.Tensor | None = None,
+        update: int = 0,
+        weights: Sequence[tf.Tensor] | None = None,
+        lazy: bool = True,
+    ) -> tf.Tensor:
+        """The sum of the penalties on the discriminator, float32 scalar.
+
+        Each is of the function that the loss is of, at images as the discriminator sees them. Its
+        passes leave the moving averages of batch norm alone.
+
+        Args:
+            real, fake, real_labels, fake_labels: see `discriminate`.
+            update: which of the step's.
+            weights: in place of the discriminator's trainable ones.
+            lazy: whether penalties are due only in some steps.
+        """
+        places = self.random.places(len(real.shape), self.pack, update)
+
+        def term(penalty: Penalty, weights: Sequence[tf.Tensor]) -> tf.Tensor:
+            frozen = with_weights(self.discriminator, weights)
+            seen = (real_labels, fake_labels, frozen)
+            if self.joint_batch:
+                critique = Critique(
+                    lambda images: self.discriminate(images, fake, *seen)[0],
+                    lambda images: self.discriminate(real, images, *seen)[1],
+                    places,
+                )
+            else:
+                critique = Critique(
+                    lambda images: logits_of(frozen, images, real_labels),
+                    lambda images: logits_of(frozen, images, fake_labels),
+                    places,
+                )
+            return penalty.factor * penalty.function(critique, real, fake)
+
+        weights = weights or self.discriminator.trainable_variables
+        weights = [tf.convert_to_tensor(weight) for weight in weights]
+        return tf.add_n(
+            [
+                lazily(
+                    functools.partial(term, penalty),
+                    weights,
+                    self.step,
+                    penalty.interval if lazy else 1,
+                )
+                for penalty in self.penalties
+            ]
+        )
+
+    def scale_losses(self, *losses: tf.Tensor) -> list[tf.Tensor]:
+        """The generator's and the discriminator's loss, times the scale that their optimizer has.
+
+        It has one in float16 alone, where small gradients would become 0 (Micikevicius et al.,
+        2018); the optimizer divides the gradients by it again.
+        """
+        optimizers = (self.generator_optimizer, self.discriminator_optimizer)
+        return [
+            optimizer.scale_loss(loss)
+            if isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+            else loss
+            for optimizer, loss in zip(optimizers, losses)
+        ]
+
+    def end_step(self) -> None:
+        """Moves the EMA generator towards the generator, and counts the step."""
         if self.ema_generator is not None:
             step = tf.cast(self.step, tf.float32)
-            has_new_layers = config.init_from is None or config.fade_in
-            warm_up = (1.0 + step) / (10.0 + step) if has_new_layers else 1.0
-            decay = tf.minimum(config.ema_decay, warm_up)
+            warm_up = (1.0 + step) / (10.0 + step) if self.ema_warm_up else 1.0
+            decay = tf.minimum(self.ema_decay, warm_up)
             for mean, value in zip(self.ema_generator.variables, self.generator.variables):
                 mean.assign(decay * mean + (1.0 - decay) * value)
         self.step.assign_add(1)
-        if config.fade_in:
-            models = (self.generator, self.discriminator, self.ema_generator)
-            set_alpha([model for model in models if model is not None], self.alpha)
 
 
-def check_plain(config: Config, classes: Classes) -> None:
-    """Refuses what the tutorial's step would leave out.
+def logits_of(
+    discriminator: Callable[..., tf.Tensor], images: tf.Tensor, labels: tf.Tensor | None
+) -> tf.Tensor:
+    """The logits of some images in training mode, float32 [batch, 1]."""
+    return discriminator(images if labels is None else [images, labels], training=True)
+
+
+def make_gan(config: Config, image_shape: ImageShape, classes: Classes = UNLABELLED) -> Gan:
+    """The GAN of a run, as it is before the first step.
+
+    Args:
+        config: the settings; the weights of `init_from` are not in place yet.
+        image_shape: height, width and channels.
+        classes: of the training images, in a conditional run.
 
     Raises:
-        UserError: there is some.
+        UserError: the architecture has no models for images of that size.
     """
-    for is_left_out, setting in (
-        (config.alternates, "updates of the discriminator of its own"),
-        (config.unroll_steps, "unroll_steps"),
-        (config.real_penalty, "real_penalty"),
-        (config.precision == "float16", "precision float16"),
-        (config.conditional and not classes, "conditional, without classes"),
-        (config.init_from is not None, "init_from"),
-    ):
-        if is_left_out:
-            raise UserError(
-                f"a custom loop takes the tutorial's step, which does not support {setting}: "
-                f"use dcgan_tf.train instead"
-            )
-
-
-def with_label_channels(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Images with one-hot labels, float32 [batch, classes], as constant channels beside them."""
-    shape = [*images.shape[:3], labels.shape[1]]
-    return tf.concat([images, tf.broadcast_to(labels[:, None, None, :], shape)], axis=3)
-
-
-def separate_gradients(
-    gan: Gan,
-    tape: tf.GradientTape,
-    images: tuple[tf.Tensor, tf.Tensor],
-    logits: tuple[tf.Tensor, tf.Tensor],
-    losses: tuple[tf.Tensor, tf.Tensor],
-) -> tuple[Gradients, Gradients]:
-    """The gradient of each loss with respect to its model's weights, as in the tutorial.
-
-    `steps/shared_backward.py` and `steps/loss_scaling.py` have others of this signature.
-
-    Args:
-        gan: the models.
-        tape: persistent; it recorded all of the following.
-        images: the batch's and generated ones.
-        logits: of real and of generated images.
-        losses: the generator's and the discriminator's, float32 scalars.
-
-    Returns:
-        The generator's gradients and the discriminator's, in the order of their variables.
-    """
-    gen_loss, disc_loss = losses
-    gen_gradients = tape.gradient(gen_loss, gan.generator.trainable_variables)
-    disc_gradients = tape.gradient(disc_loss, gan.discriminator.trainable_variables)
-    return gen_gradients, disc_gradients
-
-
-def make_optimizer(
-    config: Config, model: keras.Model, learning_rate: float | None
-) -> keras.optimizers.Optimizer:
-    """Adam, with its moments made, so that they can be restored before the first step.
-
-    Args:
-        config: the settings.
-        model: whose weights it updates.
-        learning_rate: of this model, where it has one of its own; else the config's.
-    """
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    optimizer = keras.optimizers.Adam(
-        learning_rate or config.learning_rate,
-        beta_1=config.beta_1,
-        # The replicas' gradients are added up, and divided by this.
-        loss_scale_factor=float(replicas) if replicas > 1 else None,
+    keras.utils.set_random_seed(config.seed)
+    generator, discriminator = (
+        make(config, image_shape, len(classes)) for make in model_makers(config)
     )
-    if config.precision == "float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    optimizer.build(model.trainable_variables)
-    return optimizer
+    ema_generator = None
+    if config.ema_decay is not None:
+        ema_generator = keras.models.clone_model(stack_of(generator))
+        ema_generator.set_weights(stack_of(generator).get_weights())
+    return Gan(
+        generator,
+        discriminator,
+        make_optimizer(config, config.generator_learning_rate),
+        make_optimizer(config, config.discriminator_learning_rate),
+        StepRandom(
+            config.seed,
+            config.batch_size,
+            config.noise_dim,
+            config.noise,
+            classes,
+            updates=1 + config.discriminator_steps if config.alternates else 1,
+        ),
+        make_losses(config),
+        make_penalties(config),
+        make_augmentations(config),
+        joint_batch=config.discriminator_batch == "joint",
+        pack=config.pack,
+        ema_generator=ema_generator,
+        ema_decay=config.ema_decay or 0.0,
+        # The weights of another run are trained ones from the first step on.
+        ema_warm_up=config.init_from is None or config.fade_in > 0,
+    )

@@ -1,6 +1,6 @@
 """The blocks that the models are stacked from: convolutions, normalisation, dropout.
 
-Every block is a list of Keras layers. Some are those of `fast/layers.py`, which hold the same
+Every block is a list of Keras layers. Some are those of `fast/keras_layers.py`, which hold the same
 weights and compute the same: batch norm and dropout, unless under `--reference`, and convolutions
 under `--convolutions subpixel`.
 """
@@ -13,24 +13,28 @@ from typing import Any
 import keras
 from keras import layers
 
-from dcgan_tf.config import Config
-from dcgan_tf.fast import layers as fast_layers
+from dcgan_tf.fast import keras_layers as fast_layers
+from dcgan_tf.settings.config import Config
 
 Layers = list[layers.Layer]
 
 LAST_DROPOUT = 100  # its number: no model has so many blocks
 
 
-def mapping_network(config: Config) -> Layers:
+def mapping_network(config: Config, classes: int = 0) -> Layers:
     """From z to a latent vector of the same length (Karras et al., 2019, section 2).
 
-    z is scaled to the length √noise_dim, and goes through dense layers with LeakyReLU. Their
-    weights are drawn from He's distribution, so that no layer makes its values smaller.
+    z, with a one-hot label beside it in a conditional run, is scaled to the square root of its
+    size, and goes through dense layers with LeakyReLU. Their weights are drawn from He's
+    distribution, so that no layer makes its values smaller. Without `mapping_layers`, none.
     """
-    stack = [layers.UnitNormalization(dtype="float32"), layers.Rescaling(config.noise_dim**0.5)]
+    if not config.mapping_layers:
+        return []
+    latent_dim = config.noise_dim + classes
+    stack = [layers.UnitNormalization(dtype="float32"), layers.Rescaling(latent_dim**0.5)]
     for _ in range(config.mapping_layers):
         stack += [
-            layers.Dense(config.noise_dim, kernel_initializer="he_normal"),
+            layers.Dense(latent_dim, kernel_initializer="he_normal"),
             layers.LeakyReLU(config.negative_slope),
         ]
     return stack

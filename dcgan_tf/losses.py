@@ -1,7 +1,7 @@
-"""The adversarial objectives: pure functions of the discriminator's logits.
+"""The adversarial losses: pure functions of the discriminator's logits.
 
-Logits are float32 [batch, 1], of real or of generated images; every loss is a float32 scalar.
-With D = sigmoid(logits), the tutorial's are the first two.
+Each takes the logits of real and of generated images, float32 [batch, 1], and returns a float32
+scalar. With D = sigmoid(logits), the tutorial's are the first two.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from dcgan_tf.config import Config
+from dcgan_tf.settings.choices import LOSSES, resolve
+from dcgan_tf.settings.config import Config
 
 
 def cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -40,7 +41,7 @@ def discriminator_loss(
     return real_loss + fake_loss
 
 
-def generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
+def generator_loss(real_logits: tf.Tensor | None, fake_logits: tf.Tensor) -> tf.Tensor:
     """How far the generator is from having its images called 1: the mean of −log D(G(z)).
 
     This is the non-saturating loss of Goodfellow et al., 2014, section 3: log 2 = 0.693 where the
@@ -49,7 +50,7 @@ def generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
     return cross_entropy(tf.ones_like(fake_logits), fake_logits)
 
 
-def minimax_generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
+def minimax_generator_loss(real_logits: tf.Tensor | None, fake_logits: tf.Tensor) -> tf.Tensor:
     """The mean of log(1 − D(G(z))), Goodfellow et al., 2014, equation 1.
 
     Its gradient vanishes where the discriminator is sure, which is when the generator needs it.
@@ -68,7 +69,9 @@ def least_squares_discriminator_loss(
     return 0.5 * (real_loss + tf.reduce_mean(fake_logits**2))
 
 
-def least_squares_generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
+def least_squares_generator_loss(
+    real_logits: tf.Tensor | None, fake_logits: tf.Tensor
+) -> tf.Tensor:
     """Half the squared distance of generated images' logits from 1 (Mao et al., 2017)."""
     return 0.5 * tf.reduce_mean((fake_logits - 1.0) ** 2)
 
@@ -88,43 +91,32 @@ def wasserstein_critic_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> t
     return tf.reduce_mean(fake_logits) - tf.reduce_mean(real_logits)
 
 
-def score_generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
+def score_generator_loss(real_logits: tf.Tensor | None, fake_logits: tf.Tensor) -> tf.Tensor:
     """The negative mean score of generated images, for the hinge and the Wasserstein loss."""
     return -tf.reduce_mean(fake_logits)
 
 
-class Loss(NamedTuple):
-    """An adversarial objective.
+class Losses(NamedTuple):
+    """The losses of both models, functions of the logits of real and of generated images.
 
     Attributes:
-        discriminator: from real and generated images' logits to the discriminator's loss; it takes
-            `label_smoothing` if it has a target to move.
-        generator: from generated images' logits to the generator's loss.
-        probabilities: whether sigmoid(logits) is the probability that an image is real.
+        discriminator, generator: the losses.
+        relative: whether the generator's depends on the logits of real images; else it may be
+            given None for them.
     """
 
     discriminator: Callable[..., tf.Tensor]
-    generator: Callable[[tf.Tensor], tf.Tensor]
-    probabilities: bool
+    generator: Callable[..., tf.Tensor]
+    relative: bool = False
 
 
-LOSSES: dict[str, Loss] = {
-    "bce": Loss(discriminator_loss, generator_loss, probabilities=True),
-    "minimax": Loss(discriminator_loss, minimax_generator_loss, probabilities=True),
-    "least_squares": Loss(
-        least_squares_discriminator_loss, least_squares_generator_loss, probabilities=False
-    ),
-    "hinge": Loss(hinge_discriminator_loss, score_generator_loss, probabilities=False),
-    "wasserstein": Loss(wasserstein_critic_loss, score_generator_loss, probabilities=False),
-}
+TUTORIAL_LOSSES = Losses(discriminator_loss, generator_loss)
 
 
-def make_losses(
-    config: Config,
-) -> tuple[Callable[..., tf.Tensor], Callable[[tf.Tensor], tf.Tensor]]:
-    """The discriminator's and the generator's loss that the config names."""
-    loss = LOSSES[config.loss]
-    if not config.label_smoothing:
-        return loss.discriminator, loss.generator
-    smoothed = functools.partial(loss.discriminator, label_smoothing=config.label_smoothing)
-    return smoothed, loss.generator
+def make_losses(config: Config) -> Losses:
+    """The losses that the config names."""
+    row = LOSSES[config.loss]
+    discriminator, generator = resolve(row.discriminator), resolve(row.generator)
+    if config.label_smoothing:
+        discriminator = functools.partial(discriminator, label_smoothing=config.label_smoothing)
+    return Losses(discriminator, generator, row.relative)

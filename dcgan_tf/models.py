@@ -10,95 +10,148 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import layers
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
-from dcgan_tf.growing.fade_in import grow_discriminator, grow_generator
 from dcgan_tf.layers import (
     Layers,
     Pack,
-    conv_to_logit,
     conv_transpose,
     dense_to_logit,
-    discriminator_block,
     discriminator_norm,
     dropout,
-    first_block,
-    generator_block,
     generator_norm,
     kernel_initializer,
     mapping_network,
-    same_size_conv,
     strided_conv,
 )
+from dcgan_tf.settings.choices import ARCHITECTURES, resolve
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 
 ImageShape = tuple[int, ...]  # height, width, channels
 
-OLD_LAYERS = 1 << 9  # a bit of the seed; the numbers of dropout layers need less
 SMALLEST_START = 4
 POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 OUTPUT: dict[str, Any] = {"activation": "tanh", "dtype": "float32"}
 
 
-def make_generator(config: Config, image_shape: ImageShape, classes: int = 0) -> keras.Sequential:
+def make_generator(config: Config, image_shape: ImageShape, classes: int = 0) -> keras.Model:
     """The generator of the config's architecture, for images [size, size, channels].
 
     Args:
         config: the settings.
         image_shape: of its images.
-        classes: how many a conditional run has; the noise is longer by that many values.
+        classes: the number of classes, in a conditional run.
 
     Raises:
         UserError: images of that size can't be built by upsampling.
     """
-    config = dataclasses.replace(config, noise_dim=config.noise_dim + classes)
-    build, _ = ARCHITECTURES[config.architecture]
     with compute_in(config.precision):
-        mapping = mapping_network(config) if config.mapping_layers else []
-        stack = build(config, image_shape)
-        if config.fade_in:
-            stack = grow_generator(build(*smaller(config, image_shape)), stack, config.stride)
-        inputs = layers.Input((config.noise_dim,))
-        return keras.Sequential([inputs, *mapping, *stack], name="generator")
+        mapping = mapping_network(config, classes)
+        stack = generator_layers(config, image_shape, classes)
+        return as_generator(config, [*mapping, *stack], classes)
 
 
-def make_discriminator(
-    config: Config, image_shape: ImageShape, classes: int = 0
-) -> keras.Sequential:
+def make_discriminator(config: Config, image_shape: ImageShape, classes: int = 0) -> keras.Model:
     """The discriminator of the config's architecture, for images [size, size, channels].
 
-    Args:
-        config: the settings.
-        image_shape: of the images.
-        classes: how many a conditional run has; the images have that many more channels.
-
-    Raises:
-        UserError: images of that size can't be built by upsampling.
+    Arguments and what is raised are those of `make_generator`.
     """
-    image_shape = (*image_shape[:2], image_shape[2] + classes)
-    _, build = ARCHITECTURES[config.architecture]
     with compute_in(config.precision):
-        pack = [Pack(config.pack)] if config.pack > 1 else []
-        stack = build(config, image_shape)
-        if config.fade_in:
-            stack = grow_discriminator(build(*smaller(config, image_shape)), stack, config.stride)
-        return keras.Sequential([layers.Input(image_shape), *pack, *stack], name="discriminator")
+        stack = discriminator_layers(config, image_shape, classes)
+        return as_discriminator(config, image_shape, stack, classes)
 
 
-def smaller(config: Config, image_shape: ImageShape) -> tuple[Config, ImageShape]:
-    """The settings and image shape of the models that these grow from: a block less of each.
+def generator_layers(config: Config, image_shape: ImageShape, classes: int = 0) -> Layers:
+    """The layers of the generator's stack, whose noise has one-hot labels beside it."""
+    config = dataclasses.replace(config, noise_dim=config.noise_dim + classes)
+    return resolve(ARCHITECTURES[config.architecture].generator)(config, image_shape)
 
-    The seed is another one, so that old and new layers differ in what their dropout drops.
+
+def discriminator_layers(config: Config, image_shape: ImageShape, classes: int = 0) -> Layers:
+    """The layers of the discriminator's stack, whose images have one-hot labels beside them."""
+    *size, channels = image_shape
+    shape = (*size, channels + classes)
+    return resolve(ARCHITECTURES[config.architecture].discriminator)(config, shape)
+
+
+def as_generator(config: Config, stack: Layers, classes: int) -> keras.Model:
+    """The generator of a stack of layers.
+
+    A conditional one takes [noise, labels], the ids of classes, int32 [batch], and gives the stack
+    one-hot vectors beside the noise (Mirza and Osindero, 2014).
     """
-    height, width, channels = image_shape
-    size = (height // config.stride, width // config.stride, channels)
-    filters, seed = 2 * config.base_filters, config.seed ^ OLD_LAYERS
-    return dataclasses.replace(config, base_filters=filters, fade_in=0, seed=seed), size
+    inputs = layers.Input((config.noise_dim + classes,))
+    generator = keras.Sequential([inputs, *stack], name="generator")
+    return with_label_input(generator, config.noise_dim, classes) if classes else generator
+
+
+def with_label_input(generator: keras.Sequential, noise_dim: int, classes: int) -> keras.Model:
+    """A generator whose inputs are `noise` and the id of a class, `label`."""
+    noise = layers.Input((noise_dim,), name="noise")
+    label = layers.Input((), name="label", dtype="int32")
+    latent = keras.ops.concatenate([noise, keras.ops.one_hot(label, classes)], axis=1)
+    return keras.Model([noise, label], generator(latent), name="conditional_generator")
+
+
+def as_discriminator(
+    config: Config, image_shape: ImageShape, stack: Layers, classes: int
+) -> keras.Model:
+    """The discriminator of a stack of layers.
+
+    A conditional one takes [images, labels], the ids of classes, int32 [batch], and gives the stack
+    one-hot vectors beside the images, as constant channels (Mirza and Osindero, 2014).
+    """
+    *size, channels = image_shape
+    pack = [Pack(config.pack)] if config.pack > 1 else []
+    shape = (*size, channels + classes)
+    discriminator = keras.Sequential([layers.Input(shape), *pack, *stack], name="discriminator")
+    if not classes:
+        return discriminator
+    images = layers.Input(image_shape, name="images")
+    label = layers.Input((), name="label", dtype="int32")
+    one_hot = keras.ops.one_hot(label, classes)[:, None, None, :]
+    label_maps = keras.ops.ones_like(images[..., :1]) * one_hot
+    logits = discriminator(keras.ops.concatenate([images, label_maps], axis=3))
+    return keras.Model([images, label], logits, name="conditional_discriminator")
+
+
+def stack_of(model: keras.Model) -> keras.Sequential:
+    """The stack of a model, without the input for labels that a conditional one has around it."""
+    return model if isinstance(model, keras.Sequential) else model.layers[-1]
+
+
+def all_layers(model: keras.Model) -> Iterator[layers.Layer]:
+    """The layers of a model's stack, and those within them in their place."""
+    for layer in stack_of(model).layers if isinstance(model, keras.Model) else model.layers:
+        if hasattr(layer, "layers"):
+            yield from all_layers(layer)
+        else:
+            yield layer
+
+
+def with_weights(model: keras.Model, weights: Sequence[tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """A model as a function with other trainable weights.
+
+    A call changes nothing of the model but its random state, so that each has a dropout mask of
+    its own: the moving averages of batch norm stay.
+    """
+    variables = model.non_trainable_variables
+
+    def call(inputs: Any, training: bool) -> tf.Tensor:
+        before = [tf.convert_to_tensor(variable) for variable in variables]
+        outputs, after = model.stateless_call(weights, before, inputs, training=training)
+        for variable, value in zip(variables, after):
+            if variable.name == "seed_generator_state":
+                variable.assign(value)
+        return outputs
+
+    return call
 
 
 @contextlib.contextmanager
@@ -144,89 +197,6 @@ def tutorial_discriminator(config: Config, image_shape: ImageShape) -> Layers:
             *dropout(config, config.dropout, block),
         ]
     return [*stack, *dense_to_logit(config)]
-
-
-def paper_generator(config: Config, image_shape: ImageShape) -> Layers:
-    """Radford et al., 2016, figure 1, without its dense layer, as in PyTorch's reading.
-
-    At 64×64×3: 4×4×512, 8×8×256, 16×16×128, 32×32×64, 64×64×3; 3,576,704 trainable parameters
-    with a kernel of 4 and a noise of 100.
-    """
-    start, blocks = start_and_blocks(image_shape[0], config.stride)
-    stack = [layers.Reshape((1, 1, config.noise_dim))]
-    for block in range(blocks):
-        filters = config.base_filters * 2 ** (blocks - 1 - block)
-        stack += generator_block(config, filters) if block else first_block(config, filters, start)
-    return [*stack, conv_transpose(config, image_shape[2], **OUTPUT)]
-
-
-def paper_discriminator(config: Config, image_shape: ImageShape) -> Layers:
-    """Radford et al., 2016, section 3, with a convolution in place of the last dense layer.
-
-    At 64×64×3: 2,765,568 trainable parameters with a kernel of 4. The first block has no batch
-    norm.
-    """
-    start, blocks = start_and_blocks(image_shape[0], config.stride)
-    stack = []
-    for block in range(blocks):
-        filters = config.base_filters * 2**block
-        stack += discriminator_block(config, filters, block, norm=block > 0)
-    return [*stack, *conv_to_logit(config, start)]
-
-
-def blocks_discriminator(config: Config, image_shape: ImageShape) -> Layers:
-    """One block fewer than the generator has, each with batch norm; then a wide last convolution.
-
-    At 32×32: 16×16×64, 8×8×128, and an 8×8 convolution to the logit.
-    """
-    start, blocks = start_and_blocks(image_shape[0], config.stride)
-    stack = []
-    for block in range(blocks - 1):
-        stack += discriminator_block(config, config.base_filters * 2**block, block, norm=True)
-    return [*stack, *conv_to_logit(config, config.stride * start)]
-
-
-def upsample_generator(config: Config, image_shape: ImageShape) -> Layers:
-    """Dense, then batch norm, nearest-neighbour doubling and a convolution, again and again.
-
-    Odena et al., 2016, Deconvolution and Checkerboard Artifacts, tell why.
-    """
-    start, blocks = start_and_blocks(image_shape[0], config.stride)
-    filters = [config.base_filters * 2**i for i in reversed(range(blocks))]
-    stack = [
-        layers.Dense(start * start * filters[0], kernel_initializer=kernel_initializer(config)),
-        layers.Reshape((start, start, filters[0])),
-    ]
-    for count in filters:
-        stack += [
-            *generator_norm(config),
-            layers.UpSampling2D(config.stride),
-            same_size_conv(config, count),
-            layers.ReLU(),
-        ]
-    return [*stack, same_size_conv(config, image_shape[2], **OUTPUT)]
-
-
-def upsample_discriminator(config: Config, image_shape: ImageShape) -> Layers:
-    """Strided convolutions whose batch norm comes last, after the dropout; none in the first."""
-    _, blocks = start_and_blocks(image_shape[0], config.stride)
-    stack = []
-    for block in range(blocks):
-        stack += [
-            strided_conv(config, config.base_filters * 2**block, use_bias=True),
-            layers.LeakyReLU(config.negative_slope),
-            *dropout(config, config.dropout, block),
-            *(discriminator_norm(config) if block else []),
-        ]
-    return [*stack, *dense_to_logit(config)]
-
-
-ARCHITECTURES = {
-    "tutorial": (tutorial_generator, tutorial_discriminator),
-    "paper": (paper_generator, paper_discriminator),
-    "blocks": (paper_generator, blocks_discriminator),
-    "upsample": (upsample_generator, upsample_discriminator),
-}
 
 
 def start_and_blocks(image_size: int, stride: int) -> tuple[int, int]:

@@ -12,13 +12,13 @@ from dcgan_tf.gan import Gan, Gradients
 
 
 class StepScalars(NamedTuple):
-    """The figures of one step, float32 scalars, found before its updates.
+    """The figures of one step, float32 scalars, computed before its updates.
 
     Attributes:
-        gen_loss, disc_loss: the losses.
+        gen_loss, disc_loss: the losses, with their penalties.
         d_real, d_fake: the means of D(x) and D(G(z)), with D = sigmoid(logits): probabilities,
             unless the loss makes the logits scores.
-        gen_gradient_norm, disc_gradient_norm: of all gradients of a model together.
+        gen_gradient_norm, disc_gradient_norm: the norm of all gradients of a model together.
         spread: the standard deviation of a pixel over the generated images, averaged over all
             pixels, divided by that of the real images: near 1 in a good run, near 0 in a collapse.
             Not a number where each replica has a single image.
@@ -46,26 +46,41 @@ class StepOutput(NamedTuple):
     fake_logits: tf.Tensor
 
 
-def train_step(gan: Gan, images: tf.Tensor) -> StepOutput:
+def train_step(gan: Gan, images: tf.Tensor, labels: tf.Tensor | None = None) -> StepOutput:
     """One update of both models, as in the tutorial.
 
     Args:
         gan: the models, their optimizers and losses.
         images: float32 [batch, H, W, C] in [-1, 1].
+        labels: the ids of their classes, int [batch], in a conditional run.
     """
-    noise = gan.noise()
+    noise = gan.random.noise()
+    fake_labels = None if labels is None else gan.random.labels()
 
     with tf.GradientTape(persistent=True) as tape:
-        generated_images = gan.generator(noise, training=True)
+        generated_images = gan.generate(noise, fake_labels)
+        real, fake = images, generated_images
+        if gan.augmentations:
+            real, fake = gan.augment(real, fake)
 
-        real_logits, fake_logits = gan.discriminate(images, generated_images)
+        real_logits, fake_logits = gan.discriminate(real, fake, labels, fake_labels)
 
-        gen_loss = gan.generator_loss(fake_logits)
+        gen_loss = gan.generator_loss(real_logits, fake_logits)
         disc_loss = gan.discriminator_loss(real_logits, fake_logits)
+        if gan.penalties:
+            disc_loss += gan.penalty(real, fake, labels, fake_labels)
 
-    recorded = (images, generated_images), (real_logits, fake_logits), (gen_loss, disc_loss)
-    gen_gradients, disc_gradients = gan.backward(tape, *recorded)
-    output = step_output(gan, *recorded, (gen_gradients, disc_gradients))
+        scaled_gen_loss, scaled_disc_loss = gan.scale_losses(gen_loss, disc_loss)  # for float16
+
+    gen_gradients = tape.gradient(scaled_gen_loss, gan.generator.trainable_variables)
+    disc_gradients = tape.gradient(scaled_disc_loss, gan.discriminator.trainable_variables)
+    output = step_output(
+        gan,
+        (images, generated_images),
+        (real_logits, fake_logits),
+        (gen_loss, disc_loss),
+        (gen_gradients, disc_gradients),
+    )
 
     gan.generator_optimizer.apply_gradients(zip(gen_gradients, gan.generator.trainable_variables))
     gan.discriminator_optimizer.apply_gradients(
@@ -86,15 +101,13 @@ def step_output(
 
     Args:
         gan: the models.
-        images: the batch's and generated ones, float32 [batch, H, W, C].
+        images: real and generated ones, float32 [batch, H, W, C].
         logits: of real and of generated images, float32 [batch, 1].
         losses: the generator's and the discriminator's.
-        gradients: the generator's and the discriminator's.
+        gradients: the generator's and the discriminator's, of the scaled losses.
     """
-    channels = images[1].shape[-1]
-    images = images[0][..., :channels], images[1]  # without the labels
-    real_std, fake_std = (tf.reduce_mean(tf.math.reduce_std(each, axis=0)) for each in images)
     (gen_loss, disc_loss), (real_logits, fake_logits) = losses, logits
+    real_std, fake_std = (tf.reduce_mean(tf.math.reduce_std(each, axis=0)) for each in images)
     scalars = StepScalars(
         gen_loss,
         disc_loss,
@@ -110,8 +123,8 @@ def step_output(
 def gradient_norm(gradients: Gradients, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
     """The norm of all gradients of a model together, float32 scalar.
 
-    A `LossScaleOptimizer` is given scaled gradients, and leaves out an update of which some are
-    infinite: the norm is of the unscaled ones, and 0 where they are left out.
+    A `LossScaleOptimizer` is given scaled gradients and skips an update with infinite ones: the
+    norm is of the unscaled gradients, and 0 in an update that is skipped.
     """
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         scale = tf.convert_to_tensor(optimizer.dynamic_scale)

@@ -155,7 +155,7 @@ def run_main(monkeypatch, capsys):
     def call(module, *flags):
         import keras
 
-        from dcgan_tf.cli.program import run
+        from dcgan_tf.commands.program import run
 
         keras.utils.clear_session()  # a new process counts its layers from one, too
         monkeypatch.setattr(sys, "argv", [f"{module.__name__}.py", *map(str, flags)])
@@ -179,7 +179,7 @@ def finished_run(tmp_path_factory, digits_dir):
 @pytest.fixture(scope="session")
 def traced_trainer(tmp_path_factory, mnist):
     """A trainer whose step is traced once for all tests, and where its first state is."""
-    from dcgan_tf.config import Config
+    from dcgan_tf.settings.config import Config
     from dcgan_tf.training import Trainer
 
     trainer = Trainer(Config(batch_size=BATCH_SIZE, seed=3), mnist[:50, ..., np.newaxis])
@@ -197,8 +197,8 @@ def trainer(traced_trainer):
 @pytest.fixture
 def few_evaluated(monkeypatch):
     """Has trainings on digits evaluated with 300 images, not 5,000."""
-    from dcgan_tf.config import Config
     from dcgan_tf.evaluation.feature_extractors import FEATURE_EXTRACTORS
+    from dcgan_tf.settings.config import Config
 
     classifier = FEATURE_EXTRACTORS["mnist_classifier"](Config())._replace(training_images=300)
     monkeypatch.setitem(FEATURE_EXTRACTORS, "mnist_classifier", lambda config: classifier)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-IMPORTED = ("dcgan_tf.run", "dcgan_tf.serving.export_formats", "dcgan_tf.latent.views")
+IMPORTED = ("dcgan_tf.starting.start", "dcgan_tf.serving.export_formats", "dcgan_tf.latent.views")
 
 forks = multiprocessing.get_context("forkserver")
 forks.set_forkserver_preload([__name__, *IMPORTED])

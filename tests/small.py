@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dcgan_tf.config import Config
 from dcgan_tf.data import make_batches
+from dcgan_tf.settings.config import Config
 from dcgan_tf.training import Trainer
 
 

@@ -19,7 +19,15 @@ from dcgan_tf.data import scale
 from dcgan_tf.distributed import strategy
 from tests.conftest import ENVIRONMENT, ROOT, write_idx
 
-HEAVY = ("tensorflow", "keras", "matplotlib", "sklearn", "numpy", "imageio", "dcgan_tf.run")
+HEAVY = (
+    "tensorflow",
+    "keras",
+    "matplotlib",
+    "sklearn",
+    "numpy",
+    "imageio",
+    "dcgan_tf.starting.start",
+)
 TINY = {
     "batch_size": 8,
     "base_filters": 8,

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.checkpoints import Checkpoints
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.reporting.history import History
+from dcgan_tf.run.checkpoints import Checkpoints
+from dcgan_tf.settings.errors import UserError
 
 
 def make_state(value):

@@ -5,12 +5,13 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf import data, gan
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
+from dcgan_tf.datasets import loading
 from dcgan_tf.datasets.labels import Classes, Labels
 from dcgan_tf.gan import Gan
-from dcgan_tf.noise import seeded_noise
 from dcgan_tf.reporting.grids import real_grid
+from dcgan_tf.sampling.noise import seeded_noise
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from dcgan_tf.train_step import step_output
 from dcgan_tf.training import Trainer
 from tests.conftest import thorough
@@ -205,9 +206,9 @@ def test_mnist_copy_without_some_digit_is_refused(monkeypatch):
         ([0, 1, 3, 3], "no training images of 2"),
         ([0, 1], "4 images and 2 labels up to 1"),
     ):
-        monkeypatch.setattr(data, "load_labels", lambda *_, numbers=numbers: np.array(numbers))
+        monkeypatch.setattr(loading, "load_labels", lambda *_, numbers=numbers: np.array(numbers))
         with pytest.raises(UserError, match=told):
-            data.load_training_labels(config, images)
+            loading.load_training_labels(config, images)
 
 
 @pytest.mark.parametrize("dataset", ["stacked_mnist", "tfrecords"])

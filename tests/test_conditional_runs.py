@@ -13,12 +13,12 @@ import tensorflow as tf
 from sklearn.neighbors import KNeighborsClassifier
 
 from dcgan_tf import load_run
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import sample, train
 from dcgan_tf.data import to_uint8
-from dcgan_tf.noise import seeded_noise
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.sampling.noise import seeded_noise
 from dcgan_tf.serving.web_app import make_app
+from dcgan_tf.settings.errors import UserError
 from tests.conftest import ROOT, finish, fork, one_sentence, train_command, write_labels
 from tests.test_resume import assert_same_run
 

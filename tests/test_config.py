@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import DATASETS, PRESETS, Config
 from dcgan_tf.models import make_discriminator
+from dcgan_tf.settings.config import DATASETS, PRESETS, Config
+from dcgan_tf.settings.errors import UserError
 
 
 def test_defaults_are_the_tutorials():

@@ -5,22 +5,28 @@ import numpy as np
 import pytest
 
 from dcgan_tf import data
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
+from dcgan_tf.datasets import loading
 from dcgan_tf.datasets.disk_images import DiskImages
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 
 
 def test_fewer_images_than_a_batch_gives_both_numbers(digits_dir):
     with pytest.raises(UserError, match="--batch_size 64 is more than the 50 images"):
-        data.load_images(Config(data_dir=str(digits_dir), batch_size=64))
+        loading.load_images(Config(data_dir=str(digits_dir), batch_size=64))
 
 
 def test_resizing_keeps_flat_images_and_their_own_size(mnist):
     flat = np.full((3, 28, 28, 1), 77, np.uint8)
-    assert (data.resize(flat, 64) == 77).all() and data.resize(flat, 64).shape == (3, 64, 64, 1)
-    assert data.resize(flat, None) is flat and data.resize(flat, 28) is flat
+    assert (loading.resize(flat, 64) == 77).all() and loading.resize(flat, 64).shape == (
+        3,
+        64,
+        64,
+        1,
+    )
+    assert loading.resize(flat, None) is flat and loading.resize(flat, 28) is flat
     digits = mnist[:1500, ..., np.newaxis]
-    small = data.resize(digits, 14)
+    small = loading.resize(digits, 14)
     # Antialiased halving keeps the mean; picking every second pixel would not keep a blur.
     assert abs(small.mean() - digits.mean()) < 0.5 and len(small) == 1500
 
@@ -32,14 +38,14 @@ def test_folder_of_images_trains_like_an_array(tmp_path, mnist):
     config = Config(
         dataset="folder", data_dir=str(tmp_path), image_size=28, batch_size=4, held_out=0.0
     )
-    images = data.load_images(config)
+    images = loading.load_images(config)
     assert np.array_equal(images[..., 0], mnist[:20])
     (tmp_path / "pixels").write_bytes(images.tobytes())
     on_disk = DiskImages([tmp_path / "pixels"], images.shape)
     pairs = zip(*(data.make_batches(x, config, 3, 9) for x in (images, on_disk)), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
     with pytest.raises(UserError, match="--dataset folder needs --data_dir"):
-        data.load_images(Config(dataset="folder"))
+        loading.load_images(Config(dataset="folder"))
 
 
 def test_flipping_mirrors_half_of_the_images_and_can_be_repeated(mnist):

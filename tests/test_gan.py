@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.config import Config
 from dcgan_tf.gan import Gan, separate_gradients
+from dcgan_tf.settings.config import Config
 
 MNIST = (28, 28, 1)
 

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf import losses
-from dcgan_tf.config import LOSSES, Config
 from dcgan_tf.losses import discriminator_loss, generator_loss
+from dcgan_tf.settings.config import LOSSES, Config
 
 
 def logits(*values):

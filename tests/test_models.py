@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from dcgan_tf import models
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import ARCHITECTURES, PRESETS, Config
 from dcgan_tf.models import make_discriminator, make_generator, start_and_blocks
+from dcgan_tf.settings.config import ARCHITECTURES, PRESETS, Config
+from dcgan_tf.settings.errors import UserError
 
 MNIST = (28, 28, 1)
 COLOUR_64 = (64, 64, 3)

@@ -5,9 +5,9 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
-from dcgan_tf.noise import seeded_noise, training_noise
+from dcgan_tf.sampling.noise import seeded_noise, training_noise
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 
 NORMAL, UNIFORM = Config(noise="normal"), Config(noise="uniform")
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.commands import sample, train
-from dcgan_tf.config import Config
 from dcgan_tf.reporting.history import History
-from dcgan_tf.run_directory import FORMAT, RunDirectory
+from dcgan_tf.run.checkpoints import Checkpoints
+from dcgan_tf.run.run_directory import FORMAT, RunDirectory
+from dcgan_tf.settings.config import Config
 from tests.conftest import ROOT
 
 FIXTURES = ROOT / "tests" / "fixtures"

@@ -13,11 +13,12 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from dcgan_tf import config, losses, models, presets, training
-from dcgan_tf.cli.settings import AT_LEAST_ONE, setting
+from dcgan_tf import losses, models, training
 from dcgan_tf.commands import evaluate, sample, train
-from dcgan_tf.evaluation import table
+from dcgan_tf.evaluation import scores as table
 from dcgan_tf.latent import views
+from dcgan_tf.settings import config, presets
+from dcgan_tf.settings.fields import AT_LEAST_ONE, setting
 from dcgan_tf.train_step import train_step
 from tests.conftest import ENVIRONMENT, ROOT
 

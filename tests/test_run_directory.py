@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import dcgan_tf
-from dcgan_tf import run_directory
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import train
-from dcgan_tf.config import Config
-from dcgan_tf.run_directory import FORMAT, RunDirectory, open_run
+from dcgan_tf.run.run_directory import FORMAT, RunDirectory, open_run
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.starting.start import run_directory
 from tests.conftest import fork, one_sentence, train_command
 
 IMAGES = np.zeros((50, 28, 28, 1), np.uint8)
@@ -220,8 +220,8 @@ def test_second_process_is_kept_out_until_the_first_ends(tmp_path):
     holder = f"""
 import time
 import numpy as np
-from dcgan_tf.config import Config
-from dcgan_tf.run_directory import open_run
+from dcgan_tf.settings.config import Config
+from dcgan_tf.run.run_directory import open_run
 from pathlib import Path
 with open_run(Path({str(tmp_path)!r}), Config(), np.zeros((50, 28, 28, 1), np.uint8), True):
     print("open", flush=True)

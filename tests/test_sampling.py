@@ -8,7 +8,7 @@ import pytest
 
 from dcgan_tf.commands import sample
 from dcgan_tf.reporting.sample_files import writer_for
-from dcgan_tf.sampling import compile_generator
+from dcgan_tf.sampling.sampler import compile_generator
 from tests.conftest import ROOT, finish, one_sentence
 
 

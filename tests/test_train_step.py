@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.config import Config
-from dcgan_tf.fast import layers as fast_layers
+from dcgan_tf.fast import keras_layers as fast_layers
+from dcgan_tf.settings.config import Config
 from dcgan_tf.train_step import step_output
 from dcgan_tf.training import Trainer, dropout_seeds
 from tests.small import batches, flat, make_trainer, train

@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf import training
-from dcgan_tf.checkpoints import Checkpoints
-from dcgan_tf.config import Config
-from dcgan_tf.evaluation.table import Evaluation
+from dcgan_tf.evaluation.scores import Evaluation
 from dcgan_tf.gan import separate_gradients
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run.checkpoints import Checkpoints
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.settings.config import Config
 from dcgan_tf.steps.critic import critic_step
 from dcgan_tf.steps.loss_scaling import scaled_gradients
 from dcgan_tf.steps.shared_backward import shared_gradients

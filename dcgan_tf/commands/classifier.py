@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dcgan_tf.cli.atomic_files import check_file
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.flags import parse
-from dcgan_tf.cli.program import quiet_tensorflow
-from dcgan_tf.cli.settings import Settings, setting
+from dcgan_tf.commands.flags import parse
+from dcgan_tf.commands.program import quiet_tensorflow
+from dcgan_tf.files.atomic_files import check_file
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.fields import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)

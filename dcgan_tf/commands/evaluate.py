@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from dcgan_tf.cli.flags import parse
-from dcgan_tf.cli.program import quiet_tensorflow
-from dcgan_tf.cli.settings import between, setting
-from dcgan_tf.evaluation.table import METRICS, MOST_CLASSES
-from dcgan_tf.pretrained.flags import GeneratorFlags
+from dcgan_tf.commands.flags import parse
+from dcgan_tf.commands.program import quiet_tensorflow
+from dcgan_tf.commands.run_flags import GeneratorFlags
+from dcgan_tf.evaluation.scores import METRICS, MOST_CLASSES
+from dcgan_tf.settings.fields import between, setting
 
 MEMORISATION_ROWS = {
     "distance": "to nearest training image",
@@ -46,10 +46,10 @@ def main() -> None:
     """Reads the flags, evaluates each checkpoint, and shows and writes what was found."""
     (flags,) = parse(__doc__, EvaluateFlags)
     with quiet_tensorflow():
-        from dcgan_tf.cli.atomic_files import atomic_write
         from dcgan_tf.evaluation.evaluator import evaluate_run
+        from dcgan_tf.files.atomic_files import atomic_write
         from dcgan_tf.reporting.images import image_grid, save_png
-        from dcgan_tf.run_directory import RunDirectory
+        from dcgan_tf.run.run_directory import RunDirectory
 
     found, originals, closest = evaluate_run(
         RunDirectory(flags.run_path), flags.checkpoint, flags.num_images, flags.inception_weights

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dcgan_tf.cli.atomic_files import atomic_folder, disk_errors, flush, is_free
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.flags import parse
-from dcgan_tf.cli.program import quiet_tensorflow
-from dcgan_tf.cli.settings import CheckpointFlags, setting
-from dcgan_tf.pretrained.flags import GeneratorFlags
+from dcgan_tf.commands.flags import parse
+from dcgan_tf.commands.program import quiet_tensorflow
+from dcgan_tf.commands.run_flags import CheckpointFlags, GeneratorFlags
+from dcgan_tf.files.atomic_files import atomic_folder, disk_errors, flush, is_free
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.fields import setting
 
 COMPARED = 16
 
@@ -39,11 +39,12 @@ def main() -> None:
     if not is_free(folder):
         raise UserError(f"--output {folder} is in use: give a new or an empty folder")
     with quiet_tensorflow():
-        from dcgan_tf.fast.layers import plain
-        from dcgan_tf.noise import seeded_noise
-        from dcgan_tf.run_directory import RunDirectory
-        from dcgan_tf.sampling import compile_generator, load_generator
-        from dcgan_tf.serving.export_formats import FORMATS, Exported, with_label_input
+        from dcgan_tf.fast.keras_layers import plain
+        from dcgan_tf.models import with_label_input
+        from dcgan_tf.run.run_directory import RunDirectory
+        from dcgan_tf.sampling.noise import seeded_noise
+        from dcgan_tf.sampling.sampler import compile_generator, load_generator
+        from dcgan_tf.serving.export_formats import FORMATS, Exported
 
     run = RunDirectory(flags.run_path)
     generator, config, step = load_generator(run, flags.checkpoint)
@@ -55,7 +56,8 @@ def main() -> None:
     classes, own = run.read_classes(), plain(generator)
     noise = seeded_noise(config, config.seed, range(COMPARED), classes=classes)
     drawn, images = (compile_generator(each)(noise).astype(int) for each in (generator, own))
-    exported = Exported(run, step, own, with_label_input(own, len(classes)) if classes else own)
+    labelled = with_label_input(own, config.noise_dim, len(classes)) if classes else own
+    exported = Exported(run, step, own, labelled)
     inputs = [noise[:, : config.noise_dim]]
     if classes:
         inputs.append(noise[:, config.noise_dim :].argmax(axis=1).astype(np.int32))

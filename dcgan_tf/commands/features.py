@@ -12,18 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.flags import parse
-from dcgan_tf.cli.program import quiet_tensorflow
-from dcgan_tf.cli.settings import (
+from dcgan_tf.commands.flags import parse
+from dcgan_tf.commands.program import quiet_tensorflow
+from dcgan_tf.commands.run_flags import CheckpointFlags, RunFlags
+from dcgan_tf.settings.choices import DATASETS
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.fields import (
     AT_LEAST_ONE,
     AT_LEAST_ZERO,
-    CheckpointFlags,
-    RunFlags,
     between,
     setting,
 )
-from dcgan_tf.datasets.table import DATASETS
 
 BATCH_SIZE = 500
 
@@ -50,7 +49,7 @@ def main() -> None:
     with quiet_tensorflow():
         import keras
 
-        from dcgan_tf.data import resize
+        from dcgan_tf.datasets.loading import resize
         from dcgan_tf.evaluation.classifier import load_labelled
         from dcgan_tf.evaluation.linear_probe import (
             discriminator_features,
@@ -59,8 +58,8 @@ def main() -> None:
             train_with_pseudo_labels,
         )
         from dcgan_tf.models import make_discriminator
-        from dcgan_tf.run_directory import RunDirectory, load_training_images
-        from dcgan_tf.sampling import load_discriminator, load_generator, sample_images
+        from dcgan_tf.run.run_directory import RunDirectory, load_training_images
+        from dcgan_tf.sampling.sampler import load_discriminator, load_generator, sample_images
 
     run_directory = RunDirectory(Path(flags.run_dir))
     config, _ = run_directory.read_config()

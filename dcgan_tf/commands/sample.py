@@ -11,22 +11,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dcgan_tf.cli.atomic_files import check_file
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.flags import parse
-from dcgan_tf.cli.program import quiet_tensorflow
-from dcgan_tf.cli.settings import (
+from dcgan_tf.commands.flags import parse
+from dcgan_tf.commands.program import quiet_tensorflow
+from dcgan_tf.commands.run_flags import CheckpointFlags, GeneratorFlags
+from dcgan_tf.datasets.labels import ALL_CLASSES
+from dcgan_tf.files.atomic_files import check_file
+from dcgan_tf.latent.arithmetic import parse_arithmetic, parse_numbers
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.fields import (
     AT_LEAST_ONE,
     AT_LEAST_ZERO,
     POSITIVE,
-    CheckpointFlags,
     at_least,
     between,
     setting,
 )
-from dcgan_tf.datasets.labels import ALL_CLASSES
-from dcgan_tf.latent.arithmetic import parse_arithmetic, parse_numbers
-from dcgan_tf.pretrained.flags import GeneratorFlags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,8 +179,8 @@ def main() -> None:
     values = view.values(flags) if view else ()
     with quiet_tensorflow():
         from dcgan_tf.reporting.sample_files import writer_for
-        from dcgan_tf.run_directory import RunDirectory
-        from dcgan_tf.sampling import load_generator, sample_images
+        from dcgan_tf.run.run_directory import RunDirectory
+        from dcgan_tf.sampling.sampler import load_generator, sample_images
 
     run = RunDirectory(flags.run_path)
     if view:

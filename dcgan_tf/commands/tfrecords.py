@@ -3,11 +3,11 @@
 import dataclasses
 from pathlib import Path
 
-from dcgan_tf.cli.errors import DamagedImages, UserError
-from dcgan_tf.cli.flags import parse
-from dcgan_tf.cli.program import quiet_tensorflow
-from dcgan_tf.cli.settings import Settings, between, setting
-from dcgan_tf.config import Config
+from dcgan_tf.commands.flags import parse
+from dcgan_tf.commands.program import quiet_tensorflow
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import DamagedImages, UserError
+from dcgan_tf.settings.fields import Settings, between, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ def main() -> None:
             "--flip to the training"
         )
     with quiet_tensorflow():
-        from dcgan_tf.data import load_split
+        from dcgan_tf.datasets.loading import load_split
         from dcgan_tf.datasets.tfrecords import write_tfrecords
 
     for split in ("train", "test"):

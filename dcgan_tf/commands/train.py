@@ -8,11 +8,11 @@ losses.png, metrics.csv and TensorBoard's events. The same command continues a r
 import dataclasses
 from pathlib import Path
 
-from dcgan_tf.cli.flags import parse_given
-from dcgan_tf.cli.program import quiet_tensorflow
-from dcgan_tf.cli.settings import Settings, setting
-from dcgan_tf.config import Config
-from dcgan_tf.fast.memory import keep_freed_memory
+from dcgan_tf.commands.flags import parse_given
+from dcgan_tf.commands.memory import keep_freed_memory
+from dcgan_tf.commands.program import quiet_tensorflow
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.fields import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +40,8 @@ def main() -> None:
     with quiet_tensorflow():
         from dcgan_tf.distributed.strategy import make_strategy
         from dcgan_tf.reporting.augmentation_preview import write_augmentation_preview
-        from dcgan_tf.run import train_run
-        from dcgan_tf.run_directory import RunDirectory
+        from dcgan_tf.run.run_directory import RunDirectory
+        from dcgan_tf.starting.start import train_run
 
         run_directory = RunDirectory(run_dir)
         if goes_on:

@@ -7,11 +7,11 @@ behind it, which gives JSON and PNGs.
 
 import dataclasses
 
-from dcgan_tf.cli.errors import UserError, first_line
-from dcgan_tf.cli.flags import parse
-from dcgan_tf.cli.program import quiet_tensorflow
-from dcgan_tf.cli.settings import Rule, setting
-from dcgan_tf.pretrained.flags import GeneratorFlags
+from dcgan_tf.commands.flags import parse
+from dcgan_tf.commands.program import quiet_tensorflow
+from dcgan_tf.commands.run_flags import GeneratorFlags
+from dcgan_tf.settings.errors import UserError, first_line
+from dcgan_tf.settings.fields import Rule, setting
 
 PORT = Rule("a whole number from 1 to 65535", lambda value: 1 <= value <= 65535)
 
@@ -28,7 +28,7 @@ def main() -> None:
     """Reads the flags, loads the generator, and serves until it is interrupted."""
     (flags,) = parse(__doc__, WebFlags)
     with quiet_tensorflow():
-        from dcgan_tf.run_directory import RunDirectory
+        from dcgan_tf.run.run_directory import RunDirectory
 
         try:
             import waitress

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dcgan_tf.cli.errors import UserError, first_line
-from dcgan_tf.datasets.settings import Split
+from dcgan_tf.datasets.disk_images import Split
+from dcgan_tf.settings.errors import UserError, first_line
 
 IDX_SPLITS = {"train": "train", "test": "t10k"}
 IDX_KINDS = {3: "images", 1: "labels"}  # by how many dimensions the file's array has

@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from dcgan_tf.cli.atomic_files import open_no_link
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.locks import lock
+from dcgan_tf.files.atomic_files import open_no_link
+from dcgan_tf.files.locks import lock
+from dcgan_tf.settings.errors import UserError
 
 
 def default_cache_dir() -> Path:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
-from dcgan_tf.cli.errors import DamagedImages, UserError, first_line
 from dcgan_tf.datasets.image_files import FORMATS, WANTED, Files, readable
+from dcgan_tf.settings.errors import DamagedImages, UserError, first_line
 
 DEEP_GREY_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 GREY_MODES = ("1", "L", "LA", *DEEP_GREY_MODES)

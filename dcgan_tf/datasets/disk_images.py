@@ -10,9 +10,13 @@ import os
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from dcgan_tf.settings.config import LARGEST_SIZE
+
+Split = Literal["train", "test"]
 CHUNK = 64
 
 
@@ -120,3 +124,8 @@ def fingerprint(images: Images) -> str:
     if isinstance(images, DiskImages):
         images.sha256 = total.hexdigest()
     return total.hexdigest()
+
+
+def is_shape(shape: Sequence[int]) -> bool:
+    """Whether images can have this shape, [H, W, C]: they are square, and grey or colored."""
+    return len(shape) == 3 and 1 <= shape[0] == shape[1] <= LARGEST_SIZE and shape[2] in (1, 3)

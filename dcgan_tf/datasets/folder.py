@@ -20,14 +20,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from tqdm import tqdm
 
-from dcgan_tf.cli.atomic_files import atomic_write
-from dcgan_tf.cli.errors import DamagedImages, UserError
 from dcgan_tf.datasets.cache import default_cache_dir, locked
 from dcgan_tf.datasets.decoding import ImageFormat, decode, has_colour, parse_colour
-from dcgan_tf.datasets.disk_images import DiskImages, Images, fingerprint
+from dcgan_tf.datasets.disk_images import DiskImages, Images, Split, fingerprint
 from dcgan_tf.datasets.image_files import Files, open_source, readable
 from dcgan_tf.datasets.labels import ALL_CLASSES
-from dcgan_tf.datasets.settings import DataSettings, Split
+from dcgan_tf.files.atomic_files import atomic_write
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import DamagedImages, UserError
 
 DEFAULT_SIZE = 64
 MEMORY_LIMIT = 64 << 20
@@ -41,7 +41,7 @@ Damaged = list[list[str]]  # the name of each damaged file, and what is wrong wi
 logger = logging.getLogger(__name__)
 
 
-def load_folder(settings: DataSettings, split: Split) -> Images:
+def load_folder(config: Config, split: Split) -> Images:
     """Decodes the images of one split of the user's folder, nested ones included, or .zip.
 
     Images are made square as `--fit` says, and resized. Hidden files, `__MACOSX` and links to
@@ -57,25 +57,25 @@ def load_folder(settings: DataSettings, split: Split) -> Images:
             background is not a colour.
         OSError: a folder can't be read, or the file can't be written.
     """
-    return load_with_names(settings, split)[0]
+    return load_with_names(config, split)[0]
 
 
-def load_folder_labels(settings: DataSettings, split: Split) -> np.ndarray:
+def load_folder_labels(config: Config, split: Split) -> np.ndarray:
     """The numbers of the classes of `load_folder`'s images, int64 [N]; raises the same."""
-    with open_source(source_of(settings)) as files:
+    with open_source(source_of(config)) as files:
         classes = class_folders(files)
     numbers = {name: number for number, name in enumerate(sorted({*classes.values()}))}
-    _, names = load_with_names(settings, split)
+    _, names = load_with_names(config, split)
     return np.array([numbers[classes[name]] for name in names])
 
 
-def folder_class_names(settings: DataSettings) -> Sequence[str]:
+def folder_class_names(config: Config) -> Sequence[str]:
     """The names of the classes of the user's folder, in the order of their numbers.
 
     Raises:
         UserError: the source is missing, or its images are not in a folder for each class.
     """
-    with open_source(source_of(settings)) as files:
+    with open_source(source_of(config)) as files:
         return sorted({*class_folders(files).values()})
 
 
@@ -102,38 +102,38 @@ def class_folders(files: Files) -> dict[str, str]:
     return {name: readable(parts[shared]) for name, parts in folders.items()}
 
 
-def source_of(settings: DataSettings) -> Path:
+def source_of(config: Config) -> Path:
     """The user's folder or .zip.
 
     Raises:
         UserError: none is given.
     """
-    if settings.data_dir is None:
+    if config.data_dir is None:
         raise UserError("--dataset folder needs --data_dir: the folder or .zip of your images")
-    return Path(settings.data_dir)
+    return Path(config.data_dir)
 
 
-def load_with_names(settings: DataSettings, split: Split) -> tuple[Images, list[str]]:
+def load_with_names(config: Config, split: Split) -> tuple[Images, list[str]]:
     """The images of `load_folder`, and the names of their files; raises the same."""
-    source, background = source_of(settings), parse_colour(settings.background)
+    source, background = source_of(config), parse_colour(config.background)
     with open_source(source) as files, warnings.catch_warnings():
         # Pillow's remarks on odd files; what it can't decode is reported below.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        is_coloured = functools.partial(has_colour, files, background, settings.fit)
+        is_coloured = functools.partial(has_colour, files, background, config.fit)
         channels = 3 if any(in_parallel(is_coloured, files.names)) else 1
-        size = settings.image_size or DEFAULT_SIZE
-        image_format = ImageFormat(size, channels, background, settings.fit)
+        size = config.image_size or DEFAULT_SIZE
+        image_format = ImageFormat(size, channels, background, config.fit)
         total = len(files.names)
-        files = pick_split(files, settings.held_out, split)
+        files = pick_split(files, config.held_out, split)
         fit_in_memory = len(files.names) * math.prod(image_format.shape) <= MEMORY_LIMIT
-        if fit_in_memory and not settings.conditional:
+        if fit_in_memory and not config.conditional:
             images, damaged = decode_to_memory(files, image_format)
         else:
-            folder = Path(settings.cache_dir) if settings.cache_dir else default_cache_dir()
+            folder = Path(config.cache_dir) if config.cache_dir else default_cache_dir()
             cache = folder / f"{digest(files, image_format)}.pixels"
             with locked(cache):
                 images, damaged = read_cache(cache) or decode_to_cache(files, image_format, cache)
-    check_damage(files, damaged, math.floor(settings.max_bad_images * total + 1e-9))
+    check_damage(files, damaged, math.floor(config.max_bad_images * total + 1e-9))
     left_out = {name for name, _ in damaged}
     return images, [name for name in files.names if name not in left_out]
 

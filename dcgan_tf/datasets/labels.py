@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dcgan_tf.cli.errors import UserError
+from dcgan_tf.settings.errors import UserError
 
 LABEL_STREAM = 1  # (seed, number) alone is what an image's noise is drawn from
 MOST_NAMED = 30

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dcgan_tf.cli.errors import UserError, first_line
 from dcgan_tf.datasets.arrays import (
     read_cifar10_images,
     read_cifar10_labels,
@@ -17,7 +16,9 @@ from dcgan_tf.datasets.arrays import (
     read_npz_labels,
 )
 from dcgan_tf.datasets.cache import default_cache_dir, locked
-from dcgan_tf.datasets.settings import DataSettings, Split
+from dcgan_tf.datasets.disk_images import Split
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError, first_line
 
 MNIST_FILE = Path(__file__).parent / "mnist.npz"
 MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
@@ -48,7 +49,7 @@ CIFAR10_CLASSES = (
 )
 
 
-def load_mnist_images(settings: DataSettings, split: Split) -> np.ndarray:
+def load_mnist_images(config: Config, split: Split) -> np.ndarray:
     """MNIST's 60,000 training or 10,000 test digits: the user's copy, or the package's.
 
     Returns:
@@ -57,19 +58,19 @@ def load_mnist_images(settings: DataSettings, split: Split) -> np.ndarray:
     Raises:
         UserError: a file is missing or is not what it should be.
     """
-    if settings.data_dir is not None:
-        return read_images(Path(settings.data_dir), split)
+    if config.data_dir is not None:
+        return read_images(Path(config.data_dir), split)
     return read_npz_images(bundled_mnist(), split)
 
 
-def load_mnist_labels(settings: DataSettings, split: Split) -> np.ndarray:
+def load_mnist_labels(config: Config, split: Split) -> np.ndarray:
     """The labels of `load_mnist_images`, uint8 [N]; raises the same."""
-    if settings.data_dir is not None:
-        return read_labels(Path(settings.data_dir), split)
+    if config.data_dir is not None:
+        return read_labels(Path(config.data_dir), split)
     return read_npz_labels(bundled_mnist(), split)
 
 
-def load_stacked_mnist_images(settings: DataSettings, split: Split) -> np.ndarray:
+def load_stacked_mnist_images(config: Config, split: Split) -> np.ndarray:
     """As many images as MNIST has, of three random digits, one a colour channel: 1,000 modes.
 
     Metz et al., 2017, section 3.3.1. The digits are drawn once and for all, whatever the seed.
@@ -80,12 +81,12 @@ def load_stacked_mnist_images(settings: DataSettings, split: Split) -> np.ndarra
     Raises:
         UserError: a file is missing or is not what it should be.
     """
-    digits = load_mnist_images(settings, split)
+    digits = load_mnist_images(config, split)
     chosen = np.random.default_rng(0).integers(len(digits), size=(3, len(digits)))
     return np.concatenate([digits[channel] for channel in chosen], axis=-1)
 
 
-def load_fashion_mnist_images(settings: DataSettings, split: Split) -> np.ndarray:
+def load_fashion_mnist_images(config: Config, split: Split) -> np.ndarray:
     """Fashion-MNIST, 60,000 and 10,000: the user's copy, Debian's, or Keras's download.
 
     Returns:
@@ -94,20 +95,20 @@ def load_fashion_mnist_images(settings: DataSettings, split: Split) -> np.ndarra
     Raises:
         UserError: a file is missing or is not what it should be, or can't be downloaded.
     """
-    folder = fashion_mnist_folder(settings)
+    folder = fashion_mnist_folder(config)
     if folder is not None:
         return read_images(folder, split)
     images, _ = download("fashion_mnist", split)
     return images[..., np.newaxis]
 
 
-def load_fashion_mnist_labels(settings: DataSettings, split: Split) -> np.ndarray:
+def load_fashion_mnist_labels(config: Config, split: Split) -> np.ndarray:
     """The labels of `load_fashion_mnist_images`, uint8 [N]; raises the same."""
-    folder = fashion_mnist_folder(settings)
+    folder = fashion_mnist_folder(config)
     return download("fashion_mnist", split)[1] if folder is None else read_labels(folder, split)
 
 
-def load_cifar10_images(settings: DataSettings, split: Split) -> np.ndarray:
+def load_cifar10_images(config: Config, split: Split) -> np.ndarray:
     """CIFAR-10's 50,000 training or 10,000 test images: the user's copy, or Keras's download.
 
     Returns:
@@ -116,15 +117,15 @@ def load_cifar10_images(settings: DataSettings, split: Split) -> np.ndarray:
     Raises:
         UserError: a file is missing or is not what it should be, or can't be downloaded.
     """
-    if settings.data_dir is not None:
-        return read_cifar10_images(Path(settings.data_dir), split)
+    if config.data_dir is not None:
+        return read_cifar10_images(Path(config.data_dir), split)
     return download("cifar10", split)[0]
 
 
-def load_cifar10_labels(settings: DataSettings, split: Split) -> np.ndarray:
+def load_cifar10_labels(config: Config, split: Split) -> np.ndarray:
     """The labels of `load_cifar10_images`, uint8 [N]; raises the same."""
-    if settings.data_dir is not None:
-        return read_cifar10_labels(Path(settings.data_dir), split)
+    if config.data_dir is not None:
+        return read_cifar10_labels(Path(config.data_dir), split)
     return download("cifar10", split)[1]
 
 
@@ -139,10 +140,10 @@ def bundled_mnist() -> Path:
     return MNIST_FILE
 
 
-def fashion_mnist_folder(settings: DataSettings) -> Path | None:
+def fashion_mnist_folder(config: Config) -> Path | None:
     """Where Fashion-MNIST is on this machine, as far as is known."""
-    if settings.data_dir is not None:
-        return Path(settings.data_dir)
+    if config.data_dir is not None:
+        return Path(config.data_dir)
     return DEBIAN_FASHION_MNIST if DEBIAN_FASHION_MNIST.is_dir() else None
 
 
@@ -173,3 +174,13 @@ def download(name: str, split: Split) -> tuple[np.ndarray, np.ndarray]:
         ) from None
     images, labels = train if split == "train" else test
     return images, labels.reshape(-1)
+
+
+def fashion_mnist_classes(config: Config) -> tuple[str, ...]:
+    """The names of Fashion-MNIST's classes."""
+    return FASHION_MNIST_CLASSES
+
+
+def cifar10_classes(config: Config) -> tuple[str, ...]:
+    """The names of CIFAR-10's classes."""
+    return CIFAR10_CLASSES

@@ -18,7 +18,8 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
-from dcgan_tf.cli.atomic_files import (
+from dcgan_tf.datasets.disk_images import CHUNK, DiskImages, Images, Split, fingerprint, is_shape
+from dcgan_tf.files.atomic_files import (
     PART,
     atomic_write,
     disk_errors,
@@ -26,10 +27,9 @@ from dcgan_tf.cli.atomic_files import (
     locked_folder,
     make_folders,
 )
-from dcgan_tf.cli.errors import UserError, first_line
-from dcgan_tf.cli.settings import AT_LEAST_ONE
-from dcgan_tf.datasets.disk_images import CHUNK, DiskImages, Images, fingerprint
-from dcgan_tf.datasets.settings import DataSettings, Split, is_shape
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError, first_line
+from dcgan_tf.settings.fields import AT_LEAST_ONE
 
 COMPARED = 1 << 30  # bytes: larger sets are not read as a whole before their use
 
@@ -105,7 +105,7 @@ def write_shards(images: Images, paths: list[Path]) -> str:
     return total.hexdigest()
 
 
-def load_tfrecords(settings: DataSettings, split: Split) -> DiskImages:
+def load_tfrecords(config: Config, split: Split) -> DiskImages:
     """The images of the user's folder of TFRecords, which stay on disk.
 
     Returns:
@@ -115,12 +115,12 @@ def load_tfrecords(settings: DataSettings, split: Split) -> DiskImages:
         UserError: they are not there, not as they were written, or of another size than asked for.
         OSError: a record was cut short or changed.
     """
-    if settings.data_dir is None:
+    if config.data_dir is None:
         raise UserError("--dataset tfrecords needs --data_dir: the folder they were written to")
-    images = read_tfrecords(Path(settings.data_dir), split)
-    if settings.image_size not in (None, images.shape[1]):
+    images = read_tfrecords(Path(config.data_dir), split)
+    if config.image_size not in (None, images.shape[1]):
         raise UserError(
-            f"--image_size {settings.image_size}: the images in {settings.data_dir} have "
+            f"--image_size {config.image_size}: the images in {config.data_dir} have "
             f"{images.shape[1]} pixels a side: give --image_size {images.shape[1]}, or write them "
             f"again with the other size"
         )

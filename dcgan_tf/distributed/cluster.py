@@ -17,12 +17,12 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.signals import STOP_SIGNALS
-from dcgan_tf.config import Config
 from dcgan_tf.data import Images
 from dcgan_tf.datasets.labels import Labels
-from dcgan_tf.run_directory import VALUE_ERRORS, RunDirectory, describe
+from dcgan_tf.run.run_directory import VALUE_ERRORS, RunDirectory, describe
+from dcgan_tf.run.signals import STOP_SIGNALS
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 
 TF_CONFIG = (
     'TF_CONFIG, such as {"cluster": {"worker": ["host0:2222", "host1:2222"]}, '

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from dcgan_tf.cli.errors import UserError, first_line
-from dcgan_tf.config import Config
 from dcgan_tf.distributed.cluster import read_tf_config, workers
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError, first_line
 
 JOIN_SECONDS = 600
 POLL_SECONDS = 0.2

@@ -8,10 +8,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.data import scale
 from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.layers import Pack
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.transfer.growing import unfold
+
+
+def unfolded(
+    discriminator: keras.Sequential, images: tf.Tensor
+) -> tuple[tf.Tensor, list[keras.layers.Layer]]:
+    """Images as the first layer of a discriminator takes them one by one, and all its layers.
+
+    Images are repeated M times if it packs M. Layers that are still being faded in count as if
+    they were.
+    """
+    first = discriminator.layers[0]
+    if isinstance(first, Pack):
+        images = keras.ops.repeat(images, first.images, axis=0)
+    return images, unfold(discriminator, "new")
 
 
 def hidden_convolutions(layers: list[keras.layers.Layer]) -> list[int]:
@@ -28,12 +43,6 @@ def hidden_convolutions(layers: list[keras.layers.Layer]) -> list[int]:
     if not indices:
         raise UserError("the discriminator has no convolution but that which gives the logit")
     return indices
-
-
-def repeat_for_pack(discriminator: keras.Sequential, images: tf.Tensor) -> tf.Tensor:
-    """Images as a discriminator takes them one by one: repeated M times if it packs M."""
-    first = discriminator.layers[0]
-    return keras.ops.repeat(images, first.images, axis=0) if isinstance(first, Pack) else images
 
 
 def apply_in_batches(

@@ -9,13 +9,14 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from dcgan_tf.cli.atomic_files import atomic_write
-from dcgan_tf.cli.errors import UserError, first_line
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_labels, scale
-from dcgan_tf.datasets.settings import Split
-from dcgan_tf.datasets.table import DATASETS
+from dcgan_tf.data import scale
+from dcgan_tf.datasets.disk_images import Split
+from dcgan_tf.datasets.loading import load_labels
+from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.models import compute_in
+from dcgan_tf.settings.choices import DATASETS, resolve
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError, first_line
 
 WEIGHTS_FILE = Path(__file__).parent / "mnist_classifier.npz"
 DIGIT_SHAPE = (28, 28, 1)
@@ -61,7 +62,7 @@ def load_labelled(config: Config, split: Split) -> tuple[np.ndarray, np.ndarray]
     Raises:
         UserError: a file is missing or is not what it should be, or they don't fit together.
     """
-    images = DATASETS[config.dataset].load_images(config, split)[:]
+    images = resolve(DATASETS[config.dataset].load_images)(config, split)[:]
     labels = load_labels(config, split)
     if not 0 < len(images) == len(labels) or labels.max() >= CLASSES:
         kind = "training" if split == "train" else split

@@ -11,20 +11,20 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from dcgan_tf.cli.errors import DamagedImages, UserError
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_held_out, load_labels, load_training_labels, resize
 from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.datasets.labels import UNLABELLED, Labels
+from dcgan_tf.datasets.loading import load_held_out, load_labels, load_training_labels, resize
 from dcgan_tf.evaluation.feature_extractors import (
     FeatureExtractor,
     Features,
     make_feature_extractor,
 )
 from dcgan_tf.evaluation.metrics import nearest
-from dcgan_tf.evaluation.table import METRICS, Comparison, Evaluation, Value
-from dcgan_tf.run_directory import RunDirectory, load_training_images
-from dcgan_tf.sampling import checkpoint_names, load_generator, sample_images
+from dcgan_tf.evaluation.scores import METRICS, Comparison, Evaluation, Value
+from dcgan_tf.run.run_directory import RunDirectory, load_training_images
+from dcgan_tf.sampling.sampler import checkpoint_names, load_generator, sample_images
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import DamagedImages, UserError
 
 LEAST_IMAGES = 20
 IMAGES_A_FEATURE = 4

@@ -10,12 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
-from dcgan_tf.data import resize, scale
+from dcgan_tf.data import scale
 from dcgan_tf.datasets.cache import default_cache_dir, locked
 from dcgan_tf.datasets.disk_images import Images
-from dcgan_tf.datasets.table import DATASETS
+from dcgan_tf.datasets.loading import resize
 from dcgan_tf.evaluation.classifier import (
     classify,
     load_classifier,
@@ -24,6 +22,9 @@ from dcgan_tf.evaluation.classifier import (
     train_classifier,
 )
 from dcgan_tf.models import compute_in
+from dcgan_tf.settings.choices import DATASETS
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 
 INCEPTION_SIZE = 299
 BANDS = 4

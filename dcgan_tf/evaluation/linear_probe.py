@@ -11,16 +11,15 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from sklearn.preprocessing import MaxAbsScaler
 
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.evaluation.activations import (
     apply_in_batches,
     hidden_convolutions,
-    repeat_for_pack,
+    unfolded,
 )
 from dcgan_tf.evaluation.classifier import BATCH_SIZE as CLASSIFIER_BATCH_SIZE
 from dcgan_tf.evaluation.classifier import classify, train_classifier
-from dcgan_tf.growing.fade_in import unfold
+from dcgan_tf.settings.errors import UserError
 
 POOLED = 4
 REGULARISATION = 0.01
@@ -44,7 +43,7 @@ def pooled_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf
     Raises:
         UserError: there is no convolution but that which gives the logit.
     """
-    values, layers = repeat_for_pack(discriminator, images), unfold(discriminator, "new")
+    values, layers = unfolded(discriminator, images)
     convolutions = hidden_convolutions(layers)
     features, pending = [], False
     for index, layer in enumerate(layers):

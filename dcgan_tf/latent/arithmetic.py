@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dcgan_tf.cli.errors import UserError
+from dcgan_tf.settings.errors import UserError
 
 MAX_IMAGES = 100
 

@@ -16,9 +16,8 @@ from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.evaluation.activations import (
     apply_in_batches,
     hidden_convolutions,
-    repeat_for_pack,
+    unfolded,
 )
-from dcgan_tf.growing.fade_in import unfold
 
 
 class TopActivations(NamedTuple):
@@ -49,7 +48,7 @@ def last_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf.T
     Returns:
         float32 [N, height, width, filters].
     """
-    values, layers = repeat_for_pack(discriminator, images), unfold(discriminator, "new")
+    values, layers = unfolded(discriminator, images)
     for layer in layers[: hidden_convolutions(layers)[-1] + 1]:
         if isinstance(layer, keras.layers.LeakyReLU | keras.layers.ReLU):
             values = guided(layer, values)

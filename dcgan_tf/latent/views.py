@@ -12,8 +12,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
 from dcgan_tf.data import scale
 from dcgan_tf.datasets.decoding import ImageFormat, decode, parse_colour
 from dcgan_tf.datasets.image_files import Files, open_regular
@@ -22,11 +20,13 @@ from dcgan_tf.latent.arithmetic import Term, compute_arithmetic
 from dcgan_tf.latent.guided_backpropagation import guided_backpropagation, top_activating_images
 from dcgan_tf.latent.interpolation import interpolate_through
 from dcgan_tf.latent.projection import project
-from dcgan_tf.noise import seeded_noise
 from dcgan_tf.reporting.images import check_picture, image_grid, save_gif, save_png
 from dcgan_tf.reporting.plots import save_figure
-from dcgan_tf.run_directory import RunDirectory, load_training_images
-from dcgan_tf.sampling import Sampler, compile_generator, load_discriminator, load_generator
+from dcgan_tf.run.run_directory import RunDirectory, load_training_images
+from dcgan_tf.sampling.noise import seeded_noise
+from dcgan_tf.sampling.sampler import Sampler, compile_generator, load_discriminator, load_generator
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 
 FRAME_MS = 60
 PROJECTION_STARTS = 8

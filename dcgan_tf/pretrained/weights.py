@@ -9,8 +9,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from dcgan_tf.cli.atomic_files import atomic_write
-from dcgan_tf.cli.errors import UserError, first_line
+from dcgan_tf.files.atomic_files import atomic_write
+from dcgan_tf.settings.errors import UserError, first_line
 
 
 def save_weights(path: Path, model: keras.Model, step: int) -> None:

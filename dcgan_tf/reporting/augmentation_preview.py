@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dcgan_tf.augmentation.differentiable import augment
-from dcgan_tf.cli.atomic_files import check_file
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_images, scale, to_uint8
+from dcgan_tf.data import scale, to_uint8
+from dcgan_tf.datasets.loading import load_images
+from dcgan_tf.files.atomic_files import check_file
+from dcgan_tf.regularization.augmentation import augment, make_augmentations
 from dcgan_tf.reporting.images import image_grid, save_png
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 
 IMAGES, DRAWS = 8, 7
 
@@ -30,11 +31,12 @@ def write_augmentation_preview(config: Config, path: Path) -> None:
     if path.suffix != ".png":
         raise UserError(f"--augment_preview {path} must be a .png")
     check_file(path, "--augment_preview")
-    if not config.augmentations:
+    augmentations = make_augmentations(config)
+    if not augmentations:
         raise UserError("--augment_preview needs --augment: nothing changes without it")
     images = scale(load_images(config)[:IMAGES])
     rows = [
         images,
-        *(augment(images, config.augmentations, (config.seed, i)) for i in range(DRAWS)),
+        *(augment(images, augmentations, (config.seed, i)) for i in range(DRAWS)),
     ]
     save_png(path, image_grid(to_uint8(np.concatenate(rows)), columns=len(images)))

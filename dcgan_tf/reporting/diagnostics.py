@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dcgan_tf.evaluation.table import Evaluation, comparable
+from dcgan_tf.evaluation.scores import Evaluation, comparable
 from dcgan_tf.losses import LOSSES
 from dcgan_tf.train_step import StepScalars
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcgan_tf.config import Config
 from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.datasets.labels import Classes, Labels
-from dcgan_tf.noise import seeded_noise
+from dcgan_tf.sampling.noise import seeded_noise
+from dcgan_tf.settings.config import Config
 
 GRID_IMAGES = 16
 GRID_COLUMNS = 6  # of a conditional run, which has a row for each class, up to GRID_IMAGES

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.cli.atomic_files import atomic_write
-from dcgan_tf.evaluation.table import BY, Evaluation, comparable
+from dcgan_tf.evaluation.scores import BY, Evaluation, comparable
+from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.train_step import StepScalars
 
 # What checkpoints without names of columns hold of each evaluation, before its class distribution.

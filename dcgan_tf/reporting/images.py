@@ -10,8 +10,8 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 
-from dcgan_tf.cli.atomic_files import atomic_write
-from dcgan_tf.cli.errors import UserError, first_line
+from dcgan_tf.files.atomic_files import atomic_write
+from dcgan_tf.settings.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
 

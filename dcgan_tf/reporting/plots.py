@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dcgan_tf.cli.atomic_files import atomic_write
-from dcgan_tf.evaluation.table import METRICS, MOST_CLASSES, Evaluation, Metric, comparable
+from dcgan_tf.evaluation.scores import METRICS, MOST_CLASSES, Evaluation, Metric, comparable
+from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.reporting.history import evaluations_to_array
 from dcgan_tf.train_step import StepScalars
 

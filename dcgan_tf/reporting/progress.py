@@ -8,7 +8,7 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
-from dcgan_tf.evaluation.table import METRICS, MOST_CLASSES, Evaluation
+from dcgan_tf.evaluation.scores import METRICS, MOST_CLASSES, Evaluation
 from dcgan_tf.reporting.history import EpochMetrics
 
 FORECAST_SECONDS = 15  # of the first epoch, after which a run says how long all of it takes

@@ -17,11 +17,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.cli.atomic_files import atomic_write, make_folders
-from dcgan_tf.cli.errors import Diverged, Interrupted
-from dcgan_tf.config import Config
 from dcgan_tf.data import to_uint8
 from dcgan_tf.distributed.cluster import workers
+from dcgan_tf.files.atomic_files import atomic_write, make_folders
 from dcgan_tf.reporting.diagnostics import Diagnostics
 from dcgan_tf.reporting.grids import GRID_COLUMNS
 from dcgan_tf.reporting.history import EpochMetrics, History
@@ -29,7 +27,9 @@ from dcgan_tf.reporting.images import image_grid, save_png, save_training_gif
 from dcgan_tf.reporting.plots import plot_evaluations, plot_losses
 from dcgan_tf.reporting.progress import Progress
 from dcgan_tf.reporting.tensorboard import TensorBoard
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import Diverged, Interrupted
 from dcgan_tf.train_step import StepOutput, StepScalars
 
 COLLECT_SECONDS = 0.5

@@ -10,9 +10,9 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 
-from dcgan_tf.cli.atomic_files import atomic_folder, atomic_write, check_file, is_free
-from dcgan_tf.cli.errors import UserError
+from dcgan_tf.files.atomic_files import atomic_folder, atomic_write, check_file, is_free
 from dcgan_tf.reporting.images import check_picture, image_grid, save_png
+from dcgan_tf.settings.errors import UserError
 
 Shape = tuple[int, ...]
 

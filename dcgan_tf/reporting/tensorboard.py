@@ -16,8 +16,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.histogram.metadata import create_summary_metadata
 from tensorboard.plugins.hparams import api as hparams
 
-from dcgan_tf.cli.atomic_files import atomic_write, disk_errors, flush, make_folders
-from dcgan_tf.growing.fade_in import unfold
+from dcgan_tf.files.atomic_files import atomic_write, disk_errors, flush, make_folders
+from dcgan_tf.models import all_layers
 
 BUCKETS = 30
 
@@ -68,7 +68,7 @@ class TensorBoard:
         """Shows how the weights of models, and D's logits of one batch, are distributed."""
         with self._at(step):
             for model in models:
-                for index, layer in enumerate(unfold(model, "old", "new")):
+                for index, layer in enumerate(all_layers(model)):
                     for variable in layer.trainable_variables:
                         name = f"{model.name}/{index}_{type(layer).__name__}_{variable.name}"
                         write_histogram(f"weights/{name}", variable)

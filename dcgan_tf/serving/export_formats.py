@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.data import to_uint8
-from dcgan_tf.fast.layers import plain
+from dcgan_tf.fast.keras_layers import plain
 from dcgan_tf.pretrained.weights import save_weights
-from dcgan_tf.run_directory import RunDirectory
-from dcgan_tf.sampling import compile_generator, load_generator
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.sampling.sampler import compile_generator, load_generator
 
 INPUTS = ("noise", "label")
 
@@ -42,14 +42,6 @@ class Exported(NamedTuple):
     step: int
     generator: keras.Sequential
     model: keras.Model
-
-
-def with_label_input(generator: keras.Sequential, classes: int) -> keras.Model:
-    """A conditional generator, whose inputs are `noise` and the number of a `label`."""
-    noise = keras.Input((generator.input_shape[1] - classes,), name="noise")
-    label = keras.Input((), name="label", dtype="int32")
-    inputs = keras.ops.concatenate([noise, keras.ops.one_hot(label, classes)], axis=1)
-    return keras.Model([noise, label], generator(inputs), name=generator.name)
 
 
 def write_keras(exported: Exported, path: Path) -> None:

@@ -12,21 +12,21 @@ from typing import Any
 import keras
 import numpy as np
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
 from dcgan_tf.evaluation.evaluator import LEAST_IMAGES, evaluate_run
 from dcgan_tf.latent.interpolation import interpolate_through
-from dcgan_tf.noise import seeded_noise
-from dcgan_tf.pretrained.table import pretrained_run
+from dcgan_tf.pretrained.generators import pretrained_run
 from dcgan_tf.reporting.images import ImageGrid
-from dcgan_tf.run_directory import RunDirectory
-from dcgan_tf.sampling import (
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.sampling.noise import seeded_noise
+from dcgan_tf.sampling.sampler import (
     Sampler,
     checkpoint_names,
     compile_generator,
     load_discriminator,
     load_generator,
 )
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 
 BATCH_SIZE = 256
 

@@ -15,13 +15,13 @@ import imageio.v3 as iio
 import numpy as np
 from werkzeug.exceptions import HTTPException
 
-from dcgan_tf.checkpoints import Checkpoints
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.latent.interpolation import interpolate
-from dcgan_tf.noise import seeded_noise
 from dcgan_tf.reporting.images import image_grid
-from dcgan_tf.run_directory import RunDirectory
-from dcgan_tf.sampling import Sampler, checkpoint_names, compile_generator, load_generator
+from dcgan_tf.run.checkpoints import Checkpoints
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.sampling.noise import seeded_noise
+from dcgan_tf.sampling.sampler import Sampler, checkpoint_names, compile_generator, load_generator
+from dcgan_tf.settings.errors import UserError
 
 PAGE = Path(__file__).parent / "page.html"
 MAX_BODY = 1 << 16

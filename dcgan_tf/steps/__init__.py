@@ -1,1 +1,1 @@
-"""Other training algorithms, and other ways to get the gradients."""
+"""Other training algorithms, complete steps like the tutorial's, and the choice among them."""

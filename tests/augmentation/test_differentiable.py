@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.augmentation.differentiable import AUGMENTATIONS, augment, color, cutout, translation
-from dcgan_tf.config import AUGMENTATIONS as NAMES
+from dcgan_tf.regularization.augmentation import AUGMENTATIONS, augment, color, cutout, translation
+from dcgan_tf.settings.config import AUGMENTATIONS as NAMES
 from tests.conftest import thorough
 from tests.small import batches, flat, make_trainer, train
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from benchmarks import time_to_quality
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_held_out, load_images
+from dcgan_tf.datasets.loading import load_held_out, load_images
 from dcgan_tf.evaluation.feature_extractors import make_feature_extractor
 from dcgan_tf.evaluation.metrics import frechet_distance
+from dcgan_tf.settings.config import Config
 
 
 def test_every_other_held_out_digit_is_compared_with(monkeypatch):

@@ -2,8 +2,8 @@ import sys
 
 import pytest
 
-from dcgan_tf.cli import atomic_files
-from dcgan_tf.cli.errors import UserError
+from dcgan_tf.files import atomic_files
+from dcgan_tf.settings.errors import UserError
 from tests.conftest import finish, fork
 
 
@@ -80,7 +80,7 @@ def test_what_a_process_that_was_killed_left_in_a_folder_is_deleted(tmp_path, na
     killed = f"""
 import os
 from pathlib import Path
-from dcgan_tf.cli.atomic_files import atomic_folder
+from dcgan_tf.files.atomic_files import atomic_folder
 with atomic_folder(Path({str(tmp_path / name)!r})) as part:
     (part / "left").mkdir()
     os.kill(os.getpid(), 15)

@@ -9,11 +9,11 @@ import sys
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.cli.errors import Interrupted, UserError
-from dcgan_tf.cli.flags import parse
-from dcgan_tf.cli.program import PipeSafeStream, quiet_tensorflow
 from dcgan_tf.commands import evaluate, features, sample, tfrecords, train
-from dcgan_tf.config import Config
+from dcgan_tf.commands.flags import parse
+from dcgan_tf.commands.program import PipeSafeStream, quiet_tensorflow
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import Interrupted, UserError
 from tests.conftest import ENVIRONMENT, ROOT, finish, one_sentence
 
 
@@ -124,7 +124,7 @@ def test_failures_are_one_sentence_with_a_code(run_main, error, code, told):
 
 
 def test_a_fault_of_the_code_keeps_its_traceback(monkeypatch):
-    from dcgan_tf.cli.program import run
+    from dcgan_tf.commands.program import run
 
     with pytest.raises(ZeroDivisionError):
         run(Failing(ZeroDivisionError()).main)
@@ -169,7 +169,7 @@ def test_what_the_stream_cannot_encode_is_escaped():
 def test_closed_streams_end_no_command(tmp_path, closed):
     """And what is printed goes into no file that is opened meanwhile."""
     code = (
-        "from dcgan_tf.cli.program import quiet_tensorflow, run\n"
+        "from dcgan_tf.commands.program import quiet_tensorflow, run\n"
         "def main():\n"
         "    with open('file', 'w') as file, quiet_tensorflow():\n"
         "        print('printed', flush=True)\n"

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.settings import AT_LEAST_ONE, FRACTION, Settings, setting, value_type
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.fields import AT_LEAST_ONE, FRACTION, Settings, setting, value_type
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dcgan_tf.cli.signals import StopSignals
+from dcgan_tf.run.signals import StopSignals
 
 
 @pytest.fixture(autouse=True)

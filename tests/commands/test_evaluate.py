@@ -98,7 +98,7 @@ def test_resume_after_an_evaluation_ends_as_if_there_had_been_no_stop(train_run,
 TWO_DEVICES = """
 import functools, sys
 import tensorflow as tf
-from dcgan_tf.cli.program import run
+from dcgan_tf.commands.program import run
 from dcgan_tf.commands import train
 from dcgan_tf.evaluation import classifier
 

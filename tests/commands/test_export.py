@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf.commands import export, train
-from dcgan_tf.config import ARCHITECTURES, Config
-from dcgan_tf.noise import seeded_noise
+from dcgan_tf.sampling.noise import seeded_noise
 from dcgan_tf.serving import export_formats
+from dcgan_tf.settings.config import ARCHITECTURES, Config
 from tests import test_resume
 from tests.conftest import RESOLVED, finish, fork, one_sentence
 from tests.test_sampling import draw

@@ -5,12 +5,12 @@ import tensorflow as tf
 from keras import layers
 from sklearn.svm import LinearSVC
 
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import features, train
-from dcgan_tf.config import Config
 from dcgan_tf.evaluation import linear_probe
 from dcgan_tf.models import make_discriminator
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from tests.conftest import RESOLVED, one_sentence
 
 

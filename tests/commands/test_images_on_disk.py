@@ -11,7 +11,7 @@ from dcgan_tf.commands import evaluate, export, features, sample, tfrecords, tra
 from dcgan_tf.datasets import folder
 from dcgan_tf.evaluation import feature_extractors
 from dcgan_tf.evaluation.feature_extractors import FeatureExtractor, Features
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.serving.web_app import make_app
 from tests.conftest import one_sentence, thorough, train_command
 

@@ -7,13 +7,13 @@ import struct
 import numpy as np
 import pytest
 
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.datasets.arrays import (
     read_cifar10_images,
     read_cifar10_labels,
     read_images,
     read_labels,
 )
+from dcgan_tf.settings.errors import UserError
 from tests.conftest import write_idx
 
 

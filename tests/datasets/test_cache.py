@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.datasets import cache
+from dcgan_tf.settings.errors import UserError
 
 
 def test_processes_that_want_the_same_file_take_turns(tmp_path, capsys):

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.datasets import decoding, disk_images, folder, image_files
-from dcgan_tf.datasets.settings import DataSettings
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -44,7 +44,7 @@ def load(source, size=8, split="train", **settings):
     cache = str(source.parent / "cache")
     defaults = {"max_bad_images": 0.0, "held_out": 0.0, "cache_dir": cache}
     given = {"data_dir": str(source), "image_size": size} | settings
-    return folder.load_folder(DataSettings(**defaults | given), split)
+    return folder.load_folder(Config(**defaults | given), split)
 
 
 def save(path, pixels, **options):
@@ -837,6 +837,6 @@ def test_a_split_without_images_is_refused(source):
 
 def test_a_folder_must_be_named_and_has_64_pixels_a_side_unless_told(source):
     with pytest.raises(UserError, match="--dataset folder needs --data_dir"):
-        folder.load_folder(DataSettings(), "train")
+        folder.load_folder(Config(), "train")
     save_numbered(source, 1)
     assert load(source, size=None).shape == (1, 64, 64, 3)

@@ -6,11 +6,11 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_images, load_labels, load_split, load_training_labels
 from dcgan_tf.datasets import disk_images
 from dcgan_tf.datasets.labels import UNLABELLED, Classes, Labels
+from dcgan_tf.datasets.loading import load_images, load_labels, load_split, load_training_labels
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 
 SHADES = {"cats/a.png": 10, "cats/kittens/b.png": 20, "dogs/c.png": 110, "eels/d.png": 210}
 

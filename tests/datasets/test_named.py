@@ -9,16 +9,15 @@ import keras
 import numpy as np
 import pytest
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_images
 from dcgan_tf.datasets import named
-from dcgan_tf.datasets.settings import DataSettings
+from dcgan_tf.datasets.loading import load_images
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from tests.conftest import write_idx, write_labels
 
 
 def test_bundled_mnist_is_the_canonical_one():
-    images = named.load_mnist_images(DataSettings(), "train")
+    images = named.load_mnist_images(Config(), "train")
     assert images.shape == (60000, 28, 28, 1) and images.dtype == np.uint8
     # The md5 of the original, uncompressed train-images-idx3-ubyte.
     idx = struct.pack(">iiii", 2051, 60000, 28, 28) + images.tobytes()
@@ -26,7 +25,7 @@ def test_bundled_mnist_is_the_canonical_one():
 
 
 def test_bundled_mnist_has_its_test_split():
-    images = named.load_mnist_images(DataSettings(), "test")
+    images = named.load_mnist_images(Config(), "test")
     idx = struct.pack(">iiii", 2051, 10000, 28, 28) + images.tobytes()
     # The md5 of the original, uncompressed t10k-images-idx3-ubyte.
     assert hashlib.md5(idx).hexdigest() == "2646ac647ad5339dbf082846283269ea"
@@ -38,11 +37,11 @@ def test_damaged_bundled_mnist_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(named, "MNIST_FILE", damaged)
     for load in (named.load_mnist_images, named.load_mnist_labels):
         with pytest.raises(UserError, match="mnist.npz is damaged"):
-            load(DataSettings(), "train")
+            load(Config(), "train")
 
 
 def test_stacked_mnist_has_a_digit_in_each_channel_and_all_modes(mnist):
-    images = named.load_stacked_mnist_images(DataSettings(), "train")
+    images = named.load_stacked_mnist_images(Config(), "train")
     assert images.shape == (60000, 28, 28, 3)
     known = {digit.tobytes() for digit in mnist}
     channels = [images[i, ..., c].tobytes() for i in range(100) for c in range(3)]
@@ -59,13 +58,13 @@ def test_fashion_mnist_comes_from_debians_folder_before_a_download(tmp_path, mni
     monkeypatch.setattr(named, "DEBIAN_FASHION_MNIST", tmp_path)
     write_idx(tmp_path / "train-images-idx3-ubyte", mnist[:9])
     write_labels(tmp_path / "train-labels-idx1-ubyte", np.arange(9))
-    images = named.load_fashion_mnist_images(DataSettings(), "train")
+    images = named.load_fashion_mnist_images(Config(), "train")
     assert np.array_equal(images[..., 0], mnist[:9])
-    assert named.load_fashion_mnist_labels(DataSettings(), "train").tolist() == list(range(9))
+    assert named.load_fashion_mnist_labels(Config(), "train").tolist() == list(range(9))
     monkeypatch.setattr(named, "DEBIAN_FASHION_MNIST", tmp_path / "absent")
     for load in (named.load_fashion_mnist_images, named.load_fashion_mnist_labels):
         with pytest.raises(UserError, match="could not be downloaded .URL fetch failure"):
-            load(DataSettings(), "train")
+            load(Config(), "train")
 
 
 def test_cifar10_that_can_not_be_downloaded_says_what_would_do(monkeypatch):
@@ -73,7 +72,7 @@ def test_cifar10_that_can_not_be_downloaded_says_what_would_do(monkeypatch):
     told = "cifar10 could not be downloaded .URL fetch failure.*--data_dir, with its binary"
     for load in (named.load_cifar10_images, named.load_cifar10_labels):
         with pytest.raises(UserError, match=told):
-            load(DataSettings(), "train")
+            load(Config(), "train")
 
 
 @pytest.mark.parametrize(
@@ -102,10 +101,10 @@ def test_a_download_has_its_splits_and_labels(
     monkeypatch.setattr(named, "DEBIAN_FASHION_MNIST", tmp_path / "absent")
     monkeypatch.setattr(source, "load_data", lambda: ((train, column), (test, column[2:])))
     for split, images in (("train", train), ("test", test)):
-        found = load_images(DataSettings(), split)
+        found = load_images(Config(), split)
         assert np.array_equal(found.reshape(images.shape), images) and found.ndim == 4
-    assert load_labels(DataSettings(), "train").tolist() == [3, 1, 4, 1]
-    assert load_labels(DataSettings(), "test").tolist() == [4, 1]
+    assert load_labels(Config(), "train").tolist() == [3, 1, 4, 1]
+    assert load_labels(Config(), "test").tolist() == [4, 1]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +117,7 @@ def test_a_download_has_its_splits_and_labels(
 def test_a_copy_of_ones_own_comes_first(tmp_path, mnist, load_images, load_labels):
     write_idx(tmp_path / "train-images-idx3-ubyte", mnist[7:9])
     write_labels(tmp_path / "train-labels-idx1-ubyte", np.array([8, 9]))
-    settings = DataSettings(data_dir=str(tmp_path))
+    settings = Config(data_dir=str(tmp_path))
     assert np.array_equal(load_images(settings, "train")[..., 0], mnist[7:9])
     assert load_labels(settings, "train").tolist() == [8, 9]
 
@@ -126,7 +125,7 @@ def test_a_copy_of_ones_own_comes_first(tmp_path, mnist, load_images, load_label
 def test_a_copy_of_cifar10_of_ones_own_comes_first(tmp_path):
     images = np.arange(2 * 32 * 32 * 3, dtype=np.uint8).reshape(2, 32, 32, 3)
     np.savez(tmp_path / "x.npz", x_train=images, y_train=np.array([[5], [2]]))
-    settings = DataSettings(data_dir=str(tmp_path))
+    settings = Config(data_dir=str(tmp_path))
     assert np.array_equal(named.load_cifar10_images(settings, "train"), images)
     assert named.load_cifar10_labels(settings, "train").tolist() == [5, 2]
 

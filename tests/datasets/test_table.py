@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import sample, train
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_held_out, load_images, load_labels
-from dcgan_tf.datasets.table import DATASETS, Dataset
+from dcgan_tf.datasets.loading import load_held_out, load_images, load_labels
+from dcgan_tf.settings.choices import DATASETS, Dataset
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from tests.conftest import RESOLVED
 
 FLAT = {"train": np.arange(12, dtype=np.uint8), "test": np.arange(100, 104, dtype=np.uint8)}
@@ -67,6 +67,8 @@ def test_a_row_without_labels_says_so(toy, monkeypatch):
 
 
 def test_settings_are_read_without_tensorflow():
-    code = "import sys, dcgan_tf.config; print({'tensorflow', 'keras'} & sys.modules.keys())"
+    code = (
+        "import sys, dcgan_tf.settings.config; print({'tensorflow', 'keras'} & sys.modules.keys())"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (found.stdout, found.stderr) == ("set()\n", "")

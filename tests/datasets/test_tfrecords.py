@@ -11,15 +11,15 @@ import tensorflow as tf
 from PIL import Image
 
 from dcgan_tf import data
-from dcgan_tf.checkpoints import Checkpoints
-from dcgan_tf.cli.atomic_files import locked_folder
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import tfrecords, train
-from dcgan_tf.config import Config
 from dcgan_tf.datasets import tfrecords as records
 from dcgan_tf.datasets.disk_images import DiskImages, fingerprint
 from dcgan_tf.datasets.tfrecords import read_tfrecords, write_tfrecords
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.files.atomic_files import locked_folder
+from dcgan_tf.run.checkpoints import Checkpoints
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from dcgan_tf.training import Trainer, fit
 from tests.conftest import STEPS_PER_EPOCH, finish, fork, one_sentence, thorough, train_command
 from tests.small import state as variables
@@ -303,8 +303,8 @@ DAMAGED = """
 import sys
 from pathlib import Path
 import tensorflow as tf
-from dcgan_tf.checkpoints import Checkpoints
-from dcgan_tf.cli.program import run
+from dcgan_tf.run.checkpoints import Checkpoints
+from dcgan_tf.commands.program import run
 from dcgan_tf.commands import train
 
 cpu = tf.config.list_physical_devices("CPU")[0]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from benchmarks.scaling import free_addresses, local_cluster
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.distributed import cluster, strategy
+from dcgan_tf.settings.errors import UserError
 from tests.conftest import finish, fork, one_sentence, start, train_command
 from tests.test_resume import wait_for
 

@@ -8,12 +8,12 @@ import tensorflow as tf
 
 import dcgan_tf
 from dcgan_tf import data
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
 from dcgan_tf.datasets.labels import Labels
 from dcgan_tf.distributed.replicas import distribute
 from dcgan_tf.distributed.strategy import check_replicas, mirrored_strategy
-from dcgan_tf.fast import layers as fast_layers
+from dcgan_tf.fast import keras_layers as fast_layers
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from dcgan_tf.training import Trainer
 from tests.conftest import thorough
 

@@ -4,10 +4,10 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_held_out, load_images, load_training_labels
+from dcgan_tf.datasets.loading import load_held_out, load_images, load_training_labels
 from dcgan_tf.evaluation.evaluator import Evaluator, shrink, spread
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from tests.conftest import write_idx, write_labels
 
 

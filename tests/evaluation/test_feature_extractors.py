@@ -9,13 +9,13 @@ from keras.src.legacy.saving import legacy_h5_format
 from PIL import Image
 from scipy import ndimage
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_images, resize
+from dcgan_tf.datasets.loading import load_images, resize
 from dcgan_tf.datasets.named import MNIST_FILE
-from dcgan_tf.datasets.table import DATASETS
 from dcgan_tf.evaluation import classifier, feature_extractors
 from dcgan_tf.evaluation.metrics import frechet_distance
+from dcgan_tf.settings.choices import DATASETS
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from tests.conftest import write_labels
 
 

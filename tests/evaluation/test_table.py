@@ -7,7 +7,8 @@ import pytest
 
 from dcgan_tf.commands import evaluate
 from dcgan_tf.datasets.labels import Classes
-from dcgan_tf.evaluation import evaluator, table
+from dcgan_tf.evaluation import evaluator
+from dcgan_tf.evaluation import scores as table
 from dcgan_tf.evaluation.evaluator import to_json
 from dcgan_tf.evaluation.feature_extractors import FeatureExtractor, Features
 from dcgan_tf.reporting.history import History

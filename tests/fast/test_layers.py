@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from dcgan_tf.fast import layers as fast_layers
+from dcgan_tf.fast import keras_layers as fast_layers
 
 SHAPES = [
     # size, channels, filters, kernel, stride

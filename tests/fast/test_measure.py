@@ -4,10 +4,10 @@ import itertools
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.config import Config
-from dcgan_tf.fast import measure
-from dcgan_tf.fast.measure import resolve_auto
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.settings.config import Config
+from dcgan_tf.starting import measure
+from dcgan_tf.starting.measure import resolve_auto
 
 
 @pytest.fixture

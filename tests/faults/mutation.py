@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.program import run
+from dcgan_tf.commands.program import run
+from dcgan_tf.settings.errors import UserError
 from tests.conftest import one_sentence
 
 MOST_SECONDS = 10

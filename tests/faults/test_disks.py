@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 
-from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.commands import train
 from dcgan_tf.reporting import history, report, tensorboard
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run.checkpoints import Checkpoints
+from dcgan_tf.run.run_directory import RunDirectory
 from tests import test_resume
 from tests.conftest import finish, fork, one_sentence, start, train_command
 from tests.forks import left_over, wait_in_fork

@@ -14,15 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.cli.flags import parse
 from dcgan_tf.commands import train
-from dcgan_tf.config import Config
-from dcgan_tf.data import load_images
+from dcgan_tf.commands.flags import parse
 from dcgan_tf.datasets.arrays import read_npz_images
 from dcgan_tf.datasets.folder import load_folder
-from dcgan_tf.datasets.settings import DataSettings
-from dcgan_tf.run_directory import RunDirectory, open_run
+from dcgan_tf.datasets.loading import load_images
+from dcgan_tf.run.run_directory import RunDirectory, open_run
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from tests.conftest import write_idx
 from tests.faults.mutation import Trap, Tries, mutated, trap_array
 
@@ -161,7 +160,7 @@ def png(width, height, data, *chunks):
 def load_pictures(source, tmp_path, share=1.0):
     cache = str(tmp_path / "cache")
     return load_folder(
-        DataSettings(
+        Config(
             data_dir=str(source), image_size=8, max_bad_images=share, held_out=0.0, cache_dir=cache
         ),
         "train",

@@ -7,11 +7,11 @@ import subprocess
 
 import pytest
 
-from dcgan_tf.checkpoints import Checkpoints
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import train
-from dcgan_tf.data import load_images
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.datasets.loading import load_images
+from dcgan_tf.run.checkpoints import Checkpoints
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.settings.errors import UserError
 from dcgan_tf.training import Trainer
 from tests.conftest import finish, train_command, write_idx
 from tests.faults.power_cut import contents, power_cuts, record

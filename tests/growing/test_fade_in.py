@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.config import PRESETS, Config
 from dcgan_tf.evaluation.linear_probe import pooled_activations
-from dcgan_tf.growing.fade_in import FadeIn, fade_images, faded_in, set_alpha, unfold
 from dcgan_tf.latent.guided_backpropagation import last_activations
 from dcgan_tf.models import make_discriminator, make_generator, smaller
+from dcgan_tf.settings.config import PRESETS, Config
 from dcgan_tf.training import dropout_seeds
+from dcgan_tf.transfer.growing import FadeIn, fade_images, faded_in, set_alpha, unfold
 from tests.conftest import thorough
 from tests.small import make_trainer, train
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.latent import arithmetic
+from dcgan_tf.settings.errors import UserError
 
 
 def test_sums_are_parsed():

@@ -3,9 +3,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from dcgan_tf.config import Config
 from dcgan_tf.latent import guided_backpropagation as guided
 from dcgan_tf.models import make_discriminator
+from dcgan_tf.settings.config import Config
 
 
 def test_guided_gradient_by_hand():

@@ -5,10 +5,10 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from dcgan_tf import data
 from dcgan_tf.commands import sample, train
-from dcgan_tf.config import Config
+from dcgan_tf.datasets import loading
 from dcgan_tf.datasets.tfrecords import write_tfrecords
+from dcgan_tf.settings.config import Config
 from tests.conftest import one_sentence, train_command, write_idx
 from tests.test_sampling import draw
 
@@ -72,7 +72,7 @@ def test_top_activations_of_fewer_images_and_filters(run_main, mnist, tmp_path):
 def run_on_disk(finished_run, digits_dir, tmp_path):
     """The finished run, as one of the same digits in TFRecords, which stay on disk."""
     run = shutil.copytree(finished_run, tmp_path / "run")
-    digits = data.load_images(Config(data_dir=str(digits_dir), batch_size=8))
+    digits = loading.load_images(Config(data_dir=str(digits_dir), batch_size=8))
     write_tfrecords(digits, tmp_path / "records", "train", 2)
     values = json.loads((run / "config.json").read_text())
     values |= {"dataset": "tfrecords", "data_dir": str(tmp_path / "records")}

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 import dcgan_tf
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import evaluate, export, features, sample, train
 from dcgan_tf.evaluation.classifier import classify, load_classifier
-from dcgan_tf.pretrained import table
-from dcgan_tf.pretrained.table import PRETRAINED, pretrained_run
+from dcgan_tf.pretrained import generators as table
+from dcgan_tf.pretrained.generators import PRETRAINED, pretrained_run
 from dcgan_tf.pretrained.weights import load_weights, save_weights, weights_step
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.serving.web_app import make_app
+from dcgan_tf.settings.errors import UserError
 from tests.conftest import ROOT, finish, fork, one_sentence
 from tests.faults.mutation import mutated
 

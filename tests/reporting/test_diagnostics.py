@@ -4,9 +4,9 @@ import re
 import numpy as np
 import pytest
 
-from dcgan_tf.config import Config
-from dcgan_tf.evaluation.table import Evaluation
+from dcgan_tf.evaluation.scores import Evaluation
 from dcgan_tf.reporting import diagnostics
+from dcgan_tf.settings.config import Config
 from dcgan_tf.train_step import StepScalars
 from tests.small import batches, make_trainer
 

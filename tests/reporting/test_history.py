@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.evaluation.table import Evaluation
+from dcgan_tf.evaluation.scores import Evaluation
 from dcgan_tf.reporting.history import History
 from dcgan_tf.train_step import StepScalars
 

@@ -2,7 +2,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from dcgan_tf.evaluation.table import Evaluation
+from dcgan_tf.evaluation.scores import Evaluation
 from dcgan_tf.reporting import plots
 from dcgan_tf.train_step import StepScalars
 

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from dcgan_tf.evaluation.table import Evaluation
+from dcgan_tf.evaluation.scores import Evaluation
 from dcgan_tf.reporting.history import EpochMetrics
 from dcgan_tf.reporting.progress import Progress, duration, speed
 from dcgan_tf.train_step import StepScalars

@@ -4,12 +4,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dcgan_tf.cli.errors import Interrupted
-from dcgan_tf.config import Config
-from dcgan_tf.evaluation.table import Evaluation
+from dcgan_tf.evaluation.scores import Evaluation
 from dcgan_tf.reporting import report
 from dcgan_tf.reporting.history import History
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import Interrupted
 from dcgan_tf.train_step import StepOutput, StepScalars
 
 STEP = StepOutput(StepScalars(*np.ones(7, np.float32)), np.zeros((8, 1)), np.zeros((8, 1)))

@@ -16,10 +16,10 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import web
-from dcgan_tf.run_directory import RunDirectory
+from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.serving.web_app import make_app
+from dcgan_tf.settings.errors import UserError
 from tests.conftest import fork, one_sentence
 from tests.test_sampling import draw
 

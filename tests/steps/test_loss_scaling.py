@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from dcgan_tf.cli.errors import UserError
-from dcgan_tf.config import Config
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from tests.small import batches, make_trainer
 
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf.layers import Pack
-from dcgan_tf.steps.real_penalty import INTERVAL, real_penalty
+from dcgan_tf.regularization.penalties import INTERVAL, real_penalty
 from tests.conftest import thorough
 from tests.small import batches, make_trainer, train
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.cli.errors import UserError
+from dcgan_tf.settings.errors import UserError
 from dcgan_tf.steps.unrolled import unroll, unrolled_step, with_weights
 from tests.small import batches, make_trainer, train
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_tf.cli.errors import UserError
 from dcgan_tf.commands import export, sample, train
-from dcgan_tf.config import Config
 from dcgan_tf.gan import Gan, separate_gradients
 from dcgan_tf.models import make_discriminator, make_generator
-from dcgan_tf.pretrained.table import pretrained_run
-from dcgan_tf.run_directory import RunDirectory
-from dcgan_tf.sampling import load_generator, restore_model
+from dcgan_tf.pretrained.generators import pretrained_run
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.sampling.sampler import load_generator, restore_model
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from dcgan_tf.transfer.init_from import start_from
 from tests.conftest import RESOLVED, ROOT, finish, fork, one_sentence
 from tests.test_resume import assert_same_run

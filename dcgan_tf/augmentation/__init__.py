@@ -1,1 +1,0 @@
-"""Random changes to every image that the discriminator sees, so that few images last longer."""

@@ -1,1 +1,0 @@
-"""What every command shares: settings as flags, errors in one sentence, signals, atomic files."""

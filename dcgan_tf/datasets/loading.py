@@ -1,0 +1,108 @@
+"""The images and labels that a config names, in the size that it asks for."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf.datasets.disk_images import Images, Split
+from dcgan_tf.datasets.labels import Labels
+from dcgan_tf.settings.choices import DATASETS, resolve
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
+
+
+def load_images(config: Config) -> Images:
+    """Reads the training images that the config names.
+
+    Returns:
+        uint8 [N, H, W, C] in [0, 255].
+
+    Raises:
+        UserError: a file is missing or is not what it should be, or there are fewer images
+            than a step takes.
+    """
+    images = load_split(config, "train")
+    if len(images) < config.images_per_step:
+        each = f"--batch_size {config.batch_size}"
+        if config.discriminator_steps > 1:
+            each += f" times --discriminator_steps {config.discriminator_steps}"
+        raise UserError(
+            f"{each} is more than the {len(images)} images of "
+            f"{config.data_dir or config.dataset}: give a smaller one"
+        )
+    return images
+
+
+def load_held_out(config: Config) -> Images:
+    """Reads the images of the same kind that no training sees, to compare generated ones with.
+
+    Returns:
+        uint8 [N, H, W, C] in [0, 255].
+
+    Raises:
+        UserError: there are none, or a file is missing or is not what it should be.
+    """
+    return load_split(config, "test")
+
+
+def load_split(config: Config, split: Split) -> Images:
+    """Reads the images of one split, however few; returns and raises as `load_held_out`."""
+    return resize(resolve(DATASETS[config.dataset].load_images)(config, split), config.image_size)
+
+
+def load_labels(config: Config, split: Split) -> np.ndarray:
+    """Reads the labels of a split's images.
+
+    Returns:
+        The number of each image's class, int [N].
+
+    Raises:
+        UserError: the dataset has none, or a file is missing or is not what it should be.
+    """
+    load = DATASETS[config.dataset].load_labels
+    if load is None:
+        raise UserError(f"--dataset {config.dataset} has no labels")
+    return resolve(load)(config, split)
+
+
+def load_training_labels(config: Config, images: Images) -> Labels | None:
+    """Reads the labels of the training images, where the config is that of a conditional run.
+
+    Raises:
+        UserError: there is no label for each image, or no image of some class.
+    """
+    if not config.conditional:
+        return None
+    numbers, class_names = load_labels(config, "train"), DATASETS[config.dataset].class_names
+    highest, source = int(numbers.max(initial=0)), config.data_dir or config.dataset
+    names = resolve(class_names)(config) if class_names else [*map(str, range(highest + 1))]
+    if len(numbers) != len(images) or highest >= len(names):
+        raise UserError(
+            f"--conditional needs a label from 0 to {len(names) - 1} for each image, and {source} "
+            f"has {len(images):,} images and {len(numbers):,} labels up to {highest}"
+        )
+    labels = Labels(numbers, names)
+    classes = labels.classes
+    if empty := [name for name, count in zip(classes.names, classes.counts) if not count]:
+        raise UserError(f"--conditional: {source} has no training images of {', '.join(empty)}")
+    return labels
+
+
+def resize(images: Images, size: int | None) -> Images:
+    """Resizes square images with antialiasing; leaves them alone if the size is theirs or None.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        size: pixels a side.
+
+    Returns:
+        uint8 [N, size, size, C].
+    """
+    if size in (None, images.shape[1]):
+        return images
+    resized = np.empty((len(images), size, size, images.shape[3]), np.uint8)
+    for start in range(0, len(images), 1000):
+        some = tf.image.resize(images[start : start + 1000], (size, size), antialias=True)
+        resized[start : start + 1000] = np.rint(some)
+    return resized

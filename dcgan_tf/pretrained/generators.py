@@ -1,0 +1,34 @@
+"""The generators that come with the project, one row each; docs/pretrained.md has their cards."""
+
+import hashlib
+from pathlib import Path
+
+from dcgan_tf.settings.errors import UserError
+
+# The sha256 of both files of each, its config.json before its generator.npz.
+PRETRAINED = {
+    "mnist": "11ad2002de9a6dba5270cbccc8636298eb8eb58a6555b8a9011d33095d606d98",
+    "fashion_mnist": "b7cff2c218c1d61e6b41e7f583de9d71bba946d7419ac67ffdc56d55bd256ea1",
+    "faces": "ad522bfb2f3ef7c6db05a5215f249d205fed281068d701c4e0d300e352d1df18",
+}
+
+
+def pretrained_run(name: str) -> Path:
+    """The run directory of a generator that comes with the project.
+
+    Args:
+        name: one of PRETRAINED.
+
+    Raises:
+        UserError: there is no such generator, or it is damaged.
+    """
+    if name not in PRETRAINED:
+        raise UserError(f"no pretrained generator is called {name!r}: {', '.join(PRETRAINED)} are")
+    path = Path(__file__).parent / name
+    try:
+        content = b"".join((path / file).read_bytes() for file in ("config.json", "generator.npz"))
+    except FileNotFoundError:
+        content = b""
+    if hashlib.sha256(content).hexdigest() != PRETRAINED[name]:
+        raise UserError(f"{path} is damaged (its sha256 is wrong): install it again")
+    return path

@@ -1,0 +1,1 @@
+"""What keeps a discriminator from overfitting: penalties on its slope, and augmentation."""

@@ -1,0 +1,109 @@
+"""Differentiable augmentation, for real and for generated images (DiffAugment).
+
+Zhao et al., 2020, Differentiable Augmentation for Data-Efficient GAN Training: where a
+discriminator sees each of its few images changed at random, it can't learn them by heart. Generated
+images are changed in the same ways, in both models' losses, so that the generator need not imitate
+the changes; its gradient goes back through them.
+
+Each function takes images, float32 [batch, H, W, C] in [-1, 1], and random numbers, float32
+[batch, 3] in [0, 1), and returns images of the same shape. The ranges are the paper's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from dcgan_tf.distributed.replicas import replica_slice
+from dcgan_tf.settings.choices import AUGMENTATIONS, resolve
+from dcgan_tf.settings.config import Config
+
+SHIFT = 1 / 8  # of the size, at most
+HOLE = 1 / 2  # of the size
+GRAY = 0.0
+
+
+def color(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """Changes brightness by ±0.5, saturation by 0 to 2 times, contrast by 0.5 to 1.5 times."""
+    brightness, saturation, contrast = tf.unstack(numbers[..., None, None, None], axis=1)
+    images += brightness - 0.5
+    gray = tf.reduce_mean(images, axis=3, keepdims=True)
+    images = gray + (images - gray) * 2.0 * saturation
+    mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
+    return mean + (images - mean) * (contrast + 0.5)
+
+
+def translation(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """Shifts images by up to an eighth of their size; what comes in is grey."""
+    height, width = images.shape[1:3]
+    rows = shifts(numbers[:, 0], height)
+    columns = shifts(numbers[:, 1], width)
+    return tf.einsum("nij,nkl,njlc->nikc", rows, columns, images, optimize="optimal")
+
+
+def shifts(numbers: tf.Tensor, size: int) -> tf.Tensor:
+    """Matrices that shift a vector, float32 [batch, size, size]: zeros, and a 1 in most rows."""
+    furthest = round(size * SHIFT)
+    offsets = tf.cast(numbers * (2 * furthest + 1), tf.int32) - furthest
+    return tf.one_hot(tf.range(size) + offsets[:, tf.newaxis], size)
+
+
+def cutout(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """Makes a square of half the size grey; its centre is anywhere, so that it may reach out."""
+    height, width = images.shape[1:3]
+    rows = holes(numbers[:, 0], height)[:, :, tf.newaxis, tf.newaxis]
+    columns = holes(numbers[:, 1], width)[:, tf.newaxis, :, tf.newaxis]
+    return tf.where(rows & columns, GRAY, images)
+
+
+def holes(numbers: tf.Tensor, size: int) -> tf.Tensor:
+    """Which places of a side lie in the hole, bool [batch, size]."""
+    hole = round(size * HOLE)
+    start = tf.cast(numbers * (size + 1 - hole % 2), tf.int32) - hole // 2
+    distance = tf.range(size) - start[:, tf.newaxis]
+    return (distance >= 0) & (distance < hole)
+
+
+class Augmentation(NamedTuple):
+    """A random change of images.
+
+    Attributes:
+        change: from images and random numbers to changed images.
+        stream: the index of its random numbers among those of all augmentations.
+    """
+
+    change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    stream: int
+
+
+def make_augmentations(config: Config) -> list[Augmentation]:
+    """The augmentations that the config names, in the order in which they are applied."""
+    return [
+        Augmentation(resolve(function), stream)
+        for stream, (name, function) in enumerate(AUGMENTATIONS.items())
+        if name in config.augment.split(",")
+    ]
+
+
+def augment(images: tf.Tensor, augmentations: Sequence[Augmentation], seed: tf.Tensor) -> tf.Tensor:
+    """Changes each image at random, by numbers that are functions of the seed alone.
+
+    Args:
+        images: float32 [batch, H, W, C] in [-1, 1]; of this replica.
+        augmentations: applied one after the other.
+        seed: int [2].
+
+    Returns:
+        float32 of the same shape; colors may leave [-1, 1].
+    """
+    for change, stream in augmentations:
+        stream_seed = tf.random.experimental.stateless_fold_in(seed, stream)
+        images = change(images, uniform(images.shape[0], stream_seed))
+    return images
+
+
+def uniform(batch_size: int, seed: tf.Tensor) -> tf.Tensor:
+    """Random numbers for each of this replica's images, float32 [batch_size, 3] in [0, 1)."""
+    return replica_slice(lambda shape: tf.random.stateless_uniform(shape, seed), [batch_size, 3])

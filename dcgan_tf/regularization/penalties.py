@@ -1,0 +1,115 @@
+"""Penalties on the slope of the discriminator: pure functions, terms of its loss.
+
+Each takes a `Critique` and the images that the discriminator sees, and returns a float32 scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from dcgan_tf.settings.choices import PENALTIES, resolve
+from dcgan_tf.settings.config import Config
+
+
+class Critique(NamedTuple):
+    """What a penalty is of: the discriminator as the loss sees it.
+
+    Attributes:
+        of_real: from images in the place of the real ones, float32 [batch, H, W, C], to logits.
+        of_fake: from images in the place of the generated ones to logits.
+        places: uniform random numbers in [0, 1), float32 [batch, 1, 1, 1].
+    """
+
+    of_real: Callable[[tf.Tensor], tf.Tensor]
+    of_fake: Callable[[tf.Tensor], tf.Tensor]
+    places: tf.Tensor
+
+
+def r1_penalty(critique: Critique, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """R1: half the mean of ‖∇D‖² at real images (Mescheder et al., 2018, equation 9)."""
+    return 0.5 * tf.reduce_mean(squared_slopes(critique.of_real, real))
+
+
+def gradient_penalty(critique: Critique, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """The mean of (‖∇D‖ − 1)² at random points between real and generated images.
+
+    Gulrajani et al., 2017, equation 3. Each point has the label of its real image.
+    """
+    between = real + critique.places * (fake - real)
+    squares = squared_slopes(critique.of_real, between)
+    return tf.reduce_mean((tf.sqrt(squares + 1e-12) - 1.0) ** 2)
+
+
+def squared_slopes(logits_of: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> tf.Tensor:
+    """‖∇D‖² of each logit with respect to all images that it is of, float32 [logits]."""
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        logits = logits_of(images)
+    slopes = tape.gradient(logits, images)
+    return tf.reduce_sum(tf.reshape(slopes, [logits.shape[0], -1]) ** 2, axis=1)
+
+
+class Penalty(NamedTuple):
+    """A term of the discriminator's loss.
+
+    Attributes:
+        function: the penalty.
+        factor: by which it is multiplied: γ of R1, λ of the gradient penalty.
+        interval: it is due in every `interval`-th step, and `interval` times as large there.
+    """
+
+    function: Callable[[Critique, tf.Tensor, tf.Tensor], tf.Tensor]
+    factor: float
+    interval: int = 1
+
+
+def lazily(
+    term: Callable[[Sequence[tf.Tensor]], tf.Tensor],
+    weights: Sequence[tf.Tensor],
+    step: tf.Tensor,
+    interval: int,
+) -> tf.Tensor:
+    """A term of a loss that is computed in every `interval`-th step only; 0 in the others.
+
+    Its gradient is computed in the same branch: that of `tf.cond` misses parts of the second
+    derivative of batch norm (TensorFlow 2.21).
+
+    Args:
+        term: a function of the weights.
+        weights: what its gradient is with respect to.
+        step: int64, the number of steps taken.
+        interval: in steps, from 1 up.
+
+    Returns:
+        float32 scalar, `interval` times the term where it is due.
+    """
+    if interval == 1:
+        return term(weights)
+
+    @tf.custom_gradient
+    def due_term(*weights: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def due() -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+            with tf.GradientTape() as tape:
+                tape.watch(weights)
+                value = interval * term(weights)
+            return value, tape.gradient(value, weights, unconnected_gradients="zero")
+
+        def not_due() -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+            return tf.constant(0.0), tuple(tf.zeros_like(weight) for weight in weights)
+
+        value, gradients = tf.cond(step % interval == 0, due, not_due)
+        return value, lambda upstream: [upstream * gradient for gradient in gradients]
+
+    return due_term(*weights)
+
+
+def make_penalties(config: Config) -> list[Penalty]:
+    """The penalties whose factors the config has."""
+    return [
+        Penalty(resolve(row.function), getattr(config, name), row.interval)
+        for name, row in PENALTIES.items()
+        if getattr(config, name)
+    ]

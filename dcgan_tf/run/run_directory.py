@@ -1,0 +1,370 @@
+"""The folder that holds all that a run makes, and from which every other command starts.
+
+Its `config.json` has a format number. This version reads every format up to its own:
+
+1. has no number. `negative_slope` was called `leaky_slope`, `steps_per_execution` was
+   `steps_per_call`, and sub-pixel convolutions were `phases`.
+2. has `format`, and `dcgan_tf` among the versions in `made_with`.
+3. evaluates every dataset by default, and images without labels without a download.
+
+A setting that a file lacks is younger than the file, and has the default that computes what was
+computed then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from dcgan_tf import __version__
+from dcgan_tf.data import Images
+from dcgan_tf.datasets.disk_images import fingerprint, is_shape
+from dcgan_tf.datasets.labels import UNLABELLED, Classes, Labels
+from dcgan_tf.datasets.loading import load_images, load_training_labels
+from dcgan_tf.files.atomic_files import atomic_write, make_folders
+from dcgan_tf.files.locks import lock
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
+
+FORMAT = 3
+FIRST_VERSION = "0.1.0"  # wrote format 1, without its name
+FRAME = re.compile(r"init\.png|epoch_([0-9]{4}|[1-9][0-9]{4,})\.png")
+VALUE_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDirectory:
+    """Where each thing of a run is.
+
+    Attributes:
+        path: the folder itself.
+        flag: by which the user names it, for errors.
+
+    Raises:
+        UserError: TensorFlow can't keep checkpoints in a folder of such a name.
+    """
+
+    path: Path
+    flag: str = "--run_dir"
+
+    def __post_init__(self) -> None:
+        """Refuses what TensorFlow takes for a pattern of file names."""
+        if set("[\\") & set(str(self.path)):
+            raise UserError(
+                f"{self.flag} {self.path} has a [ or \\ in its name, with which TensorFlow finds "
+                f"no checkpoint: give another folder"
+            )
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def generator_file(self) -> Path:
+        """The generator's weights, where it was exported without what training alone needs."""
+        return self.path / "generator.npz"
+
+    @property
+    def times_file(self) -> Path:
+        return self.path / "step_times.npy"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.csv"
+
+    @property
+    def losses_plot(self) -> Path:
+        return self.path / "losses.png"
+
+    @property
+    def evaluations_plot(self) -> Path:
+        return self.path / "evaluations.png"
+
+    @property
+    def evaluation_file(self) -> Path:
+        return self.path / "evaluation.json"
+
+    @property
+    def closest_picture(self) -> Path:
+        return self.path / "closest.png"
+
+    @property
+    def training_gif(self) -> Path:
+        return self.path / "training.gif"
+
+    def frame(self, epoch: int) -> Path:
+        """The grid after an epoch; 0 is before training."""
+        return self.samples / (f"epoch_{epoch:04d}.png" if epoch else "init.png")
+
+    def frames(self) -> dict[int, Path]:
+        """The grids that there are, by their epochs, in order; nobody else's pictures."""
+        matches = (FRAME.fullmatch(path.name) for path in self.samples.glob("*"))
+        epochs = sorted(int(match[1] or 0) for match in matches if match)
+        return {epoch: self.frame(epoch) for epoch in epochs}
+
+    def read_config(self) -> tuple[Config, dict[str, Any]]:
+        """The config, and the description of the images, that the run was started with.
+
+        Raises:
+            UserError: this is no run directory, or its config.json can't be used.
+        """
+        try:
+            values = json.loads(self.config_file.read_text())
+            number, made_with = int(values.pop("format", 1)), values.pop("made_with")
+            images = values.pop("images")
+            images["shape"] = [int(side) for side in images["shape"]]
+            images["number"], images["sha256"] = int(images["number"]), str(images["sha256"])
+            if not is_shape(images["shape"]):
+                raise ValueError(f"images have no shape {images['shape']}")
+            if "classes" in images:
+                read_classes(images)
+            unknown = [f"format {number}"] if number > FORMAT else Config.unknown(values)
+            if unknown:
+                raise UserError(
+                    f"dcgan_tf {made_with.get('dcgan_tf', FIRST_VERSION)} wrote it, and version "
+                    f"{__version__} does not know its {', '.join(unknown)}: use that version, or a "
+                    f"newer one"
+                )
+            config = Config(**Config.with_new_names(values))
+            return (evaluated_as_before(config) if number < 3 else config), images
+        except FileNotFoundError:
+            raise UserError(
+                f"{self.flag} {self.path} is not a run directory: it has no config.json"
+            ) from None
+        except (*VALUE_ERRORS, UserError) as error:
+            raise UserError(f"{self.config_file} can't be used: {error}") from None
+
+    def read_classes(self) -> Classes:
+        """The classes of the images that the run learns; raises as `read_config`."""
+        _, images = self.read_config()
+        return read_classes(images) if "classes" in images else UNLABELLED
+
+    def write_config(self, config: Config, images: dict[str, Any]) -> None:
+        """Writes every setting, what the images are, and what the run was made with."""
+        values = {"format": FORMAT} | dataclasses.asdict(config)
+        values |= {"images": images, "made_with": made_with()}
+        with atomic_write(self.config_file) as file:
+            file.write((json.dumps(values, indent=2) + "\n").encode())
+
+    def resumed_config(self, given: dict[str, Any]) -> Config:
+        """The config with which the run goes on: its own, but for flags that a run may change.
+
+        Args:
+            given: the flags that were given, by name.
+
+        Raises:
+            UserError: a flag differs from what the run must keep, or its value is impossible.
+        """
+        saved, _ = self.read_config()
+        given = Config.with_new_names(given)
+        self.refuse(saved.differences(given))
+        return saved.resumed(given)
+
+    def refuse(self, differences: list[str]) -> None:
+        """Refuses settings or images that are not those of the run."""
+        if differences:
+            raise UserError(
+                f"--run_dir {self.path} holds a run with other settings: {'; '.join(differences)}; "
+                f"give the same ones, or another folder"
+            )
+
+    @property
+    def has_lost_its_checkpoints(self) -> bool:
+        """Whether the run was saved, and its checkpoints are gone.
+
+        A run has their folder from the start, and makes the files of one epoch at most before the
+        first checkpoint.
+        """
+        if not self.checkpoints.is_dir():
+            return self.metrics_file.exists() or self.times_file.exists()
+        epochs = [epoch for epoch in self.frames() if epoch > 0]
+        return len(epochs) > 1 and not any(self.checkpoints.iterdir())
+
+
+def evaluated_as_before(config: Config) -> Config:
+    """The config of a run of format 1 or 2, with what its defaults of an evaluation meant."""
+    epochs = config.eval_every
+    if epochs is None:
+        own_copy = config.data_dir is None and config.dataset in ("mnist", "stacked_mnist")
+        epochs = 5 if own_copy else 0
+    weights = config.inception_weights
+    if epochs and weights is None and config.dataset in ("folder", "tfrecords"):
+        weights = "imagenet"
+    return dataclasses.replace(config, eval_every=epochs, inception_weights=weights)
+
+
+def describe(images: Images, labels: Labels | None = None) -> dict[str, Any]:
+    """What a run must find again when it is resumed: the images' number, shape and sha256.
+
+    Of a conditional run, the same of their classes: how many images each has, and the sha256 of the
+    labels.
+    """
+    described = {
+        "number": len(images),
+        "shape": list(images.shape[1:]),
+        "sha256": fingerprint(images),
+    }
+    if labels is None:
+        return described
+    sha256 = hashlib.sha256(labels.numbers.astype("<i8").tobytes()).hexdigest()
+    classes = dict(zip(labels.classes.names, labels.classes.counts))
+    return described | {"classes": classes, "labels_sha256": sha256}
+
+
+def read_classes(images: dict[str, Any]) -> Classes:
+    """The classes in what `describe` returned.
+
+    Raises:
+        ValueError, TypeError, AttributeError: they are not there.
+    """
+    names, counts = zip(*images["classes"].items())
+    if not all(type(count) is int and count > 0 for count in counts):
+        raise ValueError(f"classes have no such numbers of images: {counts}")
+    return Classes(names, counts)
+
+
+def load_training_images(run: RunDirectory) -> Images:
+    """The images that a run was trained on, uint8 [N, H, W, C] in [0, 255].
+
+    Raises:
+        UserError: this is no run, or its images are not to be had any more.
+    """
+    config, described = run.read_config()
+    if config.data_dir is not None and not Path(config.data_dir).exists():
+        raise UserError(
+            f"{run.path} was trained on {config.data_dir}, which is not there: put it there again, "
+            f"or a link to it"
+        )
+    images = load_images(config)
+    if describe(images, load_training_labels(config, images)) != described:
+        raise UserError(
+            f"{config.data_dir or config.dataset} does not hold the images that --run_dir "
+            f"{run.path} was trained on"
+        )
+    return images
+
+
+def made_with() -> dict[str, str]:
+    """The versions and the device that a run is made with."""
+    return {
+        "dcgan_tf": __version__,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "device": device_name(),
+    }
+
+
+def device_name() -> str:
+    """The device on which TensorFlow places the models."""
+    gpus = tf.config.get_visible_devices("GPU")
+    if gpus:
+        return tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name)
+    return "CPU"
+
+
+@contextlib.contextmanager
+def open_run(
+    path: Path, config: Config, images: Images, resume: bool, labels: Labels | None = None
+) -> Iterator[RunDirectory]:
+    """Makes a run directory, or resumes the run in it, and keeps other processes out.
+
+    Args:
+        path: the folder; new, empty, or of a run with the same settings and images.
+        config: the settings of the run.
+        images: the training images, uint8 [N, H, W, C].
+        resume: whether to go on with a run; if not, a folder in use is refused.
+        labels: of the images, in a conditional run.
+
+    Raises:
+        UserError: the folder is not a run's, another process is using it, its run has other
+            settings or images, or it is in use and `resume` is false.
+        OSError: the folder can't be made or written to.
+    """
+    run = RunDirectory(path)
+    if path.exists() and not path.is_dir():
+        raise UserError(f"--run_dir {path} is a file: give a folder")
+    made = make_folders(path)
+    with (path / ".lock").open("a") as file:
+        if not lock(file, path):
+            raise UserError(
+                f"--run_dir {path} is in use by another process: wait for it to end, or give "
+                f"another folder"
+            )
+        try:
+            described = describe(images, labels)
+            _check(run, config, described, resume)
+            run.write_config(config, described)
+            make_folders(run.checkpoints)
+        except BaseException:
+            _remove_empty(made)
+            raise
+        yield run
+
+
+def _remove_empty(made: list[Path]) -> None:
+    """Removes a run's folders that this process made, while it holds the lock in the first."""
+    if made and os.listdir(made[0]) == [".lock"]:
+        (made[0] / ".lock").unlink()
+        with contextlib.suppress(OSError):  # another's files are in it
+            for folder in made:
+                folder.rmdir()
+
+
+def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bool) -> None:
+    """Refuses a folder in which this run can't start or go on."""
+    if not run.config_file.exists():
+        if any(not path.name.startswith(".") for path in run.path.iterdir()):
+            raise UserError(
+                f"--run_dir {run.path} is not a run directory (it has files and no config.json): "
+                f"give a new or an empty folder"
+            )
+        return
+    if not resume:
+        raise UserError(
+            f"--run_dir {run.path} holds a run already: give another folder, or resume it by "
+            f"leaving out --noresume"
+        )
+    if run.generator_file.exists():
+        raise UserError(
+            f"--run_dir {run.path} holds a generator alone, which can't be trained any further: "
+            f"give another folder"
+        )
+    saved, saved_images = run.read_config()
+    run.refuse(saved.differences(dataclasses.asdict(config)))
+    if saved_images != images:
+        run.refuse([f"the images were {_brief(saved_images)}, are {_brief(images)}"])
+    if run.has_lost_its_checkpoints:
+        raise UserError(
+            f"--run_dir {run.path} was trained, and its checkpoints are gone: put them back into "
+            f"{run.checkpoints}, or give another folder"
+        )
+
+
+def _brief(images: dict[str, Any]) -> str:
+    shape = "×".join(map(str, images["shape"]))
+    labelled = f", labels {images['labels_sha256'][:8]}…" if "labels_sha256" in images else ""
+    return f"{images['number']} of {shape} (sha256 {images['sha256'][:8]}…{labelled})"

@@ -1,0 +1,76 @@
+"""What is due when: reports, evaluations, saves."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+from dcgan_tf.settings.config import EVAL_EPOCHS, EVAL_STEPS, Config
+
+SAVE_SECONDS = 600
+MOST_REPORTS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """What is due after which step.
+
+    Attributes:
+        steps_per_epoch: the steps of one epoch.
+        last_step: the step at which training ends.
+        report_interval: an epoch is reported and saved after every so many steps.
+        evaluation_interval: images are evaluated after every so many steps; 0 for never.
+        save_interval: the state is saved after every so many steps, too; 0 for never.
+    """
+
+    steps_per_epoch: int
+    last_step: int
+    report_interval: int
+    evaluation_interval: int
+    save_interval: int
+
+    @classmethod
+    def of(cls, config: Config, num_images: int) -> Schedule:
+        """The schedule of a run.
+
+        In a run of up to MOST_REPORTS epochs, each is reported. In a longer one, whose epochs are
+        short, at most MOST_REPORTS are, apart from the last and those that are evaluated.
+        """
+        steps_per_epoch = num_images // config.images_per_step
+        last_step = config.epochs * steps_per_epoch
+        last_step = min(last_step, config.max_steps or last_step)
+        epochs = -(-last_step // steps_per_epoch)
+        eval_epochs = config.eval_every
+        if eval_epochs is None:
+            eval_epochs = max(EVAL_EPOCHS, -(-EVAL_STEPS // steps_per_epoch))
+        return cls(
+            steps_per_epoch,
+            last_step,
+            report_interval=-(-epochs // MOST_REPORTS) * steps_per_epoch,
+            evaluation_interval=eval_epochs * steps_per_epoch,
+            save_interval=config.checkpoint_steps or 0,
+        )
+
+    def ends_epoch(self, step: int) -> bool:
+        """Whether a step ends an epoch that is reported."""
+        return step % self.steps_per_epoch == 0 and (
+            step % self.report_interval == 0
+            or step == self.last_step
+            or self.evaluation_is_due(step)
+        )
+
+    def evaluation_is_due(self, step: int) -> bool:
+        """Whether images are evaluated after a step."""
+        interval = self.evaluation_interval
+        return interval > 0 and step > 0 and step % interval == 0
+
+    def save_is_due(self, step: int, saved_at: float) -> bool:
+        """Whether to save within an epoch; also if `saved_at`, a monotonic time, is long past."""
+        at_interval = self.save_interval > 0 and step % self.save_interval == 0
+        return at_interval or time.monotonic() - saved_at > SAVE_SECONDS
+
+    def steps_at_once(self, step: int, most: int) -> int:
+        """How many steps to take at once: up to the next after which something may be due."""
+        intervals = (self.steps_per_epoch, self.save_interval or self.last_step)
+        pause = min(self.last_step, *(step - step % each + each for each in intervals))
+        return min(most, pause - step)

@@ -1,0 +1,143 @@
+"""Images from the generator of a run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf.data import to_uint8
+from dcgan_tf.datasets.labels import UNLABELLED, Classes
+from dcgan_tf.models import stack_of
+from dcgan_tf.pretrained.weights import load_weights, weights_step
+from dcgan_tf.run.checkpoints import Checkpoints
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.sampling.noise import seeded_noise
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.transfer.growing import as_of_step, model_makers
+
+# From noise, as `seeded_noise` makes it, to images, uint8 [N, H, W, C] in [0, 255].
+Sampler = Callable[[np.ndarray], np.ndarray]
+
+
+def load_generator(
+    run: RunDirectory, checkpoint: str | None = None
+) -> tuple[keras.Sequential, Config, int]:
+    """The generator of a run, as of one of its checkpoints; the EMA generator, if it has one.
+
+    Args:
+        run: the run.
+        checkpoint: its step, or "best"; None for the newest that is intact.
+
+    Returns:
+        The generator, the run's config, and the checkpoint's step.
+
+    Raises:
+        UserError: this is no run, it has no such checkpoint, or none yet.
+    """
+    config, images = run.read_config()
+    make_generator, _ = model_makers(config)
+    classes = len(images.get("classes", ()))
+    generator = stack_of(make_generator(config, tuple(images["shape"]), classes))
+    if run.generator_file.exists():
+        (only,) = checkpoint_names(run)
+        if checkpoint not in (None, only):
+            raise UserError(f"{run.path} has the generator of step {only} alone, not {checkpoint}")
+        generator = as_of_step(generator, config, int(only))
+        load_weights(run.generator_file, generator)
+        return generator, config, int(only)
+    # As `Trainer` names them in its checkpoints.
+    name = "generator" if config.ema_decay is None else "averaged_generator"
+    step = restore_model(run, name, generator, checkpoint)
+    return as_of_step(generator, config, step), config, step
+
+
+def load_discriminator(
+    run: RunDirectory, checkpoint: str | None = None
+) -> tuple[keras.Sequential, Config, int]:
+    """The discriminator of a run; arguments, result and errors are those of `load_generator`."""
+    config, images = run.read_config()
+    if run.generator_file.exists():
+        raise UserError(f"{run.path} has a generator alone: give a --run_dir with a discriminator")
+    classes = len(images.get("classes", ()))
+    _, make_discriminator = model_makers(config)
+    discriminator = stack_of(make_discriminator(config, tuple(images["shape"]), classes))
+    step = restore_model(run, "discriminator", discriminator, checkpoint)
+    return as_of_step(discriminator, config, step), config, step
+
+
+def restore_model(
+    run: RunDirectory, name: str, model: keras.Sequential, checkpoint: str | None
+) -> int:
+    """Puts the weights of a checkpoint into a model; returns the checkpoint's step.
+
+    Raises:
+        UserError: there is no such checkpoint, or none yet.
+    """
+    checkpoints = Checkpoints(run.checkpoints, tf.train.Checkpoint(**{name: model}))
+    step = checkpoints.restore(checkpoints.step_of(checkpoint))
+    if step is None:
+        raise UserError(f"--run_dir {run.path} has no checkpoint yet: train first")
+    return step
+
+
+def checkpoint_names(run: RunDirectory) -> list[str]:
+    """What `load_generator` calls the checkpoints of a run, oldest first.
+
+    Raises:
+        UserError: there are none.
+    """
+    if run.generator_file.exists():
+        return [str(weights_step(run.generator_file))]
+    steps = Checkpoints(run.checkpoints).steps()
+    if not steps:
+        raise UserError(f"--run_dir {run.path} has no checkpoint yet: train first")
+    return [str(step) for step in steps]
+
+
+def sample_images(
+    generator: keras.Sequential,
+    config: Config,
+    seed: int,
+    num_images: int,
+    batch_size: int,
+    truncation: float | None = None,
+    classes: Classes = UNLABELLED,
+    label: int | None = None,
+) -> Iterator[np.ndarray]:
+    """Draws the first images of a seed, in batches, with batch norm's moving averages.
+
+    Args:
+        generator: what `load_generator` returned.
+        config: its run's.
+        seed: of the noise.
+        num_images: how many.
+        batch_size: how many at once.
+        truncation, classes, label: of the noise, see `seeded_noise`.
+
+    Yields:
+        uint8 [batch, H, W, C] in [0, 255]; `num_images` in all.
+    """
+    batch_size = min(batch_size, num_images)
+    sampler = compile_generator(generator, batch_size)
+    for start in range(0, num_images, batch_size):
+        numbers = range(start, start + batch_size)
+        noise = seeded_noise(config, seed, numbers, truncation, classes, label)
+        yield sampler(noise)[: num_images - start]
+
+
+def compile_generator(generator: keras.Sequential, batch_size: int = 256) -> Sampler:
+    """A function from any amount of noise to its images, drawn `batch_size` at most at once."""
+    spec = tf.TensorSpec([None, *generator.input_shape[1:]])
+    draw = tf.function(functools.partial(generator, training=False), autograph=False)
+    graph = draw.get_concrete_function(spec)
+
+    def sampler(noise: np.ndarray) -> np.ndarray:
+        batches = [noise[start : start + batch_size] for start in range(0, len(noise), batch_size)]
+        return np.concatenate([to_uint8(graph(tf.constant(batch))) for batch in batches])
+
+    return sampler

@@ -1,0 +1,159 @@
+"""What settings can name, one row each: datasets, architectures, losses, augmentations, penalties.
+
+A row gives its functions as `module:function`, which `resolve` looks up when they are needed:
+flags are read, checked and explained before TensorFlow is imported.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from typing import Any, NamedTuple
+
+
+class Dataset(NamedTuple):
+    """How a dataset is loaded and evaluated.
+
+    Attributes:
+        load_images: from a `Config` and a split to images, uint8 [N, H, W, C] in [0, 255].
+        load_labels: from the same to the ids of their classes, int [N]; None without labels.
+        feature_extractor: what compares generated images with real ones, a key of
+            `evaluation.feature_extractors.FEATURE_EXTRACTORS`.
+        class_names: from a `Config` to the names of the classes; None if these are their ids.
+    """
+
+    load_images: str
+    load_labels: str | None
+    feature_extractor: str
+    class_names: str | None = None
+
+
+class Architecture(NamedTuple):
+    """A generator and a discriminator: from a `Config` and an image shape to their layers."""
+
+    generator: str
+    discriminator: str
+
+
+class Loss(NamedTuple):
+    """An adversarial loss.
+
+    Attributes:
+        discriminator, generator: from the logits of real and of generated images to the loss of
+            each model.
+        probabilities: whether sigmoid(logits) is the probability that an image is real.
+        smoothable: whether it has a target for real images, so that the discriminator's loss takes
+            `label_smoothing`.
+        relative: whether the generator's loss depends on the logits of real images.
+    """
+
+    discriminator: str
+    generator: str
+    probabilities: bool = False
+    smoothable: bool = False
+    relative: bool = False
+
+
+class Penalty(NamedTuple):
+    """A term of the discriminator's loss that bounds its slope.
+
+    Attributes:
+        function: the penalty of the images of a step, without its factor.
+        interval: it is due in every `interval`-th step, and `interval` times as large there.
+    """
+
+    function: str
+    interval: int = 1
+
+
+DATASETS = {
+    "mnist": Dataset(
+        "dcgan_tf.datasets.named:load_mnist_images",
+        "dcgan_tf.datasets.named:load_mnist_labels",
+        "mnist_classifier",
+    ),
+    "fashion_mnist": Dataset(
+        "dcgan_tf.datasets.named:load_fashion_mnist_images",
+        "dcgan_tf.datasets.named:load_fashion_mnist_labels",
+        "trained_classifier",
+        "dcgan_tf.datasets.named:fashion_mnist_classes",
+    ),
+    "cifar10": Dataset(
+        "dcgan_tf.datasets.named:load_cifar10_images",
+        "dcgan_tf.datasets.named:load_cifar10_labels",
+        "trained_classifier",
+        "dcgan_tf.datasets.named:cifar10_classes",
+    ),
+    "stacked_mnist": Dataset(
+        "dcgan_tf.datasets.named:load_stacked_mnist_images", None, "stacked_mnist_classifier"
+    ),
+    "folder": Dataset(
+        "dcgan_tf.datasets.folder:load_folder",
+        "dcgan_tf.datasets.folder:load_folder_labels",
+        "pixels_and_edges",
+        "dcgan_tf.datasets.folder:folder_class_names",
+    ),
+    "tfrecords": Dataset("dcgan_tf.datasets.tfrecords:load_tfrecords", None, "pixels_and_edges"),
+}
+
+ARCHITECTURES = {
+    "tutorial": Architecture(
+        "dcgan_tf.models:tutorial_generator", "dcgan_tf.models:tutorial_discriminator"
+    ),
+    "paper": Architecture(
+        "dcgan_tf.architectures.paper:paper_generator",
+        "dcgan_tf.architectures.paper:paper_discriminator",
+    ),
+    "blocks": Architecture(
+        "dcgan_tf.architectures.paper:paper_generator",
+        "dcgan_tf.architectures.paper:blocks_discriminator",
+    ),
+    "upsample": Architecture(
+        "dcgan_tf.architectures.upsample:upsample_generator",
+        "dcgan_tf.architectures.upsample:upsample_discriminator",
+    ),
+}
+
+LOSSES = {
+    "bce": Loss(
+        "dcgan_tf.losses:discriminator_loss",
+        "dcgan_tf.losses:generator_loss",
+        probabilities=True,
+        smoothable=True,
+    ),
+    "minimax": Loss(
+        "dcgan_tf.losses:discriminator_loss",
+        "dcgan_tf.losses:minimax_generator_loss",
+        probabilities=True,
+        smoothable=True,
+    ),
+    "least_squares": Loss(
+        "dcgan_tf.losses:least_squares_discriminator_loss",
+        "dcgan_tf.losses:least_squares_generator_loss",
+        smoothable=True,
+    ),
+    "hinge": Loss(
+        "dcgan_tf.losses:hinge_discriminator_loss", "dcgan_tf.losses:score_generator_loss"
+    ),
+    "wasserstein": Loss(
+        "dcgan_tf.losses:wasserstein_critic_loss", "dcgan_tf.losses:score_generator_loss"
+    ),
+}
+
+# Each by the setting that is its factor.
+PENALTIES = {
+    # Karras et al., 2020, section 3.1, "lazy regularization": it costs little, and trains as well.
+    "real_penalty": Penalty("dcgan_tf.regularization.penalties:r1_penalty", interval=8),
+    "gradient_penalty": Penalty("dcgan_tf.regularization.penalties:gradient_penalty"),
+}
+
+# In the order in which they are applied.
+AUGMENTATIONS = {
+    "color": "dcgan_tf.regularization.augmentation:color",
+    "translation": "dcgan_tf.regularization.augmentation:translation",
+    "cutout": "dcgan_tf.regularization.augmentation:cutout",
+}
+
+
+def resolve(function: str) -> Any:
+    """The function that a row names."""
+    return pkgutil.resolve_name(function)

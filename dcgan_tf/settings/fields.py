@@ -1,0 +1,142 @@
+"""Dataclass fields that are flags too, and check their values."""
+
+import dataclasses
+import math
+import os
+import typing
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
+
+from dcgan_tf.settings.errors import UserError
+
+S = TypeVar("S", bound="Settings")
+LARGEST = 2**31 - 1  # what TensorFlow's int32 holds
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What a value must be: a test, and the words for it in an error."""
+
+    wanted: str
+    holds: Callable[[Any], bool]
+
+
+def between(least: int, most: int) -> Rule:
+    return Rule(f"a whole number from {least} to {most}", lambda value: least <= value <= most)
+
+
+def at_least(least: int) -> Rule:
+    return between(least, LARGEST)
+
+
+AT_LEAST_ZERO = at_least(0)
+AT_LEAST_ONE = at_least(1)
+POSITIVE = Rule("a number above 0", lambda value: value > 0 and math.isfinite(value))
+NOT_NEGATIVE = Rule("a number from 0 up", lambda value: value >= 0 and math.isfinite(value))
+BELOW_ONE = Rule("a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1)
+FRACTION = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)
+
+
+def one_of(names: Collection[str]) -> Rule:
+    return Rule(f"one of {', '.join(names)}", lambda value: value in names)
+
+
+def some_of(names: Collection[str]) -> Rule:
+    return Rule(
+        f"none, or some of {','.join(names)}, separated by commas",
+        lambda value: value == "none" or set(value.split(",")) <= set(names),
+    )
+
+
+def setting(
+    default: object,
+    group: str,
+    help: str,
+    rule: Rule | None = None,
+    may_change: bool = False,
+    of_models: bool = False,
+    old_name: str | None = None,
+    old_values: dict[str, str] | None = None,
+) -> Any:
+    """Declares one setting: a dataclass field that is also a flag.
+
+    A setting that is added to `Config` needs a default with which a run computes what it computed
+    before there was the setting: files of older runs, which lack it, are read so.
+
+    Args:
+        default: the value where none is given; None marks a setting that may stay unset.
+        group: the heading in `--help`.
+        help: the line in `--help`.
+        rule: what the value must be.
+        may_change: whether a run may go on with another value than it began with.
+        of_models: whether given weights compute something else with another value.
+        old_name: what it was called before, still taken as a flag and in files of older runs.
+        old_values: the same for values that have another name now.
+    """
+    metadata = {
+        "group": group,
+        "help": help,
+        "rule": rule,
+        "may_change": may_change,
+        "of_models": of_models,
+        "old_name": old_name,
+        "old_values": old_values or {},
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Base of dataclasses made of `setting`s: checks every value when it is made.
+
+    Raises:
+        UserError: a value has the wrong type or breaks its rule.
+    """
+
+    @classmethod
+    def from_flags(cls: type[S], given: dict[str, Any]) -> S:
+        """The settings as given on the command line, the others at their defaults."""
+        return cls(**cls.with_new_names(given))
+
+    @classmethod
+    def with_new_names(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Settings by their names of today, where they or their values have old ones."""
+        renamed = dict(values)
+        for field in dataclasses.fields(cls):
+            if field.metadata["old_name"] in renamed:
+                renamed[field.name] = renamed.pop(field.metadata["old_name"])
+            value = renamed.get(field.name)
+            if isinstance(value, str):
+                renamed[field.name] = field.metadata["old_values"].get(value, value)
+        return renamed
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = plain(getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+            if value is None and field.default is None:
+                continue
+            if value == "":
+                raise UserError(f"--{field.name} is empty: give a value, or leave it out")
+            if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise UserError(
+                    f"--{field.name} must be UTF-8 text, not {value!r}; in another locale, set "
+                    f"PYTHONUTF8=1"
+                )
+            kind = value_type(field)
+            accepted = (int, float) if kind is float else kind
+            rule = field.metadata["rule"]
+            if not isinstance(value, accepted) or (rule and not rule.holds(value)):
+                wanted = rule.wanted if rule else f"a {kind.__name__}"
+                raise UserError(f"--{field.name} must be {wanted}, not {value!r}")
+
+
+def plain(value: Any) -> Any:
+    """A path as text, a NumPy number as Python's; any other value as it is."""
+    value = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return value.item() if hasattr(value, "item") else value
+
+
+def value_type(field: dataclasses.Field) -> type:
+    """The type of a setting's value, without the `None` of one that may stay unset."""
+    return (*typing.get_args(field.type), field.type)[0]

@@ -1,0 +1,1 @@
+"""Starting a run or going on with one, and what is measured when it starts."""

@@ -1,0 +1,159 @@
+"""Starting a run, or going on with one."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+
+import tensorflow as tf
+
+from dcgan_tf.data import Images
+from dcgan_tf.datasets.labels import Labels
+from dcgan_tf.datasets.loading import load_images, load_training_labels
+from dcgan_tf.distributed.cluster import (
+    check_same,
+    check_shared,
+    is_chief,
+    lost_workers_named,
+    open_aside,
+)
+from dcgan_tf.distributed.strategy import describe_devices, make_strategy, unused_gpu
+from dcgan_tf.evaluation.evaluator import Evaluator
+from dcgan_tf.evaluation.scores import IN_TRAINING
+from dcgan_tf.reporting.report import draw_run
+from dcgan_tf.run.checkpoints import Checkpoints
+from dcgan_tf.run.run_directory import RunDirectory, device_name, open_run
+from dcgan_tf.serving.notebook import Run, load_run
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.starting.measure import resolve_auto
+from dcgan_tf.training import Evaluate, Trainer
+from dcgan_tf.transfer.init_from import start_from
+
+logger = logging.getLogger(__name__)
+
+
+def train(config: Config, run_dir: str | Path | None = None, resume: bool = True) -> Run:
+    """Starts or resumes a run, as `dcgan train` does, on the devices that the config names.
+
+    The numbers are those of the command, bit for bit; with `unroll_steps`, from the second training
+    of a process on, up to rounding: TensorFlow orders that step's operations by the names of the
+    layers, and Keras counts these on.
+
+    Args:
+        config: the settings of the run.
+        run_dir: its folder; new, empty, or of a run with the same settings and images. By default
+            it is named by the settings, under `runs/`.
+        resume: whether to go on with a run; if not, a folder in use is refused.
+
+    Returns:
+        The run, as of its newest checkpoint.
+
+    Raises:
+        UserError: the run can't be started, or was asked to stop.
+        OSError: something can't be read or written.
+    """
+    path = Path(run_dir or config.default_run_dir())
+    train_run(config, path, make_strategy(config), resume)
+    return load_run(path)
+
+
+def train_run(
+    config: Config, path: Path, strategy: tf.distribute.Strategy, resume: bool = True
+) -> None:
+    """Starts or resumes a run.
+
+    Args:
+        config: the settings of the run.
+        path: its folder; new, empty, or of a run with the same settings and images.
+        strategy: whose devices train it.
+        resume: whether to go on with a run; if not, a folder in use is refused.
+
+    Raises:
+        UserError: the run can't be started, or was asked to stop.
+        OSError: something can't be read or written.
+    """
+    images = load_images(config)
+    labels = load_training_labels(config, images)
+    run = RunDirectory(path)
+    with strategy.scope(), lost_workers_named():
+        check_shared(run)
+        config = resolve_auto(config, run)
+        trainer = Trainer(config, images, labels)
+        origin = "from the start"
+        if config.init_from and not Checkpoints(run.checkpoints).steps():
+            other = RunDirectory(Path(config.init_from), "--init_from")
+            step = start_from(other, config, images.shape[1:], trainer.classes, trainer.stacks)
+            origin = f"from {other.path} after step {step}"
+        check_same(config, images, labels)
+        evaluates = trainer.is_evaluated and is_chief()
+    # Outside the scope: what is trained for it is trained as on a single device.
+    evaluate = make_evaluation(config, images, labels) if evaluates else None
+    with (
+        strategy.scope(),
+        lost_workers_named(),
+        open_run(path, config, images, resume, labels)
+        if is_chief()
+        else open_aside() as run_directory,
+    ):
+        if start := trainer.restore(run):
+            origin = f"resumed after step {start}"
+        print_first_lines(trainer, path, origin)
+        ended = start >= trainer.schedule.last_step
+        if ended and not (trainer.evaluation_is_due and evaluate):
+            print_nothing_left(trainer)
+        if not ended or trainer.evaluation_is_due:  # which all workers wait for
+            trainer.fit(run_directory, evaluate)
+        elif is_chief():  # it may have been killed once all was saved, while it drew
+            draw_run(run_directory, trainer.history, trainer.schedule.steps_per_epoch)
+
+
+def make_evaluation(config: Config, images: Images, labels: Labels | None) -> Evaluate | None:
+    """What evaluates the generator in training; None, and a warning, if its images can't be.
+
+    Raises:
+        UserError: they can't be, and a flag asks for it.
+    """
+    try:
+        return Evaluator(config, images, metrics=IN_TRAINING, labels=labels).evaluation
+    except UserError as error:
+        if config.eval_every is not None or config.inception_weights is not None:
+            raise
+        logger.warning("images are not evaluated during training: %s", error)
+        return None
+
+
+def print_first_lines(trainer: Trainer, path: Path, origin: str) -> None:
+    """Says what is about to be trained, on what, and from where to where."""
+    config, images = trainer.config, trainer.images
+    shape = "×".join(map(str, images.shape[1:]))
+    of_classes = f" in {len(trainer.classes)} classes" if trainer.labels else ""
+    print(f"dataset        {config.dataset}: {len(images):,} images of {shape}{of_classes}")
+    for model in (trainer.gan.generator, trainer.gan.discriminator):
+        trainable = sum(math.prod(weights.shape) for weights in model.trainable_variables)
+        print(f"{model.name:<14} {model.count_params():,} parameters, {trainable:,} trainable")
+    print(f"training step  {trainer.describe_step()}")
+    print(f"device         {describe_devices(device_name())}")
+    if config.device == "auto" and unused_gpu():
+        logger.warning(
+            "this machine has an NVIDIA GPU, and TensorFlow does not see it: "
+            'pip install "dcgan-tf[gpu]", or give --device cpu'
+        )
+    print(f"run directory  {path}{'' if is_chief() else ', kept by worker 0'}")
+    print(
+        f"training       {origin}, to step {trainer.schedule.last_step} "
+        f"({trainer.schedule.steps_per_epoch} steps an epoch)",
+        flush=True,
+    )
+
+
+def print_nothing_left(trainer: Trainer) -> None:
+    """Says that a run has ended, and which flags continue it."""
+    config = trainer.config
+    ends = {
+        "--epochs": config.epochs * trainer.schedule.steps_per_epoch,
+        "--max_steps": config.max_steps,
+    }
+    reached = " and ".join(flag for flag in ends if ends[flag] == trainer.schedule.last_step)
+    print(f"nothing left to do: to train further, give a larger {reached}")

@@ -1,0 +1,108 @@
+"""Which training step a run takes: the first row of `STEPS` that applies to its config."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.steps.critic import critic_step
+from dcgan_tf.steps.growing import growing_step
+from dcgan_tf.steps.unrolled import unrolled_step
+from dcgan_tf.train_step import StepOutput, train_step
+
+
+def no_requirements(config: Config, replicas: int) -> Iterator[str]:
+    yield from ()
+
+
+def unrolled_requirements(config: Config, replicas: int) -> Iterator[str]:
+    """What speaks against `unrolled_step`."""
+    if config.alternates:
+        yield (
+            "`unroll_steps` takes one update of each model a step: leave out "
+            "`discriminator_steps`, `weight_clip` and `gradient_penalty`"
+        )
+    if replicas > 1:
+        yield "`unroll_steps` looks ahead on one replica only: give `strategy=one`"
+    if config.precision == "float16":
+        yield (
+            "`unroll_steps` takes gradients of gradients, which float16 can't scale both at once: "
+            "give `precision=bfloat16` or `precision=float32`"
+        )
+    # TensorFlow merges the gradients of a convolution's kernel and bias for oneDNN, and of several
+    # gradients of that kernel, as derivatives of derivatives have, takes any: with one that comes
+    # after the bias's, the graph has a cycle. Here, every third had one (TensorFlow 2.21).
+    is_joint = config.discriminator_batch == "joint" and config.discriminator_batch_norm
+    if is_joint and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
+        yield (
+            "`unroll_steps` with batch norm in a joint batch does not go with oneDNN: set "
+            "TF_ENABLE_ONEDNN_OPTS=0, or give `discriminator_batch=separate`"
+        )
+
+
+class Step(NamedTuple):
+    """A training algorithm.
+
+    Attributes:
+        name: what a run's first lines call it.
+        function: from a `Gan`, images and labels to a `StepOutput`.
+        applies: whether a run of a config takes it.
+        arguments: from the config to the function's further arguments.
+        requires: from the config and the number of replicas to what speaks against it.
+    """
+
+    name: str
+    function: Callable[..., StepOutput]
+    applies: Callable[[Config], Any]
+    arguments: Callable[[Config], dict[str, Any]] = lambda config: {}
+    requires: Callable[[Config, int], Iterator[str]] = no_requirements
+
+
+STEPS = (
+    Step(
+        "unrolled discriminator",
+        unrolled_step,
+        lambda config: config.unroll_steps,
+        lambda config: {
+            "unroll_steps": config.unroll_steps,
+            "zero_sum": config.loss == "minimax",
+        },
+        unrolled_requirements,
+    ),
+    Step(
+        "several critic updates",
+        critic_step,
+        lambda config: config.alternates,
+        lambda config: {
+            "critic_updates": config.discriminator_steps,
+            "weight_clip": config.weight_clip,
+        },
+    ),
+    Step("the tutorial's", train_step, lambda config: True),
+)
+
+
+def choose_step(config: Config) -> Step:
+    """The row of the step that a run takes."""
+    return next(step for step in STEPS if step.applies(config))
+
+
+def make_step(config: Config) -> Callable[..., StepOutput]:
+    """The step that a run takes: a function of a `Gan`, images, and labels in a conditional run.
+
+    Raises:
+        UserError: the step does not go with other settings, or with several replicas.
+    """
+    step = choose_step(config)
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    for reason in step.requires(config, replicas):
+        raise UserError(reason)
+    arguments = step.arguments(config)
+    function = functools.partial(step.function, **arguments) if arguments else step.function
+    return growing_step(function, config.fade_in, config.stride) if config.fade_in else function
