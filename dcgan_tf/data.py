@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -12,7 +13,7 @@ from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
-Batch = tf.Tensor | tuple[tf.Tensor, tf.Tensor]  # images, or images and the ids of their classes
+Batch: TypeAlias = Any  # images, or (images, ids of their classes)
 
 # Whatever the user's keras.json says: images are NHWC, and float32.
 keras.config.set_image_data_format("channels_last")

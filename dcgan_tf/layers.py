@@ -1,8 +1,8 @@
 """The blocks that the models are stacked from: convolutions, normalisation, dropout.
 
 Every block is a list of Keras layers. Some are those of `fast/keras_layers.py`, which hold the same
-weights and compute the same: batch norm and dropout, unless under `--reference`, and convolutions
-under `--convolutions subpixel`.
+weights and compute the same: batch norm and dropout, unless under `reference`, and convolutions
+under `convolutions=subpixel`.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def convolutions(config: Config) -> ModuleType:
 
 
 def normalizations(config: Config) -> ModuleType:
-    """Where batch norm and dropout come from: Keras under `--reference`, else `fast/`."""
+    """Where batch norm and dropout come from: Keras under `reference`, else `fast/`."""
     return layers if config.reference else fast_layers
 
 

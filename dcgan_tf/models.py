@@ -225,6 +225,6 @@ def start_and_blocks(image_size: int, stride: int) -> tuple[int, int]:
     smallest = SMALLEST_START * stride
     nearest = [below, below + power] if image_size > smallest else [smallest]
     raise UserError(
-        f"--image_size {image_size} is not {starts[0]} to {starts[-1]} times a power of "
-        f"--stride {stride}: {' or '.join(map(str, nearest))} would do"
+        f"`image_size` {image_size} is not {starts[0]} to {starts[-1]} times a power of "
+        f"`stride` {stride}: {' or '.join(map(str, nearest))} would do"
     )

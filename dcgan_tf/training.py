@@ -232,19 +232,23 @@ class Trainer:
                 if draws:
                     report.draw_if_due()
 
-        def end_evaluation() -> None:
+        def add_evaluation() -> None:
             if evaluate:
                 evaluation = evaluate(self.step, self.gan.sampling_generator)
                 self.history.evaluations.append(evaluation)
 
+        def end_evaluation() -> None:
+            add_evaluation()
+            report.end_evaluation()
+
         def end_epoch() -> None:
             if stopped is None and self.evaluation_is_due:
-                end_evaluation()
+                add_evaluation()
             report.end_epoch(self.sample_grid(), models)
 
         if self.evaluation_is_due:  # a signal stopped the run before it
             if evaluate:
-                save(lambda: (end_evaluation(), report.end_evaluation()))
+                save(end_evaluation)
             barrier()
         # Python reads images on disk in any case; where it can't, all steps before are whole.
         on_disk = isinstance(self.images, DiskImages)

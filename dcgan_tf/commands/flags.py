@@ -12,7 +12,7 @@ from typing import Any
 
 from absl import flags
 
-from dcgan_tf.commands.program import program_name
+from dcgan_tf.commands.program import as_flags, program_name
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.settings.fields import Settings, value_type
 
@@ -92,7 +92,7 @@ def _help(description: str | None, program: str, fields: list[dataclasses.Field]
             if field.metadata["group"] == group:
                 given = "" if field.default is None else f" (default: {field.default})"
                 lines += textwrap.wrap(
-                    field.metadata["help"] + given,
+                    as_flags(field.metadata["help"]) + given,
                     columns,
                     initial_indent=f"  {flag(field)}".ljust(width),
                     subsequent_indent=" " * width,

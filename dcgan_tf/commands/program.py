@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TextIO
@@ -20,13 +21,27 @@ def program_name() -> str:
     return sys.argv[0] if " " in sys.argv[0] else os.path.basename(sys.argv[0])
 
 
+def as_flags(text: str) -> str:
+    """What the package says of its settings, `name` or `name=value`, as of the command's flags."""
+    return re.sub(r"`([a-z_0-9]+(=[^`]*)?)`", r"--\1", text)
+
+
+class FlagFormatter(logging.Formatter):
+    """Warnings of the package, which speak of settings, as the command's, which have flags."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return as_flags(super().format(record))
+
+
 def run(main: Callable[[], Any]) -> NoReturn:
     """Runs a command's `main` and exits: 0 if it returns, else one sentence and non-zero."""
     program = program_name()
     open_standard_streams()
     out, err = PipeSafeStream(sys.stdout), PipeSafeStream(sys.stderr)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        logging.basicConfig(format="%(message)s")
+        handler = logging.StreamHandler()
+        handler.setFormatter(FlagFormatter("%(message)s"))
+        logging.basicConfig(handlers=[handler])
         try:
             main()
             sys.exit(0)
@@ -46,7 +61,7 @@ def run(main: Callable[[], Any]) -> NoReturn:
             message, code = "out of memory: smaller models or a smaller --batch_size take less", 1
         finally:
             out.flush()
-        line = "".join(letter if letter.isprintable() else " " for letter in message)
+        line = "".join(letter if letter.isprintable() else " " for letter in as_flags(message))
         print(f"{program}: {line}", file=sys.stderr)
         sys.exit(code)
 

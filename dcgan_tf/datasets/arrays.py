@@ -48,7 +48,7 @@ def find_arrays(folder: Path, split: Split, dimensions: int) -> Path:
         UserError: the folder has neither.
     """
     if not folder.is_dir():
-        raise UserError(f"--data_dir {folder} is not a folder")
+        raise UserError(f"`data_dir` {folder} is not a folder")
     stem, ending = f"{IDX_SPLITS[split]}-{IDX_KINDS[dimensions]}", f"idx{dimensions}-ubyte"
     for name in (f"{stem}-{ending}", f"{stem}.{ending}"):
         for path in (folder / name, folder / f"{name}.gz"):
@@ -61,7 +61,7 @@ def find_arrays(folder: Path, split: Split, dimensions: int) -> Path:
         return archives[0]
     others = ", other IDX files" if archives and has_idx else ""
     raise UserError(
-        f"--data_dir {folder} has {len(archives)} .npz files{others} and no "
+        f"`data_dir` {folder} has {len(archives)} .npz files{others} and no "
         f"{stem}-{ending}[.gz]: it needs the one or the other"
     )
 
@@ -148,7 +148,7 @@ def find_cifar10(folder: Path, split: Split) -> list[Path]:
         UserError: the folder has neither.
     """
     if not folder.is_dir():
-        raise UserError(f"--data_dir {folder} is not a folder")
+        raise UserError(f"`data_dir` {folder} is not a folder")
     archives = files_like(folder, "*.npz")
     if len(archives) == 1:
         return archives
@@ -156,7 +156,7 @@ def find_cifar10(folder: Path, split: Split) -> list[Path]:
     if not paths:
         names = "data_batch_1.bin to data_batch_5.bin" if split == "train" else "test_batch.bin"
         raise UserError(
-            f"--data_dir {folder} has {len(archives)} .npz files and no {names}: it needs the one "
+            f"`data_dir` {folder} has {len(archives)} .npz files and no {names}: it needs the one "
             f"or the other"
         )
     return paths

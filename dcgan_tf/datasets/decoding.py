@@ -21,7 +21,7 @@ NO_FILE = (None, errno.ENOENT, errno.ELOOP)  # of an OSError: Pillow's own, and 
 
 
 class ImageFormat(NamedTuple):
-    """What every image gets: pixels a side, channels, the RGB of the background, and `--fit`."""
+    """What every image gets: pixels a side, channels, the RGB of the background, and `fit`."""
 
     size: int
     channels: int
@@ -44,7 +44,7 @@ def parse_colour(name: str) -> tuple[int, ...]:
         return ImageColor.getrgb(name)[:3]
     except ValueError:
         raise UserError(
-            f"--background {name!r} is not a colour: give a name such as white, or #rrggbb"
+            f"`background` {name!r} is not a colour: give a name such as white, or #rrggbb"
         ) from None
 
 

@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 def load_folder(config: Config, split: Split) -> Images:
     """Decodes the images of one split of the user's folder, nested ones included, or .zip.
 
-    Images are made square as `--fit` says, and resized. Hidden files, `__MACOSX` and links to
+    Images are made square as `fit` says, and resized. Hidden files, `__MACOSX` and links to
     folders are left out. What takes more than MEMORY_LIMIT, or is to be labelled, goes into a file,
     which later calls use again for as long as the images stay the same.
 
@@ -91,13 +91,13 @@ def class_folders(files: Files) -> dict[str, str]:
     for name, parts in folders.items():
         if len(parts) == shared:
             raise UserError(
-                f"--data_dir {files.source} does not tell the class of {readable(name)}: labelled "
+                f"`data_dir` {files.source} does not tell the class of {readable(name)}: labelled "
                 f"images are in two folders or more, one for each class"
             )
         if parts[shared] == ALL_CLASSES:
             raise UserError(
-                f"--data_dir {files.source}: a class can't be called {ALL_CLASSES}, which "
-                f"--label {ALL_CLASSES} takes for every class: give its folder another name"
+                f"`data_dir` {files.source}: a class can't be called {ALL_CLASSES}, which "
+                f"`label` {ALL_CLASSES} takes for every class: give its folder another name"
             )
     return {name: readable(parts[shared]) for name, parts in folders.items()}
 
@@ -109,7 +109,7 @@ def source_of(config: Config) -> Path:
         UserError: none is given.
     """
     if config.data_dir is None:
-        raise UserError("--dataset folder needs --data_dir: the folder or .zip of your images")
+        raise UserError("`dataset` folder needs `data_dir`: the folder or .zip of your images")
     return Path(config.data_dir)
 
 
@@ -154,7 +154,7 @@ def pick_split(files: Files, held_out: float, split: Split) -> Files:
     names = [name for name in files.names if is_held_out(name) == (split == "test")]
     if not names:
         raise UserError(
-            f"--data_dir {files.source}: of its {len(files.names):,} images --held_out {held_out} "
+            f"`data_dir` {files.source}: of its {len(files.names):,} images `held_out` {held_out} "
             f"leaves none {'to train on' if split == 'train' else 'to compare with'}"
         )
     return files._replace(names=names)
@@ -237,8 +237,8 @@ def check_damage(files: Files, damaged: Damaged, allowed: int) -> None:
     if count > min(allowed, total - 1):
         name, reason = readable(damaged[0][0]), damaged[0][1]
         raise DamagedImages(
-            f"--data_dir {files.source}: {count:,} of {total:,} images are damaged, first {name} "
-            f"({reason}), and --max_bad_images allows {min(allowed, total - 1):,}: mend or delete "
+            f"`data_dir` {files.source}: {count:,} of {total:,} images are damaged, first {name} "
+            f"({reason}), and `max_bad_images` allows {min(allowed, total - 1):,}: mend or delete "
             f"them, or allow more"
         )
     for name, reason in damaged[:NAMED_WARNINGS]:

@@ -40,14 +40,14 @@ def open_source(source: Path) -> Iterator[Files]:
         yield Files(source, names, lambda name: open_regular(source / name))
         return
     if not source.exists():
-        raise UserError(f"--data_dir {source} does not exist: give a folder or .zip of images")
+        raise UserError(f"`data_dir` {source} does not exist: give a folder or .zip of images")
     try:
         if not source.is_file():
             raise ValueError("not a regular file")
         archive = zipfile.ZipFile(source)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise UserError(
-            f"--data_dir {source} is neither a folder nor an intact .zip: {error}"
+            f"`data_dir` {source} is neither a folder nor an intact .zip: {error}"
         ) from None
     with archive:
         members = {name for name in archive.namelist() if not name.endswith("/")}
@@ -109,4 +109,4 @@ def pick_images(source: Path, names: Iterable[str]) -> list[str]:
     kinds = sorted({PurePosixPath(name).suffix.lower() or "no suffix" for name in names})
     shown = ", ".join([*map(readable, kinds[:5]), *["…"] * (len(kinds) > 5)])
     found = f"{len(names):,} file{'s' * (len(names) > 1)}: {shown}" if names else "no files"
-    raise UserError(f"--data_dir {source} has no images ({WANTED}); it has {found}")
+    raise UserError(f"`data_dir` {source} has no images ({WANTED}); it has {found}")

@@ -12,7 +12,7 @@ from dcgan_tf.settings.errors import UserError
 
 LABEL_STREAM = 1  # (seed, number) alone is what an image's noise is drawn from
 MOST_NAMED = 30
-ALL_CLASSES = "all"  # what `--label` takes for every class
+ALL_CLASSES = "all"  # what `label` takes for every class
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Classes:
             UserError: there is no such class.
         """
         if not self.names:
-            raise UserError(f"--label {name}: the run learned no labels (train it --conditional)")
+            raise UserError(f"`label` {name}: the run learned no labels (train it `conditional`)")
         if name not in self.names:
             shown = [*self.names[:MOST_NAMED], *["…"] * (len(self) > MOST_NAMED)]
-            raise UserError(f"--label {name} is none of the run's classes: {', '.join(shown)}")
+            raise UserError(f"`label` {name} is none of the run's classes: {', '.join(shown)}")
         return self.names.index(name)
 
     def draw(self, seed: int, numbers: Sequence[int]) -> np.ndarray:

@@ -24,9 +24,9 @@ def load_images(config: Config) -> Images:
     """
     images = load_split(config, "train")
     if len(images) < config.images_per_step:
-        each = f"--batch_size {config.batch_size}"
+        each = f"`batch_size` {config.batch_size}"
         if config.discriminator_steps > 1:
-            each += f" times --discriminator_steps {config.discriminator_steps}"
+            each += f" times `discriminator_steps` {config.discriminator_steps}"
         raise UserError(
             f"{each} is more than the {len(images)} images of "
             f"{config.data_dir or config.dataset}: give a smaller one"
@@ -62,7 +62,7 @@ def load_labels(config: Config, split: Split) -> np.ndarray:
     """
     load = DATASETS[config.dataset].load_labels
     if load is None:
-        raise UserError(f"--dataset {config.dataset} has no labels")
+        raise UserError(f"`dataset` {config.dataset} has no labels")
     return resolve(load)(config, split)
 
 
@@ -79,13 +79,13 @@ def load_training_labels(config: Config, images: Images) -> Labels | None:
     names = resolve(class_names)(config) if class_names else [*map(str, range(highest + 1))]
     if len(numbers) != len(images) or highest >= len(names):
         raise UserError(
-            f"--conditional needs a label from 0 to {len(names) - 1} for each image, and {source} "
+            f"`conditional` needs a label from 0 to {len(names) - 1} for each image, and {source} "
             f"has {len(images):,} images and {len(numbers):,} labels up to {highest}"
         )
     labels = Labels(numbers, names)
     classes = labels.classes
     if empty := [name for name, count in zip(classes.names, classes.counts) if not count]:
-        raise UserError(f"--conditional: {source} has no training images of {', '.join(empty)}")
+        raise UserError(f"`conditional`: {source} has no training images of {', '.join(empty)}")
     return labels
 
 

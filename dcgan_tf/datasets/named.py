@@ -169,7 +169,7 @@ def download(name: str, split: Split) -> tuple[np.ndarray, np.ndarray]:
             train, test = getattr(keras.datasets, name).load_data()
     except Exception as error:
         raise UserError(
-            f"{name} could not be downloaded ({first_line(error)}): give --data_dir, "
+            f"{name} could not be downloaded ({first_line(error)}): give `data_dir`, "
             f"{INSTEAD[name]}; if one was cut short, delete it from ~/.keras/datasets"
         ) from None
     images, labels = train if split == "train" else test

@@ -56,18 +56,18 @@ def write_tfrecords(images: Images, folder: Path, split: Split, shards: int) -> 
                 written = read_tfrecords(folder, split)
             except (UserError, OSError) as error:
                 raise UserError(
-                    f"--output {folder} has damaged TFRecords ({first_line(error)}): delete "
+                    f"`output` {folder} has damaged TFRecords ({first_line(error)}): delete "
                     f"{split}.json and the files of {split}, or give another folder"
                 ) from None
             if (len(written.paths), fingerprint(written)) == (shards, fingerprint(images)):
                 return
             raise UserError(
-                f"--output {folder} has a {split}.json of other images already: give another folder"
+                f"`output` {folder} has a {split}.json of other images already: give another folder"
             )
         paths = [folder / f"{split}-{shard:05}-of-{shards:05}.tfrecord" for shard in range(shards)]
         if taken := next((path for path in paths if path.exists()), None):
             raise UserError(
-                f"--output {folder} has a {taken.name} already, and no {split}.json that says "
+                f"`output` {folder} has a {taken.name} already, and no {split}.json that says "
                 f"what it is: delete it, or give another folder"
             )
         part = folder / PART
@@ -116,12 +116,12 @@ def load_tfrecords(config: Config, split: Split) -> DiskImages:
         OSError: a record was cut short or changed.
     """
     if config.data_dir is None:
-        raise UserError("--dataset tfrecords needs --data_dir: the folder they were written to")
+        raise UserError("`dataset` tfrecords needs `data_dir`: the folder they were written to")
     images = read_tfrecords(Path(config.data_dir), split)
     if config.image_size not in (None, images.shape[1]):
         raise UserError(
-            f"--image_size {config.image_size}: the images in {config.data_dir} have "
-            f"{images.shape[1]} pixels a side: give --image_size {images.shape[1]}, or write them "
+            f"`image_size` {config.image_size}: the images in {config.data_dir} have "
+            f"{images.shape[1]} pixels a side: give `image_size` {images.shape[1]}, or write them "
             f"again with the other size"
         )
     return images

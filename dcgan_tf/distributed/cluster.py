@@ -45,7 +45,7 @@ def read_tf_config() -> tuple[list[str], int]:
     """
     text = os.environ.get("TF_CONFIG")
     if text is None:
-        raise UserError(f"--strategy multi_worker needs {TF_CONFIG}")
+        raise UserError(f"`strategy` multi_worker needs {TF_CONFIG}")
     try:
         values = json.loads(text)
         jobs, task = values["cluster"], values["task"]
@@ -140,7 +140,7 @@ def check_shared(run: RunDirectory) -> None:
     if blind:
         raise UserError(
             f"{blind} of {workers()} workers do not see the run that worker 0 resumes: give "
-            f"all the same --run_dir, on a file system that they share"
+            f"all the same `run_dir`, on a file system that they share"
         )
 
 

@@ -30,16 +30,16 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
     """
     gpus = tf.config.list_physical_devices("GPU")
     if config.device == "gpu" and not gpus:
-        raise UserError("--device gpu: TensorFlow finds no GPU here; give cpu or auto")
+        raise UserError("`device` gpu: TensorFlow finds no GPU here; give cpu or auto")
     if config.device == "gpu" and not tf.config.get_visible_devices("GPU"):
-        raise UserError("--device gpu: a training on the CPU has hidden this process's GPUs")
+        raise UserError("`device` gpu: a training on the CPU has hidden this process's GPUs")
     if config.device == "cpu":
         gpus = []
         try:
             tf.config.set_visible_devices([], "GPU")
         except RuntimeError:
             raise UserError(
-                "--device cpu: this process has computed on its GPUs already; start another"
+                "`device` cpu: this process has computed on its GPUs already; start another"
             ) from None
     # A notebook may have computed something already.
     with contextlib.suppress(RuntimeError):
@@ -83,27 +83,23 @@ def check_replicas(config: Config, replicas: int) -> None:
     for is_so, reason in (
         (
             config.batch_size != below,
-            f"--batch_size {config.batch_size} is no multiple of {share}, for {replicas} replicas"
-            f"{f' of --pack {config.pack}' if config.pack > 1 else ''}: "
+            f"`batch_size` {config.batch_size} is no multiple of {share}, for {replicas} replicas"
+            f"{f' of `pack` {config.pack}' if config.pack > 1 else ''}: "
             f"{f'{below} or ' if below else ''}{below + share} would do",
         ),
         (
-            config.unroll_steps > 0,
-            "--unroll_steps looks ahead on one replica only: give --strategy one",
-        ),
-        (
             config.jit_compile,
-            "--jit_compile compiles the step of one replica: give --strategy one",
+            "`jit_compile` compiles the step of one replica: give `strategy` one",
         ),
         (
             config.reference and (config.dropout or config.last_dropout),
-            "--reference takes Keras's dropout, which drops the same on every replica: give "
-            "--strategy one, or --dropout 0 and --last_dropout 0",
+            "`reference` takes Keras's dropout, which drops the same on every replica: give "
+            "`strategy` one, or `dropout` 0 and `last_dropout` 0",
         ),
         (
             config.precision == "float16",
-            "--precision float16 scales its losses by what one replica sees: give bfloat16, or "
-            "--strategy one",
+            "`precision` float16 scales its losses by what one replica sees: give bfloat16, or "
+            "`strategy` one",
         ),
     ):
         if is_so:

@@ -202,7 +202,7 @@ class Evaluator:
         return self.nearest_training(self.held_out)[0]
 
     def nearest_training(self, images: Images) -> tuple[np.ndarray, np.ndarray]:
-        """As `nearest`, among the training images as the run sees them (`--flip`)."""
+        """As `nearest`, among the training images as the run sees them (`flip`)."""
         return nearest(shrink(images), self.shrunk_training, mirrored=self.config.flip)
 
     def memorisation(self, images: np.ndarray) -> tuple[Memorisation, np.ndarray, np.ndarray]:

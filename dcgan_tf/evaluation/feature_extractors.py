@@ -182,10 +182,10 @@ def inception(config: Config) -> FeatureExtractor:
         if config.inception_weights == "imagenet":
             raise UserError(
                 f"InceptionV3's weights could not be downloaded ({reason}): give them as "
-                f"--inception_weights FILE, or leave the flag out"
+                f"`inception_weights` FILE, or leave the flag out"
             ) from None
         raise UserError(
-            f"--inception_weights {config.inception_weights} can't be used ({reason}): give "
+            f"`inception_weights` {config.inception_weights} can't be used ({reason}): give "
             f"keras.applications' InceptionV3 weights without top, a .h5 file"
         ) from None
     model = tf.function(network, reduce_retracing=True)

@@ -86,13 +86,13 @@ def pick_labelled(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
         UserError: there are fewer images, or those are of one class.
     """
     if count > len(labels):
-        raise UserError(f"--labels {count}: there are {len(labels):,} images only")
+        raise UserError(f"`labels` {count}: there are {len(labels):,} images only")
     rng = np.random.default_rng(seed)
     members = [rng.permutation(np.flatnonzero(labels == each)) for each in np.unique(labels)]
     in_turn = np.concatenate([np.arange(len(each)) for each in members])
     chosen = np.concatenate(members)[np.argsort(in_turn, kind="stable")[:count]]
     if len(np.unique(labels[chosen])) < 2:
-        raise UserError(f"--labels {count}: to tell classes apart takes images of two at least")
+        raise UserError(f"`labels` {count}: to tell classes apart takes images of two at least")
     return chosen
 
 

@@ -55,9 +55,9 @@ def parse_arithmetic(text: str) -> list[Term]:
         match = term.match(text, at)
         if not match or (terms and not match[1]) or len(terms) == MAX_IMAGES:
             raise UserError(
-                f"--arithmetic must be a sum such as 12+40-7 or (1,4,9)-(2,3)+5, not {text!r}"
+                f"`arithmetic` must be a sum such as 12+40-7 or (1,4,9)-(2,3)+5, not {text!r}"
             )
-        images = parse_numbers("--arithmetic", match[2] or match[3], 1)
+        images = parse_numbers("`arithmetic`", match[2] or match[3], 1)
         terms.append(Term(-1 if match[1] == "-" else 1, images))
         at = match.end()
     return terms

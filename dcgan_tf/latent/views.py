@@ -110,7 +110,7 @@ def _draw_path(
 ) -> str:
     kind, size = "uniform" if linear else source.config.noise, source.config.noise_dim
     shape = (len(numbers) * frames, *source.generator.output_shape[1:])
-    check_picture(shape, "smaller --frames, or fewer images to go through")
+    check_picture(shape, "smaller `frames`, or fewer images to go through")
     images = source.sampler(
         interpolate_through(source.noise_of(numbers), frames, kind, closed, size)
     )
@@ -161,7 +161,7 @@ def draw_nearest(source: Source, output: Path, num_images: int) -> str:
         UserError: the run's images are not to be had any more.
     """
     shape = (2 * num_images, *source.generator.output_shape[1:])
-    check_picture(shape, "a smaller --num_images")
+    check_picture(shape, "a smaller `num_images`")
     training = load_training_images(source.run)
     images = source.sampler(source.noise_of(range(num_images)))
     distances, which = nearest(images, training, mirrored=source.config.flip)
@@ -183,7 +183,7 @@ def draw_projection(source: Source, output: Path, path: Path) -> str:
     wanted = ImageFormat(size, channels, parse_colour(config.background), config.fit)
     image = decode(Files(path.parent, [path.name], lambda _: open_regular(path)), wanted, path.name)
     if isinstance(image, str):
-        raise UserError(f"--project {path} can't be used: {image}")
+        raise UserError(f"`project` {path} can't be used: {image}")
     starts = source.noise_of(range(PROJECTION_STARTS))
     noise, error = project(
         source.generator, scale(image).numpy(), starts, config.noise, config.noise_dim
@@ -202,8 +202,8 @@ def draw_top_activations(source: Source, output: Path) -> str:
     """
     if source.config.conditional:
         raise UserError(
-            "--top_activations: the discriminator of a conditional run sees labels beside its "
-            "images: give a --run_dir that learned none"
+            "`top_activations`: the discriminator of a conditional run sees labels beside its "
+            "images: give a `run_dir` that learned none"
         )
     discriminator, _, _ = load_discriminator(source.run, str(source.step))
     images = load_training_images(source.run)[:ACTIVATION_IMAGES]

@@ -29,11 +29,11 @@ def write_augmentation_preview(config: Config, path: Path) -> None:
             read.
     """
     if path.suffix != ".png":
-        raise UserError(f"--augment_preview {path} must be a .png")
-    check_file(path, "--augment_preview")
+        raise UserError(f"`augment_preview` {path} must be a .png")
+    check_file(path, "`augment_preview`")
     augmentations = make_augmentations(config)
     if not augmentations:
-        raise UserError("--augment_preview needs --augment: nothing changes without it")
+        raise UserError("`augment_preview` needs `augment`: nothing changes without it")
     images = scale(load_images(config)[:IMAGES])
     rows = [
         images,

@@ -43,20 +43,20 @@ def diagnose(metrics: np.ndarray, loss: str) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "discriminator wins",
             f"D(x) is {means.d_real:.3f} and D(G(z)) {means.d_fake:.3f}",
-            "a lower --discriminator_learning_rate, --label_smoothing 0.1, or more --dropout",
+            "a lower `discriminator_learning_rate`, `label_smoothing` 0.1, or more `dropout`",
         )
     if means.spread < COLLAPSED_SPREAD:
         yield Diagnosis(
             "collapse",
             f"generated images differ {means.spread:.2f} times as much as real ones",
-            "--augment color,translation where images are few, --pack 2, another --seed, or a "
-            "lower --generator_learning_rate",
+            "`augment` color,translation where images are few, `pack` 2, another `seed`, or a "
+            "lower `generator_learning_rate`",
         )
     if means.gen_gradient_norm < VANISHED_NORM:
         yield Diagnosis(
             "vanishing gradients",
             f"the generator's gradients have a norm of {means.gen_gradient_norm:.1e}",
-            "--loss bce" if loss == "minimax" else "a lower --discriminator_learning_rate",
+            "`loss` bce" if loss == "minimax" else "a lower `discriminator_learning_rate`",
         )
     norms = np.array([means.gen_gradient_norm, means.disc_gradient_norm])
     usual_norms = np.array([usual.gen_gradient_norm, usual.disc_gradient_norm])
@@ -65,7 +65,7 @@ def diagnose(metrics: np.ndarray, loss: str) -> Iterator[Diagnosis]:
             "divergence",
             "gradients have norms of {:.1e} (generator) and {:.1e} (discriminator), usual so far "
             "were {:.1e} and {:.1e}".format(*norms, *usual_norms),
-            "a lower --learning_rate",
+            "a lower `learning_rate`",
         )
 
 
@@ -79,7 +79,7 @@ def diagnose_quality(evaluations: list[Evaluation]) -> Iterator[Diagnosis]:
             "images get worse",
             f"their Fréchet distance is {distances[-1]:.3g}, and was {min(distances):.3g} after "
             f"step {best.step}",
-            "--checkpoint best, which keeps the images of that step, or --ema_decay",
+            "`checkpoint` best, which keeps the images of that step, or `ema_decay`",
         )
 
 

@@ -40,14 +40,14 @@ def writer_for(
     }
     if output.suffix not in writers:
         raise UserError(
-            f"--output {output} ends in {output.suffix}: give a .png, a .npz, or a folder"
+            f"`output` {output} ends in {output.suffix}: give a .png, a .npz, or a folder"
         )
     if output.suffix:
-        check_file(output, "--output")
+        check_file(output, "`output`")
     if output.is_dir() and not is_free(output):
-        raise UserError(f"--output {output} is a folder in use: give a new or an empty one")
+        raise UserError(f"`output` {output} is a folder in use: give a new or an empty one")
     if output.is_file() and not output.suffix:
-        raise UserError(f"--output {output} is a file without a suffix: give a .png or .npz")
+        raise UserError(f"`output` {output} is a file without a suffix: give a .png or .npz")
     write = writers[output.suffix]
     return functools.partial(write, output)
 
@@ -55,7 +55,7 @@ def writer_for(
 def _write_grid(
     path: Path, batches: Iterator[np.ndarray], shape: Shape, columns: int | None
 ) -> None:
-    check_picture(shape, "a smaller --num_images, or a .npz or a folder as --output")
+    check_picture(shape, "a smaller `num_images`, or a .npz or a folder as `output`")
     save_png(path, image_grid(np.concatenate(list(batches)), columns=columns))
 
 

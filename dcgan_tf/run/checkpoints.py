@@ -111,12 +111,12 @@ class Checkpoints:
         if STEP.fullmatch(name):
             return int(name)
         if name != "best":
-            raise UserError(f"--checkpoint must be the step of a checkpoint or best, not {name!r}")
+            raise UserError(f"`checkpoint` must be the step of a checkpoint or best, not {name!r}")
         try:
             return int(self.best_file.read_text())
         except (OSError, ValueError):
             raise UserError(
-                f"{self.directory} has no best checkpoint: no epoch was evaluated (--eval_every)"
+                f"{self.directory} has no best checkpoint: no epoch was evaluated (`eval_every`)"
             ) from None
 
     def restore(self, step: int | None = None) -> int | None:

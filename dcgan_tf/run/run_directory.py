@@ -56,7 +56,7 @@ class RunDirectory:
     """
 
     path: Path
-    flag: str = "--run_dir"
+    flag: str = "`run_dir`"
 
     def __post_init__(self) -> None:
         """Refuses what TensorFlow takes for a pattern of file names."""
@@ -187,7 +187,7 @@ class RunDirectory:
         """Refuses settings or images that are not those of the run."""
         if differences:
             raise UserError(
-                f"--run_dir {self.path} holds a run with other settings: {'; '.join(differences)}; "
+                f"`run_dir` {self.path} holds a run with other settings: {'; '.join(differences)}; "
                 f"give the same ones, or another folder"
             )
 
@@ -261,7 +261,7 @@ def load_training_images(run: RunDirectory) -> Images:
     images = load_images(config)
     if describe(images, load_training_labels(config, images)) != described:
         raise UserError(
-            f"{config.data_dir or config.dataset} does not hold the images that --run_dir "
+            f"{config.data_dir or config.dataset} does not hold the images that `run_dir` "
             f"{run.path} was trained on"
         )
     return images
@@ -306,12 +306,12 @@ def open_run(
     """
     run = RunDirectory(path)
     if path.exists() and not path.is_dir():
-        raise UserError(f"--run_dir {path} is a file: give a folder")
+        raise UserError(f"`run_dir` {path} is a file: give a folder")
     made = make_folders(path)
     with (path / ".lock").open("a") as file:
         if not lock(file, path):
             raise UserError(
-                f"--run_dir {path} is in use by another process: wait for it to end, or give "
+                f"`run_dir` {path} is in use by another process: wait for it to end, or give "
                 f"another folder"
             )
         try:
@@ -339,18 +339,18 @@ def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bo
     if not run.config_file.exists():
         if any(not path.name.startswith(".") for path in run.path.iterdir()):
             raise UserError(
-                f"--run_dir {run.path} is not a run directory (it has files and no config.json): "
+                f"`run_dir` {run.path} is not a run directory (it has files and no config.json): "
                 f"give a new or an empty folder"
             )
         return
     if not resume:
         raise UserError(
-            f"--run_dir {run.path} holds a run already: give another folder, or resume it by "
-            f"leaving out --noresume"
+            f"`run_dir` {run.path} holds a run already: give another folder, or resume it by "
+            f"leaving out `resume=False`"
         )
     if run.generator_file.exists():
         raise UserError(
-            f"--run_dir {run.path} holds a generator alone, which can't be trained any further: "
+            f"`run_dir` {run.path} holds a generator alone, which can't be trained any further: "
             f"give another folder"
         )
     saved, saved_images = run.read_config()
@@ -359,7 +359,7 @@ def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bo
         run.refuse([f"the images were {_brief(saved_images)}, are {_brief(images)}"])
     if run.has_lost_its_checkpoints:
         raise UserError(
-            f"--run_dir {run.path} was trained, and its checkpoints are gone: put them back into "
+            f"`run_dir` {run.path} was trained, and its checkpoints are gone: put them back into "
             f"{run.checkpoints}, or give another folder"
         )
 

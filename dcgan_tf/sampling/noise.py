@@ -42,11 +42,11 @@ def seeded_noise(
         float32 [len(numbers), noise_dim], or [len(numbers), noise_dim + classes].
 
     Raises:
-        UserError: noise that is scaled to one length (`--mapping_layers`) would be truncated.
+        UserError: noise that is scaled to one length (`mapping_layers`) would be truncated.
     """
     if truncation is not None and config.mapping_layers:
         raise UserError(
-            "--truncation makes no image more typical in a run with --mapping_layers, which scale "
+            "`truncation` makes no image more typical in a run with `mapping_layers`, which scale "
             "z to one length: leave it out"
         )
     draw = _uniform if config.noise == "uniform" else _normal

@@ -62,7 +62,7 @@ def load_discriminator(
     """The discriminator of a run; arguments, result and errors are those of `load_generator`."""
     config, images = run.read_config()
     if run.generator_file.exists():
-        raise UserError(f"{run.path} has a generator alone: give a --run_dir with a discriminator")
+        raise UserError(f"{run.path} has a generator alone: give a `run_dir` with a discriminator")
     classes = len(images.get("classes", ()))
     _, make_discriminator = model_makers(config)
     discriminator = stack_of(make_discriminator(config, tuple(images["shape"]), classes))
@@ -81,7 +81,7 @@ def restore_model(
     checkpoints = Checkpoints(run.checkpoints, tf.train.Checkpoint(**{name: model}))
     step = checkpoints.restore(checkpoints.step_of(checkpoint))
     if step is None:
-        raise UserError(f"--run_dir {run.path} has no checkpoint yet: train first")
+        raise UserError(f"`run_dir` {run.path} has no checkpoint yet: train first")
     return step
 
 
@@ -95,7 +95,7 @@ def checkpoint_names(run: RunDirectory) -> list[str]:
         return [str(weights_step(run.generator_file))]
     steps = Checkpoints(run.checkpoints).steps()
     if not steps:
-        raise UserError(f"--run_dir {run.path} has no checkpoint yet: train first")
+        raise UserError(f"`run_dir` {run.path} has no checkpoint yet: train first")
     return [str(step) for step in steps]
 
 

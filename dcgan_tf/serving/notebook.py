@@ -53,7 +53,7 @@ class Run:
         """The Keras model from images, float32 [N, H, W, C] in [-1, 1], to logits, [N, 1].
 
         In a conditional run, the channels of an image's one-hot label stand beside its own; with
-        `--pack` M, a logit is of M images, [N / M, 1].
+        `pack` M, a logit is of M images, [N / M, 1].
         """
         discriminator, _, _ = load_discriminator(RunDirectory(self.path), str(self.step))
         return discriminator

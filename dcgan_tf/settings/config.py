@@ -46,7 +46,7 @@ class Config(Settings):
     data_dir: str | None = setting(
         None,
         "Data",
-        "your images: a folder or .zip for --dataset folder; for tfrecords the folder that "
+        "your images: a folder or .zip for `dataset` folder; for tfrecords the folder that "
         "dcgan tfrecords wrote; for the others one with your own copy, as IDX files (plain or "
         ".gz), a Keras .npz, or CIFAR-10's .bin files",
         may_change=True,
@@ -242,7 +242,7 @@ class Config(Settings):
     fade_in: int = setting(
         0,
         "Training",
-        "grow from --init_from, a run on images of half the size with twice the --base_filters: "
+        "grow from `init_from`, a run on images of half the size with twice the `base_filters`: "
         "blend the new layers in over this many steps",
         AT_LEAST_ZERO,
     )
@@ -331,7 +331,7 @@ class Config(Settings):
         if config.dataset != "folder":
             for name in OF_FOLDERS:
                 if name in given:
-                    raise UserError(f"--{name} is for --dataset folder, not for {config.dataset}")
+                    raise UserError(f"`{name}` is for `dataset` folder, not for {config.dataset}")
         return config
 
     @classmethod
@@ -382,7 +382,7 @@ class Config(Settings):
         What "auto" measures was measured at the run's start, so that "auto" is no other value.
         """
         return [
-            f"--{name} was {getattr(self, name)}, is {values[name]}"
+            f"`{name}` was {getattr(self, name)}, is {values[name]}"
             for name in self.fixed()
             if values.get(name, getattr(self, name)) != getattr(self, name)
             and values[name] != "auto"
@@ -391,7 +391,7 @@ class Config(Settings):
     def resumed(self, given: dict[str, Any]) -> "Config":
         """The config with which a run of this one goes on, by the flags that were given.
 
-        Without `--max_steps`, `--epochs` alone says how long. The devices are those of the machine
+        Without `max_steps`, `epochs` alone says how long. The devices are those of the machine
         that goes on with it, not those that it was started on.
 
         Raises:

@@ -117,10 +117,10 @@ class Settings:
             if value is None and field.default is None:
                 continue
             if value == "":
-                raise UserError(f"--{field.name} is empty: give a value, or leave it out")
+                raise UserError(f"`{field.name}` is empty: give a value, or leave it out")
             if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
                 raise UserError(
-                    f"--{field.name} must be UTF-8 text, not {value!r}; in another locale, set "
+                    f"`{field.name}` must be UTF-8 text, not {value!r}; in another locale, set "
                     f"PYTHONUTF8=1"
                 )
             kind = value_type(field)
@@ -128,7 +128,7 @@ class Settings:
             rule = field.metadata["rule"]
             if not isinstance(value, accepted) or (rule and not rule.holds(value)):
                 wanted = rule.wanted if rule else f"a {kind.__name__}"
-                raise UserError(f"--{field.name} must be {wanted}, not {value!r}")
+                raise UserError(f"`{field.name}` must be {wanted}, not {value!r}")
 
 
 def plain(value: Any) -> Any:

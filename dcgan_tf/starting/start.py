@@ -28,6 +28,7 @@ from dcgan_tf.serving.notebook import Run, load_run
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.starting.measure import resolve_auto
+from dcgan_tf.steps.make_step import make_step
 from dcgan_tf.training import Evaluate, Trainer
 from dcgan_tf.transfer.init_from import start_from
 
@@ -74,6 +75,8 @@ def train_run(
         UserError: the run can't be started, or was asked to stop.
         OSError: something can't be read or written.
     """
+    with strategy.scope():
+        make_step(config)  # refuses what does not go with it before images are read
     images = load_images(config)
     labels = load_training_labels(config, images)
     run = RunDirectory(path)
@@ -83,7 +86,7 @@ def train_run(
         trainer = Trainer(config, images, labels)
         origin = "from the start"
         if config.init_from and not Checkpoints(run.checkpoints).steps():
-            other = RunDirectory(Path(config.init_from), "--init_from")
+            other = RunDirectory(Path(config.init_from), "`init_from`")
             step = start_from(other, config, images.shape[1:], trainer.classes, trainer.stacks)
             origin = f"from {other.path} after step {step}"
         check_same(config, images, labels)
@@ -130,15 +133,16 @@ def print_first_lines(trainer: Trainer, path: Path, origin: str) -> None:
     shape = "×".join(map(str, images.shape[1:]))
     of_classes = f" in {len(trainer.classes)} classes" if trainer.labels else ""
     print(f"dataset        {config.dataset}: {len(images):,} images of {shape}{of_classes}")
-    for model in (trainer.gan.generator, trainer.gan.discriminator):
+    for name in ("generator", "discriminator"):
+        model = trainer.stacks[name]
         trainable = sum(math.prod(weights.shape) for weights in model.trainable_variables)
-        print(f"{model.name:<14} {model.count_params():,} parameters, {trainable:,} trainable")
+        print(f"{name:<14} {model.count_params():,} parameters, {trainable:,} trainable")
     print(f"training step  {trainer.describe_step()}")
     print(f"device         {describe_devices(device_name())}")
     if config.device == "auto" and unused_gpu():
         logger.warning(
             "this machine has an NVIDIA GPU, and TensorFlow does not see it: "
-            'pip install "dcgan-tf[gpu]", or give --device cpu'
+            'pip install "dcgan-tf[gpu]", or give `device` cpu'
         )
     print(f"run directory  {path}{'' if is_chief() else ', kept by worker 0'}")
     print(
