@@ -137,6 +137,7 @@ def test_labels_of_samples_have_the_datas_proportions_and_leave_the_noise_alone(
             {"unroll_steps": 2, "real_penalty": 1.0, "discriminator_batch_norm": True},
             {"precision": "float16", "discriminator_steps": 2, "real_penalty": 1.0},
             {"loss": "least_squares", "reference": True, "noise": "uniform"},
+            {"init_from": "other", "fade_in": 4, "ema_decay": 0.5, "real_penalty": 1.0},
         ),
     ],
     ids=str,

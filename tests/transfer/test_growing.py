@@ -5,10 +5,20 @@ import tensorflow as tf
 
 from dcgan_tf.evaluation.linear_probe import pooled_activations
 from dcgan_tf.latent.guided_backpropagation import last_activations
-from dcgan_tf.models import make_discriminator, make_generator, smaller
-from dcgan_tf.settings.config import PRESETS, Config
+from dcgan_tf.models import make_discriminator, make_generator
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.presets import PRESETS
 from dcgan_tf.training import dropout_seeds
-from dcgan_tf.transfer.growing import FadeIn, fade_images, faded_in, set_alpha, unfold
+from dcgan_tf.transfer.growing import (
+    FadeIn,
+    as_of_step,
+    fade_images,
+    grow_discriminator,
+    grow_generator,
+    model_makers,
+    smaller,
+    unfold,
+)
 from tests.conftest import thorough
 from tests.small import make_trainer, train
 
@@ -35,6 +45,11 @@ def take_over(model, smaller_model):
         weight.assign(value)
 
 
+def set_alpha(model, alpha):
+    (layer,) = (layer for layer in model.layers if isinstance(layer, FadeIn))
+    layer.alpha.assign(alpha)
+
+
 def noise(seed=0):
     return np.random.default_rng(seed).normal(size=(4, 8)).astype(np.float32)
 
@@ -46,8 +61,11 @@ def pictures(seed=0):
 @pytest.mark.parametrize("name", PRESETS)
 def test_models_are_the_smaller_ones_at_first_and_the_larger_ones_at_last(name):
     config = growing(name)
-    for make, inputs in ((make_generator, noise()), (make_discriminator, pictures())):
-        model = make(config, SHAPE)
+    for grow, make, inputs in (
+        (grow_generator, make_generator, noise()),
+        (grow_discriminator, make_discriminator, pictures()),
+    ):
+        model = grow(config, SHAPE)
         small = make(*smaller(config, SHAPE))
         large = make(growing(name, fade_in=0), SHAPE)
         randomize(model, 1)
@@ -62,12 +80,18 @@ def test_models_are_the_smaller_ones_at_first_and_the_larger_ones_at_last(name):
         else:
             means = inputs.reshape(4, 16, 2, 16, 2, 3).mean(axis=(2, 4))
             np.testing.assert_allclose(model(inputs), small(means), rtol=1e-4)
-        set_alpha([model], 1.0)
+        set_alpha(model, 1.0)
         np.testing.assert_allclose(model(inputs), large(inputs), rtol=1e-5, atol=1e-6)
         assert not np.allclose(large(inputs), make(growing(name, fade_in=0), SHAPE)(inputs))
-        alone = faded_in(model)
+        assert as_of_step(model, config, 9) is model
+        alone = as_of_step(model, config, 10)
         np.testing.assert_array_equal(alone(inputs), model(inputs))
         assert [type(layer) for layer in alone.layers] == [type(layer) for layer in large.layers]
+
+
+def test_a_run_makes_models_that_grow_where_they_fade_in():
+    assert model_makers(growing("paper")) == (grow_generator, grow_discriminator)
+    assert model_makers(growing("paper", fade_in=0)) == (make_generator, make_discriminator)
 
 
 def test_output_is_blended_by_hand():
@@ -95,13 +119,13 @@ def test_real_images_are_as_coarse_as_the_generated_ones_by_hand():
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_blends_images_in_float32(precision):
     config = growing("paper", precision=precision)
-    generator = make_generator(config, SHAPE)
-    set_alpha([generator], 0.001)
+    generator = grow_generator(config, SHAPE)
+    set_alpha(generator, 0.001)
     images = generator(noise())
     assert images.dtype == tf.float32 and generator.layers[-1].alpha.dtype == "float32"
-    set_alpha([generator], 0.0)
+    set_alpha(generator, 0.0)
     assert 0 < np.abs(images - generator(noise())).max() < 0.01
-    assert make_discriminator(config, SHAPE)(images).dtype == tf.float32
+    assert grow_discriminator(config, SHAPE)(images).dtype == tf.float32
 
 
 @pytest.mark.parametrize(
@@ -113,6 +137,7 @@ def test_half_precision_blends_images_in_float32(precision):
             {"loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 2},
             {"loss": "wasserstein", "weight_clip": 0.01, "learning_rate": 1e-3},
             {"unroll_steps": 2},
+            {"real_penalty": 1.0, "discriminator_batch_norm": True},
             {"pack": 2, "augment": "color,translation,cutout"},
             {"precision": "float16"},
         ),
@@ -154,14 +179,14 @@ def test_models_grow_by_their_stride(stride, size):
     shape = (size, size, 1)
     _, (height, width, _) = smaller(config, shape)
     assert (height, width) == (size // stride, size // stride)
-    images = make_generator(config, shape)(noise())
+    images = grow_generator(config, shape)(noise())
     assert images.shape == (4, *shape)
-    assert make_discriminator(config, shape)(images).shape == (4, 1)
+    assert grow_discriminator(config, shape)(images).shape == (4, 1)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_smallest_models_grow_too(name):
     config = growing(name)
-    images = make_generator(config, (16, 16, 1))(noise())
+    images = grow_generator(config, (16, 16, 1))(noise())
     assert images.shape == (4, 16, 16, 1)
-    assert make_discriminator(config, (16, 16, 1))(images).shape == (4, 1)
+    assert grow_discriminator(config, (16, 16, 1))(images).shape == (4, 1)
