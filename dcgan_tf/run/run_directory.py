@@ -148,7 +148,7 @@ class RunDirectory:
                     f"{__version__} does not know its {', '.join(unknown)}: use that version, or a "
                     f"newer one"
                 )
-            config = Config(**Config.with_new_names(values))
+            config = Config.from_file(values)
             return (evaluated_as_before(config) if number < 3 else config), images
         except FileNotFoundError:
             raise UserError(
