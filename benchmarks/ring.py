@@ -19,7 +19,7 @@ from keras import layers
 from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
-from dcgan_tf.datasets.labels import UNLABELLED
+from dcgan_tf.conditional.labels import UNLABELLED
 from dcgan_tf.gan import Gan
 from dcgan_tf.losses import make_losses
 from dcgan_tf.reporting.plots import save_figure

@@ -22,8 +22,8 @@ from keras import layers
 
 from benchmarks.timing import print_setup
 from dcgan_tf.commands import program
+from dcgan_tf.conditional.labels import Classes, Labels
 from dcgan_tf.data import make_batches, scale
-from dcgan_tf.datasets.labels import Classes, Labels
 from dcgan_tf.datasets.loading import load_held_out, load_images, load_labels
 from dcgan_tf.evaluation.activations import apply_in_batches
 from dcgan_tf.evaluation.classifier import CLASSES, classify, load_classifier, make_classifier

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from dcgan_tf.datasets.labels import UNLABELLED, Classes
+from dcgan_tf.conditional.label_inputs import stack_of
+from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.distributed.replicas import replica_slice
 from dcgan_tf.losses import TUTORIAL_LOSSES, Losses, make_losses
-from dcgan_tf.models import ImageShape, stack_of, with_weights
+from dcgan_tf.models import ImageShape, with_weights
 from dcgan_tf.optimizers import make_optimizer
 from dcgan_tf.regularization.augmentation import Augmentation, augment, make_augmentations
 from dcgan_tf.regularization.penalties import Critique, Penalty, lazily, make_penalties
@@ -27,15 +28,13 @@ PENALTY, AUGMENT_REAL, AUGMENT_GENERATED, LABELS = 1, 2, 3, 4
 class StepRandom:
     """The random numbers of training, each a function of the seed and the step alone.
 
-    A step may have several updates, numbered from 0, each with random numbers of its own.
-
     Args:
         seed: of the run.
         batch_size: images in a batch, of all replicas together.
         noise_dim: the length of the noise vector z.
         noise: its distribution: "normal", N(0, 1), or "uniform", in [-1, 1].
         classes: of the training images, for the labels of generated ones.
-        updates: how many updates a step has.
+        updates: the number of updates in a step, each with random numbers of its own.
 
     Attributes:
         step: int64 variable, the number of steps taken.
@@ -75,19 +74,20 @@ class StepRandom:
         return replica_slice(draw, [self.batch_size, self.noise_dim])
 
     def labels(self, update: int = 0) -> tf.Tensor | None:
-        """The labels of generated images, in the proportions of the training images.
+        """The ids of generated images' classes, in the proportions of the training images.
 
         Returns:
-            The ids of their classes, int32 [batch]; None if there are no classes.
+            int32 [batch]; None if there are no classes.
         """
         if not self.classes:
             return None
         log_counts = tf.math.log([[*map(float, self.classes.counts)]])
         seed = self.seed(LABELS, update)
-        return replica_slice(
-            lambda shape: tf.random.stateless_categorical(log_counts, shape[0], seed, tf.int32)[0],
-            [self.batch_size],
-        )
+
+        def draw(shape: list[int]) -> tf.Tensor:
+            return tf.random.stateless_categorical(log_counts, shape[0], seed, tf.int32)[0]
+
+        return replica_slice(draw, [self.batch_size])
 
     def places(self, rank: int, pack: int, update: int = 0) -> tf.Tensor:
         """Where between a real and a generated image a point lies, float32 [batch, 1, …] in [0, 1).
@@ -116,13 +116,13 @@ class Gan:
     Args:
         generator: from noise, float32 [batch, noise_dim], to images, float32 [batch, H, W, C] in
             [-1, 1]; a conditional one takes [noise, labels].
-        discriminator: from images to logits, float32 [batch, 1]; a conditional one takes [images,
-            labels].
-        generator_optimizer, discriminator_optimizer: their optimizers.
+        discriminator: from images to logits, float32 [batch / pack, 1]; a conditional one takes
+            [images, labels].
+        generator_optimizer, discriminator_optimizer: one for each model.
         random: the random numbers of each step.
-        losses: both models' losses, by default the tutorial's.
+        losses: of both models.
         penalties: terms of the discriminator's loss.
-        augmentations: applied to every image that the discriminator sees.
+        augmentations: of every image that the discriminator sees.
         joint_batch: whether real and generated images go through the discriminator as one batch.
             Batch norm then normalizes both with the statistics of the mixture, which leaves a
             difference between their means visible to it.
@@ -158,7 +158,8 @@ class Gan:
         discriminator_optimizer.build(discriminator.trainable_variables)
         self.random = random
         self.step = random.step
-        self.discriminator_loss, self.generator_loss, self.loss_is_relative = losses
+        self.discriminator_loss, self.generator_loss, is_relative = losses
+        self.generator_needs_real = joint_batch or is_relative
         self.penalties = penalties
         self.augmentations = augmentations
         self.joint_batch = joint_batch
@@ -169,9 +170,9 @@ class Gan:
 
     @property
     def sampling_generator(self) -> keras.Sequential:
-        """The generator that images are drawn from: its moving average, if there is one.
+        """The stack that images are drawn from, the moving average if there is one.
 
-        In a conditional run, its noise has one-hot labels beside it.
+        In a conditional run, it takes one-hot labels beside the noise.
         """
         return self.ema_generator or stack_of(self.generator)
 
@@ -181,21 +182,19 @@ class Gan:
 
     def discriminate(
         self,
-        real: tf.Tensor,
-        fake: tf.Tensor,
+        real: tf.Tensor | None,
+        fake: tf.Tensor | None,
         real_labels: tf.Tensor | None = None,
         fake_labels: tf.Tensor | None = None,
         discriminator: Callable[..., tf.Tensor] | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The logits of real and of generated images.
+        """The logits of real and of generated images in training mode, float32 [batch / pack, 1].
 
         Args:
-            real, fake: the images, float32 [batch, H, W, C] in [-1, 1].
+            real, fake: the images, float32 [batch, H, W, C] in [-1, 1]. One may be None, and its
+                logits are, unless both go through the discriminator as one batch.
             real_labels, fake_labels: the ids of their classes, int [batch], in a conditional run.
             discriminator: in place of the GAN's own.
-
-        Returns:
-            Real and generated images' logits, float32 [batch / pack, 1].
         """
         discriminator = discriminator or self.discriminator
         if self.joint_batch:
@@ -207,22 +206,6 @@ class Gan:
             logits_of(discriminator, real, real_labels),
             logits_of(discriminator, fake, fake_labels),
         )
-
-    def discriminate_fake(
-        self,
-        real: tf.Tensor,
-        fake: tf.Tensor,
-        real_labels: tf.Tensor | None = None,
-        fake_labels: tf.Tensor | None = None,
-        discriminator: Callable[..., tf.Tensor] | None = None,
-    ) -> tuple[tf.Tensor | None, tf.Tensor]:
-        """What the generator's loss takes, for an update of the generator of its own.
-
-        As `discriminate`, but without the logits of real images where the loss does without them.
-        """
-        if self.joint_batch or self.loss_is_relative:
-            return self.discriminate(real, fake, real_labels, fake_labels, discriminator)
-        return None, logits_of(discriminator or self.discriminator, fake, fake_labels)
 
     def augment(
         self, real: tf.Tensor, fake: tf.Tensor, update: int = 0
@@ -254,23 +237,16 @@ class Gan:
             weights: in place of the discriminator's trainable ones.
             lazy: whether penalties are due only in some steps.
         """
+        beside_real, beside_fake = (fake, real) if self.joint_batch else (None, None)
         places = self.random.places(len(real.shape), self.pack, update)
 
         def term(penalty: Penalty, weights: Sequence[tf.Tensor]) -> tf.Tensor:
-            frozen = with_weights(self.discriminator, weights)
-            seen = (real_labels, fake_labels, frozen)
-            if self.joint_batch:
-                critique = Critique(
-                    lambda images: self.discriminate(images, fake, *seen)[0],
-                    lambda images: self.discriminate(real, images, *seen)[1],
-                    places,
-                )
-            else:
-                critique = Critique(
-                    lambda images: logits_of(frozen, images, real_labels),
-                    lambda images: logits_of(frozen, images, fake_labels),
-                    places,
-                )
+            seen = (real_labels, fake_labels, with_weights(self.discriminator, weights))
+            critique = Critique(
+                lambda images: self.discriminate(images, beside_real, *seen)[0],
+                lambda images: self.discriminate(beside_fake, images, *seen)[1],
+                places,
+            )
             return penalty.factor * penalty.function(critique, real, fake)
 
         weights = weights or self.discriminator.trainable_variables
@@ -288,10 +264,10 @@ class Gan:
         )
 
     def scale_losses(self, *losses: tf.Tensor) -> list[tf.Tensor]:
-        """The generator's and the discriminator's loss, times the scale that their optimizer has.
+        """The generator's and the discriminator's loss, times the scales of their optimizers.
 
-        It has one in float16 alone, where small gradients would become 0 (Micikevicius et al.,
-        2018); the optimizer divides the gradients by it again.
+        These have one in float16 alone, where small gradients would become 0 (Micikevicius et al.,
+        2018), and divide the gradients by it again.
         """
         optimizers = (self.generator_optimizer, self.discriminator_optimizer)
         return [
@@ -313,9 +289,11 @@ class Gan:
 
 
 def logits_of(
-    discriminator: Callable[..., tf.Tensor], images: tf.Tensor, labels: tf.Tensor | None
-) -> tf.Tensor:
-    """The logits of some images in training mode, float32 [batch, 1]."""
+    discriminator: Callable[..., tf.Tensor], images: tf.Tensor | None, labels: tf.Tensor | None
+) -> tf.Tensor | None:
+    """The logits of some images in training mode; None for none."""
+    if images is None:
+        return None
     return discriminator(images if labels is None else [images, labels], training=True)
 
 

@@ -10,9 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf.conditional.label_inputs import stack_of
+from dcgan_tf.conditional.labels import UNLABELLED, Labels
 from dcgan_tf.data import Batch, Images, make_batches
 from dcgan_tf.datasets.disk_images import DiskImages
-from dcgan_tf.datasets.labels import UNLABELLED, Labels
 from dcgan_tf.distributed.cluster import (
     agree_on_stop,
     barrier,
@@ -23,7 +24,7 @@ from dcgan_tf.distributed.cluster import (
 from dcgan_tf.distributed.replicas import distribute, on_all_replicas
 from dcgan_tf.evaluation.scores import Evaluation
 from dcgan_tf.gan import make_gan
-from dcgan_tf.models import all_layers, stack_of
+from dcgan_tf.models import all_layers
 from dcgan_tf.reporting.grids import grid_noise, real_grid
 from dcgan_tf.reporting.history import History
 from dcgan_tf.reporting.report import Report

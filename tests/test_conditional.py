@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf import data, gan
+from dcgan_tf.conditional.labels import Classes, Labels
 from dcgan_tf.datasets import loading
-from dcgan_tf.datasets.labels import Classes, Labels
 from dcgan_tf.gan import Gan
 from dcgan_tf.reporting.grids import real_grid
 from dcgan_tf.sampling.noise import seeded_noise

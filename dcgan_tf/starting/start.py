@@ -8,8 +8,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from dcgan_tf.conditional.labels import Labels
 from dcgan_tf.data import Images
-from dcgan_tf.datasets.labels import Labels
 from dcgan_tf.datasets.loading import load_images, load_training_labels
 from dcgan_tf.distributed.cluster import (
     check_same,

@@ -52,8 +52,8 @@ def critic_step(
     with tf.GradientTape() as tape:
         generated_images = gan.generate(noise, fake_labels)
         real, fake = gan.augment(real_images, generated_images, critic_updates)
-        logits = gan.discriminate_fake(real, fake, real_labels, fake_labels)
-        gen_loss = gan.generator_loss(*logits)
+        seen = (real if gan.generator_needs_real else None, fake, real_labels, fake_labels)
+        gen_loss = gan.generator_loss(*gan.discriminate(*seen))
         scaled_gen_loss, _ = gan.scale_losses(gen_loss, 0.0)
     gen_gradients = tape.gradient(scaled_gen_loss, generator.trainable_variables)
 

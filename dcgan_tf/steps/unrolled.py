@@ -61,7 +61,9 @@ def unrolled_step(
             gen_loss = -loss_of(ahead)
         else:
             copy_ahead = with_weights(discriminator, ahead)
-            gen_loss = gan.generator_loss(*gan.discriminate_fake(*seen, copy_ahead))
+            seen_real = real if gan.generator_needs_real else None
+            logits = gan.discriminate(seen_real, fake, labels, fake_labels, copy_ahead)
+            gen_loss = gan.generator_loss(*logits)
         scaled_gen_loss, scaled_disc_loss = gan.scale_losses(gen_loss, disc_loss)
     gen_gradients = gen_tape.gradient(scaled_gen_loss, gen_weights)
     disc_gradients = disc_tape.gradient(scaled_disc_loss, disc_weights)

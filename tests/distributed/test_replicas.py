@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import dcgan_tf
 from dcgan_tf import data
-from dcgan_tf.datasets.labels import Labels
+from dcgan_tf.conditional.labels import Labels
 from dcgan_tf.distributed.replicas import distribute
 from dcgan_tf.distributed.strategy import check_replicas, mirrored_strategy
 from dcgan_tf.fast import keras_layers as fast_layers
