@@ -12,10 +12,16 @@ from dcgan_tf.conditional.label_inputs import stack_of
 from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.distributed.replicas import replica_slice
 from dcgan_tf.losses import TUTORIAL_LOSSES, Losses, make_losses
-from dcgan_tf.models import ImageShape, with_weights
+from dcgan_tf.models import ImageShape
 from dcgan_tf.optimizers import make_optimizer
 from dcgan_tf.regularization.augmentation import Augmentation, augment, make_augmentations
-from dcgan_tf.regularization.penalties import Critique, Penalty, lazily, make_penalties
+from dcgan_tf.regularization.penalties import (
+    Critique,
+    Penalty,
+    lazily,
+    make_penalties,
+    with_weights,
+)
 from dcgan_tf.settings.config import Config
 from dcgan_tf.transfer.growing import model_makers
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import layers
 
 from dcgan_tf.conditional.label_inputs import stack_of, with_label_input, with_label_maps
@@ -106,25 +105,6 @@ def all_layers(model: keras.Model) -> Iterator[layers.Layer]:
             yield from all_layers(layer)
         else:
             yield layer
-
-
-def with_weights(model: keras.Model, weights: Sequence[tf.Tensor]) -> Callable[..., tf.Tensor]:
-    """A model as a function with other trainable weights.
-
-    A call changes nothing of the model but its random state, so that each has a dropout mask of
-    its own: the moving averages of batch norm stay.
-    """
-    variables = model.non_trainable_variables
-
-    def call(inputs: Any, training: bool) -> tf.Tensor:
-        before = [tf.convert_to_tensor(variable) for variable in variables]
-        outputs, after = model.stateless_call(weights, before, inputs, training=training)
-        for variable, value in zip(variables, after):
-            if variable.name == "seed_generator_state":
-                variable.assign(value)
-        return outputs
-
-    return call
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from dcgan_tf.gan import Gan
-from dcgan_tf.models import with_weights
+from dcgan_tf.regularization.penalties import with_weights
 from dcgan_tf.train_step import StepOutput, step_output
 
 Weights = list[tf.Tensor]
