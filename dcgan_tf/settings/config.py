@@ -276,8 +276,7 @@ class Config(Settings):
     reference: bool = setting(
         False,
         "Speed",
-        "the tutorial's own operations, to compare with: Keras's layers, a backward pass for each "
-        "loss, float32",
+        "the tutorial's own operations, to compare with: Keras's layers, in float32",
     )
     device: str = setting(
         "auto",
