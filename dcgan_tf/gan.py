@@ -182,10 +182,6 @@ class Gan:
         """
         return self.ema_generator or stack_of(self.generator)
 
-    def generate(self, noise: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
-        """Images of the generator in training mode, float32 [batch, H, W, C] in [-1, 1]."""
-        return self.generator(noise if labels is None else [noise, labels], training=True)
-
     def discriminate(
         self,
         real: tf.Tensor | None,
@@ -206,12 +202,16 @@ class Gan:
         if self.joint_batch:
             both = tf.concat([real, fake], axis=0)
             labels = None if real_labels is None else tf.concat([real_labels, fake_labels], axis=0)
-            real_logits, fake_logits = tf.split(logits_of(discriminator, both, labels), 2)
+            real_logits, fake_logits = tf.split(
+                discriminator(with_labels(both, labels), training=True), 2
+            )
             return real_logits, fake_logits
-        return (
-            logits_of(discriminator, real, real_labels),
-            logits_of(discriminator, fake, fake_labels),
-        )
+        real_logits = fake_logits = None
+        if real is not None:
+            real_logits = discriminator(with_labels(real, real_labels), training=True)
+        if fake is not None:
+            fake_logits = discriminator(with_labels(fake, fake_labels), training=True)
+        return real_logits, fake_logits
 
     def augment(
         self, real: tf.Tensor, fake: tf.Tensor, update: int = 0
@@ -283,24 +283,18 @@ class Gan:
             for optimizer, loss in zip(optimizers, losses)
         ]
 
-    def end_step(self) -> None:
-        """Moves the EMA generator towards the generator, and counts the step."""
-        if self.ema_generator is not None:
-            step = tf.cast(self.step, tf.float32)
-            warm_up = (1.0 + step) / (10.0 + step) if self.ema_warm_up else 1.0
-            decay = tf.minimum(self.ema_decay, warm_up)
-            for mean, value in zip(self.ema_generator.variables, self.generator.variables):
-                mean.assign(decay * mean + (1.0 - decay) * value)
-        self.step.assign_add(1)
+    def update_ema(self) -> None:
+        """Moves the EMA generator towards the generator."""
+        step = tf.cast(self.step, tf.float32)
+        warm_up = (1.0 + step) / (10.0 + step) if self.ema_warm_up else 1.0
+        decay = tf.minimum(self.ema_decay, warm_up)
+        for mean, value in zip(self.sampling_generator.variables, self.generator.variables):
+            mean.assign(decay * mean + (1.0 - decay) * value)
 
 
-def logits_of(
-    discriminator: Callable[..., tf.Tensor], images: tf.Tensor | None, labels: tf.Tensor | None
-) -> tf.Tensor | None:
-    """The logits of some images in training mode; None for none."""
-    if images is None:
-        return None
-    return discriminator(images if labels is None else [images, labels], training=True)
+def with_labels(inputs: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor | list[tf.Tensor]:
+    """What a model takes: noise or images, and in a conditional run labels."""
+    return inputs if labels is None else [inputs, labels]
 
 
 def make_gan(config: Config, image_shape: ImageShape, classes: Classes = UNLABELLED) -> Gan:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from dcgan_tf.gan import Gan
+from dcgan_tf.gan import Gan, with_labels
 from dcgan_tf.regularization.penalties import with_weights
 from dcgan_tf.train_step import StepOutput, step_output
 
@@ -41,7 +41,7 @@ def unrolled_step(
     fake_labels = None if labels is None else gan.random.labels()
 
     with tf.GradientTape() as gen_tape, tf.GradientTape() as disc_tape:
-        generated_images = gan.generate(noise, fake_labels)
+        generated_images = generator(with_labels(noise, fake_labels), training=True)
         real, fake = gan.augment(images, generated_images)
         seen = (real, fake, labels, fake_labels)
         real_logits, fake_logits = gan.discriminate(*seen)
@@ -77,7 +77,9 @@ def unrolled_step(
     )
     gan.generator_optimizer.apply_gradients(zip(gen_gradients, gen_weights))
     gan.discriminator_optimizer.apply_gradients(zip(disc_gradients, disc_weights))
-    gan.end_step()
+    if gan.ema_generator is not None:
+        gan.update_ema()
+    gan.step.assign_add(1)
     return output
 
 
