@@ -241,8 +241,11 @@ class Gan:
             real, fake, real_labels, fake_labels: see `discriminate`.
             update: which of the step's.
             weights: in place of the discriminator's trainable ones.
-            lazy: whether penalties are due only in some steps.
+            lazy: whether penalties are due only in some steps; their gradient is then with respect
+                to the weights alone.
         """
+        if lazy:
+            fake = tf.stop_gradient(fake)  # see `lazily`
         beside_real, beside_fake = (fake, real) if self.joint_batch else (None, None)
         places = self.random.places(len(real.shape), self.pack, update)
 

@@ -80,7 +80,7 @@ def lazily(
 
     Args:
         term: a function of the weights.
-        weights: what its gradient is with respect to.
+        weights: what its gradient is with respect to, and no other tensor if `interval` is above 1.
         step: int64, the number of steps taken.
         interval: in steps, from 1 up.
 
@@ -92,6 +92,9 @@ def lazily(
 
     @tf.custom_gradient
     def due_term(*weights: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        # The tapes outside would have all derivatives of `tf.cond` made, which takes seconds.
+        weights = tuple(tf.stop_gradient(weight) for weight in weights)
+
         def due() -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
             with tf.GradientTape() as tape:
                 tape.watch(weights)

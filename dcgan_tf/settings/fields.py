@@ -15,14 +15,16 @@ LARGEST = 2**31 - 1  # what TensorFlow's int32 holds
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What a value must be: a test, and the words for it in an error."""
+    """What a value must be: the words for it, made as an error asks for them, and a test."""
 
-    wanted: str
+    wanted: Callable[[], str]
     holds: Callable[[Any], bool]
 
 
 def between(least: int, most: int) -> Rule:
-    return Rule(f"a whole number from {least} to {most}", lambda value: least <= value <= most)
+    return Rule(
+        lambda: f"a whole number from {least} to {most}", lambda value: least <= value <= most
+    )
 
 
 def at_least(least: int) -> Rule:
@@ -31,19 +33,23 @@ def at_least(least: int) -> Rule:
 
 AT_LEAST_ZERO = at_least(0)
 AT_LEAST_ONE = at_least(1)
-POSITIVE = Rule("a number above 0", lambda value: value > 0 and math.isfinite(value))
-NOT_NEGATIVE = Rule("a number from 0 up", lambda value: value >= 0 and math.isfinite(value))
-BELOW_ONE = Rule("a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1)
-FRACTION = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)
+POSITIVE = Rule(lambda: "a number above 0", lambda value: value > 0 and math.isfinite(value))
+NOT_NEGATIVE = Rule(lambda: "a number from 0 up", lambda value: value >= 0 and math.isfinite(value))
+BELOW_ONE = Rule(
+    lambda: "a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1
+)
+FRACTION = Rule(lambda: "a number from 0 to 1", lambda value: 0 <= value <= 1)
 
 
 def one_of(names: Collection[str]) -> Rule:
-    return Rule(f"one of {', '.join(names)}", lambda value: value in names)
+    """One of a table's names, those of rows that are added later included."""
+    return Rule(lambda: f"one of {', '.join(names)}", lambda value: value in names)
 
 
 def some_of(names: Collection[str]) -> Rule:
+    """Some of a table's names, as `one_of`."""
     return Rule(
-        f"none, or some of {','.join(names)}, separated by commas",
+        lambda: f"none, or some of {','.join(names)}, separated by commas",
         lambda value: value == "none" or set(value.split(",")) <= set(names),
     )
 
@@ -131,7 +137,7 @@ class Settings:
             accepted = (int, float) if kind is float else kind
             rule = field.metadata["rule"]
             if not isinstance(value, accepted) or (rule and not rule.holds(value)):
-                wanted = rule.wanted if rule else f"a {kind.__name__}"
+                wanted = rule.wanted() if rule else f"a {kind.__name__}"
                 raise UserError(f"`{field.name}` must be {wanted}, not {value!r}")
 
 
