@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.datasets.labels import Classes
+from dcgan_tf.conditional.labels import Classes
 from dcgan_tf.gan import Gan, StepRandom
 from dcgan_tf.layers import Pack
 from dcgan_tf.regularization.penalties import (
