@@ -1,6 +1,6 @@
 """What a few pictures and some minutes come to, beside PyTorch's DCGAN example: a table and grids.
 
-    python -m benchmarks.small_sets IMAGES [--minutes 30] [--images 500,1000,4000] [--seeds 1]
+    python -m experiments.small_sets IMAGES [--minutes 30] [--images 500,1000,4000] [--seeds 1]
 
 IMAGES is a folder or .zip. A tenth is held out; of the rest, as many are trained on as a folder of
 so many images would leave. What trains on them, one after the other, each in a process of its own:
@@ -11,7 +11,7 @@ so many images would leave. What trains on them, one after the other, each in a 
 
 The minutes include the start and whatever is done beside the steps. Then 2,000 images of each are
 compared with the held-out ones. What was generated is kept under runs/small_sets, with a grid
-beside it: an interrupted benchmark goes on where it was.
+beside it: an interrupted experiment goes on where it was.
 """
 
 import argparse

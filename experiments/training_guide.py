@@ -1,9 +1,9 @@
 """Trains runs that go wrong, each beside what helps: the pictures of docs/training.md.
 
-    python -m benchmarks.training_guide [--faces FACES] [NAME ...]
+    python -m experiments.training_guide [--faces FACES] [NAME ...]
 
 FACES is a folder or .zip of face images, for those that need them. The runs are kept under
-runs/training_guide: an interrupted benchmark goes on where it was. What each run printed is beside
+runs/training_guide: an interrupted experiment goes on where it was. What each run printed is beside
 it, and its warnings are printed. A picture for each, NAME.png, goes to the current folder.
 """
 

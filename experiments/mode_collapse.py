@@ -1,11 +1,11 @@
 """Counts the modes that a GAN covers on stacked MNIST, with and without remedies: a table.
 
-    python -m benchmarks.mode_collapse [--steps 20000] [--seeds 3] [bce packed unrolled ...]
+    python -m experiments.mode_collapse [--steps 20000] [--seeds 3] [bce packed unrolled ...]
 
 Three digits in three channels make 1,000 modes. Each run trains the same models; after some numbers
 of generator updates a digit classifier names the three digits of 26,000 samples, as in Metz et al.,
 2017, section 3.3.1, and Lin et al., 2018. The runs are kept under runs/mode_collapse, and what was
-counted beside each: an interrupted benchmark goes on where it was. Also draws mode_collapse.png.
+counted beside each: an interrupted experiment goes on where it was. Also draws mode_collapse.png.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Mode collapse on a ring of eight Gaussians, with and without unrolling: a table and a picture.
 
-    python -m benchmarks.ring [STEPS [PICTURE]]
+    python -m experiments.ring_of_gaussians [STEPS [PICTURE]]
 
 The case and the settings are those of Metz et al., 2017, section 3.1 and appendix A: an easy
 distribution in the plane, of which a plain GAN gets one mode after the other, and not

@@ -1,13 +1,13 @@
 """Trains losses and presets beside each other: tables and pictures of docs/results.md.
 
-    python -m benchmarks.results digits
-    python -m benchmarks.results presets
-    python -m benchmarks.results faces FACES
+    python -m experiments.losses_and_presets digits
+    python -m experiments.losses_and_presets presets
+    python -m experiments.losses_and_presets faces FACES
 
 The first trains small models on MNIST for minutes, and evaluates the images after each epoch; the
 second trains the presets of other sources with their own settings, for hours; the third trains on a
 folder or .zip of faces, of which it shows the grids. The runs are kept under runs/results_…: an
-interrupted benchmark goes on where it was. Pictures go to the current folder.
+interrupted experiment goes on where it was. Pictures go to the current folder.
 """
 
 import argparse

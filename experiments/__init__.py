@@ -1,0 +1,3 @@
+"""Answers questions about training, once. The package comes first: it has a say in TensorFlow."""
+
+import dcgan_tf  # noqa: F401
