@@ -55,7 +55,7 @@ def dcgan_tf_steps(config: Config) -> Take:
 
     from dcgan_tf.commands.memory import keep_freed_memory
     from dcgan_tf.distributed.strategy import make_strategy
-    from dcgan_tf.training import Trainer, make_iterator
+    from dcgan_tf.training import Trainer
 
     keep_freed_memory()
     if config.strategy == "mirrored" and not tf.config.list_physical_devices("GPU"):
@@ -64,7 +64,7 @@ def dcgan_tf_steps(config: Config) -> Take:
         tf.config.set_logical_device_configuration(cpu, halves)
     with make_strategy(config).scope():
         trainer = Trainer(config, random_images(config))
-    batches = make_iterator(trainer, 0)
+        batches = trainer.make_iterator()
     batch = next(batches)
     at_once = config.steps_per_execution
 

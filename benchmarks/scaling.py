@@ -24,10 +24,8 @@ import tensorflow as tf
 
 from benchmarks.timing import alternate, print_setup
 from dcgan_tf.commands import program
-from dcgan_tf.data import make_batches
 from dcgan_tf.datasets.loading import load_images
 from dcgan_tf.distributed.cluster import all_reduce_sum, workers
-from dcgan_tf.distributed.replicas import distribute
 from dcgan_tf.distributed.strategy import make_strategy
 from dcgan_tf.settings.config import Config
 from dcgan_tf.training import Trainer
@@ -131,9 +129,7 @@ def measure(batch_size: int, steps: int) -> dict[str, float]:
     images = load_images(config)
     with strategy.scope():
         trainer = Trainer(config, images)
-        batches = distribute(
-            lambda **part: make_batches(images, config, 0, 3 * (steps + 2), **part)
-        )
+        batches = trainer.make_iterator()
         made = median_seconds(lambda: next(batches), steps)
         held = next(batches)
         step = median_seconds(lambda: trainer.train_step(held).scalars.gen_loss.numpy(), steps)
