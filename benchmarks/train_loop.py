@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from benchmarks.timing import forget, print_setup, spread
 from dcgan_tf.commands import program
@@ -31,9 +30,13 @@ from dcgan_tf.datasets.loading import load_images
 from dcgan_tf.run.run_directory import RunDirectory, open_run
 from dcgan_tf.run.schedule import Schedule
 from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from dcgan_tf.starting.measure import resolve_auto
 from dcgan_tf.train_step import StepOutput
 from dcgan_tf.training import Trainer
+
+with program.quiet_tensorflow():
+    import tensorflow as tf
 
 STEPS_AN_EPOCH = 5
 MNIST_STEPS_AN_EPOCH = 234
@@ -95,9 +98,7 @@ def main() -> None:
         images = load_images(config)
         on_disk = images.paths if isinstance(images, DiskImages) else ()
         if cold and not on_disk:
-            raise SystemExit(
-                "--cold is for images that are read from the disk: --dataset tfrecords"
-            )
+            raise UserError("--cold is for images that are read from the disk: --dataset tfrecords")
         trainer = Trainer(config, images)
         trainer.schedule = Schedule.of(config, STEPS_AN_EPOCH * config.images_per_step)
         stopwatch = trainer.train_step = Stopwatch(trainer, on_disk if cold else ())

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dcgan_tf.commands import program
 from dcgan_tf.commands.flags import parse
-from dcgan_tf.commands.program import quiet_tensorflow, run
+from dcgan_tf.datasets.named import MNIST_FILE
+from dcgan_tf.evaluation.classifier import classify, save_classifier, train_classifier
 from dcgan_tf.files.atomic_files import check_file
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.settings.fields import Settings, setting
@@ -33,10 +35,6 @@ class ClassifierFlags(Settings):
 def main() -> None:
     """Trains, tests and writes the classifier of digits."""
     (flags,) = parse(__doc__, ClassifierFlags)
-    with quiet_tensorflow():
-        from dcgan_tf.datasets.named import MNIST_FILE
-        from dcgan_tf.evaluation.classifier import classify, save_classifier, train_classifier
-
     with np.load(MNIST_FILE, allow_pickle=False) as mnist:
         classifier = train_classifier(mnist["x_train"][..., np.newaxis], mnist["y_train"])
         right = classify(classifier, mnist["x_test"][..., np.newaxis]) == mnist["y_test"]
@@ -46,4 +44,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    program.run(main)
