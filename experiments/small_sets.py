@@ -91,6 +91,7 @@ def train_torch(job: Job, flags: str = "") -> tuple[np.ndarray, int]:
     source, output = job.path / "pictures.npy", job.path / "made.npz"
     np.save(source, job.images)
     ends = f"--minutes {job.minutes} --seed {job.seed}"
+    # A module of benchmarks: those of experiments import TensorFlow, beside which PyTorch breaks.
     words = ["-m", "benchmarks.torch_example", str(source), str(output)]
     if start([*words, *flags.split(), *ends.split()]).wait():
         raise UserError("PyTorch's example failed, as it says above")
