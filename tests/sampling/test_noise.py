@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 import scipy.stats
-import tensorflow as tf
 
-from dcgan_tf.sampling.noise import seeded_noise, training_noise
+from dcgan_tf.gan import StepRandom
+from dcgan_tf.sampling.noise import seeded_noise
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
@@ -24,7 +24,7 @@ def test_noise_of_an_image_depends_on_seed_and_index_alone(kind):
 
 def draw(kind):
     seeded = seeded_noise(Config(noise=kind), 0, range(500))
-    trained = training_noise(kind, [500, 100], 0, tf.constant(0, tf.int64)).numpy()
+    trained = StepRandom(seed=0, batch_size=500, noise_dim=100, noise=kind).noise().numpy()
     return seeded, trained
 
 
@@ -37,16 +37,6 @@ def test_uniform_noise_fills_minus_one_to_one():
     for noise in draw("uniform"):
         assert noise.min() >= -1 and noise.max() <= 1
         assert abs(noise.mean()) < 0.02 and abs(noise.std() - 1 / np.sqrt(3)) < 0.01
-
-
-@pytest.mark.parametrize("kind", ["normal", "uniform"])
-def test_training_noise_is_a_function_of_seed_and_step(kind):
-    def noise(seed, step):
-        return training_noise(kind, [4, 10], seed, tf.constant(step, tf.int64)).numpy()
-
-    assert np.array_equal(noise(1, 5), noise(1, 5))
-    assert not np.array_equal(noise(1, 5), noise(1, 6))
-    assert not np.array_equal(noise(1, 5), noise(2, 5))
 
 
 def test_truncated_noise_keeps_each_images_values_that_are_within():
@@ -76,5 +66,5 @@ def test_narrow_truncation_has_the_distribution_of_the_truncated_normal(truncati
 def test_truncation_of_what_is_scaled_to_one_length_is_refused():
     config = dataclasses.replace(NORMAL, mapping_layers=2)
     assert seeded_noise(config, 3, [7]).shape == (1, NORMAL.noise_dim)
-    with pytest.raises(UserError, match="--truncation makes no image .* --mapping_layers"):
+    with pytest.raises(UserError, match="`truncation` makes no image .* `mapping_layers`"):
         seeded_noise(config, 3, [7], truncation=0.5)

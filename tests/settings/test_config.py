@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from dcgan_tf.models import make_discriminator
-from dcgan_tf.settings.config import DATASETS, PRESETS, Config
+from dcgan_tf.settings.choices import DATASETS
+from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.presets import PRESETS
 
 
 def test_defaults_are_the_tutorials():
@@ -35,7 +37,7 @@ def test_defaults_are_the_tutorials():
     ],
 )
 def test_impossible_value_is_refused_by_name(name, value):
-    with pytest.raises(UserError, match=f"--{name} must be .*{value!r}"):
+    with pytest.raises(UserError, match=f"`{name}` must be .*{value!r}"):
         Config(**{name: value})
 
 
@@ -103,11 +105,16 @@ def test_only_settings_that_change_the_result_count_as_differences():
     assert config.differences({}) == []
     given = {"preset": "fast", "batch_size": 64, "precision": "float32", "seed": 7}
     assert config.differences(given) == [
-        "--preset was tutorial, is fast",
-        "--batch_size was 256, is 64",
-        "--seed was 0, is 7",
-        "--precision was bfloat16, is float32",
+        "`preset` was tutorial, is fast",
+        "`batch_size` was 256, is 64",
+        "`seed` was 0, is 7",
+        "`precision` was bfloat16, is float32",
     ]
+
+
+def test_settings_of_models_are_all_that_weights_are_computed_with():
+    assert {"negative_slope", "batch_norm_epsilon", "kernel_size"} < {*Config.of_models()}
+    assert not {"dropout", "batch_norm_momentum", "epochs", "seed"} & {*Config.of_models()}
 
 
 def test_run_goes_on_by_its_own_settings_but_for_how_long_and_where():
@@ -140,20 +147,25 @@ def test_default_run_dir_is_no_longer_than_a_file_system_takes():
 @pytest.mark.parametrize(
     "given, told",
     [
-        ({"preset": "paper", "gradient_penalty": 10.0}, "--gradient_penalty needs .* each image"),
+        ({"preset": "paper", "gradient_penalty": 10.0}, "`gradient_penalty` needs .* each image"),
         ({"gradient_penalty": 10.0, "weight_clip": 0.1}, "two ways to the same end"),
-        ({"real_penalty": 1.0, "unroll_steps": 1}, "--real_penalty goes with the plain step"),
-        ({"real_penalty": 1.0, "sync_batch_norm": True}, "leave out --sync_batch_norm"),
-        ({"real_penalty": 1.0, "loss": "wasserstein"}, "--real_penalty goes with the plain step"),
-        ({"preset": "small", "loss": "wasserstein"}, "give --real_penalty 0, or .* --loss"),
+        ({"real_penalty": 1.0, "sync_batch_norm": True}, "leave out `sync_batch_norm`"),
         ({"preset": "small", "reference": True}, "batch norm, whose second derivative is wrong"),
-        ({"loss": "hinge", "label_smoothing": 0.1}, "--loss hinge has none"),
-        ({"unroll_steps": 5, "discriminator_steps": 2}, "--unroll_steps takes one update"),
-        ({"fade_in": 100}, "--fade_in grows from another run: give --init_from"),
-        ({"pack": 3}, "--batch_size 256 is no multiple of --pack 3"),
-        ({"init_from": ""}, "--init_from is empty: give a value, or leave it out"),
-        ({"held_out": 0.5}, "--held_out is for --dataset folder, not for mnist"),
-        ({"dataset": "tfrecords", "fit": "pad"}, "--fit is for --dataset folder"),
+        (
+            {"preset": "paper", "unroll_steps": 1, "reference": True},
+            "batch norm, whose second derivative is wrong",
+        ),
+        ({"reference": True, "convolutions": "subpixel"}, "`precision=float32` and `convol"),
+        ({"reference": True, "precision": "bfloat16"}, "`reference` computes in float32"),
+        (
+            {"loss": "hinge", "label_smoothing": 0.1},
+            "`loss=hinge` has none: .* bce, minimax, least",
+        ),
+        ({"fade_in": 100}, "`fade_in` grows from another run: give `init_from`"),
+        ({"pack": 3}, "`batch_size=256` is not a multiple of `pack=3`"),
+        ({"init_from": ""}, "`init_from` is empty: give a value, or leave it out"),
+        ({"held_out": 0.5}, "`held_out` is for `dataset` folder, not for mnist"),
+        ({"dataset": "tfrecords", "fit": "pad"}, "`fit` is for `dataset` folder"),
     ],
 )
 def test_combination_that_makes_no_sense_is_refused_with_the_reason(given, told):
@@ -176,5 +188,5 @@ def test_wasserstein_brings_what_it_needs():
     assert config.images_per_step == 5 * 256
     config = Config.from_flags({"loss": "wasserstein", "gradient_penalty": 10.0})
     assert (config.discriminator_steps, config.weight_clip) == (5, None)
-    with pytest.raises(UserError, match="needs --weight_clip or --gradient_penalty"):
+    with pytest.raises(UserError, match="needs `weight_clip` or `gradient_penalty`"):
         Config(loss="wasserstein")
