@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from dcgan_tf.steps.loss_scaling import scaled_gradients
+from dcgan_tf.steps.shared_backward import shared_gradients
 
 from dcgan_tf import training
 from dcgan_tf.evaluation.scores import Evaluation
@@ -14,8 +16,6 @@ from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
 from dcgan_tf.steps.critic import critic_step
-from dcgan_tf.steps.loss_scaling import scaled_gradients
-from dcgan_tf.steps.shared_backward import shared_gradients
 from dcgan_tf.steps.unrolled import unrolled_step
 from dcgan_tf.train_step import train_step
 from dcgan_tf.training import Trainer, fit, steps_at_once, take_steps

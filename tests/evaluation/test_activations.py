@@ -3,7 +3,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.evaluation.activations import apply_in_batches, unfolded
-from dcgan_tf.layers import Pack
+from dcgan_tf.regularization.pack import Pack
 
 IMAGES = np.arange(4 * 2 * 2 * 3, dtype=np.float32).reshape(4, 2, 2, 3)
 
