@@ -4,13 +4,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.regularization.augmentation import AUGMENTATIONS, augment, color, cutout, translation
-from dcgan_tf.settings.config import AUGMENTATIONS as NAMES
+from dcgan_tf.regularization import augmentation
+from dcgan_tf.regularization.augmentation import color, cutout, make_augmentations, translation
+from dcgan_tf.settings.choices import AUGMENTATIONS
+from dcgan_tf.settings.config import Config
 from tests.conftest import thorough
-from tests.small import batches, flat, make_trainer, train
+from tests.small import batches, dense_trainer, flat, train
 
 SEED = tf.constant([0, 0], tf.int64)
-ALL = ",".join(NAMES)
+ALL = ",".join(AUGMENTATIONS)
+
+
+def augment(images, names):
+    """Images as augmentations of these names change them."""
+    return augmentation.augment(images, make_augmentations(Config(augment=names)), SEED)
 
 
 def some_images(count, size=16, channels=3):
@@ -23,8 +30,13 @@ def places(images):
     return [tuple(map(int, where[0])) if len(where) else None for where in found]
 
 
-def test_the_config_names_every_augmentation():
-    assert tuple(AUGMENTATIONS) == NAMES
+def test_they_are_applied_in_the_tables_order_whatever_the_flags():
+    def changes(names):
+        return [change for change, _ in make_augmentations(Config(augment=names))]
+
+    assert changes("none") == []
+    assert changes("cutout,color") == changes("color,cutout") == [color, cutout]
+    assert changes(ALL) == [color, translation, cutout]
 
 
 def test_colors_of_known_numbers():
@@ -56,7 +68,7 @@ def test_translation_shifts_and_fills_with_gray(numbers):
 def test_every_translation_is_as_likely():
     images = np.zeros([5000, 16, 16, 1], "f")
     images[:, 8, 8] = 1
-    counts = collections.Counter(places(augment(images, ["translation"], SEED).numpy()))
+    counts = collections.Counter(places(augment(images, "translation").numpy()))
     assert set(counts) == {(y, x) for y in range(6, 11) for x in range(6, 11)}
     assert all(130 < count < 275 for count in counts.values())  # 200 ± 5 standard deviations
 
@@ -73,19 +85,19 @@ def test_cutout_makes_a_square_gray():
 
 
 def test_holes_are_everywhere_as_often_but_at_the_edges():
-    covered = 1 - augment(np.ones([20000, 8, 8, 1], "f"), ["cutout"], SEED).numpy().mean((0, 3))
+    covered = 1 - augment(np.ones([20000, 8, 8, 1], "f"), "cutout").numpy().mean((0, 3))
     # Of 9 centers along each side, 4 cover an inner place.
     np.testing.assert_allclose(covered[3:5, 3:5], (4 / 9) ** 2, atol=0.02)
     np.testing.assert_allclose(covered, covered[::-1], atol=0.02)
     np.testing.assert_allclose(covered, covered.T, atol=0.02)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_gradients_are_those_of_finite_differences(name):
     image, weights = some_images(1, size=8), some_images(2, size=8)[1:]
 
     def loss(image):
-        return tf.reduce_sum(augment(image, [name], SEED) * weights)
+        return tf.reduce_sum(augment(image, name) * weights)
 
     image = tf.constant(image)
     with tf.GradientTape() as tape:
@@ -100,26 +112,26 @@ def test_gradients_are_those_of_finite_differences(name):
 
 def test_each_kind_has_the_same_numbers_whatever_the_others_are():
     images = some_images(4)
-    alone = augment(images, ["translation"], SEED)
-    both = augment(images, ["cutout", "translation"], SEED).numpy()
+    alone = augment(images, "translation")
+    both = augment(images, "cutout,translation").numpy()
     kept = both != 0
     np.testing.assert_array_equal(both[kept], alone.numpy()[kept])
 
 
 def test_real_and_generated_images_are_changed_apart_and_anew_in_each_step(mnist):
-    gan = make_trainer(mnist, augment=ALL).gan
+    gan = dense_trainer(mnist, augment=ALL).gan
     images = tf.constant(some_images(8, 28, 1))
-    seen = [*gan.seen(images, images), *gan.seen(images, images)]
+    seen = [*gan.augment(images, images), *gan.augment(images, images)]
     gan.step.assign_add(1)
-    seen += gan.seen(images, images)
+    seen += gan.augment(images, images)
     assert len({image.numpy().tobytes() for image in seen}) == 4
     gan.step.assign_add(-1)
-    np.testing.assert_array_equal(gan.seen(images, images)[1], seen[1])
+    np.testing.assert_array_equal(gan.augment(images, images)[1], seen[1])
 
 
 def test_only_the_discriminator_sees_augmented_images(mnist):
     """The spread is that of the images as they were generated, and the grid knows nothing."""
-    plain, augmented = make_trainer(mnist), make_trainer(mnist, augment=ALL)
+    plain, augmented = dense_trainer(mnist), dense_trainer(mnist, augment=ALL)
     np.testing.assert_array_equal(plain.sample_grid(), augmented.sample_grid())
     outputs = [each.train_step(next(batches(each))) for each in (plain, augmented)]
     assert outputs[0].scalars.spread == outputs[1].scalars.spread
@@ -142,21 +154,34 @@ def test_only_the_discriminator_sees_augmented_images(mnist):
     ids=str,
 )
 def test_every_way_to_take_a_step_augments(mnist, settings):
-    found = flat(train(make_trainer(mnist, augment=ALL, **settings), 1))
-    plain = flat(train(make_trainer(mnist, **settings), 1))
+    found = flat(train(dense_trainer(mnist, augment=ALL, **settings), 1))
+    plain = flat(train(dense_trainer(mnist, **settings), 1))
     assert all((np.array(a) != np.array(b)).any() for a, b in zip(found[-2:], plain[-2:]))
 
 
-def test_every_update_of_a_critic_step_is_augmented_anew(mnist):
+def test_every_update_of_a_critic_step_is_augmented_anew(mnist, monkeypatch):
     critic = {"loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 2}
-    trainer = make_trainer(mnist, augment=ALL, batch_size=4, **critic)
-    seen, updates = trainer.gan.seen, []
+    trainer = dense_trainer(mnist, augment=ALL, batch_size=4, **critic)
+    augment, updates, seen = trainer.gan.augment, [], []
 
-    def spy(images, generated_images, update=0):
+    def spy(real, fake, update=0):
         updates.append(update)
-        return seen(images, generated_images, update)
+        return augment(real, fake, update)
 
-    trainer.gan.seen = spy
+    def spy_on(name):
+        use = getattr(trainer.gan, name)
+
+        def take(real, fake, *args, **kwargs):
+            seen.append((name, real.ref(), fake.ref()))
+            return use(real, fake, *args, **kwargs)
+
+        monkeypatch.setattr(trainer.gan, name, take)
+
+    monkeypatch.setattr(trainer.gan, "augment", spy)
+    for name in ("discriminate", "penalty"):
+        spy_on(name)
     train(trainer, 1)
-    # Of each critic update: what its loss and its penalty see; then the generator's.
-    assert updates == [0, 0, 1, 1, 2]
+    assert updates == [0, 1, 2]  # each critic update's, and the generator's
+    # A critic's loss and its penalty are of the same images.
+    assert [name for name, *_ in seen] == ["discriminate", "penalty"] * 2
+    assert seen[0][1:] == seen[1][1:] != seen[2][1:] == seen[3][1:]
