@@ -6,8 +6,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from dcgan_tf.steps.loss_scaling import scaled_gradients
-from dcgan_tf.steps.shared_backward import shared_gradients
 
 from dcgan_tf.evaluation.scores import Evaluation
 from dcgan_tf.run import schedule
