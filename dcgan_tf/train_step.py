@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.gan import Gan, Gradients
+from dcgan_tf.gan import Gan, Gradients, with_labels
 
 
 class StepScalars(NamedTuple):
@@ -58,7 +58,7 @@ def train_step(gan: Gan, images: tf.Tensor, labels: tf.Tensor | None = None) -> 
     fake_labels = None if labels is None else gan.random.labels()
 
     with tf.GradientTape(persistent=True) as tape:
-        generated_images = gan.generate(noise, fake_labels)
+        generated_images = gan.generator(with_labels(noise, fake_labels), training=True)
         real, fake = images, generated_images
         if gan.augmentations:
             real, fake = gan.augment(real, fake)
@@ -86,7 +86,9 @@ def train_step(gan: Gan, images: tf.Tensor, labels: tf.Tensor | None = None) -> 
     gan.discriminator_optimizer.apply_gradients(
         zip(disc_gradients, gan.discriminator.trainable_variables)
     )
-    gan.end_step()
+    if gan.ema_generator is not None:
+        gan.update_ema()
+    gan.step.assign_add(1)
     return output
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from dcgan_tf.layers import Pack
+from dcgan_tf.regularization.pack import Pack
 
 IMAGES = np.arange(4 * 2 * 2 * 3, dtype=np.float32).reshape(4, 2, 2, 3)
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from dcgan_tf.commands.flags import parse
 from dcgan_tf.commands.program import quiet_tensorflow
 from dcgan_tf.commands.run_flags import CheckpointFlags, GeneratorFlags
-from dcgan_tf.datasets.labels import ALL_CLASSES
+from dcgan_tf.conditional.labels import ALL_CLASSES
 from dcgan_tf.files.atomic_files import check_file
 from dcgan_tf.latent.arithmetic import parse_arithmetic, parse_numbers
 from dcgan_tf.settings.errors import UserError

@@ -20,11 +20,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from tqdm import tqdm
 
+from dcgan_tf.conditional.labels import ALL_CLASSES
 from dcgan_tf.datasets.cache import default_cache_dir, locked
 from dcgan_tf.datasets.decoding import ImageFormat, decode, has_colour, parse_colour
 from dcgan_tf.datasets.disk_images import DiskImages, Images, Split, fingerprint
 from dcgan_tf.datasets.image_files import Files, open_source, readable
-from dcgan_tf.datasets.labels import ALL_CLASSES
 from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import DamagedImages, UserError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf.conditional.labels import Labels
 from dcgan_tf.datasets.disk_images import Images, Split
-from dcgan_tf.datasets.labels import Labels
 from dcgan_tf.settings.choices import DATASETS, resolve
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError

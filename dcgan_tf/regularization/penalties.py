@@ -6,8 +6,9 @@ Each takes a `Critique` and the images that the discriminator sees, and returns 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from dcgan_tf.settings.choices import PENALTIES, resolve
@@ -107,6 +108,25 @@ def lazily(
         return value, lambda upstream: [upstream * gradient for gradient in gradients]
 
     return due_term(*weights)
+
+
+def with_weights(model: keras.Model, weights: Sequence[tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """A model as a function with other trainable weights.
+
+    A call changes nothing of the model but its random state, so that each has a dropout mask of
+    its own: the moving averages of batch norm stay.
+    """
+    variables = model.non_trainable_variables
+
+    def call(inputs: Any, training: bool) -> tf.Tensor:
+        before = [tf.convert_to_tensor(variable) for variable in variables]
+        outputs, after = model.stateless_call(weights, before, inputs, training=training)
+        for variable, value in zip(variables, after):
+            if variable.name == "seed_generator_state":
+                variable.assign(value)
+        return outputs
+
+    return call
 
 
 def make_penalties(config: Config) -> list[Penalty]:

@@ -28,9 +28,9 @@ import keras
 import tensorflow as tf
 
 from dcgan_tf import __version__
+from dcgan_tf.conditional.labels import UNLABELLED, Classes, Labels
 from dcgan_tf.data import Images
 from dcgan_tf.datasets.disk_images import fingerprint, is_shape
-from dcgan_tf.datasets.labels import UNLABELLED, Classes, Labels
 from dcgan_tf.datasets.loading import load_images, load_training_labels
 from dcgan_tf.files.atomic_files import atomic_write, make_folders
 from dcgan_tf.files.locks import lock
@@ -148,7 +148,7 @@ class RunDirectory:
                     f"{__version__} does not know its {', '.join(unknown)}: use that version, or a "
                     f"newer one"
                 )
-            config = Config(**Config.with_new_names(values))
+            config = Config.from_file(values)
             return (evaluated_as_before(config) if number < 3 else config), images
         except FileNotFoundError:
             raise UserError(

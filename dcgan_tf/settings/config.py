@@ -276,8 +276,7 @@ class Config(Settings):
     reference: bool = setting(
         False,
         "Speed",
-        "the tutorial's own operations, to compare with: Keras's layers, a backward pass for each "
-        "loss, float32",
+        "the tutorial's own operations, to compare with: Keras's layers, in float32",
     )
     device: str = setting(
         "auto",
@@ -316,6 +315,20 @@ class Config(Settings):
     checkpoint_steps: int | None = setting(
         None, "Run", "also save every N steps", AT_LEAST_ONE, may_change=True
     )
+
+    rules: int = setting(
+        2,
+        "Run",
+        "version of the rules by which a run orders its images; older runs keep theirs",
+        between(1, 2),
+        before=1,
+    )
+
+    @classmethod
+    def from_file(cls, values: dict[str, Any]) -> "Config":
+        """The config of a run's file, which may be older than some settings."""
+        before = {field.name: field.metadata["before"] for field in dataclasses.fields(cls)}
+        return cls(**before | cls.with_new_names(values))
 
     @classmethod
     def from_flags(cls, given: dict[str, Any]) -> "Config":

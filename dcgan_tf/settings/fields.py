@@ -63,11 +63,12 @@ def setting(
     of_models: bool = False,
     old_name: str | None = None,
     old_values: dict[str, str] | None = None,
+    before: object = None,
 ) -> Any:
     """Declares one setting: a dataclass field that is also a flag.
 
-    A setting that is added to `Config` needs a default with which a run computes what it computed
-    before there was the setting: files of older runs, which lack it, are read so.
+    Files of older runs lack a setting that is added to `Config`. They are read as if they had its
+    default, or `before`: the value with which is computed what was computed then.
 
     Args:
         default: the value where none is given; None marks a setting that may stay unset.
@@ -78,6 +79,8 @@ def setting(
         of_models: whether given weights compute something else with another value.
         old_name: what it was called before, still taken as a flag and in files of older runs.
         old_values: the same for values that have another name now.
+        before: the value of runs that were started before there was the setting, where it is not
+            the default.
     """
     metadata = {
         "group": group,
@@ -87,6 +90,7 @@ def setting(
         "of_models": of_models,
         "old_name": old_name,
         "old_values": old_values or {},
+        "before": default if before is None else before,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from dcgan_tf.conditional.labels import Labels
 from dcgan_tf.data import Images
-from dcgan_tf.datasets.labels import Labels
 from dcgan_tf.datasets.loading import load_images, load_training_labels
 from dcgan_tf.distributed.cluster import (
     check_same,
@@ -98,7 +98,7 @@ def train_run(
         lost_workers_named(),
         open_run(path, config, images, resume, labels)
         if is_chief()
-        else open_aside() as run_directory,
+        else open_aside() as output,  # what only the chief keeps
     ):
         if start := trainer.restore(run):
             origin = f"resumed after step {start}"
@@ -107,9 +107,9 @@ def train_run(
         if ended and not (trainer.evaluation_is_due and evaluate):
             print_nothing_left(trainer)
         if not ended or trainer.evaluation_is_due:  # which all workers wait for
-            trainer.fit(run_directory, evaluate)
+            trainer.fit(output, evaluate)
         elif is_chief():  # it may have been killed once all was saved, while it drew
-            draw_run(run_directory, trainer.history, trainer.schedule.steps_per_epoch)
+            draw_run(output, trainer.history, trainer.schedule.steps_per_epoch)
 
 
 def make_evaluation(config: Config, images: Images, labels: Labels | None) -> Evaluate | None:

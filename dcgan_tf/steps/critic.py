@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from dcgan_tf.gan import Gan
+from dcgan_tf.gan import Gan, with_labels
 from dcgan_tf.train_step import StepOutput, step_output
 
 
@@ -34,7 +34,8 @@ def critic_step(
 
     for update, (real_images, real_labels) in enumerate(zip(batches, batch_labels)):
         fake_labels = gan.random.labels(update)
-        generated_images = gan.generate(gan.random.noise(update), fake_labels)
+        noise = with_labels(gan.random.noise(update), fake_labels)
+        generated_images = generator(noise, training=True)
         real, fake = gan.augment(real_images, generated_images, update)
         with tf.GradientTape() as tape:
             real_logits, fake_logits = gan.discriminate(real, fake, real_labels, fake_labels)
@@ -50,10 +51,10 @@ def critic_step(
 
     noise, fake_labels = gan.random.noise(critic_updates), gan.random.labels(critic_updates)
     with tf.GradientTape() as tape:
-        generated_images = gan.generate(noise, fake_labels)
+        generated_images = generator(with_labels(noise, fake_labels), training=True)
         real, fake = gan.augment(real_images, generated_images, critic_updates)
-        logits = gan.discriminate_fake(real, fake, real_labels, fake_labels)
-        gen_loss = gan.generator_loss(*logits)
+        seen = (real if gan.generator_needs_real else None, fake, real_labels, fake_labels)
+        gen_loss = gan.generator_loss(*gan.discriminate(*seen))
         scaled_gen_loss, _ = gan.scale_losses(gen_loss, 0.0)
     gen_gradients = tape.gradient(scaled_gen_loss, generator.trainable_variables)
 
@@ -65,5 +66,7 @@ def critic_step(
         (gen_gradients, disc_gradients),
     )
     gan.generator_optimizer.apply_gradients(zip(gen_gradients, generator.trainable_variables))
-    gan.end_step()
+    if gan.ema_generator is not None:
+        gan.update_ema()
+    gan.step.assign_add(1)
     return output

@@ -12,7 +12,7 @@ import tensorflow as tf
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.steps.critic import critic_step
-from dcgan_tf.steps.growing import growing_step
+from dcgan_tf.steps.growing_step import growing_step
 from dcgan_tf.steps.unrolled import unrolled_step
 from dcgan_tf.train_step import StepOutput, train_step
 

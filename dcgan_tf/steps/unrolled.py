@@ -7,8 +7,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from dcgan_tf.gan import Gan
-from dcgan_tf.models import with_weights
+from dcgan_tf.gan import Gan, with_labels
+from dcgan_tf.regularization.penalties import with_weights
 from dcgan_tf.train_step import StepOutput, step_output
 
 Weights = list[tf.Tensor]
@@ -41,7 +41,7 @@ def unrolled_step(
     fake_labels = None if labels is None else gan.random.labels()
 
     with tf.GradientTape() as gen_tape, tf.GradientTape() as disc_tape:
-        generated_images = gan.generate(noise, fake_labels)
+        generated_images = generator(with_labels(noise, fake_labels), training=True)
         real, fake = gan.augment(images, generated_images)
         seen = (real, fake, labels, fake_labels)
         real_logits, fake_logits = gan.discriminate(*seen)
@@ -61,7 +61,9 @@ def unrolled_step(
             gen_loss = -loss_of(ahead)
         else:
             copy_ahead = with_weights(discriminator, ahead)
-            gen_loss = gan.generator_loss(*gan.discriminate_fake(*seen, copy_ahead))
+            seen_real = real if gan.generator_needs_real else None
+            logits = gan.discriminate(seen_real, fake, labels, fake_labels, copy_ahead)
+            gen_loss = gan.generator_loss(*logits)
         scaled_gen_loss, scaled_disc_loss = gan.scale_losses(gen_loss, disc_loss)
     gen_gradients = gen_tape.gradient(scaled_gen_loss, gen_weights)
     disc_gradients = disc_tape.gradient(scaled_disc_loss, disc_weights)
@@ -75,7 +77,9 @@ def unrolled_step(
     )
     gan.generator_optimizer.apply_gradients(zip(gen_gradients, gen_weights))
     gan.discriminator_optimizer.apply_gradients(zip(disc_gradients, disc_weights))
-    gan.end_step()
+    if gan.ema_generator is not None:
+        gan.update_ema()
+    gan.step.assign_add(1)
     return output
 
 

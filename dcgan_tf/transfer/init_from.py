@@ -8,8 +8,9 @@ from fractions import Fraction
 import keras
 import tensorflow as tf
 
-from dcgan_tf.datasets.labels import Classes
-from dcgan_tf.models import ImageShape, stack_of
+from dcgan_tf.conditional.label_inputs import stack_of
+from dcgan_tf.conditional.labels import Classes
+from dcgan_tf.models import ImageShape
 from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config

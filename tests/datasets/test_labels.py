@@ -6,8 +6,8 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from dcgan_tf.conditional.labels import UNLABELLED, Classes, Labels
 from dcgan_tf.datasets import disk_images
-from dcgan_tf.datasets.labels import UNLABELLED, Classes, Labels
 from dcgan_tf.datasets.loading import load_images, load_labels, load_split, load_training_labels
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError

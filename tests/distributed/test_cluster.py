@@ -160,7 +160,7 @@ def test_workers_that_do_not_come_are_named(monkeypatch):
 @pytest.mark.parametrize(
     "text, message",
     [
-        (None, "--strategy multi_worker needs TF_CONFIG"),
+        (None, "`strategy` multi_worker needs TF_CONFIG"),
         ("{", "TF_CONFIG can't be used"),
         ('{"cluster": {"worker": ["a:1"]}}', "'task'"),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "no worker 1"),

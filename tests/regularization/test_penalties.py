@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.datasets.labels import Classes
+from dcgan_tf.conditional.labels import Classes
 from dcgan_tf.gan import Gan, StepRandom
-from dcgan_tf.layers import Pack
+from dcgan_tf.regularization.pack import Pack
 from dcgan_tf.regularization.penalties import (
     Critique,
     Penalty,
@@ -252,7 +252,7 @@ def test_gradient_of_the_whole_loss_is_the_same_in_a_graph_eagerly_and_by_hand(m
     shake(gan.discriminator)
     _, gradients = record(gan)
     gan.step.assign(step)
-    fake = gan.generate(gan.random.noise())
+    fake = gan.generator(gan.random.noise(), training=True)
     found = []
     for take in (trainer.train_step, functools.partial(make_step(config), gan)):
         gan.step.assign(step)
@@ -296,7 +296,7 @@ def test_the_penalty_is_of_the_function_that_is_trained(mnist, batch):
     gan = norm_trainer(mnist, discriminator_batch=batch).gan
     shake(gan.discriminator)
     real = tf.constant(mnist[:8, ..., np.newaxis] / np.float32(127.5) - 1)
-    fake = gan.generate(gan.random.noise())
+    fake = gan.generator(gan.random.noise(), training=True)
     averages = values(gan.discriminator.non_trainable_variables)
     assert len(averages) == 2
     penalties = [gan.penalty(real, fake), tf.function(gan.penalty)(real, fake)]
@@ -343,7 +343,7 @@ def test_the_unrolled_discriminator_is_the_one_that_the_step_leads_to(mnist):
     """Looking one step ahead, the generator meets the discriminator with its penalty updated."""
     trainer = norm_trainer(mnist, unroll_steps=1, learning_rate=1e-2)
     gan = trainer.gan
-    fake = gan.generate(gan.random.noise())
+    fake = gan.generator(gan.random.noise(), training=True)
     scalars = trainer.train_step(next(batches(trainer))).scalars
     expected = gan.generator_loss(None, gan.discriminator(fake, training=True))
     assert float(scalars.gen_loss) == pytest.approx(float(expected), rel=1e-4)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.models import with_weights
+from dcgan_tf.regularization.penalties import with_weights
 from dcgan_tf.steps.unrolled import unroll, unrolled_step
 from tests.small import batches, dense_trainer, make_trainer, train
 

@@ -1,7 +1,7 @@
 """Whether another classifier ranks generators as the project's own: a table, a rank correlation.
 
-    python -m benchmarks.second_opinion
-    python -m benchmarks.second_opinion RUN RUN ...
+    python -m experiments.second_opinion
+    python -m experiments.second_opinion RUN RUN ...
 
 The first trains on MNIST and evaluates the generator at several moments, with the project's
 classifier and with one of another kind, a dense network that is trained here. Then it trains on

@@ -1,16 +1,14 @@
 """Trains runs that go wrong, each beside what helps: the pictures of docs/training.md.
 
-    python -m benchmarks.training_guide [--faces FACES] [NAME ...]
+    python -m experiments.training_guide [--faces FACES] [NAME ...]
 
 FACES is a folder or .zip of face images, for those that need them. The runs are kept under
-runs/training_guide: an interrupted benchmark goes on where it was. What each run printed is beside
+runs/training_guide: an interrupted experiment goes on where it was. What each run printed is beside
 it, and its warnings are printed. A picture for each, NAME.png, goes to the current folder.
 """
 
 import argparse
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -19,6 +17,8 @@ from matplotlib.figure import Figure
 from dcgan_tf.commands import program
 from dcgan_tf.reporting.plots import save_figure
 from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.settings.errors import UserError
+from experiments.processes import start
 
 RUNS = Path("runs/training_guide")
 DIGITS = "--preset fast --base_filters 16 --epochs 3"
@@ -44,16 +44,22 @@ CASES = {
 
 
 def train(path: Path, flags: str) -> RunDirectory:
-    """Trains a run, or goes on with it, and prints its warnings; its output is kept beside it."""
+    """Trains a run, or goes on with it, and prints its warnings; its output is kept beside it.
+
+    Raises:
+        UserError: there was no first epoch.
+    """
     command = ["train.py", *shlex.split(flags), "--run_dir", str(path)]
-    print(f"\n$ python {shlex.join(command)}", flush=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".txt").open("a+") as log:
         # A run that diverges ends with an error, which is what is to be shown.
-        subprocess.run([sys.executable, *command], stdout=log, stderr=subprocess.STDOUT)
+        start(command, log).wait()
         log.seek(0)
         print(*(line for line in log if "usually helps" in line or "train.py:" in line), sep="")
-    return RunDirectory(path)
+    run = RunDirectory(path)
+    if not run.frames():
+        raise UserError(f"nothing was trained in {path}: {log.name} says why")
+    return run
 
 
 def draw(path: Path, runs: dict[str, RunDirectory]) -> None:

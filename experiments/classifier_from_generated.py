@@ -1,7 +1,7 @@
 """Whether images of a conditional generator help a classifier of digits: two tables.
 
-    python -m benchmarks.secondary [--seeds 5] [--labels 100 500 1000]
-    python -m benchmarks.secondary neighbours --run_dir RUN
+    python -m experiments.classifier_from_generated [--seeds 5] [--labels 100 500 1000]
+    python -m experiments.classifier_from_generated neighbours --run_dir RUN
 
 The first trains a small conditional generator on few labelled digits, and then the same classifier
 on these alone, with the usual augmentations (small rotations, shifts and zooms), with generated
@@ -22,8 +22,8 @@ from keras import layers
 
 from benchmarks.timing import print_setup
 from dcgan_tf.commands import program
+from dcgan_tf.conditional.labels import Classes, Labels
 from dcgan_tf.data import make_batches, scale
-from dcgan_tf.datasets.labels import Classes, Labels
 from dcgan_tf.datasets.loading import load_held_out, load_images, load_labels
 from dcgan_tf.evaluation.activations import apply_in_batches
 from dcgan_tf.evaluation.classifier import CLASSES, classify, load_classifier, make_classifier
@@ -176,7 +176,7 @@ def accuracy(classifier: keras.Sequential, digits: Digits) -> float:
 
 
 def read_results() -> Accuracies:
-    """What earlier runs of this benchmark measured."""
+    """What earlier runs of this experiment measured."""
     if not RESULTS.exists():
         return {}
     with RESULTS.open() as file:

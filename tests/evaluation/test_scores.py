@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dcgan_tf.commands import evaluate
-from dcgan_tf.datasets.labels import Classes
+from dcgan_tf.conditional.labels import Classes
 from dcgan_tf.evaluation import evaluator
 from dcgan_tf.evaluation import scores as table
 from dcgan_tf.evaluation.evaluator import to_json

@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from dcgan_tf.commands import evaluate, features, sample, tfrecords, train
 from dcgan_tf.commands.flags import parse
-from dcgan_tf.commands.program import PipeSafeStream, quiet_tensorflow
+from dcgan_tf.commands.program import PipeSafeStream, as_flags, quiet_tensorflow
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import Interrupted, UserError
-from tests.conftest import ENVIRONMENT, ROOT, finish, one_sentence
+from tests.conftest import ENVIRONMENT, ROOT, finish, fork, one_sentence
 
 
 def test_flags_become_settings():
@@ -110,6 +110,7 @@ class Failing:
     "error, code, told",
     [
         (UserError("no such thing"), 1, "failing.py: no such thing"),
+        (UserError("`seed` is for `loss=bce`, not for ema"), 1, ": --seed is for --loss=bce, not"),
         (Interrupted(15, "saved"), 143, "stopped by SIGTERM: saved"),
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 1, "/x/y: No space left"),
         (OSError(errno.EDQUOT, "Disk quota exceeded", "/x/y"), 1, "exceeded; free some space"),
@@ -128,6 +129,30 @@ def test_a_fault_of_the_code_keeps_its_traceback(monkeypatch):
 
     with pytest.raises(ZeroDivisionError):
         run(Failing(ZeroDivisionError()).main)
+
+
+def test_warnings_speak_of_flags_too():
+    code = (
+        "import logging\n"
+        "from dcgan_tf.commands.program import run\n"
+        "warn = logging.getLogger('dcgan_tf.reporting').warning\n"
+        "run(lambda: warn('%s: a lower `beta_1`, or `augment=color,cutout`', 'collapse'))"
+    )
+    done = finish([sys.executable, "-c", code], how=fork)
+    assert done == (0, "", "collapse: a lower --beta_1, or --augment=color,cutout\n")
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("`dropout` 0, or `pack=2`", "--dropout 0, or --pack=2"),
+        ("add `discriminator_batch_norm=False`", "add --discriminator_batch_norm=False"),
+        ("a `Config`, `tf.data` or an `a b`", "a `Config`, `tf.data` or an `a b`"),
+        ("no ` at all", "no ` at all"),
+    ],
+)
+def test_settings_are_shown_as_flags_and_nothing_else_is(text, shown):
+    assert as_flags(text) == shown
 
 
 def test_quiet_tensorflow_gives_standard_error_back(monkeypatch, capfd):

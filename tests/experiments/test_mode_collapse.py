@@ -1,13 +1,13 @@
-"""What the benchmarks on mode collapse count, on samples whose modes are known."""
+"""What the experiment on mode collapse counts, on samples whose modes are known."""
 
 import math
 
 import numpy as np
 import pytest
 
-from benchmarks import mode_collapse, ring
 from dcgan_tf.datasets.named import MNIST_FILE
 from dcgan_tf.evaluation.classifier import classify, load_classifier
+from experiments import mode_collapse
 
 
 def test_stacked_digits_are_counted_by_their_three_labels():
@@ -34,10 +34,3 @@ def test_table_has_the_stages_that_all_seeds_have(monkeypatch, tmp_path, capsys)
     mode_collapse.main()
     rows = [line for line in capsys.readouterr().out.splitlines() if "--loss bce" in line]
     assert rows == ["| `--loss bce` | 1,000 | 100, 101 | 0.50, 0.50 |"]
-
-
-def test_a_mode_of_the_ring_counts_from_one_percent_of_the_samples():
-    samples = np.repeat(ring.MODES[:3], [500, 495, 5], axis=0)
-    samples[:100] += 2.9 * ring.DEVIATION * np.array([0.6, 0.8])
-    samples[100:200] += 3.1 * ring.DEVIATION * np.array([0.6, 0.8])
-    assert ring.covered(samples) == (2, pytest.approx(0.9))

@@ -1,6 +1,6 @@
 """Mode collapse on a ring of eight Gaussians, with and without unrolling: a table and a picture.
 
-    python -m benchmarks.ring [STEPS [PICTURE]]
+    python -m experiments.ring_of_gaussians [STEPS [PICTURE]]
 
 The case and the settings are those of Metz et al., 2017, section 3.1 and appendix A: an easy
 distribution in the plane, of which a plain GAN gets one mode after the other, and not
@@ -8,7 +8,8 @@ all at once. A mode is counted as covered if at least 1 % of the samples lie wit
 deviations of it.
 """
 
-import sys
+import argparse
+import functools
 import time
 from pathlib import Path
 
@@ -19,14 +20,12 @@ from keras import layers
 from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
-from dcgan_tf.datasets.labels import UNLABELLED
-from dcgan_tf.gan import Gan
-from dcgan_tf.losses import make_losses
+from dcgan_tf.commands import program
+from dcgan_tf.gan import Gan, StepRandom
 from dcgan_tf.reporting.plots import save_figure
-from dcgan_tf.settings.config import Config
 from dcgan_tf.steps.unrolled import unrolled_step
+from dcgan_tf.train_step import train_step
 
-STEPS = 20_000
 SHOWN = 5
 UNROLL_STEPS = 10
 BATCH_SIZE = 256
@@ -36,7 +35,7 @@ ANGLES = np.arange(8) * np.pi / 4
 MODES = 2 * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1).astype(np.float32)
 
 
-def make_models(seed: int) -> tuple[keras.Sequential, keras.Sequential]:
+def make_gan(seed: int) -> Gan:
     """A generator with two hidden layers of 128 units, and a discriminator with one."""
 
     def dense(units: int, activation: str | None = "relu") -> layers.Dense:
@@ -46,46 +45,31 @@ def make_models(seed: int) -> tuple[keras.Sequential, keras.Sequential]:
     keras.utils.set_random_seed(seed)
     generator = [layers.Input((NOISE_DIM,)), dense(128), dense(128), dense(2, None)]
     discriminator = [layers.Input((2,)), layers.Rescaling(0.25), dense(128), dense(1, None)]
-    return keras.Sequential(generator), keras.Sequential(discriminator)
-
-
-class RingGan(Gan):
-    """The GAN of the case."""
-
-    def __init__(self, unroll_steps: int, seed: int) -> None:
-        self.config = Config(
-            seed=seed, batch_size=BATCH_SIZE, noise_dim=NOISE_DIM, unroll_steps=unroll_steps
-        )
-        self.generator, self.discriminator = make_models(seed)
-        self.generator_optimizer = make_optimizer(self.generator)
-        self.discriminator_optimizer = make_optimizer(self.discriminator)
-        self.discriminator_loss, self.generator_loss = make_losses(self.config)
-        self.replicas = 1
-        self.step = tf.Variable(0, dtype=tf.int64)
-        self.ema_generator = None
-        self.classes = UNLABELLED
-
-
-def make_optimizer(model: keras.Sequential) -> keras.optimizers.Adam:
-    optimizer = keras.optimizers.Adam(1e-4, beta_1=0.5, epsilon=1e-8)
-    optimizer.build(model.trainable_variables)
-    return optimizer
+    return Gan(
+        keras.Sequential(generator),
+        keras.Sequential(discriminator),
+        keras.optimizers.Adam(1e-4, beta_1=0.5, epsilon=1e-8),
+        keras.optimizers.Adam(1e-4, beta_1=0.5, epsilon=1e-8),
+        StepRandom(seed, BATCH_SIZE, NOISE_DIM),
+    )
 
 
 def train(unroll_steps: int, steps: int, seed: int = 0) -> list[np.ndarray]:
-    """Trains on the ring.
+    """Trains on the ring; where no steps are to be unrolled, by the tutorial's step.
 
     Returns:
         Samples, float32 [2500, 2], at SHOWN moments of the training, the last at its end.
     """
-    gan = RingGan(unroll_steps, seed)
+    gan = make_gan(seed)
+    unrolled = functools.partial(unrolled_step, unroll_steps=unroll_steps)
+    step = unrolled if unroll_steps else train_step
 
     @tf.function
     def train_steps(count: tf.Tensor) -> None:
         for _ in tf.range(count):
             modes = tf.random.stateless_uniform([BATCH_SIZE], [seed + 1, gan.step], 0, 8, tf.int32)
             spread = DEVIATION * tf.random.stateless_normal([BATCH_SIZE, 2], [seed + 2, gan.step])
-            unrolled_step(gan, tf.gather(MODES, modes) + spread)
+            step(gan, tf.gather(MODES, modes) + spread)
 
     samples = []
     for _ in range(SHOWN):
@@ -105,8 +89,11 @@ def covered(samples: np.ndarray) -> tuple[int, float]:
 
 def main() -> None:
     """Trains twice, and prints and draws what came of it."""
-    steps = int(sys.argv[1]) if len(sys.argv) > 1 else STEPS
-    picture = Path(sys.argv[2] if len(sys.argv) > 2 else "ring.png")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("steps", type=int, nargs="?", default=20_000, metavar="STEPS")
+    parser.add_argument("picture", type=Path, nargs="?", default="ring.png", metavar="PICTURE")
+    flags = parser.parse_args()
+    steps = flags.steps
     print_setup()
     print(f"{'':<20} {'modes':>6} {'in a mode':>10} {'seconds':>8}   after {steps} steps")
     figure = Figure(figsize=(2 * SHOWN, 4.4), layout="constrained")
@@ -121,9 +108,9 @@ def main() -> None:
             axes.plot(*points.T, ".", color="tab:blue", markersize=1)
             axes.set(xlim=(-3, 3), ylim=(-3, 3), xticks=[], yticks=[], aspect="equal")
             axes.set_title(f"{name}, {steps * i // SHOWN}", fontsize=9)
-    save_figure(picture, figure, dpi=80)
-    print(f"samples (blue) and modes (orange) over the steps: {picture}")
+    save_figure(flags.picture, figure, dpi=80)
+    print(f"samples (blue) and modes (orange) over the steps: {flags.picture}")
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

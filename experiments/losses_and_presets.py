@@ -1,20 +1,18 @@
 """Trains losses and presets beside each other: tables and pictures of docs/results.md.
 
-    python -m benchmarks.results digits
-    python -m benchmarks.results presets
-    python -m benchmarks.results faces FACES
+    python -m experiments.losses_and_presets digits
+    python -m experiments.losses_and_presets presets
+    python -m experiments.losses_and_presets faces FACES
 
 The first trains small models on MNIST for minutes, and evaluates the images after each epoch; the
 second trains the presets of other sources with their own settings, for hours; the third trains on a
 folder or .zip of faces, of which it shows the grids. The runs are kept under runs/results_…: an
-interrupted benchmark goes on where it was. Pictures go to the current folder.
+interrupted experiment goes on where it was. Pictures go to the current folder.
 """
 
 import argparse
 import csv
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -23,7 +21,8 @@ from matplotlib.figure import Figure
 from dcgan_tf.commands import program
 from dcgan_tf.reporting.plots import save_figure
 from dcgan_tf.run.run_directory import RunDirectory
-from dcgan_tf.settings.config import LOSSES
+from dcgan_tf.settings.choices import LOSSES
+from experiments.processes import train
 
 RUNS = Path("runs")
 TUTORIAL = "--kernel_size 4 --initializer_stddev 0.02 --learning_rate 5e-4 --beta_1 0.5"
@@ -52,12 +51,10 @@ def faces(source: str) -> dict[str, str]:
     return {loss: f"--loss {loss} {common}" for loss in LOSSES}
 
 
-def train(name: str, flags: str) -> list[dict[str, str]]:
+def metrics_of(name: str, flags: str) -> list[dict[str, str]]:
     """Trains a run, or goes on with it; returns the rows of its metrics.csv."""
     run = RunDirectory(RUNS / name)
-    command = ["train.py", *shlex.split(flags), "--run_dir", str(run.path)]
-    print(f"\n$ python {shlex.join(command)}", flush=True)
-    subprocess.run([sys.executable, *command], check=True)
+    train(shlex.split(flags), run)
     with run.metrics_file.open() as file:
         return list(csv.DictReader(file))
 
@@ -109,7 +106,7 @@ def main() -> None:
     flags = parser.parse_args()
     kind = flags.kind
     runs = {"digits": digits, "presets": presets, "faces": lambda: faces(flags.source)}[kind]()
-    tables = {name: train(f"results_{kind}/{name}", flags) for name, flags in runs.items()}
+    tables = {name: metrics_of(f"results_{kind}/{name}", flags) for name, flags in runs.items()}
     columns = ["frechet_distance", "frechet_baseline", "precision", "recall", "classes_missed"]
     columns = [column for column in columns if all(column in rows[-1] for rows in tables.values())]
     print(f"\n| run | epochs | minutes | {' | '.join(columns)} |")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from dcgan_tf.conditional.label_inputs import stack_of
 from dcgan_tf.gan import Gan
-from dcgan_tf.models import stack_of
 from dcgan_tf.train_step import StepOutput
 from dcgan_tf.transfer.growing import FadeIn, fade_images
 

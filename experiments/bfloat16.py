@@ -1,6 +1,6 @@
 """Training in float32 and in bfloat16: losses and Fréchet distance over the steps, precision.png.
 
-    python -m benchmarks.precision [--run "fast epochs=5"] [--seeds 3]
+    python -m experiments.bfloat16 [--run "fast epochs=5"] [--seeds 3]
 
 A run is a preset, followed by what is to be different, as in `benchmarks.time_to_quality`.
 """

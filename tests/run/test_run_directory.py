@@ -9,10 +9,10 @@ import pytest
 
 import dcgan_tf
 from dcgan_tf.commands import train
+from dcgan_tf.run import run_directory
 from dcgan_tf.run.run_directory import FORMAT, RunDirectory, open_run
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
-from dcgan_tf.starting.start import run_directory
 from tests.conftest import fork, one_sentence, train_command
 
 IMAGES = np.zeros((50, 28, 28, 1), np.uint8)
@@ -62,7 +62,7 @@ def test_more_epochs_go_on_and_are_written_down(tmp_path):
 def test_other_settings_are_refused_with_the_differences(tmp_path):
     run = open_and_close(tmp_path)
     before = run.config_file.read_bytes()
-    with pytest.raises(UserError, match="--beta_1 was 0.9, is 0.5; --seed was 0, is 1"):
+    with pytest.raises(UserError, match="`beta_1` was 0.9, is 0.5; `seed` was 0, is 1"):
         open_and_close(tmp_path, Config(seed=1, beta_1=0.5))
     assert run.config_file.read_bytes() == before
 

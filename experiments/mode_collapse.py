@@ -1,17 +1,15 @@
 """Counts the modes that a GAN covers on stacked MNIST, with and without remedies: a table.
 
-    python -m benchmarks.mode_collapse [--steps 20000] [--seeds 3] [bce packed unrolled ...]
+    python -m experiments.mode_collapse [--steps 20000] [--seeds 3] [bce packed unrolled ...]
 
 Three digits in three channels make 1,000 modes. Each run trains the same models; after some numbers
 of generator updates a digit classifier names the three digits of 26,000 samples, as in Metz et al.,
 2017, section 3.3.1, and Lin et al., 2018. The runs are kept under runs/mode_collapse, and what was
-counted beside each: an interrupted benchmark goes on where it was. Also draws mode_collapse.png.
+counted beside each: an interrupted experiment goes on where it was. Also draws mode_collapse.png.
 """
 
 import argparse
 import csv
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -26,6 +24,7 @@ from dcgan_tf.reporting.plots import save_figure
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.sampling.sampler import load_generator, sample_images
 from dcgan_tf.settings.config import Config
+from experiments.processes import train
 
 STAGES = (1_000, 2_500, 5_000, 10_000, 20_000, 50_000, 100_000)
 SAMPLES = 26_000
@@ -57,10 +56,8 @@ def count_over(name: str, seed: int, last: int, classifier: keras.Sequential) ->
     counted = max(counts, default=0)
     for steps in [stage for stage in sorted({*STAGES, last}) if counted < stage <= last]:
         # As many epochs as steps, since the steps alone are to end the run.
-        ends = f"--max_steps {steps} --epochs {steps} --seed {seed} --run_dir {run.path}"
-        flags = f"{COMMON} {REMEDIES[name]} {ends}"
-        print(f"\n$ python train.py {flags}", flush=True)
-        subprocess.run([sys.executable, "train.py", *flags.split()], check=True)
+        ends = f"--max_steps {steps} --epochs {steps} --seed {seed}"
+        train(f"{COMMON} {REMEDIES[name]} {ends}".split(), run)
         generator, config, _ = load_generator(run)
         samples = np.concatenate(list(sample_images(generator, config, 0, SAMPLES, 1000)))
         counts[steps] = covered(classifier, samples)

@@ -1,6 +1,6 @@
 """What a few pictures and some minutes come to, beside PyTorch's DCGAN example: a table and grids.
 
-    python -m benchmarks.small_sets IMAGES [--minutes 30] [--images 500,1000,4000] [--seeds 1]
+    python -m experiments.small_sets IMAGES [--minutes 30] [--images 500,1000,4000] [--seeds 1]
 
 IMAGES is a folder or .zip. A tenth is held out; of the rest, as many are trained on as a folder of
 so many images would leave. What trains on them, one after the other, each in a process of its own:
@@ -11,7 +11,7 @@ so many images would leave. What trains on them, one after the other, each in a 
 
 The minutes include the start and whatever is done beside the steps. Then 2,000 images of each are
 compared with the held-out ones. What was generated is kept under runs/small_sets, with a grid
-beside it: an interrupted benchmark goes on where it was.
+beside it: an interrupted experiment goes on where it was.
 """
 
 import argparse
@@ -20,7 +20,6 @@ import itertools
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +39,8 @@ from dcgan_tf.reporting.images import image_grid, save_png
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.sampling.sampler import load_generator, sample_images
 from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
+from experiments.processes import start
 
 NUM_IMAGES = 2000
 SIZE = 64
@@ -72,10 +73,10 @@ def train_here(job: Job) -> tuple[np.ndarray, int]:
         iio.imwrite(pictures / f"{number:06d}.png", image)
     source = f"--dataset folder --data_dir {pictures} --held_out 0"
     flags = f"--preset small {source} --epochs 1000000 --seed {job.seed} --run_dir {run.path}"
-    process = announce([sys.executable, "train.py", *flags.split()])
+    process = start(["train.py", *flags.split()])
     try:
         process.wait(60 * job.minutes)
-        raise SystemExit(f"train.py ended before its time, with code {process.returncode}")
+        raise UserError(f"train.py ended before its time, with code {process.returncode}")
     except subprocess.TimeoutExpired:
         process.terminate()  # it saves, and ends
         process.wait()
@@ -90,17 +91,12 @@ def train_torch(job: Job, flags: str = "") -> tuple[np.ndarray, int]:
     source, output = job.path / "pictures.npy", job.path / "made.npz"
     np.save(source, job.images)
     ends = f"--minutes {job.minutes} --seed {job.seed}"
-    words = [sys.executable, "-m", "benchmarks.torch_example", str(source), str(output)]
-    if announce([*words, *flags.split(), *ends.split()]).wait():
-        raise SystemExit("PyTorch's example failed")
+    # A module of benchmarks: those of experiments import TensorFlow, beside which PyTorch breaks.
+    words = ["-m", "benchmarks.torch_example", str(source), str(output)]
+    if start([*words, *flags.split(), *ends.split()]).wait():
+        raise UserError("PyTorch's example failed, as it says above")
     with np.load(output) as made:
         return made["images"], int(made["step"])
-
-
-def announce(command: list[str]) -> subprocess.Popen:
-    """Starts a command, which is printed."""
-    print(f"\n$ {' '.join(['python', *command[1:]])}", flush=True)
-    return subprocess.Popen(command)
 
 
 TRAININGS: dict[str, Callable[[Job], tuple[np.ndarray, int]]] = {

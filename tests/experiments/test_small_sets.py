@@ -8,7 +8,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from benchmarks import small_sets
+from experiments import small_sets
 from tests.conftest import ENVIRONMENT, ROOT
 
 

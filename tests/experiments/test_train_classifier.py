@@ -1,6 +1,6 @@
 import pytest
 
-from dcgan_tf.commands import classifier
+from experiments import train_classifier
 from tests.conftest import one_sentence
 
 
@@ -9,8 +9,8 @@ def refuse(*_):
 
 
 def test_help_is_printed_and_nothing_trained(run_main, monkeypatch):
-    monkeypatch.setattr("dcgan_tf.evaluation.classifier.train_classifier", refuse)
-    code, out, err = run_main(classifier, "--help")
+    monkeypatch.setattr(train_classifier, "train_classifier", refuse)
+    code, out, err = run_main(train_classifier, "--help")
     assert code == 0 and "usage: " in out and "--output" in out and err == ""
 
 
@@ -25,7 +25,7 @@ def test_help_is_printed_and_nothing_trained(run_main, monkeypatch):
 def test_a_file_that_is_none_is_refused_before_the_training(
     run_main, monkeypatch, tmp_path, name, told
 ):
-    monkeypatch.setattr("dcgan_tf.evaluation.classifier.train_classifier", refuse)
+    monkeypatch.setattr(train_classifier, "train_classifier", refuse)
     (tmp_path / "folder.npz").mkdir()
-    code, _, err = run_main(classifier, f"--output={tmp_path / name}")
+    code, _, err = run_main(train_classifier, f"--output={tmp_path / name}")
     assert code == 1 and told in err and one_sentence(err)
