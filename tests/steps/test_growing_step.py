@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.steps.growing import growing_step
+from dcgan_tf.steps.growing_step import growing_step
 from dcgan_tf.transfer.growing import FadeIn
 
 
