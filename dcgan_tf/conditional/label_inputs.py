@@ -43,5 +43,6 @@ def with_label_maps(
 
 
 def stack_of(model: keras.Model) -> keras.Sequential:
-    """The stack of a model, without the input for labels that a conditional one has around it."""
-    return model if isinstance(model, keras.Sequential) else model.layers[-1]
+    """The stack of a model, which a conditional one has behind its inputs; of another, itself."""
+    is_conditional = len(getattr(model, "inputs", None) or ()) > 1
+    return model.layers[-1] if is_conditional else model
