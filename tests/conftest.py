@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -64,6 +65,23 @@ def skip_what_is_slow(request):
     with pytest.MonkeyPatch.context() as patch:
         for name in SLOW if request.config.option.markexpr == "quick" else ():
             patch.setattr(name, lambda *_, **__: pytest.skip("not quick"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """A cache folder that is the tests' own: none reads or writes the user's.
+
+    But for matplotlib's list of fonts, which takes long to make.
+    """
+    variables = {
+        "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")),
+        "MPLCONFIGDIR": matplotlib.get_cachedir(),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+            patch.setitem(ENVIRONMENT, name, value)
         yield
 
 

@@ -26,8 +26,10 @@ BATCH_SIZE = 128
 LEARNING_RATE = 3e-3
 
 
-def make_classifier(shape: tuple[int, int, int] = DIGIT_SHAPE) -> keras.Sequential:
-    """A small convolutional network: float32 [batch, H, W, C] in [-1, 1] to logits [batch, 10].
+def make_classifier(
+    shape: tuple[int, int, int] = DIGIT_SHAPE, classes: int = CLASSES
+) -> keras.Sequential:
+    """A small convolutional network, from float32 [N, H, W, C] in [-1, 1] to logits [N, classes].
 
     Its last layer but one gives 96 features. It computes in float32, whatever Keras's policy is.
     """
@@ -39,7 +41,7 @@ def make_classifier(shape: tuple[int, int, int] = DIGIT_SHAPE) -> keras.Sequenti
             layers.MaxPooling2D(),
             *block(96, kernel_size=3),
             layers.GlobalAveragePooling2D(),
-            layers.Dense(CLASSES),
+            layers.Dense(classes),
         ]
         return keras.Sequential(stack, name="classifier")
 
@@ -53,23 +55,31 @@ def block(filters: int, kernel_size: int, strides: int = 1) -> list[layers.Layer
     ]
 
 
-def load_labelled(config: Config, split: Split) -> tuple[np.ndarray, np.ndarray]:
+def load_labelled(
+    config: Config, split: Split, classes: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Reads the images of one split, at the size that their files have, and their classes.
 
+    Args:
+        config: names the dataset.
+        split: of it.
+        classes: how many there may be; None for any number.
+
     Returns:
-        uint8 [N, H, W, C] in [0, 255], and uint8 [N] in [0, 9].
+        uint8 [N, H, W, C] in [0, 255], and the number of each image's class, int [N].
 
     Raises:
         UserError: a file is missing or is not what it should be, or they don't fit together.
     """
     images = resolve(DATASETS[config.dataset].load_images)(config, split)[:]
     labels = load_labels(config, split)
-    if not 0 < len(images) == len(labels) or labels.max() >= CLASSES:
+    highest = int(labels.max(initial=0))
+    if not 0 < len(images) == len(labels) or (classes and highest >= classes):
         kind = "training" if split == "train" else split
+        of = f" of 0 to {classes - 1}" if classes else ""
         raise UserError(
             f"{config.data_dir or config.dataset} has {len(images):,} {kind} images and "
-            f"{len(labels):,} labels up to {labels.max(initial=0)}: it needs a label of 0 to "
-            f"{CLASSES - 1} for each"
+            f"{len(labels):,} labels up to {highest}: it needs a label{of} for each"
         )
     return images, labels
 
@@ -107,7 +117,7 @@ def classify(classifier: keras.Sequential, images: np.ndarray) -> np.ndarray:
         images: uint8 [N, H, W, C] in [0, 255].
 
     Returns:
-        int64 [N] in [0, 9].
+        int64 [N].
     """
     return classifier.predict(scale(images), batch_size=1000, verbose=0).argmax(axis=1)
 
@@ -118,18 +128,20 @@ def train_classifier(
     epochs: int = EPOCHS,
     seed: int = 0,
     verbose: bool = True,
+    classes: int = CLASSES,
 ) -> keras.Sequential:
     """Trains on images that are moved by up to two pixels, at a rate that falls to 0.
 
     Args:
         images: uint8 [N, H, W, C] in [0, 255].
-        labels: uint8 [N] in [0, 9].
+        labels: the numbers of their classes, int [N].
         epochs: passes over them.
         seed: fixes the weights, the order and the moves.
         verbose: whether each epoch has a line.
+        classes: how many there are.
     """
     keras.utils.set_random_seed(seed)
-    classifier = make_classifier(images.shape[1:])
+    classifier = make_classifier(images.shape[1:], classes)
 
     def move(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.image.random_crop(tf.pad(image, [[2, 2], [2, 2], [0, 0]]), image.shape), label

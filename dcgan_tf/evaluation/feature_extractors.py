@@ -15,6 +15,7 @@ from dcgan_tf.datasets.cache import default_cache_dir, locked
 from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.datasets.loading import resize
 from dcgan_tf.evaluation.classifier import (
+    CLASSES,
     classify,
     load_classifier,
     load_labelled,
@@ -111,8 +112,8 @@ def trained_classifier(config: Config) -> FeatureExtractor:
     Raises:
         UserError: the dataset's images and labels can't be read, or don't fit together.
     """
-    images, labels = load_labelled(config, "train")
-    test, test_labels = load_labelled(config, "test")
+    images, labels = load_labelled(config, "train", CLASSES)
+    test, test_labels = load_labelled(config, "test", CLASSES)
     content = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     name = f"classifier-{config.dataset}-{CLASSIFIER_VERSION}-{content[:16]}.npz"
     path = default_cache_dir() / name

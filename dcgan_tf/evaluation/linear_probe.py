@@ -125,16 +125,17 @@ def train_with_pseudo_labels(
 
     Args:
         images: labelled ones, uint8 [N, H, W, C].
-        labels: theirs, uint8 [N] in [0, 9].
+        labels: the numbers of their classes, int [N].
         generated: uint8 [M, H, W, C].
         test: uint8 [T, H, W, C].
-        test_labels: uint8 [T].
+        test_labels: int [T].
         seed: of both classifiers' training.
     """
+    classes = int(max(labels.max(), test_labels.max())) + 1
 
     def train(images: np.ndarray, labels: np.ndarray) -> keras.Sequential:
         epochs = -(-CLASSIFIER_STEPS // -(-len(images) // CLASSIFIER_BATCH_SIZE))
-        return train_classifier(images, labels, epochs, seed, verbose=False)
+        return train_classifier(images, labels, epochs, seed, False, classes)
 
     def test_accuracy(classifier: keras.Sequential) -> float:
         return float((classify(classifier, test) == test_labels).mean())
@@ -156,9 +157,9 @@ def probe(
 
     Args:
         train: float32 [N, features].
-        train_labels: uint8 [N].
+        train_labels: int [N].
         test: float32 [T, features].
-        test_labels: uint8 [T].
+        test_labels: int [T].
     """
     scaler = MaxAbsScaler().fit(train)
     weights = fit_svm(scaler.transform(train), train_labels)

@@ -252,14 +252,14 @@ class Config(Settings):
     precision: str = setting(
         "auto",
         "Speed",
-        f"of products and convolutions: {', '.join(PRECISIONS)}; auto measures at a run's start",
+        f"of products and convolutions: {', '.join(PRECISIONS)}; auto measures once on a machine",
         one_of(PRECISIONS),
     )
     convolutions: str = setting(
         "auto",
         "Speed",
         "transposed ones, and gradients, by TensorFlow's own kernels (native), or as sub-pixel "
-        "convolutions (subpixel); auto measures at a run's start",
+        "convolutions (subpixel); auto measures once on a machine",
         one_of(("auto", "native", "subpixel")),
         old_values={"phases": "subpixel"},
     )
@@ -392,7 +392,7 @@ class Config(Settings):
     def differences(self, values: dict[str, Any]) -> list[str]:
         """Names the settings, among those that a run keeps, that are other ones in `values`.
 
-        What "auto" measures was measured at the run's start, so that "auto" is no other value.
+        What "auto" stands for was settled at the run's start, so that "auto" is no other value.
         """
         return [
             f"`{name}` was {getattr(self, name)}, is {values[name]}"

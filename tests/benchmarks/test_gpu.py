@@ -29,6 +29,7 @@ def run_benchmark(monkeypatch, path, cards):
     monkeypatch.setattr(gpu, "overhead", lambda settings: "+0.50%")
     monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr("dcgan_tf.starting.measure.ratio", lambda *_: 1.0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(path.parent / "cache"))
     monkeypatch.setattr(gpu.tf.config, "list_physical_devices", lambda kind: [None] * cards)
     monkeypatch.setattr(gpu.tf.config.experimental, "set_memory_growth", lambda *_: None)
     gpu.main()
