@@ -12,6 +12,7 @@ from dcgan_tf.data import make_batches
 from dcgan_tf.layers import discriminator_norm, dropout, generator_norm
 from dcgan_tf.settings.choices import ARCHITECTURES, Architecture
 from dcgan_tf.settings.config import Config
+from dcgan_tf.steps.make_step import make_step
 from dcgan_tf.training import Trainer
 
 DENSE = Architecture("tests.small:dense_generator", "tests.small:dense_discriminator")
@@ -57,16 +58,22 @@ def batches(trainer, steps=10):
     return iter(make_batches(trainer.images, trainer.config, 0, steps))
 
 
-def train(trainer, steps):
+def eagerly(trainer):
+    """A trainer's step, a function of images, without its graph: to make that takes five steps."""
+    return functools.partial(make_step(trainer.config), trainer.gan)
+
+
+def train(trainer, steps, graph=True):
     """Takes steps whose figures and logits are numbers, and which move every kernel.
 
     Returns:
         The output of the last.
     """
+    take = trainer.train_step if graph else eagerly(trainer)
     models = (trainer.gan.generator, trainer.gan.discriminator)
     before = [model.get_weights() for model in models]
     for images in batches(trainer, steps):
-        output = trainer.train_step(images)
+        output = take(images)
         assert all(np.isfinite(value).all() for value in flat(output))
     for model, weights in zip(models, before):
         kernels = [(a, b) for a, b in zip(model.get_weights(), weights) if a.ndim > 1]

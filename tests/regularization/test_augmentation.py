@@ -9,7 +9,7 @@ from dcgan_tf.regularization.augmentation import color, cutout, make_augmentatio
 from dcgan_tf.settings.choices import AUGMENTATIONS
 from dcgan_tf.settings.config import Config
 from tests.conftest import thorough
-from tests.small import batches, dense_trainer, flat, train
+from tests.small import batches, dense_trainer, eagerly, flat, train
 
 SEED = tf.constant([0, 0], tf.int64)
 ALL = ",".join(AUGMENTATIONS)
@@ -133,7 +133,7 @@ def test_only_the_discriminator_sees_augmented_images(mnist):
     """The spread is that of the images as they were generated, and the grid knows nothing."""
     plain, augmented = dense_trainer(mnist), dense_trainer(mnist, augment=ALL)
     np.testing.assert_array_equal(plain.sample_grid(), augmented.sample_grid())
-    outputs = [each.train_step(next(batches(each))) for each in (plain, augmented)]
+    outputs = [eagerly(each)(next(batches(each))) for each in (plain, augmented)]
     assert outputs[0].scalars.spread == outputs[1].scalars.spread
     assert (np.array(outputs[0].real_logits) != np.array(outputs[1].real_logits)).all()
 
@@ -154,8 +154,8 @@ def test_only_the_discriminator_sees_augmented_images(mnist):
     ids=str,
 )
 def test_every_way_to_take_a_step_augments(mnist, settings):
-    found = flat(train(dense_trainer(mnist, augment=ALL, **settings), 1))
-    plain = flat(train(dense_trainer(mnist, **settings), 1))
+    found = flat(train(dense_trainer(mnist, augment=ALL, **settings), 1, graph=False))
+    plain = flat(train(dense_trainer(mnist, **settings), 1, graph=False))
     assert all((np.array(a) != np.array(b)).any() for a, b in zip(found[-2:], plain[-2:]))
 
 
@@ -181,7 +181,7 @@ def test_every_update_of_a_critic_step_is_augmented_anew(mnist, monkeypatch):
     monkeypatch.setattr(trainer.gan, "augment", spy)
     for name in ("discriminate", "penalty"):
         spy_on(name)
-    train(trainer, 1)
+    train(trainer, 1, graph=False)
     assert updates == [0, 1, 2]  # each critic update's, and the generator's
     # A critic's loss and its penalty are of the same images.
     assert [name for name, *_ in seen] == ["discriminate", "penalty"] * 2

@@ -1,7 +1,5 @@
 """Penalties against slopes that are known or worked out slowly, and as terms of the whole loss."""
 
-import functools
-
 import keras
 import numpy as np
 import pytest
@@ -18,9 +16,8 @@ from dcgan_tf.regularization.penalties import (
     r1_penalty,
 )
 from dcgan_tf.settings.choices import PENALTIES
-from dcgan_tf.steps.make_step import make_step
 from tests.conftest import thorough
-from tests.small import batches, dense_trainer, make_trainer, record, train, values
+from tests.small import batches, dense_trainer, eagerly, make_trainer, record, train, values
 
 INTERVAL = PENALTIES["real_penalty"].interval
 ANYWHERE = StepRandom(seed=0, batch_size=6, noise_dim=1).places(4, pack=1)
@@ -175,7 +172,7 @@ def step_gradients(trainer, images, step):
     """The discriminator's gradients in one step, taken without its graph."""
     _, disc_gradients = record(trainer.gan)
     trainer.gan.step.assign(step)
-    make_step(trainer.config)(trainer.gan, images)
+    eagerly(trainer)(images)
     return values(disc_gradients)
 
 
@@ -254,7 +251,7 @@ def test_gradient_of_the_whole_loss_is_the_same_in_a_graph_eagerly_and_by_hand(m
     gan.step.assign(step)
     fake = gan.generator(gan.random.noise(), training=True)
     found = []
-    for take in (trainer.train_step, functools.partial(make_step(config), gan)):
+    for take in (trainer.train_step, eagerly(trainer)):
         gan.step.assign(step)
         found.append([take(images).scalars.disc_loss.numpy(), *values(gradients)])
 
@@ -321,7 +318,7 @@ def test_a_step_with_a_penalty_moves_averages_as_one_without(mnist):
     ends = []
     for factor in (FACTOR, None):
         trainer = norm_trainer(mnist, real_penalty=factor)
-        trainer.train_step(next(batches(trainer)))
+        eagerly(trainer)(next(batches(trainer)))
         ends.append(values(trainer.gan.discriminator.non_trainable_variables))
     for with_penalty, without in zip(*ends, strict=True):
         np.testing.assert_array_equal(with_penalty, without)
@@ -332,7 +329,7 @@ def test_an_unrolled_step_with_it_and_batch_norm_is_the_same_in_a_graph(mnist):
     gan, images, found = trainer.gan, next(batches(trainer)), []
     shake(gan.discriminator)
     gen_gradients, disc_gradients = record(gan)
-    for take in (trainer.train_step, functools.partial(make_step(trainer.config), gan)):
+    for take in (trainer.train_step, eagerly(trainer)):
         gan.step.assign(0)
         output = take(images).scalars
         found.append([output.gen_loss, output.disc_loss, *values(gen_gradients + disc_gradients)])
@@ -344,7 +341,7 @@ def test_the_unrolled_discriminator_is_the_one_that_the_step_leads_to(mnist):
     trainer = norm_trainer(mnist, unroll_steps=1, learning_rate=1e-2)
     gan = trainer.gan
     fake = gan.generator(gan.random.noise(), training=True)
-    scalars = trainer.train_step(next(batches(trainer))).scalars
+    scalars = eagerly(trainer)(next(batches(trainer))).scalars
     expected = gan.generator_loss(None, gan.discriminator(fake, training=True))
     assert float(scalars.gen_loss) == pytest.approx(float(expected), rel=1e-4)
 

@@ -1,7 +1,6 @@
 import pytest
 
-from dcgan_tf.steps.make_step import make_step
-from tests.small import batches, dense_trainer
+from tests.small import batches, dense_trainer, eagerly
 
 JOINT = {
     "discriminator_batch": "joint",
@@ -25,7 +24,7 @@ def test_the_generators_logits_come_from_the_joint_batch_in_every_step(
         trainer = dense_trainer(mnist, **settings)
         noise = trainer.gan.random.noise()
         trainer.gan.random.noise = lambda update=0, noise=noise: noise
-        output = make_step(trainer.config)(trainer.gan, next(batches(trainer)))
+        output = eagerly(trainer)(next(batches(trainer)))
         losses.append(float(output.scalars.gen_loss))
     plain, joint, separate = losses
     assert joint == pytest.approx(plain, rel=1e-4)

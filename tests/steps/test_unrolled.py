@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from dcgan_tf.regularization.penalties import with_weights
 from dcgan_tf.steps.unrolled import unroll, unrolled_step
-from tests.small import batches, dense_trainer, make_trainer, train
+from tests.small import batches, dense_trainer, eagerly, make_trainer, train
 
 
 def test_unrolled_weights_are_those_of_the_optimizer_itself():
@@ -70,7 +70,7 @@ def test_unrolled_step_with_batch_norm_moves_the_discriminator_once(mnist):
 def test_unrolling_changes_the_generators_update_and_not_the_discriminators(mnist):
     plain, ahead = (dense_trainer(mnist, unroll_steps=steps, dropout=0.0) for steps in (0, 2))
     for trainer in (plain, ahead):
-        train(trainer, 1)
+        train(trainer, 1, graph=False)
     pairs = zip(plain.gan.discriminator.get_weights(), ahead.gan.discriminator.get_weights())
     for a, b in pairs:
         np.testing.assert_allclose(a, b, atol=1e-7)
@@ -84,6 +84,6 @@ def test_unrolled_minimax_is_the_zero_sum_game(mnist):
     scalars = unrolled_step(trainer.gan, images, unroll_steps=0, zero_sum=True).scalars
     assert float(scalars.gen_loss) == pytest.approx(-float(scalars.disc_loss), rel=1e-6)
     # Looking no step ahead, its gradient is that of minimax as it is: the same update.
-    usual.train_step(images)
+    eagerly(usual)(images)
     for a, b in zip(trainer.gan.generator.get_weights(), usual.gan.generator.get_weights()):
         np.testing.assert_allclose(a, b, atol=2e-6)
