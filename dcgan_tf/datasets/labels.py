@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -38,10 +39,13 @@ class Classes:
         """
         if not self.names:
             raise UserError(f"`label` {name}: the run learned no labels (train it `conditional`)")
-        if name not in self.names:
+        # Whether ä is one character or two depends on the system that a name was typed in.
+        names = [unicodedata.normalize("NFC", known) for known in self.names]
+        name = unicodedata.normalize("NFC", name)
+        if name not in names:
             shown = [*self.names[:MOST_NAMED], *["…"] * (len(self) > MOST_NAMED)]
             raise UserError(f"`label` {name} is none of the run's classes: {', '.join(shown)}")
-        return self.names.index(name)
+        return names.index(name)
 
     def draw(self, seed: int, numbers: Sequence[int]) -> np.ndarray:
         """The labels of some images of a seed, in the proportions of the training images.

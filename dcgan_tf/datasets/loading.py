@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from dcgan_tf.datasets.disk_images import Images, Split
 from dcgan_tf.datasets.labels import Labels
+from dcgan_tf.datasets.report import Report
 from dcgan_tf.settings.choices import DATASETS, resolve
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
@@ -87,6 +88,16 @@ def load_training_labels(config: Config, images: Images) -> Labels | None:
     if empty := [name for name, count in zip(classes.names, classes.counts) if not count]:
         raise UserError(f"`conditional`: {source} has no training images of {', '.join(empty)}")
     return labels
+
+
+def load_report(config: Config) -> Report | None:
+    """What became of the pictures that the config names; None for sets that are used as a whole.
+
+    Raises:
+        UserError: as `load_images`, which comes before.
+    """
+    report = DATASETS[config.dataset].report
+    return resolve(report)(config) if report else None
 
 
 def resize(images: Images, size: int | None) -> Images:

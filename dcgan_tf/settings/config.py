@@ -30,7 +30,8 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 LONGEST_NAME = 180  # of a folder; file systems take 255 bytes
 LARGEST_SIZE = 8192  # pixels a side
 FITS = ("crop", "pad", "stretch")
-OF_FOLDERS = ("fit", "background", "max_bad_images", "held_out", "cache_dir")
+OF_FOLDERS = ("fit", "background", "max_bad_images", "held_out", "cache_dir", "reading")
+READING = 2  # the newest version of the rules by which a folder's images are read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,11 +84,19 @@ class Config(Settings):
     held_out: float = setting(
         0.1,
         "Data",
-        "fraction of a folder's images that are kept from training, to evaluate with",
+        "fraction of a folder's images that are kept from training, to evaluate with, unless they "
+        "are in folders called train and test",
         BELOW_ONE,
     )
     cache_dir: str | None = setting(
         None, "Data", "where decoded images are kept that don't fit in memory", may_change=True
+    )
+    reading: int = setting(
+        1,
+        "Data",
+        "version of the rules by which a folder's images are read, which a run keeps: 1, as before "
+        f"there was this setting, or {READING}, which new runs have",
+        between(1, READING),
     )
     preset: str = setting(
         "tutorial",
@@ -327,7 +336,8 @@ class Config(Settings):
         """
         given = cls.with_new_names(given)
         preset = PRESETS[cls(preset=given.get("preset", "tutorial")).preset]
-        config = cls(**preset | implied(given) | given)
+        newest = {"reading": READING} if given.get("dataset") == "folder" else {}
+        config = cls(**newest | preset | implied(given) | given)
         if config.dataset != "folder":
             for name in OF_FOLDERS:
                 if name in given:
@@ -407,7 +417,8 @@ class Config(Settings):
         """A readable folder under `runs/` that the same settings always lead back to."""
         preset = Config.from_preset(self.preset, dataset=self.dataset)
         named = [self.dataset] if self.preset == "tutorial" else [self.dataset, self.preset]
-        values = {name: getattr(self, name) for name in self.fixed()}
+        # Whatever rules a run was started with, the same flags lead back to it.
+        values = {name: getattr(self, name) for name in self.fixed() if name != "reading"}
         changed = [
             f"{name}={Path(value).name if name == 'init_from' else value}"
             for name, value in values.items()

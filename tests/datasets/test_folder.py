@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_tf.datasets import decoding, disk_images, folder, image_files
+from dcgan_tf.datasets import decoding, disk_images, folder, image_files, survey, workers
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
@@ -780,18 +780,18 @@ def test_no_more_than_a_few_results_are_ahead_of_their_use():
         return name
 
     names = [str(i) for i in range(500)]
-    for used, result in enumerate(folder.in_parallel(work, names)):
+    for used, result in enumerate(workers.in_parallel(work, names)):
         assert result == names[used]
-        assert started[0] <= used + folder.IN_FLIGHT
+        assert started[0] <= used + workers.IN_FLIGHT
     assert started == [500]
 
 
 def test_headers_are_read_up_to_the_first_coloured_image(source, monkeypatch):
-    monkeypatch.setattr(folder, "IN_FLIGHT", 2)
+    monkeypatch.setattr(workers, "IN_FLIGHT", 2)
     save_numbered(source, 9)
     read = []
-    has_colour = folder.has_colour
-    monkeypatch.setattr(folder, "has_colour", lambda *args: read.append(0) or has_colour(*args))
+    has_colour = survey.has_colour
+    monkeypatch.setattr(survey, "has_colour", lambda *args: read.append(0) or has_colour(*args))
     load(source)
     assert len(read) <= 2
 
