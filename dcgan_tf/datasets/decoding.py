@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
-from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
@@ -21,6 +21,7 @@ GREY_MODES = ("1", "L", "LA", *DEEP_GREY_MODES)
 DEEPEST = 65535.0  # the largest value of 16 bits
 MAX_PIXELS = 100_000_000
 TINT = 3  # of 255: channels that differ by no more are grey, as lossy files have it
+T = TypeVar("T")
 NO_FILE = (None, errno.ENOENT, errno.ELOOP)  # of an OSError: Pillow's own, and links to nowhere
 
 
@@ -89,18 +90,47 @@ def identify(file: BinaryIO, reading: int, name: str) -> Image.Image:
     return image
 
 
+def read_image(files: Files, name: str, use: Callable[[Image.Image, bytes | None], T]) -> T:
+    """What `use` makes of an opened image and its color profile.
+
+    From reading 2 on, large or damaged metadata is no reason to lose an image: it is left aside.
+
+    Raises:
+        Exception: as `open_image`, and what `use` raises.
+    """
+    try:
+        with open_image(files, name) as image:
+            return use(image, image.info.get("icc_profile"))
+    except Exception as error:
+        if files.reading > 1 and not may_pass(error):
+            with contextlib.suppress(Exception), files.open(name) as file:
+                content, profile = without_metadata(file.read())
+                return use(identify(content, files.reading, name), profile)
+        raise
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether a file may be read at another time."""
+    passing = isinstance(error, OSError) and error.errno not in NO_FILE
+    return passing or isinstance(error, MemoryError)
+
+
 def has_colour(files: Files, image_format: ImageFormat, name: str) -> bool:
     """Whether an image needs three channels, by its mode, or from reading 2 on by its pixels.
 
     A damaged one doesn't.
     """
+
+    def by_header(image: Image.Image, _: bytes | None) -> tuple[bool, bool]:
+        is_padded = image_format.fit == "pad" and image.width != image.height
+        shows_background = image.has_transparency_data or is_padded
+        is_behind = shows_background and len(set(image_format.background)) > 1
+        return image.mode not in GREY_MODES, is_behind
+
     try:
-        with open_image(files, name) as image:
-            is_padded = image_format.fit == "pad" and image.width != image.height
-            shows_background = image.has_transparency_data or is_padded
-            is_behind = shows_background and len(set(image_format.background)) > 1
-            if files.reading == 1 or (image.mode in GREY_MODES and not is_behind):
-                return image.mode not in GREY_MODES or is_behind
+        is_coloured, is_behind = read_image(files, name, by_header)
+        if files.reading == 1 or not (is_coloured or is_behind):
+            return is_coloured or is_behind
         pixels = decode(files, image_format._replace(channels=3), name)
         return not isinstance(pixels, str) and int(np.ptp(pixels, axis=-1).max()) > TINT
     except Exception:
@@ -114,18 +144,13 @@ def decode(files: Files, image_format: ImageFormat, name: str) -> np.ndarray | s
         DamagedImages: it is there and can't be read, which may pass.
     """
     try:
-        with open_image(files, name) as image:
-            return pixels_of(image, image_format, image.info.get("icc_profile"))
+        return read_image(
+            files, name, lambda image, profile: pixels_of(image, image_format, profile)
+        )
     except Exception as error:
-        passing = isinstance(error, OSError) and error.errno not in NO_FILE
-        if passing or isinstance(error, MemoryError):
+        if may_pass(error):
             place = f"{files.source}: {readable(name)}"
             raise DamagedImages(f"{place} can't be read: {first_line(error)}") from None
-        if files.reading > 1:
-            # Large or damaged metadata is no reason to lose the image.
-            with contextlib.suppress(Exception), files.open(name) as file:
-                content, profile = without_metadata(file.read())
-                return pixels_of(identify(content, files.reading, name), image_format, profile)
         return first_line(error)
 
 

@@ -52,16 +52,16 @@ def endings(names: str) -> frozenset[str]:
 
 
 UNREAD = endings(
-    """heic heif hif jxl jxr wdp bpg svg svgz eps ai ps pdf psd psb xcf kra ora clip procreate afphoto
-    ase aseprite piskel ico icns cur dds exr hdr emf wmf raw dng cr2 cr3 crw nef nrw arw srf sr2 orf
-    rw2 raf pef srw x3f 3fr iiq dcm dicom ima nii mha mhd nrrd fits fit mat svs ndpi czi"""
+    """heic heif hif jxl jxr wdp bpg svg svgz eps ai ps pdf psd psb xcf kra ora clip procreate
+    afphoto ase aseprite piskel ico icns cur dds exr hdr emf wmf raw dng cr2 cr3 crw nef nrw arw srf
+    sr2 orf rw2 raf pef srw x3f 3fr iiq dcm dicom ima nii mha mhd nrrd fits fit mat svs ndpi czi"""
 )
 PACKED = endings("zip rar 7z tar gz tgz bz2 xz")
 
 # Beside pictures these are texts, notes of programs and films, and no pictures under another name.
 OTHERS = endings(
-    """txt csv tsv json jsonl xml html htm md yaml yml log ini db aae xmp url lnk py ipynb sh bat mp4
-    mov avi mkv webm mp3 wav tfrecord xlsx docx"""
+    """txt csv tsv json jsonl xml html htm md yaml yml log ini db aae xmp url lnk py ipynb sh bat
+    mp4 mov avi mkv webm mp3 wav tfrecord xlsx docx"""
 )
 
 # Folders of operating systems, of NAS and of tools, whose pictures are copies of the user's.

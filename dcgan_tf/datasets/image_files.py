@@ -8,7 +8,7 @@ import functools
 import io
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn, cast
 
@@ -230,7 +230,7 @@ def pick_images(
     )
     if not arrays:
         if not images:
-            refuse(source, names)
+            refuse(source, names, reading)
         return files
     folder = source if source.is_dir() else source.parent
     stacks = ArrayImages(source, {name: folder / name for name in arrays})
@@ -267,13 +267,12 @@ def kind_of(name: str, open_file: Callable[[str], BinaryIO], reading: int) -> st
     return "left out" if kind or reading == 1 else "image"
 
 
-def refuse(source: Path, names: Iterable[str]) -> NoReturn:
+def refuse(source: Path, names: Sequence[str], reading: int) -> NoReturn:
     """Says what a source without images has.
 
     Raises:
         UserError: always.
     """
-    names = [*names]
     kinds = sorted({ending(name) or "no suffix" for name in names})
     shown = ", ".join([*map(readable, kinds[:5]), *["…"] * (len(kinds) > 5)])
     found = f"{len(names):,} file{'s' * (len(names) > 1)}: {shown}" if names else "no files"
@@ -281,6 +280,5 @@ def refuse(source: Path, names: Iterable[str]) -> NoReturn:
         found += "; for TFRecords, give `dataset=tfrecords`"
     elif any(kind in PACKED for kind in kinds):
         found += "; unpack what is packed"
-    raise UserError(
-        f"`data_dir` {source} has no images ({READINGS[NEWEST].wanted}); it has {found}"
-    )
+    wanted = READINGS[reading].wanted
+    raise UserError(f"`data_dir` {source} has no images ({wanted}); it has {found}")

@@ -86,7 +86,11 @@ def load_training_labels(config: Config, images: Images) -> Labels | None:
     labels = Labels(numbers, names)
     classes = labels.classes
     if empty := [name for name, count in zip(classes.names, classes.counts) if not count]:
-        raise UserError(f"`conditional`: {source} has no training images of {', '.join(empty)}")
+        why = "they are held out or damaged: add more, or give a smaller `held_out`"
+        told = f"; {why}" if config.dataset == "folder" else ""
+        raise UserError(
+            f"`conditional`: {source} has no training images of {', '.join(empty)}{told}"
+        )
     return labels
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from dcgan_tf.datasets.decoding import (
     DEEP_GREY_MODES,
     DEEPEST,
     ImageFormat,
     has_colour,
-    open_image,
+    read_image,
 )
 from dcgan_tf.datasets.endings import readable
 from dcgan_tf.datasets.image_files import Files
@@ -101,6 +102,10 @@ class Extent(NamedTuple):
     white: float
 
 
+def deep_pixels(image: Image.Image, _: bytes | None) -> np.ndarray | None:
+    return np.asarray(image) if image.mode in (*DEEP_GREY_MODES, "F") else None
+
+
 def deep_values(files: Files, name: str) -> Extent | None:
     """The extent of an image of grey of more than 8 bits; None of others, and of damaged ones.
 
@@ -114,10 +119,9 @@ def deep_values(files: Files, name: str) -> Extent | None:
             if not (is_png and head[24:26] == GREY_16_BITS) and not head.startswith(MAY_BE_DEEP):
                 return None
             bits = significant_bits(head + file.read(BEFORE_PIXELS)) if is_png else None
-        with open_image(files, name) as image:
-            if image.mode not in (*DEEP_GREY_MODES, "F"):
-                return None
-            values, is_float = np.asarray(image), image.mode == "F"
+        values = read_image(files, name, deep_pixels)
+        if values is None:
+            return None
         low, high = float(values.min()), float(values.max())
     except Exception:  # it is reported where it is decoded
         return None
@@ -126,7 +130,7 @@ def deep_values(files: Files, name: str) -> Extent | None:
             f"`data_dir` {files.source}: {readable(name)} has values from {low:g} to {high:g}, of "
             f"which it is not clear what is black and what is white: save your images in 8 bits"
         )
-    if is_float and high <= 1:
+    if values.dtype.kind == "f" and high <= 1:
         return Extent(high, 1.0)
     needed = max(8, math.ceil(math.log2(high + 1)))
     if bits is not None and needed <= bits <= 16:
