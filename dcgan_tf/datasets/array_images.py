@@ -168,7 +168,8 @@ def extent(path: Path, key: str, *state: int) -> tuple[float, float]:
 
 def image_keys(arrays: dict[str, np.ndarray]) -> Iterator[str]:
     """The names of the arrays that are images: all but flat ones, which are labels and the like."""
-    return (key for key, values in arrays.items() if key == "" or values.ndim > 2)
+    fewest = 2 if len(arrays) == 1 else 3
+    return (key for key, values in arrays.items() if key == "" or values.ndim >= fewest)
 
 
 def describe_key(key: str, arrays: dict[str, np.ndarray]) -> tuple[list[str], np.ndarray | None]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-import unicodedata
 from collections.abc import Collection
 from pathlib import PurePosixPath
 
 from dcgan_tf.datasets.disk_images import Split
 from dcgan_tf.datasets.endings import count_endings, readable
 from dcgan_tf.datasets.image_files import Files
-from dcgan_tf.datasets.labels import ALL_CLASSES
+from dcgan_tf.datasets.labels import ALL_CLASSES, normal
 from dcgan_tf.settings.errors import UserError
 
 Parts = tuple[str, ...]
@@ -109,7 +108,7 @@ def class_folders(files: Files) -> dict[str, str]:
 
 
 def class_name(folder: str, reading: int) -> str:
-    return readable(folder if reading == 1 else unicodedata.normalize("NFC", folder))
+    return readable(folder if reading == 1 else normal(folder))
 
 
 def check_splits(files: Files, names: set[str]) -> None:
@@ -152,7 +151,7 @@ def check_unread(
 
 def hash_of(name: str, reading: int) -> int:
     """A number below 2⁶⁴ that belongs to a name, in whichever form of Unicode it is written."""
-    name = name if reading == 1 else unicodedata.normalize("NFC", name)
+    name = name if reading == 1 else normal(name)
     content = hashlib.sha256(name.encode(errors="surrogateescape")).digest()
     return int.from_bytes(content[:8], "big")
 

@@ -15,6 +15,7 @@ from dcgan_tf.settings.fields import (
     FRACTION,
     NOT_NEGATIVE,
     POSITIVE,
+    Rule,
     Settings,
     at_least,
     between,
@@ -51,6 +52,7 @@ class Config(Settings):
         "dcgan tfrecords wrote; for the others one with your own copy, as IDX files (plain or "
         ".gz), a Keras .npz, or CIFAR-10's .bin files",
         may_change=True,
+        is_path=True,
     )
     conditional: bool = setting(
         False,
@@ -63,7 +65,10 @@ class Config(Settings):
         "Data",
         "resize to this many pixels a side: 4 to 7 times a power of two, with the default stride "
         "(default: the data's own; 64 for a folder)",
-        between(1, LARGEST_SIZE),
+        Rule(
+            f"a whole number from 1 to {LARGEST_SIZE}, the pixels a side of a square",
+            between(1, LARGEST_SIZE).holds,
+        ),
     )
     fit: str = setting(
         "crop",
@@ -89,7 +94,11 @@ class Config(Settings):
         BELOW_ONE,
     )
     cache_dir: str | None = setting(
-        None, "Data", "where decoded images are kept that don't fit in memory", may_change=True
+        None,
+        "Data",
+        "where decoded images are kept that don't fit in memory",
+        may_change=True,
+        is_path=True,
     )
     reading: int = setting(
         1,
@@ -247,6 +256,7 @@ class Config(Settings):
         None,
         "Training",
         "start from the weights of the run in this folder, not its optimizers or its step",
+        is_path=True,
     )
     fade_in: int = setting(
         0,
@@ -321,6 +331,7 @@ class Config(Settings):
         "or imagenet: downloaded by Keras (default: by a classifier of the dataset, or, without "
         "labels, by pixels and edges)",
         may_change=True,
+        is_path=True,
     )
     checkpoint_steps: int | None = setting(
         None, "Run", "also save every N steps", AT_LEAST_ONE, may_change=True

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from dcgan_tf.settings.errors import UserError
 
 S = TypeVar("S", bound="Settings")
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a str"}
 LARGEST = 2**31 - 1  # what TensorFlow's int32 holds
 
 
@@ -57,6 +58,7 @@ def setting(
     of_models: bool = False,
     old_name: str | None = None,
     old_values: dict[str, str] | None = None,
+    is_path: bool = False,
 ) -> Any:
     """Declares one setting: a dataclass field that is also a flag.
 
@@ -72,6 +74,7 @@ def setting(
         of_models: whether given weights compute something else with another value.
         old_name: what it was called before, still taken as a flag and in files of older runs.
         old_values: the same for values that have another name now.
+        is_path: whether the value names a file or folder, in which ~ is the user's home.
     """
     metadata = {
         "group": group,
@@ -81,6 +84,7 @@ def setting(
         "of_models": of_models,
         "old_name": old_name,
         "old_values": old_values or {},
+        "is_path": is_path,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -107,12 +111,13 @@ class Settings:
                 renamed[field.name] = renamed.pop(field.metadata["old_name"])
             value = renamed.get(field.name)
             if isinstance(value, str):
-                renamed[field.name] = field.metadata["old_values"].get(value, value)
+                value = field.metadata["old_values"].get(value, value)
+                renamed[field.name] = expand(field, value)
         return renamed
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = plain(getattr(self, field.name))
+            value = expand(field, plain(getattr(self, field.name)))
             object.__setattr__(self, field.name, value)
             if value is None and field.default is None:
                 continue
@@ -127,8 +132,19 @@ class Settings:
             accepted = (int, float) if kind is float else kind
             rule = field.metadata["rule"]
             if not isinstance(value, accepted) or (rule and not rule.holds(value)):
-                wanted = rule.wanted if rule else f"a {kind.__name__}"
-                raise UserError(f"`{field.name}` must be {wanted}, not {value!r}")
+                raise UserError(f"`{field.name}` must be {wanted(field)}, not {value!r}")
+
+
+def wanted(field: dataclasses.Field) -> str:
+    """What a setting's value must be, in words."""
+    rule = field.metadata["rule"]
+    return rule.wanted if rule else WORDS[value_type(field)]
+
+
+def expand(field: dataclasses.Field, value: Any) -> Any:
+    """The value of a setting, with the user's home for a ~ at the start of a path."""
+    is_path = field.metadata["is_path"] and isinstance(value, str)
+    return os.path.expanduser(value) if is_path else value
 
 
 def plain(value: Any) -> Any:
