@@ -7,6 +7,7 @@ import contextlib
 import functools
 import io
 import os
+import stat
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -77,7 +78,7 @@ def open_source(source: Path, reading: int = 1) -> Iterator[Files]:
         raise UserError(f"`data_dir` {source} does not exist: give a folder or .zip of images")
     if source.is_dir():
         found = walk(source, reading)
-        yield pick_images(source, found, lambda name: open_regular(source / name), reading)
+        yield pick_images(source, found, lambda name: open_regular(f"{source}/{name}"), reading)
     elif reading > 1 and ending(source.name) in ARRAYS:
         found = Found([source.name], [])
         yield pick_images(source, found, lambda name: open_regular(source.parent / name), reading)
@@ -96,11 +97,17 @@ def open_source(source: Path, reading: int = 1) -> Iterator[Files]:
             yield files
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: str | Path) -> BinaryIO:
     """Opens a file; a pipe or a device, which could be waited on for ever, is none."""
-    if path.exists() and not path.is_file():
+    return open(path, "rb", opener=_regular)
+
+
+def _regular(path: str, flags: int) -> int:
+    file = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
         raise ValueError("not a regular file")
-    return path.open("rb")
+    return file
 
 
 def open_zip(source: Path) -> zipfile.ZipFile:

@@ -114,7 +114,7 @@ def test_folders_of_arrays_are_classes(tmp_path):
         (tmp_path / "arrays" / name).mkdir(parents=True)
         np.save(tmp_path / "arrays" / name / "many.npy", np.full((4, 8, 8), shade, np.uint8))
     config = config_of(tmp_path / "arrays", conditional=True)
-    assert load_labels(config, "train").tolist() == load_images(config)[:, 0, 0, 0].tolist()
+    assert load_labels(config, "train").tolist() == load_images(config)[:][:, 0, 0, 0].tolist()
 
 
 def test_16_bits_have_the_range_of_all(tmp_path):
