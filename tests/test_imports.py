@@ -40,7 +40,10 @@ def test_imports_run_one_way():
         ({"losses.py": "from dcgan_tf import gan"}, "losses is not allowed to import dcgan_tf.gan"),
         ({"gan.py": "def late():\n    import dcgan_tf.training"}, "gan -> dcgan_tf.training"),
         ({"sampling.py": "from dcgan_tf.commands import sample"}, "import dcgan_tf.commands"),
-        ({"losses.py": "import dcgan_tf.optimizers"}, "losses is not allowed to import dcgan_tf.optimizers"),
+        (
+            {"losses.py": "import dcgan_tf.optimizers"},
+            "losses is not allowed to import dcgan_tf.optimizers",
+        ),
         (
             {
                 "latent/one.py": "from dcgan_tf.latent.two import second",

@@ -20,12 +20,15 @@ class Dataset(NamedTuple):
         feature_extractor: what compares generated images with real ones, a key of
             `evaluation.feature_extractors.FEATURE_EXTRACTORS`.
         class_names: from a `Config` to the names of the classes; None if these are their ids.
+        report: from a `Config` to what became of its pictures, a `datasets.report.Report`; None
+            for sets that are used as a whole.
     """
 
     load_images: str
     load_labels: str | None
     feature_extractor: str
     class_names: str | None = None
+    report: str | None = None
 
 
 class Architecture(NamedTuple):
@@ -92,6 +95,7 @@ DATASETS = {
         ".datasets.folder:load_folder_labels",
         "pixels_and_edges",
         ".datasets.folder:folder_class_names",
+        ".datasets.folder:folder_report",
     ),
     "tfrecords": Dataset(".datasets.tfrecords:load_tfrecords", None, "pixels_and_edges"),
 }
