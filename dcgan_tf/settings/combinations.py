@@ -38,9 +38,9 @@ COMBINATIONS = (
         "`gradient_penalty` and `weight_clip` are two ways to the same end: give one",
     ),
     Combination(
-        lambda config: config.loss == "wasserstein" and not config.bounds_critic,
-        "`loss=wasserstein` needs `weight_clip` or `gradient_penalty`: without one, the critic's "
-        "scores have no bound",
+        lambda config: config.loss == "wasserstein" and not config.limits_slope,
+        "`loss=wasserstein` needs `weight_clip` or `gradient_penalty`: without one, the "
+        "critic is not Lipschitz, and its loss has no lower bound",
     ),
     Combination(
         lambda config: config.label_smoothing > 0 and not LOSSES[config.loss].smoothable,
@@ -60,8 +60,8 @@ COMBINATIONS = (
             and config.discriminator_batch_norm
             and (config.real_penalty or config.unroll_steps > 0)
         ),
-        "`reference` takes Keras's batch norm, whose second derivative is wrong, and "
-        "`real_penalty` and `unroll_steps` need it: leave out `reference`",
+        "`reference` takes Keras's batch norm, whose second derivative is wrong; `real_penalty` "
+        "and `unroll_steps` depend on it: leave out `reference`",
     ),
     Combination(
         lambda config: config.fade_in > 0 and config.init_from is None,

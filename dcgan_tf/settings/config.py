@@ -66,7 +66,7 @@ class Config(Settings):
         "resize to this many pixels a side: 4 to 7 times a power of two, with the default stride "
         "(default: the data's own; 64 for a folder)",
         Rule(
-            f"a whole number from 1 to {LARGEST_SIZE}, the pixels a side of a square",
+            lambda: f"a whole number from 1 to {LARGEST_SIZE}, the pixels a side of a square",
             between(1, LARGEST_SIZE).holds,
         ),
     )
@@ -382,11 +382,11 @@ class Config(Settings):
     @property
     def alternates(self) -> bool:
         """Whether the discriminator has updates of its own before the generator's."""
-        return self.discriminator_steps > 1 or self.bounds_critic
+        return self.discriminator_steps > 1 or self.limits_slope
 
     @property
-    def bounds_critic(self) -> bool:
-        """Whether the discriminator's scores are bounded, as the Wasserstein loss needs."""
+    def limits_slope(self) -> bool:
+        """Whether the discriminator's slope is limited, as the Wasserstein loss needs."""
         return self.weight_clip is not None or self.gradient_penalty is not None
 
     @property
