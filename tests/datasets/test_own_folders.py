@@ -248,6 +248,7 @@ def test_folders_of_splits_say_what_is_held_out(source):
         ("pets/train/cat", "pets/train/dog", "pets/test_set/cat", "pets/test_set/dog"),
         ("train/by class/cat", "train/by class/dog", "valid/by class/cat", "valid/by class/dog"),
         ("cat/train", "dog/train", "cat/test", "dog/test"),
+        ("train2017/cat", "train2017/dog", "val2017/cat", "val2017/dog"),
     ],
 )
 def test_splits_are_known_in_any_spelling_and_at_any_place(source, names):
@@ -259,23 +260,30 @@ def test_splits_are_known_in_any_spelling_and_at_any_place(source, names):
 
 
 @pytest.mark.parametrize(
-    "names, told",
+    "names",
     [
-        (["train/cat", "test/cat", "unlabeled/cat"], "test, train, which name splits, and unlab"),
-        (["val/cat", "test/cat"], "test, val, which name splits, of which none is to train on"),
+        ["train/cat", "test/cat", "unlabeled/cat"],
+        ["val/cat", "test/cat"],
+        ["trainA", "trainB", "testA", "testB"],
+        ["cats_train", "cats_test", "dogs_train", "dogs_test"],
+        ["train", "training"],
     ],
 )
-def test_splits_in_part_are_refused(source, names, told):
+def test_what_may_be_a_split_or_a_class_is_refused(source, names):
     for shade, name in enumerate(names):
         save_grey(source / name / "a.png", shade)
-    with pytest.raises(UserError, match=told):
+    folders = ", ".join(sorted({name.split("/")[0] for name in names}))
+    with pytest.raises(UserError, match=f"has the folders {folders}, of which it is not clear"):
         classes_of(source)
+    config = config_of(source, conditional=False)
+    assert len(load_images(config)) == len(names)
+    assert f"such as {folders} are taken alike" in folder.folder_report(config).lines()["pictures"]
 
 
 def test_a_class_of_trains_is_a_class(source):
-    for shade, name in enumerate(("car", "plane", "train")):
+    for shade, name in enumerate(("car", "plane", "train", "training shoe")):
         save_grey(source / name / "a.png", shade)
-    assert classes_of(source) == {0: "car", 1: "plane", 2: "train"}
+    assert classes_of(source) == {0: "car", 1: "plane", 2: "train", 3: "training shoe"}
 
 
 def test_classes_are_compared_in_one_form_of_unicode(source):
