@@ -421,6 +421,28 @@ def test_whole_range_and_8_bits_beside_stay_as_they_are(source):
     assert read(source)[:, 0, 0, 0].tolist() == [255, 100, 128]
 
 
+def png_of_16_bits(pixels):
+    """A PNG of 16 bits, uint16 [H, W, 3], which Pillow does not write."""
+    height, width = pixels.shape[:2]
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    data = chunk(b"IDAT", zlib.compress(rows))
+    return b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b"")
+
+
+def test_dark_color_of_16_bits_and_dark_grey_are_told(source):
+    def told():
+        return folder.folder_report(config_of(source, conditional=False)).lines()["pictures"]
+
+    (source / "a.png").write_bytes(png_of_16_bits(np.full((8, 8, 3), 4095, np.uint16)))
+    assert "color of 16 bits uses 6% of its range" in told()
+    (source / "b.png").write_bytes(png_of_16_bits(np.full((8, 8, 3), 60000, np.uint16)))
+    assert "16 bits" not in told()
+    for i in range(5):
+        save_deep(source / f"{i}.png", np.full((8, 8), 60000 if i == 3 else 4000))
+    assert "goes up to 60,000, 65,535 is white" in told() and "darker than 6% of white" in told()
+
+
 def test_float_tiffs_are_read_and_negative_values_refused(source):
     save(source / "a.tif", Image.fromarray(np.full((8, 8), 0.5, np.float32)))
     assert np.isin(read(source), (127, 128)).all()
