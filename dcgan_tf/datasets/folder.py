@@ -22,7 +22,7 @@ from dcgan_tf.datasets.decoding import ImageFormat, decode, parse_colour
 from dcgan_tf.datasets.disk_images import DiskImages, Images, Split, fingerprint
 from dcgan_tf.datasets.endings import readable
 from dcgan_tf.datasets.image_files import Files, open_source
-from dcgan_tf.datasets.layout import class_folders, held_out_folders, pick_split
+from dcgan_tf.datasets.layout import class_folders, held_out_folders, pick_split, unclear_folders
 from dcgan_tf.datasets.report import Damaged, Report, check_damage, count, warn_of_unread
 from dcgan_tf.datasets.survey import Survey, look
 from dcgan_tf.datasets.workers import in_parallel
@@ -108,6 +108,9 @@ def folder_report(config: Config) -> Report:
         notes = [*folder.files.notes, *folder.survey.notes]
         if held_out := held_out_folders(folder.files):
             notes.append(f"held out are the folders {', '.join(map(readable, held_out))}")
+        if unclear := unclear_folders(folder.files):
+            shown = ", ".join(map(readable, unclear[:5]))
+            notes.append(f"folders such as {shown} are taken alike, and not for splits")
         return count(folder.files, trained.names, [name for name, _ in damaged], classes, notes)
 
 

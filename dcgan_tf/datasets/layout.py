@@ -18,8 +18,9 @@ Parts = tuple[str, ...]
 
 SPLIT_NAME = re.compile(
     r"((?P<train>train|training)|(?P<test>val|valid|validation|dev|test|testing))"
-    r"([ _-]?(set|data|split|images))?"
+    r"([ _-]?(set|data|split|images|[0-9]+))?"
 )
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 
 
 def parts_of(name: str) -> Parts:
@@ -37,6 +38,12 @@ def split_of(folder: str) -> Split | None:
     """The split that a folder's name means: "test" is held out from training; None for others."""
     match = SPLIT_NAME.fullmatch(folder.casefold())
     return None if match is None else "train" if match["train"] else "test"
+
+
+def looks_like_splits(folders: Collection[str]) -> bool:
+    """Whether some of the names of folders have words for splits, as trainA and testA."""
+    words = {split_of(word) for folder in folders for word in WORD.findall(folder)}
+    return words >= {"train", "test"} or sum(split_of(folder) is not None for folder in folders) > 1
 
 
 def split_level(files: Files) -> int | None:
@@ -65,6 +72,14 @@ def held_out_folders(files: Files) -> list[str]:
     return sorted(name for name in names if split_of(name) == "test")
 
 
+def unclear_folders(files: Files) -> list[str]:
+    """The names of the upper folders, where they look like splits and are not taken for such."""
+    folders = {parts_of(name) for name in files.names}
+    shared = count_shared(folders)
+    names = {parts[shared] for parts in folders if len(parts) > shared}
+    return sorted(names) if split_level(files) is None and looks_like_splits(names) else []
+
+
 def class_folders(files: Files) -> dict[str, str]:
     """Each image's class: the first folder on its path, below those that all images lie in.
 
@@ -83,9 +98,8 @@ def class_folders(files: Files) -> dict[str, str]:
 
     folders = {name: labelled(name) for name in files.names}
     shared = count_shared(folders.values())
-    unread: dict[str, Parts] = {}
+    unread = {name: labelled(name) for name in files.left_out}
     if files.reading > 1:
-        unread = {name: labelled(name) for name in files.left_out}
         deep = {name: parts for name, parts in unread.items() if len(parts) >= max(shared, 1)}
         shared = min(shared, count_shared([*folders.values(), *deep.values()]))
         check_splits(files, {parts[shared] for parts in folders.values() if len(parts) > shared})
@@ -101,10 +115,12 @@ def class_folders(files: Files) -> dict[str, str]:
                 f"`data_dir` {files.source}: a class can't be called {ALL_CLASSES}, which "
                 f"`label` {ALL_CLASSES} takes for every class: give its folder another name"
             )
-    named = {name: parts for name, parts in unread.items() if len(parts) > shared}
-    return {
-        name: class_name(parts[shared], files.reading) for name, parts in (folders | named).items()
-    }
+    classes = {name: class_name(parts[shared], files.reading) for name, parts in folders.items()}
+    known = {*classes.values()}
+    for name, parts in unread.items():
+        if len(parts) > shared and class_name(parts[shared], files.reading) in known:
+            classes[name] = class_name(parts[shared], files.reading)
+    return classes
 
 
 def class_name(folder: str, reading: int) -> str:
@@ -115,16 +131,14 @@ def check_splits(files: Files, names: set[str]) -> None:
     """Refuses classes of which some are called as splits are; one alone may be a class of trains.
 
     Raises:
-        UserError: two are.
+        UserError: several are.
     """
-    splits = sorted(name for name in names if split_of(name))
-    if len(splits) > 1:
-        others = ", ".join(map(readable, sorted(names.difference(splits))[:3]))
-        found = f"and {others}, which name none" if others else "of which none is to train on"
+    if looks_like_splits(names):
+        shown = ", ".join([*map(readable, sorted(names)[:5]), *["…"] * (len(names) > 5)])
         raise UserError(
-            f"`data_dir` {files.source} has {', '.join(map(readable, splits))}, which name splits, "
-            f"{found}: give a folder with train and test alone in it, and in each of them "
-            f"a folder for each class"
+            f"`data_dir` {files.source} has the folders {shown}, of which it is not clear which "
+            f"are splits and which are classes: give a folder with train and test alone in it, and "
+            f"in each of them a folder for each class"
         )
 
 

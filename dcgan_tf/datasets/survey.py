@@ -27,7 +27,8 @@ from dcgan_tf.settings.errors import UserError
 
 HEAD = 32  # bytes, up to a PNG's depth and kind of color
 BEFORE_PIXELS = 1 << 16
-GREY_16_BITS = bytes((16, 0))  # depth and kind of color, in a PNG's header
+IN_16_BITS = 16  # depth, in a PNG's header, before the kind of color
+DARK = 0.5  # of the range: what uses less is told
 MAY_BE_DEEP = (b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
 
 
@@ -38,19 +39,31 @@ class Survey(NamedTuple):
         channels: one, if all are grey, or three.
         white: the value of grey of more than 8 bits that is white.
         largest: the largest such value; 0 where there is no such image.
+        typical: half of such images have none that is larger.
+        colored: the share of their range that images of 16 bits use that Pillow reads as 8 bits, in
+            color or with transparency; 1 where there is no such image.
     """
 
     channels: int
     white: float = DEEPEST
     largest: float = 0.0
+    typical: float = 0.0
+    colored: float = 1.0
 
     @property
     def notes(self) -> list[str]:
         """What the first lines of a training say of it."""
-        if not self.largest:
-            return []
-        values = [f"{value:,.{0 if value > 1 else 3}f}" for value in (self.largest, self.white)]
-        return [f"grey of more than 8 bits goes up to {values[0]}: {values[1]} is white"]
+        notes = []
+        if self.largest:
+            values = [f"{value:,.{0 if value > 1 else 3}f}" for value in (self.largest, self.white)]
+            notes.append(f"grey of more than 8 bits goes up to {values[0]}, {values[1]} is white")
+            if self.typical < DARK / 2 * self.white:
+                share = f"{self.typical / self.white:.0%}"
+                notes.append(f"half of such images are darker than {share} of white throughout")
+        if self.colored < DARK:
+            share = f"{self.colored:.0%}"
+            notes.append(f"color of 16 bits uses {share} of its range: save it in 8 bits, brighter")
+        return notes
 
 
 def look(files: Files, image_format: ImageFormat, cache: Path | None = None) -> Survey:
@@ -70,18 +83,20 @@ def look(files: Files, image_format: ImageFormat, cache: Path | None = None) -> 
     if kept := read_survey(cache):
         return kept
     deep = in_parallel(functools.partial(deep_values, files), files.names)
-    extents = [extent for extent in deep if extent is not None]
+    found = [extent for extent in deep if extent is not None]
+    extents = [extent for extent in found if extent.white]
     white = max((extent.white for extent in extents), default=DEEPEST)
     colored = functools.partial(has_colour, files, image_format._replace(white=white))
     # Mostly the first says it, and none of the others need be read.
     has_color = colored(files.names[0]) or any(in_parallel(colored, files.names[1:]))
-    largest = max((extent.high for extent in extents), default=0.0)
-    found = Survey(3 if has_color else 1, white, largest)
+    highs = [extent.high for extent in extents] or [0.0]
+    colors = [extent.high / DEEPEST for extent in found if not extent.white] or [1.0]
+    survey = Survey(3 if has_color else 1, white, max(highs), float(np.median(highs)), max(colors))
     if cache:
         cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with atomic_write(cache) as file:
-            file.write(json.dumps(found._asdict()).encode())
-    return found
+            file.write(json.dumps(survey._asdict()).encode())
+    return survey
 
 
 def read_survey(cache: Path | None) -> Survey | None:
@@ -96,18 +111,17 @@ def read_survey(cache: Path | None) -> Survey | None:
 
 
 class Extent(NamedTuple):
-    """The largest value of an image of deep grey, and what is white by this image alone."""
+    """The largest value of an image of more than 8 bits, and what is white by this image alone.
+
+    That is 0 where Pillow reads it as 8 bits.
+    """
 
     high: float
     white: float
 
 
-def deep_pixels(image: Image.Image, _: bytes | None) -> np.ndarray | None:
-    return np.asarray(image) if image.mode in (*DEEP_GREY_MODES, "F") else None
-
-
 def deep_values(files: Files, name: str) -> Extent | None:
-    """The extent of an image of grey of more than 8 bits; None of others, and of damaged ones.
+    """The extent of an image of more than 8 bits; None of others, and of damaged ones.
 
     Raises:
         UserError: it has values below 0.
@@ -116,12 +130,20 @@ def deep_values(files: Files, name: str) -> Extent | None:
         with files.peek(name) as file:
             head = file.read(HEAD)
             is_png = head.startswith(PNG_SIGNATURE)
-            if not (is_png and head[24:26] == GREY_16_BITS) and not head.startswith(MAY_BE_DEEP):
+            if head[24] != IN_16_BITS if is_png else not head.startswith(MAY_BE_DEEP):
                 return None
             bits = significant_bits(head + file.read(BEFORE_PIXELS)) if is_png else None
-        values = read_image(files, name, deep_pixels)
+
+        def pixels(image: Image.Image, _: bytes | None) -> np.ndarray | None:
+            is_deep = image.mode in (*DEEP_GREY_MODES, "F")
+            return np.asarray(image) if is_deep or is_png else None
+
+        values = read_image(files, name, pixels)
         if values is None:
             return None
+        if values.dtype == np.uint8:
+            colors = values[..., :-1] if values.shape[-1] in (2, 4) else values
+            return Extent(float(colors.max()) * 257, 0.0)
         low, high = float(values.min()), float(values.max())
     except Exception:  # it is reported where it is decoded
         return None

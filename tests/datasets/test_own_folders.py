@@ -248,6 +248,7 @@ def test_folders_of_splits_say_what_is_held_out(source):
         ("pets/train/cat", "pets/train/dog", "pets/test_set/cat", "pets/test_set/dog"),
         ("train/by class/cat", "train/by class/dog", "valid/by class/cat", "valid/by class/dog"),
         ("cat/train", "dog/train", "cat/test", "dog/test"),
+        ("train2017/cat", "train2017/dog", "val2017/cat", "val2017/dog"),
     ],
 )
 def test_splits_are_known_in_any_spelling_and_at_any_place(source, names):
@@ -259,23 +260,30 @@ def test_splits_are_known_in_any_spelling_and_at_any_place(source, names):
 
 
 @pytest.mark.parametrize(
-    "names, told",
+    "names",
     [
-        (["train/cat", "test/cat", "unlabeled/cat"], "test, train, which name splits, and unlab"),
-        (["val/cat", "test/cat"], "test, val, which name splits, of which none is to train on"),
+        ["train/cat", "test/cat", "unlabeled/cat"],
+        ["val/cat", "test/cat"],
+        ["trainA", "trainB", "testA", "testB"],
+        ["cats_train", "cats_test", "dogs_train", "dogs_test"],
+        ["train", "training"],
     ],
 )
-def test_splits_in_part_are_refused(source, names, told):
+def test_what_may_be_a_split_or_a_class_is_refused(source, names):
     for shade, name in enumerate(names):
         save_grey(source / name / "a.png", shade)
-    with pytest.raises(UserError, match=told):
+    folders = ", ".join(sorted({name.split("/")[0] for name in names}))
+    with pytest.raises(UserError, match=f"has the folders {folders}, of which it is not clear"):
         classes_of(source)
+    config = config_of(source, conditional=False)
+    assert len(load_images(config)) == len(names)
+    assert f"such as {folders} are taken alike" in folder.folder_report(config).lines()["pictures"]
 
 
 def test_a_class_of_trains_is_a_class(source):
-    for shade, name in enumerate(("car", "plane", "train")):
+    for shade, name in enumerate(("car", "plane", "train", "training shoe")):
         save_grey(source / name / "a.png", shade)
-    assert classes_of(source) == {0: "car", 1: "plane", 2: "train"}
+    assert classes_of(source) == {0: "car", 1: "plane", 2: "train", 3: "training shoe"}
 
 
 def test_classes_are_compared_in_one_form_of_unicode(source):
@@ -411,6 +419,28 @@ def test_whole_range_and_8_bits_beside_stay_as_they_are(source):
     save_grey(source / "b.png", 100)
     save(source / "c.pgm", Image.fromarray(np.full((8, 8), 128 * 257, np.uint16)))
     assert read(source)[:, 0, 0, 0].tolist() == [255, 100, 128]
+
+
+def png_of_16_bits(pixels):
+    """A PNG of 16 bits, uint16 [H, W, 3], which Pillow does not write."""
+    height, width = pixels.shape[:2]
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    data = chunk(b"IDAT", zlib.compress(rows))
+    return b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b"")
+
+
+def test_dark_color_of_16_bits_and_dark_grey_are_told(source):
+    def told():
+        return folder.folder_report(config_of(source, conditional=False)).lines()["pictures"]
+
+    (source / "a.png").write_bytes(png_of_16_bits(np.full((8, 8, 3), 4095, np.uint16)))
+    assert "color of 16 bits uses 6% of its range" in told()
+    (source / "b.png").write_bytes(png_of_16_bits(np.full((8, 8, 3), 60000, np.uint16)))
+    assert "16 bits" not in told()
+    for i in range(5):
+        save_deep(source / f"{i}.png", np.full((8, 8), 60000 if i == 3 else 4000))
+    assert "goes up to 60,000, 65,535 is white" in told() and "darker than 6% of white" in told()
 
 
 def test_float_tiffs_are_read_and_negative_values_refused(source):
