@@ -107,9 +107,18 @@ def step_output(
         gradient_norms: the generator's and the discriminator's, float32 scalars.
     """
     real_std, fake_std = (tf.reduce_mean(tf.math.reduce_std(each, axis=0)) for each in images)
-    d_real, d_fake = (tf.reduce_mean(tf.sigmoid(each)) for each in logits)
-    spread = tf.where(real_std > 0, fake_std / real_std, np.nan)
-    return StepOutput(StepScalars(*losses, d_real, d_fake, *gradient_norms, spread), *logits)
+    (gen_loss, disc_loss), (gen_norm, disc_norm) = losses, gradient_norms
+    real_logits, fake_logits = logits
+    scalars = StepScalars(
+        gen_loss,
+        disc_loss,
+        d_real=tf.reduce_mean(tf.sigmoid(real_logits)),
+        d_fake=tf.reduce_mean(tf.sigmoid(fake_logits)),
+        gen_gradient_norm=gen_norm,
+        disc_gradient_norm=disc_norm,
+        spread=tf.where(real_std > 0, fake_std / real_std, np.nan),
+    )
+    return StepOutput(scalars, real_logits, fake_logits)
 
 
 def gradient_norm(gradients: Gradients, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:

@@ -28,19 +28,19 @@ UNROLLED = {"unroll_steps": 2}
             {"loss": "wasserstein"},
             critic_step,
             {"critic_updates": 5, "weight_clip": 0.01},
-            "several critic updates",
+            "the critic first, then the generator",
         ),
         (
             {"loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 1},
             critic_step,
             {"critic_updates": 1, "weight_clip": None},
-            "several critic updates",
+            "the critic first, then the generator",
         ),
         (
             {"discriminator_steps": 2, "precision": "float16", "real_penalty": 1.0},
             critic_step,
             {"critic_updates": 2, "weight_clip": None},
-            "several critic updates",
+            "the critic first, then the generator",
         ),
         (
             {"unroll_steps": 1, "real_penalty": 1.0},
