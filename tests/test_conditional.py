@@ -12,11 +12,13 @@ from dcgan_tf.datasets import loading
 from dcgan_tf.gan import StepRandom, make_gan
 from dcgan_tf.reporting.grids import real_grid
 from dcgan_tf.sampling.noise import seeded_noise
+from dcgan_tf.settings.choices import ARCHITECTURES
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.steps.make_step import make_step
 from dcgan_tf.training import Trainer
 from tests.conftest import thorough
+from tests.small import DENSE
 
 FLAGS = {"base_filters": 2, "noise_dim": 5, "batch_size": 8, "conditional": True}
 CLASSES = Classes(("cat", "dog", "eel"), (10, 30, 60))
@@ -30,7 +32,9 @@ def flat_images():
 
 def make_trainer(**settings):
     labels = Labels(SHADES.astype(int) // 100, CLASSES.names)
-    return Trainer(Config.from_flags(FLAGS | settings), flat_images(), labels)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ARCHITECTURES, "dense", DENSE)
+        return Trainer(Config.from_flags(FLAGS | settings), flat_images(), labels)
 
 
 def batches(trainer, steps):
@@ -125,7 +129,8 @@ def test_labels_of_samples_have_the_datas_proportions_and_leave_the_noise_alone(
     "settings",
     [
         {"preset": "blocks", "discriminator_batch": "joint", "pack": 2, "ema_decay": 0.9},
-        {"loss": "wasserstein", "weight_clip": 0.01, "discriminator_batch": "joint"},
+        {"loss": "wasserstein", "weight_clip": 0.01, "discriminator_batch": "joint"}
+        | {"architecture": "dense"},
         {"preset": "blocks", "real_penalty": 1.0, "augment": "color"},
         *thorough(
             {"preset": "paper", "jit_compile": True},
@@ -191,9 +196,8 @@ def test_conditional_run_without_labels_is_refused():
 
 def test_generator_learns_what_a_label_looks_like():
     """Flat images of three shades, in few steps: each label brings its own shade."""
-    trainer = make_trainer(
-        batch_size=32, base_filters=8, learning_rate=2e-3, beta_1=0.5, dropout=0.0, max_steps=300
-    )
+    rates = {"learning_rate": 2e-3, "beta_1": 0.5, "dropout": 0.0}
+    trainer = make_trainer(architecture="dense", batch_size=32, **rates)
     for batch in batches(trainer, 300):
         trainer.train_step(batch)
     means = [
