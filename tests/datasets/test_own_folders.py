@@ -443,6 +443,16 @@ def test_dark_color_of_16_bits_and_dark_grey_are_told(source):
     assert "goes up to 60,000, 65,535 is white" in told() and "darker than 6% of white" in told()
 
 
+@pytest.mark.parametrize("name", ["a.gif", "a.tif", "a.webp"])
+def test_frames_and_pages_that_are_not_read_are_told(source, name):
+    frames = [Image.new("RGB", (8, 8), color) for color in (RED, GREEN)]
+    save(source / name, frames[0])
+    config = config_of(source, conditional=False)
+    assert "frames" not in folder.folder_report(config).lines()["pictures"]
+    save(source / name, frames[0], save_all=True, append_images=frames[1:])
+    assert "1 have several frames or pages" in folder.folder_report(config).lines()["pictures"]
+
+
 def test_float_tiffs_are_read_and_negative_values_refused(source):
     save(source / "a.tif", Image.fromarray(np.full((8, 8), 0.5, np.float32)))
     assert np.isin(read(source), (127, 128)).all()
