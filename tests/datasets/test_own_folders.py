@@ -16,7 +16,18 @@ from dcgan_tf.datasets.labels import Classes
 from dcgan_tf.datasets.loading import load_images, load_labels, load_split, load_training_labels
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
-from tests.datasets.test_folder import BLUE, GREEN, RED, blocks, load, noise, numbers, save, zip_of
+from tests.datasets.test_folder import (
+    BLUE,
+    GREEN,
+    RED,
+    TURNS,
+    blocks,
+    load,
+    noise,
+    numbers,
+    save,
+    zip_of,
+)
 
 
 @pytest.fixture
@@ -66,6 +77,13 @@ def test_more_endings_are_read(source, name, feature):
         pytest.skip(f"Pillow here has no {feature}")
     save(source / name, blocks(RED))
     assert np.abs(read(source)[0].astype(int) - RED).max() <= 3
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_orientation_of_a_tiff_is_applied_once(source, orientation):
+    stored = np.concatenate([blocks(RED, GREEN), blocks(BLUE, (255, 255, 255))])
+    Image.fromarray(stored).save(source / "a.tif", tiffinfo={274: orientation})
+    assert np.array_equal(read(source, 16)[0], TURNS[orientation](stored))
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF"])
