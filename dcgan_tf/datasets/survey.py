@@ -29,7 +29,8 @@ HEAD = 32  # bytes, up to a PNG's depth and kind of color
 BEFORE_PIXELS = 1 << 16
 IN_16_BITS = 16  # depth, in a PNG's header, before the kind of color
 DARK = 0.5  # of the range: what uses less is told
-MAY_BE_DEEP = (b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
+MAY_BE_SPECIAL = (b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ", b"GIF8")  # TIFF, JPEG 2000, GIF
+WEBP_ANIMATED = 2  # a bit of its flags
 
 
 class Survey(NamedTuple):
@@ -42,6 +43,7 @@ class Survey(NamedTuple):
         typical: half of such images have none that is larger.
         colored: the share of their range that images of 16 bits use that Pillow reads as 8 bits, in
             color or with transparency; 1 where there is no such image.
+        with_frames: how many have several frames or pages, of which the first is read.
     """
 
     channels: int
@@ -49,6 +51,7 @@ class Survey(NamedTuple):
     largest: float = 0.0
     typical: float = 0.0
     colored: float = 1.0
+    with_frames: int = 0
 
     @property
     def notes(self) -> list[str]:
@@ -63,6 +66,8 @@ class Survey(NamedTuple):
         if self.colored < DARK:
             share = f"{self.colored:.0%}"
             notes.append(f"color of 16 bits uses {share} of its range: save it in 8 bits, brighter")
+        if self.with_frames:
+            notes.append(f"{self.with_frames:,} have several frames or pages: the first is read")
         return notes
 
 
@@ -82,8 +87,11 @@ def look(files: Files, image_format: ImageFormat, cache: Path | None = None) -> 
         return Survey(3 if any(in_parallel(colored, files.names)) else 1)
     if kept := read_survey(cache):
         return kept
-    deep = in_parallel(functools.partial(deep_values, files), files.names)
-    found = [extent for extent in deep if extent is not None]
+    with_frames, found = 0, []
+    for seen in in_parallel(functools.partial(see, files), files.names):
+        if seen is not None:
+            with_frames += seen.has_frames
+            found += [seen.extent] if seen.extent else []
     extents = [extent for extent in found if extent.white]
     white = max((extent.white for extent in extents), default=DEEPEST)
     colored = functools.partial(has_colour, files, image_format._replace(white=white))
@@ -91,7 +99,9 @@ def look(files: Files, image_format: ImageFormat, cache: Path | None = None) -> 
     has_color = colored(files.names[0]) or any(in_parallel(colored, files.names[1:]))
     highs = [extent.high for extent in extents] or [0.0]
     colors = [extent.high / DEEPEST for extent in found if not extent.white] or [1.0]
-    survey = Survey(3 if has_color else 1, white, max(highs), float(np.median(highs)), max(colors))
+    survey = Survey(
+        3 if has_color else 1, white, max(highs), float(np.median(highs)), max(colors), with_frames
+    )
     if cache:
         cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with atomic_write(cache) as file:
@@ -120,8 +130,15 @@ class Extent(NamedTuple):
     white: float
 
 
-def deep_values(files: Files, name: str) -> Extent | None:
-    """The extent of an image of more than 8 bits; None of others, and of damaged ones.
+class Seen(NamedTuple):
+    """What only some images have: several frames, and more than 8 bits."""
+
+    has_frames: bool
+    extent: Extent | None
+
+
+def see(files: Files, name: str) -> Seen | None:
+    """What is special of an image; None of most, and of damaged ones.
 
     Raises:
         UserError: it has values below 0.
@@ -129,24 +146,34 @@ def deep_values(files: Files, name: str) -> Extent | None:
     try:
         with files.peek(name) as file:
             head = file.read(HEAD)
-            is_png = head.startswith(PNG_SIGNATURE)
-            if head[24] != IN_16_BITS if is_png else not head.startswith(MAY_BE_DEEP):
+            is_png, is_webp = head.startswith(PNG_SIGNATURE), head[8:16] == b"WEBPVP8X"
+            if is_png and head[24] != IN_16_BITS:
                 return None
+            if not is_png and not head.startswith(MAY_BE_SPECIAL):
+                return Seen(True, None) if is_webp and head[20] & WEBP_ANIMATED else None
             bits = significant_bits(head + file.read(BEFORE_PIXELS)) if is_png else None
 
-        def pixels(image: Image.Image, _: bytes | None) -> np.ndarray | None:
+        def pixels(image: Image.Image, _: bytes | None) -> tuple[bool, np.ndarray | None]:
             is_deep = image.mode in (*DEEP_GREY_MODES, "F")
-            return np.asarray(image) if is_deep or is_png else None
+            values = np.asarray(image) if is_deep or is_png else None
+            return getattr(image, "is_animated", False), values
 
-        values = read_image(files, name, pixels)
-        if values is None:
-            return None
-        if values.dtype == np.uint8:
-            colors = values[..., :-1] if values.shape[-1] in (2, 4) else values
-            return Extent(float(colors.max()) * 257, 0.0)
-        low, high = float(values.min()), float(values.max())
+        has_frames, values = read_image(files, name, pixels)
     except Exception:  # it is reported where it is decoded
         return None
+    return Seen(has_frames, None if values is None else extent_of(files, name, values, bits))
+
+
+def extent_of(files: Files, name: str, values: np.ndarray, bits: int | None) -> Extent:
+    """The extent of an image's pixels, of which its file calls so many bits significant.
+
+    Raises:
+        UserError: it has values below 0.
+    """
+    if values.dtype == np.uint8:
+        colors = values[..., :-1] if values.shape[-1] in (2, 4) else values
+        return Extent(float(colors.max()) * 257, 0.0)
+    low, high = float(values.min()), float(values.max())
     if low < 0 or not math.isfinite(high):
         raise UserError(
             f"`data_dir` {files.source}: {readable(name)} has values from {low:g} to {high:g}, of "

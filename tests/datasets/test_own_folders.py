@@ -16,7 +16,18 @@ from dcgan_tf.datasets import folder, image_files, survey
 from dcgan_tf.datasets.loading import load_images, load_labels, load_split, load_training_labels
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
-from tests.datasets.test_folder import BLUE, GREEN, RED, blocks, load, noise, numbers, save, zip_of
+from tests.datasets.test_folder import (
+    BLUE,
+    GREEN,
+    RED,
+    TURNS,
+    blocks,
+    load,
+    noise,
+    numbers,
+    save,
+    zip_of,
+)
 
 
 @pytest.fixture
@@ -66,6 +77,13 @@ def test_more_endings_are_read(source, name, feature):
         pytest.skip(f"Pillow here has no {feature}")
     save(source / name, blocks(RED))
     assert np.abs(read(source)[0].astype(int) - RED).max() <= 3
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_orientation_of_a_tiff_is_applied_once(source, orientation):
+    stored = np.concatenate([blocks(RED, GREEN), blocks(BLUE, (255, 255, 255))])
+    Image.fromarray(stored).save(source / "a.tif", tiffinfo={274: orientation})
+    assert np.array_equal(read(source, 16)[0], TURNS[orientation](stored))
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF"])
@@ -441,6 +459,16 @@ def test_dark_color_of_16_bits_and_dark_grey_are_told(source):
     for i in range(5):
         save_deep(source / f"{i}.png", np.full((8, 8), 60000 if i == 3 else 4000))
     assert "goes up to 60,000, 65,535 is white" in told() and "darker than 6% of white" in told()
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.tif", "a.webp"])
+def test_frames_and_pages_that_are_not_read_are_told(source, name):
+    frames = [Image.new("RGB", (8, 8), color) for color in (RED, GREEN)]
+    save(source / name, frames[0])
+    config = config_of(source, conditional=False)
+    assert "frames" not in folder.folder_report(config).lines()["pictures"]
+    save(source / name, frames[0], save_all=True, append_images=frames[1:])
+    assert "1 have several frames or pages" in folder.folder_report(config).lines()["pictures"]
 
 
 def test_float_tiffs_are_read_and_negative_values_refused(source):
