@@ -15,7 +15,7 @@ import imageio.v3 as iio
 import numpy as np
 from werkzeug.exceptions import HTTPException
 
-from dcgan_tf.datasets.labels import Classes
+from dcgan_tf.conditional.labels import Classes
 from dcgan_tf.latent.interpolation import interpolate
 from dcgan_tf.reporting.images import image_grid
 from dcgan_tf.run.checkpoints import Checkpoints
