@@ -100,7 +100,7 @@ import functools, sys
 import tensorflow as tf
 from dcgan_tf.commands.program import run
 from dcgan_tf.commands import train
-from dcgan_tf.evaluation import classifier
+from dcgan_tf.evaluation import classifier, feature_extractors
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
