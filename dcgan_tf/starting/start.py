@@ -75,6 +75,9 @@ def train_run(
         UserError: the run can't be started, or was asked to stop.
         OSError: something can't be read or written.
     """
+    goes_on = RunDirectory(path).config_file.exists()
+    if config.sync_batch_norm and strategy.num_replicas_in_sync == 1 and not goes_on:
+        raise UserError("`sync_batch_norm` is for several replicas, and here is one: leave it out")
     with strategy.scope():
         make_step(config)  # refuses what does not go with it before images are read
     images = load_images(config)
