@@ -20,16 +20,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from benchmarks.peers import alternate, command
 from benchmarks.time_to_quality import compare
 from benchmarks.timing import setup, spread
 from benchmarks.train_step import PRODUCTS
+from dcgan_tf.commands import program
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import first_line
 from dcgan_tf.starting.measure import TRIALS, resolve_auto
+
+with program.quiet_tensorflow():
+    import tensorflow as tf
 
 SMALL = {"batch_size": 8, "base_filters": 4}
 MOMENTS = 8
@@ -158,4 +161,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

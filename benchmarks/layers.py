@@ -11,7 +11,6 @@ import argparse
 import importlib.util
 
 import numpy as np
-from keras import layers
 
 from benchmarks.peers import SHAPES, alternate, command
 from benchmarks.timing import print_setup, spread
@@ -19,6 +18,9 @@ from dcgan_tf.commands import program
 from dcgan_tf.fast import keras_layers as fast_layers
 from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.settings.config import Config
+
+with program.quiet_tensorflow():
+    from keras import layers
 
 THIS = "this project"
 TORCH = {"PyTorch": False, "PyTorch, channels last": True}

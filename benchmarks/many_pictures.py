@@ -19,6 +19,7 @@ from PIL import Image
 
 from benchmarks.start import whole
 from benchmarks.timing import forget, print_setup
+from dcgan_tf.commands import program
 
 SIZE = (178, 218)
 NARROW = (
@@ -65,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

@@ -6,6 +6,7 @@ is what `alternate` starts. SETTINGS are those of a config, OPTIONS the further 
 function that PEERS has for the name, as JSON.
 """
 
+import argparse
 import contextlib
 import dataclasses
 import importlib
@@ -22,6 +23,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from dcgan_tf.commands import program
 from dcgan_tf.settings.config import Config
 
 SHAPES = {"tutorial": (28, 28, 1), "paper": (64, 64, 3)}
@@ -55,7 +57,7 @@ def dcgan_tf_steps(config: Config) -> Take:
 
     from dcgan_tf.commands.memory import keep_freed_memory
     from dcgan_tf.distributed.strategy import make_strategy
-    from dcgan_tf.training import Trainer, make_iterator
+    from dcgan_tf.training import Trainer
 
     keep_freed_memory()
     if config.strategy == "mirrored" and not tf.config.list_physical_devices("GPU"):
@@ -64,7 +66,7 @@ def dcgan_tf_steps(config: Config) -> Take:
         tf.config.set_logical_device_configuration(cpu, halves)
     with make_strategy(config).scope():
         trainer = Trainer(config, random_images(config))
-    batches = make_iterator(trainer, 0)
+        batches = trainer.make_iterator()
     batch = next(batches)
     at_once = config.steps_per_execution
 
@@ -244,11 +246,16 @@ def why_it_ended(process: subprocess.Popen, errors: TextIO) -> str:
 
 def main() -> None:
     """Takes as many steps as each line of input says, and answers each with the seconds of one."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("peer", choices=PEERS)
+    parser.add_argument("settings", type=json.loads, metavar="SETTINGS")
+    parser.add_argument("options", type=json.loads, metavar="OPTIONS")
+    flags = parser.parse_args()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what is printed meanwhile is no answer
-    settings, options = map(json.loads, sys.argv[2:])
     signal.alarm(PATIENCE_SECONDS)
-    take = PEERS[sys.argv[1]](Config.from_flags({"epochs": 10**6} | settings), **options)
+    config = Config.from_flags({"epochs": 10**6} | flags.settings)
+    take = PEERS[flags.peer](config, **flags.options)
     for line in sys.stdin:
         signal.alarm(PATIENCE_SECONDS)
         began = time.perf_counter()
@@ -258,4 +265,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

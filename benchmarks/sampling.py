@@ -9,14 +9,15 @@ import argparse
 import tempfile
 from pathlib import Path
 
-import tensorflow as tf
-
 from benchmarks.timing import alternate, print_setup, spread
 from dcgan_tf.commands import program
 from dcgan_tf.reporting.sample_files import writer_for
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.sampling.noise import seeded_noise
 from dcgan_tf.sampling.sampler import load_generator, sample_images
+
+with program.quiet_tensorflow():
+    import tensorflow as tf
 
 BATCH_SIZE = 256
 

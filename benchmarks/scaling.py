@@ -14,23 +14,25 @@ import argparse
 import json
 import math
 import os
+import shlex
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
 
 import numpy as np
-import tensorflow as tf
 
 from benchmarks.timing import alternate, print_setup
 from dcgan_tf.commands import program
-from dcgan_tf.data import make_batches
 from dcgan_tf.datasets.loading import load_images
 from dcgan_tf.distributed.cluster import all_reduce_sum, workers
-from dcgan_tf.distributed.replicas import distribute
 from dcgan_tf.distributed.strategy import make_strategy
 from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from dcgan_tf.training import Trainer
+
+with program.quiet_tensorflow():
+    import tensorflow as tf
 
 
 def main() -> None:
@@ -95,6 +97,9 @@ def launch(count: int, batch_size: int, steps: int, connected: bool = True) -> d
 
     Args:
         connected: whether they are one cluster, or each trains for itself.
+
+    Raises:
+        UserError: a worker fails.
     """
     cores = sorted(os.sched_getaffinity(0))
     configs = local_cluster(count) if connected and count > 1 else [None] * count
@@ -114,7 +119,10 @@ def launch(count: int, batch_size: int, steps: int, connected: bool = True) -> d
                 text=True,
             )
         )
-    outputs = [json.loads(each.communicate()[0].splitlines()[-1]) for each in processes]
+    lines = [each.communicate()[0].splitlines() for each in processes]
+    if any(each.returncode for each in processes):
+        raise UserError(f"a worker failed: run {shlex.join(['python', *command[4:]])} to see why")
+    outputs = [json.loads(each[-1]) for each in lines]
     return {name: max(output[name] for output in outputs) for name in outputs[0]}
 
 
@@ -131,9 +139,7 @@ def measure(batch_size: int, steps: int) -> dict[str, float]:
     images = load_images(config)
     with strategy.scope():
         trainer = Trainer(config, images)
-        batches = distribute(
-            lambda **part: make_batches(images, config, 0, 3 * (steps + 2), **part)
-        )
+        batches = trainer.make_iterator()
         made = median_seconds(lambda: next(batches), steps)
         held = next(batches)
         step = median_seconds(lambda: trainer.train_step(held).scalars.gen_loss.numpy(), steps)

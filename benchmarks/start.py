@@ -12,6 +12,7 @@ import argparse
 import fcntl
 import os
 import pty
+import shlex
 import signal
 import struct
 import subprocess
@@ -24,16 +25,23 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import forget, print_setup, spread
+from dcgan_tf.commands import program
+from dcgan_tf.settings.errors import UserError
 
 PROGRESS = b"epoch 1/"
 
 
 def whole(command: list[str]) -> tuple[float, float]:
-    """Seconds and peak resident MiB of a command."""
+    """Seconds and peak resident MiB of a command.
+
+    Raises:
+        UserError: it fails.
+    """
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0, command
+    if status:
+        raise UserError(f"{shlex.join(['python', *command[1:]])} failed: run it alone to see why")
     return time.perf_counter() - began, usage.ru_maxrss / 1024
 
 
@@ -100,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

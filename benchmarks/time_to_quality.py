@@ -129,7 +129,7 @@ def read_run(text: str, settled: Config) -> Config:
 def train(config: Config, images: Images, evaluator: Evaluator, number: int) -> Iterator[Moment]:
     """Trains one run; its moments are evenly spaced on a logarithmic scale."""
     trainer = Trainer(config, images)
-    last = trainer.last_step
+    last = trainer.schedule.last_step
     moments = set(np.geomspace(FIRST_MOMENT * last, last, number).round().astype(int).tolist())
     seconds, losses = 0.0, []
     for step, batch in enumerate(make_batches(images, config, 0, last), 1):
@@ -138,8 +138,7 @@ def train(config: Config, images: Images, evaluator: Evaluator, number: int) -> 
         losses.append((float(output.scalars.gen_loss), float(output.scalars.disc_loss)))
         seconds += time.perf_counter() - began
         if step in moments:
-            generator = trainer.gan.ema_generator or trainer.gan.generator
-            scores = evaluator.scores(evaluator.samples(generator))
+            scores = evaluator.scores(evaluator.samples(trainer.gan.sampling_generator))
             gen_loss, disc_loss = np.mean(losses, axis=0).tolist()
             distance = float(scores["frechet_distance"])
             yield Moment(step, seconds / 60, gen_loss, disc_loss, distance)

@@ -8,11 +8,15 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from dcgan_tf.run.run_directory import device_name
+from dcgan_tf.commands.program import quiet_tensorflow
+
+with quiet_tensorflow():  # once: whatever imports TensorFlow imports this before
+    import keras
+    import tensorflow as tf
+
+    from dcgan_tf.run.run_directory import device_name
 
 PRODUCT_SIZE = 2048
 

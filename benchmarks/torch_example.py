@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from benchmarks.torch_step import paper_models
+from dcgan_tf.commands import program
 from dcgan_tf.settings.config import Config
 
 NUM_IMAGES = 2000
@@ -99,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

@@ -20,19 +20,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from benchmarks.timing import forget, print_setup, spread
 from dcgan_tf.commands import program
 from dcgan_tf.commands.memory import keep_freed_memory
-from dcgan_tf.data import scale
+from dcgan_tf.data import Batch, scale
 from dcgan_tf.datasets.disk_images import DiskImages
 from dcgan_tf.datasets.loading import load_images
 from dcgan_tf.run.run_directory import RunDirectory, open_run
+from dcgan_tf.run.schedule import Schedule
 from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from dcgan_tf.starting.measure import resolve_auto
 from dcgan_tf.train_step import StepOutput
-from dcgan_tf.training import Trainer, fit
+from dcgan_tf.training import Trainer
+
+with program.quiet_tensorflow():
+    import tensorflow as tf
 
 STEPS_AN_EPOCH = 5
 MNIST_STEPS_AN_EPOCH = 234
@@ -60,11 +64,11 @@ class Stopwatch:
         self.between: list[float] = []
         self.left_at = time.perf_counter()
 
-    def __call__(self, images: tf.Tensor) -> StepOutput:
+    def __call__(self, batch: Batch) -> StepOutput:
         entered = time.perf_counter()
         for path in self.forgotten:
             forget(path)
-        output = self.step(images)
+        output = self.step(batch)
         tf.test.experimental.sync_devices()
         stepped = time.perf_counter()
         self.step(self.batch)
@@ -94,14 +98,12 @@ def main() -> None:
         images = load_images(config)
         on_disk = images.paths if isinstance(images, DiskImages) else ()
         if cold and not on_disk:
-            raise SystemExit(
-                "--cold is for images that are read from the disk: --dataset tfrecords"
-            )
+            raise UserError("--cold is for images that are read from the disk: --dataset tfrecords")
         trainer = Trainer(config, images)
-        trainer.steps_per_epoch = STEPS_AN_EPOCH
+        trainer.schedule = Schedule.of(config, STEPS_AN_EPOCH * config.images_per_step)
         stopwatch = trainer.train_step = Stopwatch(trainer, on_disk if cold else ())
         with open_run(Path(folder), config, images, resume=True) as run:
-            fit(trainer, run)
+            trainer.fit(run)
 
     first_of_epoch = np.arange(len(stopwatch.loop)) % STEPS_AN_EPOCH == 0
     between, loop, bare = map(np.array, (stopwatch.between, stopwatch.loop, stopwatch.bare))

@@ -12,14 +12,15 @@ import importlib.util
 import tempfile
 from pathlib import Path
 
-import tensorflow as tf
-
 from benchmarks.peers import alternate, command
 from benchmarks.timing import print_setup, product_rate, spread
 from dcgan_tf.commands import program
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import PRECISIONS, Config
 from dcgan_tf.starting.measure import TRIALS, resolve_auto
+
+with program.quiet_tensorflow():
+    import tensorflow as tf
 
 # Multiply-adds of a step for each image, each convolution counted as if no pixel lay outside of it.
 PRODUCTS = {"tutorial": 58e9 / 256, "paper": 134e9 / 128}

@@ -5,15 +5,19 @@
 takes so many steps, as https://www.tensorflow.org/tutorials/generative/dcgan does.
 """
 
+import argparse
 import os
-import sys
+
+import numpy as np
+
+from dcgan_tf.commands import program
 
 os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)  # this project's; as TensorFlow itself decides
 
-import keras
-import numpy as np
-import tensorflow as tf
-from keras import layers
+with program.quiet_tensorflow():
+    import keras
+    import tensorflow as tf
+    from keras import layers
 
 MNIST_FILE = "dcgan_tf/datasets/mnist.npz"
 BATCH_SIZE = 256
@@ -90,7 +94,9 @@ def make_step(
 
 def main() -> None:
     """Takes the steps, on shuffled MNIST."""
-    steps = int(sys.argv[1])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("steps", type=int, metavar="STEPS")
+    steps = parser.parse_args().steps
     with np.load(MNIST_FILE) as mnist:
         digits = (mnist["x_train"][..., np.newaxis].astype("float32") - 127.5) / 127.5
     dataset = tf.data.Dataset.from_tensor_slices(digits).shuffle(60_000)
@@ -101,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

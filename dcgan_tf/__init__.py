@@ -1,5 +1,8 @@
 """A DCGAN in Keras and TensorFlow: learn it, train it, trust it.
 
+Beside the tutorial, read `data`, `models`, `layers`, `losses`, `optimizers`, `gan`, `train_step`,
+`training`; then `run/checkpoints` and `reporting/images` (the GIF).
+
 The names are those of `__init__.pyi`, and each is imported when it is first used.
 """
 

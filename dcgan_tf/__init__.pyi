@@ -1,6 +1,8 @@
 from .data import make_batches as make_batches
 from .datasets.loading import load_images as load_images
 from .gan import Gan as Gan
+from .gan import StepRandom as StepRandom
+from .gan import make_gan as make_gan
 from .models import make_discriminator as make_discriminator
 from .models import make_generator as make_generator
 from .reporting.images import ImageGrid as ImageGrid
@@ -12,6 +14,8 @@ from .settings.config import Config as Config
 from .settings.errors import UserError as UserError
 from .settings.presets import PRESETS as PRESETS
 from .starting.start import train as train
+from .steps.make_step import make_step as make_step
 from .train_step import train_step as train_step
+from .training import Trainer as Trainer
 
 __version__: str

@@ -10,7 +10,7 @@ import dcgan_tf
 from dcgan_tf.commands.program import run
 from dcgan_tf.settings.errors import UserError
 
-COMMANDS = ("train", "sample", "evaluate", "features", "export", "web", "tfrecords", "classifier")
+COMMANDS = ("train", "sample", "evaluate", "features", "export", "web", "tfrecords")
 
 
 def main() -> NoReturn:

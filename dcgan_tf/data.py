@@ -13,6 +13,8 @@ from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
+PREFETCHED = 4  # batches
+ORDER = 0  # a stream of random numbers, among those of `gan.StepRandom.seed`
 Batch: TypeAlias = Any  # images, or (images, ids of their classes)
 
 # Whatever the user's keras.json says: images are NHWC, and float32.
@@ -33,28 +35,30 @@ def make_batches(
     """The shuffled batches of the steps from `start` up to `stop`, one a step for each replica.
 
     Each epoch goes through the images in an order of its own, a function of the seed and the
-    epoch's number. Nothing is remembered from step to step, so a run can start anywhere. Only
-    full batches are made: what is left of an epoch is left out, other images each time.
+    epoch's index, so that training can start at any step. Only full batches are made: the images
+    left out differ from epoch to epoch.
 
     Args:
         images: uint8 [N, H, W, C] in [0, 255].
-        config: its `seed`, `images_per_step`, `discriminator_steps` and `flip` are used.
+        config: its `seed`, `images_per_step`, `discriminator_steps`, `flip` and `rules` are used.
         start: the first step, counted from 0 at the start of training.
         stop: the step after the last.
         device: to which the batches are copied ahead of their step, if it is not the CPU.
-        replicas: the numbers of those whose parts of each step's batch are made, in turn.
-        num_replicas: how many parts there are.
+        replicas: which replicas to make batches for, interleaved in this order.
+        num_replicas: into how many parts each batch is split.
         labels: the ids of the images' classes, int [N], in a conditional run.
 
     Returns:
         A dataset of images, float32 [images_per_step / num_replicas, H, W, C] in [-1, 1]; or of
         (images, labels), the labels int32 [images_per_step / num_replicas].
+
+    Raises:
+        UserError: there are fewer images than a step takes.
     """
-    num_images = len(images)
     batch_size = config.images_per_step
-    if num_images < batch_size:
-        raise UserError(f"{num_images:,} images are fewer than the {batch_size} that a step takes")
-    steps_per_epoch = num_images // batch_size
+    if len(images) < batch_size:
+        raise UserError(f"{len(images):,} images are fewer than the {batch_size} that a step takes")
+    steps_per_epoch = len(images) // batch_size
     gather = make_gather(images)
     ids = None if labels is None else tf.constant(labels, tf.int32)
     # The discriminator's updates within a step each have a batch, and each replica its part of it.
@@ -62,30 +66,49 @@ def make_batches(
     parts = np.arange(batch_size).reshape(shape).swapaxes(0, 1).reshape(num_replicas, -1)
     parts = tf.constant(parts[replicas.start : replicas.stop])
 
-    @tf.autograph.experimental.do_not_convert
-    def make_batch(number: tf.Tensor) -> Batch:
-        step, part = number // len(replicas), parts[number % len(replicas)]
-        epoch, step_in_epoch = step // steps_per_epoch, step % steps_per_epoch
-        chosen = tf.random.experimental.index_shuffle(
-            step_in_epoch * batch_size + part,
-            seed=[config.seed, epoch],
-            max_index=tf.cast(num_images - 1, tf.int64),
-        )
+    def parts_of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        """The step, part and images of each batch of an epoch."""
+        order = epoch_order(config, epoch, len(images))[: steps_per_epoch * batch_size]
+        chosen = tf.gather(tf.reshape(order, [steps_per_epoch, batch_size]), parts, axis=1)
+        chosen = tf.reshape(chosen, [-1, parts.shape[1]])
+        steps = epoch * steps_per_epoch + tf.range(steps_per_epoch, dtype=tf.int64)
+        steps = tf.repeat(steps, len(replicas))
+        taken = (start <= steps) & (steps < stop)
+        part = tf.tile(tf.range(len(replicas)), [steps_per_epoch])
+        each = (tf.boolean_mask(values, taken) for values in (steps, part, chosen))
+        return tf.data.Dataset.from_tensor_slices(tuple(each))
+
+    def make_batch(step: tf.Tensor, part: tf.Tensor, chosen: tf.Tensor) -> Batch:
         batch = scale(gather(chosen))
         if config.flip:
             # The noise of a step is drawn from (seed, step): flips need numbers of their own.
             chances = tf.random.stateless_uniform([batch_size], [config.seed, -1 - step])
-            batch = flip(batch, tf.gather(chances, part))
-        return batch if labels is None else (batch, tf.gather(ids, chosen))
+            batch = flip(batch, tf.gather(chances, parts[part]))
+        return batch if ids is None else (batch, tf.gather(ids, chosen))
 
     options = tf.data.Options()
     # The tuner's thread sleeps for up to a minute, and a run that is stopped would wait for it.
     options.autotune.enabled = False
-    numbers = tf.data.Dataset.range(start * len(replicas), stop * len(replicas))
-    batches = numbers.with_options(options).map(make_batch, num_parallel_calls=2)
+    do_not_convert = tf.autograph.experimental.do_not_convert
+    epochs = tf.data.Dataset.range(start // steps_per_epoch, -(-stop // steps_per_epoch))
+    batches = (
+        epochs.with_options(options)
+        .flat_map(do_not_convert(parts_of_epoch))
+        .map(do_not_convert(make_batch), num_parallel_calls=2)
+    )
     if device is not None:
         return batches.apply(tf.data.experimental.prefetch_to_device(device))
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return batches.prefetch(PREFETCHED)
+
+
+def epoch_order(config: Config, epoch: tf.Tensor, num_images: int) -> tf.Tensor:
+    """The order of an epoch: a permutation of the indices of all images, int64 [num_images]."""
+    indices, seed = tf.range(num_images, dtype=tf.int64), [config.seed, epoch]
+    if config.rules == 1:  # repeats after 256 epochs, and seeds that are equal modulo 256 share it
+        return tf.random.experimental.index_shuffle(indices, seed, indices[-1])
+    return tf.random.experimental.stateless_shuffle(
+        indices, tf.random.experimental.stateless_fold_in(seed, ORDER)
+    )
 
 
 def make_gather(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -113,5 +136,5 @@ def scale(images: tf.Tensor) -> tf.Tensor:
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """float32 in [-1, 1] to uint8 in [0, 255], all with the same contrast."""
+    """float32 in [-1, 1] to uint8 in [0, 255], without normalizing each image."""
     return np.clip(np.rint(np.asarray(images) * 127.5 + 127.5), 0, 255).astype(np.uint8)

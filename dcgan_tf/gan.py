@@ -8,13 +8,20 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from dcgan_tf.datasets.labels import UNLABELLED, Classes
+from dcgan_tf.conditional.label_inputs import stack_of
+from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.distributed.replicas import replica_slice
 from dcgan_tf.losses import TUTORIAL_LOSSES, Losses, make_losses
-from dcgan_tf.models import ImageShape, stack_of, with_weights
+from dcgan_tf.models import ImageShape
 from dcgan_tf.optimizers import make_optimizer
 from dcgan_tf.regularization.augmentation import Augmentation, augment, make_augmentations
-from dcgan_tf.regularization.penalties import Critique, Penalty, lazily, make_penalties
+from dcgan_tf.regularization.penalties import (
+    Critique,
+    Penalty,
+    lazily,
+    make_penalties,
+    with_weights,
+)
 from dcgan_tf.settings.config import Config
 from dcgan_tf.transfer.growing import model_makers
 
@@ -27,7 +34,7 @@ PENALTY, AUGMENT_REAL, AUGMENT_GENERATED, LABELS = 1, 2, 3, 4
 class StepRandom:
     """The random numbers of training, each a function of the seed and the step alone.
 
-    A step may have several updates, numbered from 0, each with random numbers of its own.
+    Dropout has a state of its own, which is saved with the run.
 
     Args:
         seed: of the run.
@@ -35,7 +42,7 @@ class StepRandom:
         noise_dim: the length of the noise vector z.
         noise: its distribution: "normal", N(0, 1), or "uniform", in [-1, 1].
         classes: of the training images, for the labels of generated ones.
-        updates: how many updates a step has.
+        updates: the number of draws of noise in a step, 1 + `critic_updates` for `critic_step`.
 
     Attributes:
         step: int64 variable, the number of steps taken.
@@ -75,54 +82,55 @@ class StepRandom:
         return replica_slice(draw, [self.batch_size, self.noise_dim])
 
     def labels(self, update: int = 0) -> tf.Tensor | None:
-        """The labels of generated images, in the proportions of the training images.
+        """The ids of generated images' classes, in the proportions of the training images.
 
         Returns:
-            The ids of their classes, int32 [batch]; None if there are no classes.
+            int32 [batch]; None if there are no classes.
         """
         if not self.classes:
             return None
         log_counts = tf.math.log([[*map(float, self.classes.counts)]])
         seed = self.seed(LABELS, update)
-        return replica_slice(
-            lambda shape: tf.random.stateless_categorical(log_counts, shape[0], seed, tf.int32)[0],
-            [self.batch_size],
-        )
+
+        def draw(shape: list[int]) -> tf.Tensor:
+            return tf.random.stateless_categorical(log_counts, shape[0], seed, tf.int32)[0]
+
+        return replica_slice(draw, [self.batch_size])
 
     def places(self, rank: int, pack: int, update: int = 0) -> tf.Tensor:
-        """Where between a real and a generated image a point lies, float32 [batch, 1, …] in [0, 1).
+        """Interpolation coefficients between real and generated images, float32 [batch, 1, …].
 
-        Images that the discriminator sees together share a place.
+        Uniform in [0, 1); images that the discriminator sees together share one.
         """
         shape, seed = [self.batch_size // pack] + [1] * (rank - 1), self.seed(PENALTY, update)
         drawn = replica_slice(lambda shape: tf.random.stateless_uniform(shape, seed), shape)
         return tf.repeat(drawn, pack, axis=0)
 
     def seed(self, use: int, update: int = 0) -> tf.Tensor:
-        """A seed, int [2], for random numbers other than noise of one of the step's updates."""
+        """The seed of one random stream, other than noise, in one update, int [2]."""
         seed = [self.run_seed, self.update_index(update)]
         return tf.random.experimental.stateless_fold_in(seed, use)
 
     def update_index(self, update: int) -> tf.Tensor:
-        """The index, int64, of one of the step's updates among all of the run."""
+        """The index of one of the step's updates within the run, int64 scalar."""
         return self.step * self.updates + update
 
 
 class Gan:
     """A generator and a discriminator that can be trained.
 
-    To be made, and trained, within the scope of its `tf.distribute.Strategy`.
+    Create and train it within the scope of its `tf.distribute.Strategy`.
 
     Args:
         generator: from noise, float32 [batch, noise_dim], to images, float32 [batch, H, W, C] in
             [-1, 1]; a conditional one takes [noise, labels].
-        discriminator: from images to logits, float32 [batch, 1]; a conditional one takes [images,
-            labels].
-        generator_optimizer, discriminator_optimizer: their optimizers.
+        discriminator: from images to logits, float32 [batch / pack, 1]; a conditional one takes
+            [images, labels].
+        generator_optimizer, discriminator_optimizer: one for each model.
         random: the random numbers of each step.
-        losses: both models' losses, by default the tutorial's.
+        losses: of both models.
         penalties: terms of the discriminator's loss.
-        augmentations: applied to every image that the discriminator sees.
+        augmentations: of every image that the discriminator sees.
         joint_batch: whether real and generated images go through the discriminator as one batch.
             Batch norm then normalizes both with the statistics of the mixture, which leaves a
             difference between their means visible to it.
@@ -158,7 +166,8 @@ class Gan:
         discriminator_optimizer.build(discriminator.trainable_variables)
         self.random = random
         self.step = random.step
-        self.discriminator_loss, self.generator_loss, self.loss_is_relative = losses
+        self.discriminator_loss, self.generator_loss, is_relative = losses
+        self.generator_needs_real = joint_batch or is_relative
         self.penalties = penalties
         self.augmentations = augmentations
         self.joint_batch = joint_batch
@@ -169,60 +178,42 @@ class Gan:
 
     @property
     def sampling_generator(self) -> keras.Sequential:
-        """The generator that images are drawn from: its moving average, if there is one.
+        """The stack that images are drawn from, the moving average if there is one.
 
-        In a conditional run, its noise has one-hot labels beside it.
+        In a conditional run, it takes one-hot labels beside the noise.
         """
         return self.ema_generator or stack_of(self.generator)
 
-    def generate(self, noise: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
-        """Images of the generator in training mode, float32 [batch, H, W, C] in [-1, 1]."""
-        return self.generator(noise if labels is None else [noise, labels], training=True)
-
     def discriminate(
         self,
-        real: tf.Tensor,
-        fake: tf.Tensor,
+        real: tf.Tensor | None,
+        fake: tf.Tensor | None,
         real_labels: tf.Tensor | None = None,
         fake_labels: tf.Tensor | None = None,
         discriminator: Callable[..., tf.Tensor] | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The logits of real and of generated images.
+    ) -> tuple[tf.Tensor | None, tf.Tensor | None]:
+        """The logits of real and of generated images in training mode, float32 [batch / pack, 1].
 
         Args:
-            real, fake: the images, float32 [batch, H, W, C] in [-1, 1].
+            real, fake: the images, float32 [batch, H, W, C] in [-1, 1]. Either may be None unless
+                both go through the discriminator as one batch; its logits are then None.
             real_labels, fake_labels: the ids of their classes, int [batch], in a conditional run.
             discriminator: in place of the GAN's own.
-
-        Returns:
-            Real and generated images' logits, float32 [batch / pack, 1].
         """
         discriminator = discriminator or self.discriminator
         if self.joint_batch:
             both = tf.concat([real, fake], axis=0)
             labels = None if real_labels is None else tf.concat([real_labels, fake_labels], axis=0)
-            real_logits, fake_logits = tf.split(logits_of(discriminator, both, labels), 2)
+            real_logits, fake_logits = tf.split(
+                discriminator(with_labels(both, labels), training=True), 2
+            )
             return real_logits, fake_logits
-        return (
-            logits_of(discriminator, real, real_labels),
-            logits_of(discriminator, fake, fake_labels),
-        )
-
-    def discriminate_fake(
-        self,
-        real: tf.Tensor,
-        fake: tf.Tensor,
-        real_labels: tf.Tensor | None = None,
-        fake_labels: tf.Tensor | None = None,
-        discriminator: Callable[..., tf.Tensor] | None = None,
-    ) -> tuple[tf.Tensor | None, tf.Tensor]:
-        """What the generator's loss takes, for an update of the generator of its own.
-
-        As `discriminate`, but without the logits of real images where the loss does without them.
-        """
-        if self.joint_batch or self.loss_is_relative:
-            return self.discriminate(real, fake, real_labels, fake_labels, discriminator)
-        return None, logits_of(discriminator or self.discriminator, fake, fake_labels)
+        real_logits = fake_logits = None
+        if real is not None:
+            real_logits = discriminator(with_labels(real, real_labels), training=True)
+        if fake is not None:
+            fake_logits = discriminator(with_labels(fake, fake_labels), training=True)
+        return real_logits, fake_logits
 
     def augment(
         self, real: tf.Tensor, fake: tf.Tensor, update: int = 0
@@ -245,78 +236,64 @@ class Gan:
     ) -> tf.Tensor:
         """The sum of the penalties on the discriminator, float32 scalar.
 
-        Each is of the function that the loss is of, at images as the discriminator sees them. Its
-        passes leave the moving averages of batch norm alone.
+        Each differentiates the discriminator exactly as the loss uses it, and leaves the moving
+        averages of batch norm unchanged.
 
         Args:
             real, fake, real_labels, fake_labels: see `discriminate`.
-            update: which of the step's.
+            update: the index of the update within the step.
             weights: in place of the discriminator's trainable ones.
-            lazy: whether penalties are due only in some steps.
+            lazy: whether penalties are due only in some steps; their gradient is then with respect
+                to the weights alone.
         """
+        if lazy:
+            fake = tf.stop_gradient(fake)  # its gradient reaches the weights alone
+        beside_real, beside_fake = (fake, real) if self.joint_batch else (None, None)
         places = self.random.places(len(real.shape), self.pack, update)
-
-        def term(penalty: Penalty, weights: Sequence[tf.Tensor]) -> tf.Tensor:
-            frozen = with_weights(self.discriminator, weights)
-            seen = (real_labels, fake_labels, frozen)
-            if self.joint_batch:
-                critique = Critique(
-                    lambda images: self.discriminate(images, fake, *seen)[0],
-                    lambda images: self.discriminate(real, images, *seen)[1],
-                    places,
-                )
-            else:
-                critique = Critique(
-                    lambda images: logits_of(frozen, images, real_labels),
-                    lambda images: logits_of(frozen, images, fake_labels),
-                    places,
-                )
-            return penalty.factor * penalty.function(critique, real, fake)
-
         weights = weights or self.discriminator.trainable_variables
         weights = [tf.convert_to_tensor(weight) for weight in weights]
-        return tf.add_n(
-            [
-                lazily(
-                    functools.partial(term, penalty),
-                    weights,
-                    self.step,
-                    penalty.interval if lazy else 1,
-                )
-                for penalty in self.penalties
-            ]
-        )
 
-    def scale_losses(self, *losses: tf.Tensor) -> list[tf.Tensor]:
-        """The generator's and the discriminator's loss, times the scale that their optimizer has.
+        def term(penalty: Penalty, weights: Sequence[tf.Tensor]) -> tf.Tensor:
+            labels_and_model = (real_labels, fake_labels, with_weights(self.discriminator, weights))
+            critique = Critique(
+                lambda images: self.discriminate(images, beside_real, *labels_and_model)[0],
+                lambda images: self.discriminate(beside_fake, images, *labels_and_model)[1],
+                places,
+            )
+            return penalty.factor * penalty.function(critique, real, fake)
 
-        It has one in float16 alone, where small gradients would become 0 (Micikevicius et al.,
-        2018); the optimizer divides the gradients by it again.
+        terms = []
+        for penalty in self.penalties:
+            interval = penalty.interval if lazy else 1
+            terms.append(lazily(functools.partial(term, penalty), weights, self.step, interval))
+        return tf.add_n(terms)
+
+    def update_ema(self) -> None:
+        """Moves the EMA generator, if there is one, towards the generator.
+
+        Batch norm's moving averages are averaged, too.
         """
-        optimizers = (self.generator_optimizer, self.discriminator_optimizer)
-        return [
-            optimizer.scale_loss(loss)
-            if isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-            else loss
-            for optimizer, loss in zip(optimizers, losses)
-        ]
-
-    def end_step(self) -> None:
-        """Moves the EMA generator towards the generator, and counts the step."""
-        if self.ema_generator is not None:
-            step = tf.cast(self.step, tf.float32)
-            warm_up = (1.0 + step) / (10.0 + step) if self.ema_warm_up else 1.0
-            decay = tf.minimum(self.ema_decay, warm_up)
-            for mean, value in zip(self.ema_generator.variables, self.generator.variables):
-                mean.assign(decay * mean + (1.0 - decay) * value)
-        self.step.assign_add(1)
+        if self.ema_generator is None:
+            return
+        step = tf.cast(self.step, tf.float32)
+        warm_up = (1.0 + step) / (10.0 + step) if self.ema_warm_up else 1.0
+        decay = tf.minimum(self.ema_decay, warm_up)
+        for mean, value in zip(self.ema_generator.variables, self.generator.variables):
+            mean.assign(decay * mean + (1.0 - decay) * value)
 
 
-def logits_of(
-    discriminator: Callable[..., tf.Tensor], images: tf.Tensor, labels: tf.Tensor | None
-) -> tf.Tensor:
-    """The logits of some images in training mode, float32 [batch, 1]."""
-    return discriminator(images if labels is None else [images, labels], training=True)
+def with_labels(inputs: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor | list[tf.Tensor]:
+    """What a model takes: noise or images, and in a conditional run labels."""
+    return inputs if labels is None else [inputs, labels]
+
+
+def scaled(loss: tf.Tensor, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
+    """A loss times the scale of its optimizer, if that is a `LossScaleOptimizer` (float16).
+
+    Small gradients would underflow (Micikevicius et al., 2018); the optimizer divides by the scale.
+    """
+    is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    return optimizer.scale_loss(loss) if is_scaled else loss
 
 
 def make_gan(config: Config, image_shape: ImageShape, classes: Classes = UNLABELLED) -> Gan:

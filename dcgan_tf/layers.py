@@ -158,31 +158,3 @@ def convolutions(config: Config) -> ModuleType:
 def normalizations(config: Config) -> ModuleType:
     """Where batch norm and dropout come from: Keras under `reference`, else `fast/`."""
     return layers if config.reference else fast_layers
-
-
-@keras.saving.register_keras_serializable("dcgan_tf")
-class Pack(layers.Layer):
-    """Stacks every M images of a batch on the channel axis (PacGAN, Lin et al., 2018).
-
-    Float32 [batch, H, W, C] becomes [batch / M, H, W, M·C]: the discriminator that follows sees M
-    images at once, and so a lack of variety among generated ones.
-
-    Args:
-        images: M.
-    """
-
-    def __init__(self, images: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.images = images
-
-    def call(self, inputs: Any) -> Any:
-        _, height, width, channels = inputs.shape
-        groups = keras.ops.reshape(inputs, (-1, self.images, height, width, channels))
-        stacked = keras.ops.transpose(groups, (0, 2, 3, 1, 4))
-        return keras.ops.reshape(stacked, (-1, height, width, self.images * channels))
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (None, *input_shape[1:3], self.images * input_shape[3])
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"images": self.images}

@@ -1,4 +1,4 @@
-"""The DCGANs that the field teaches, as Keras Sequential stacks of small blocks.
+"""The generator and the discriminator, as Keras Sequential stacks of small blocks.
 
 Every generator turns noise, float32 [batch, noise_dim], into images, float32 [batch, size, size,
 channels] in [-1, 1]; every discriminator turns such images into logits, float32 [batch, 1]. An
@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import layers
 
+from dcgan_tf.conditional.label_inputs import stack_of, with_label_input, with_label_maps
 from dcgan_tf.layers import (
     Layers,
-    Pack,
     conv_transpose,
     dense_to_logit,
     discriminator_norm,
@@ -29,6 +28,7 @@ from dcgan_tf.layers import (
     mapping_network,
     strided_conv,
 )
+from dcgan_tf.regularization.pack import Pack
 from dcgan_tf.settings.choices import ARCHITECTURES, resolve
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
@@ -81,49 +81,21 @@ def discriminator_layers(config: Config, image_shape: ImageShape, classes: int =
 
 
 def as_generator(config: Config, stack: Layers, classes: int) -> keras.Model:
-    """The generator of a stack of layers.
-
-    A conditional one takes [noise, labels], the ids of classes, int32 [batch], and gives the stack
-    one-hot vectors beside the noise (Mirza and Osindero, 2014).
-    """
+    """The generator of a stack of layers; a conditional one takes [noise, labels]."""
     inputs = layers.Input((config.noise_dim + classes,))
     generator = keras.Sequential([inputs, *stack], name="generator")
     return with_label_input(generator, config.noise_dim, classes) if classes else generator
 
 
-def with_label_input(generator: keras.Sequential, noise_dim: int, classes: int) -> keras.Model:
-    """A generator whose inputs are `noise` and the id of a class, `label`."""
-    noise = layers.Input((noise_dim,), name="noise")
-    label = layers.Input((), name="label", dtype="int32")
-    latent = keras.ops.concatenate([noise, keras.ops.one_hot(label, classes)], axis=1)
-    return keras.Model([noise, label], generator(latent), name="conditional_generator")
-
-
 def as_discriminator(
     config: Config, image_shape: ImageShape, stack: Layers, classes: int
 ) -> keras.Model:
-    """The discriminator of a stack of layers.
-
-    A conditional one takes [images, labels], the ids of classes, int32 [batch], and gives the stack
-    one-hot vectors beside the images, as constant channels (Mirza and Osindero, 2014).
-    """
+    """The discriminator of a stack of layers; a conditional one takes [images, labels]."""
     *size, channels = image_shape
+    inputs = layers.Input((*size, channels + classes))
     pack = [Pack(config.pack)] if config.pack > 1 else []
-    shape = (*size, channels + classes)
-    discriminator = keras.Sequential([layers.Input(shape), *pack, *stack], name="discriminator")
-    if not classes:
-        return discriminator
-    images = layers.Input(image_shape, name="images")
-    label = layers.Input((), name="label", dtype="int32")
-    one_hot = keras.ops.one_hot(label, classes)[:, None, None, :]
-    label_maps = keras.ops.ones_like(images[..., :1]) * one_hot
-    logits = discriminator(keras.ops.concatenate([images, label_maps], axis=3))
-    return keras.Model([images, label], logits, name="conditional_discriminator")
-
-
-def stack_of(model: keras.Model) -> keras.Sequential:
-    """The stack of a model, without the input for labels that a conditional one has around it."""
-    return model if isinstance(model, keras.Sequential) else model.layers[-1]
+    discriminator = keras.Sequential([inputs, *pack, *stack], name="discriminator")
+    return with_label_maps(discriminator, image_shape, classes) if classes else discriminator
 
 
 def all_layers(model: keras.Model) -> Iterator[layers.Layer]:
@@ -135,34 +107,22 @@ def all_layers(model: keras.Model) -> Iterator[layers.Layer]:
             yield layer
 
 
-def with_weights(model: keras.Model, weights: Sequence[tf.Tensor]) -> Callable[..., tf.Tensor]:
-    """A model as a function with other trainable weights.
-
-    A call changes nothing of the model but its random state, so that each has a dropout mask of
-    its own: the moving averages of batch norm stay.
-    """
-    variables = model.non_trainable_variables
-
-    def call(inputs: Any, training: bool) -> tf.Tensor:
-        before = [tf.convert_to_tensor(variable) for variable in variables]
-        outputs, after = model.stateless_call(weights, before, inputs, training=training)
-        for variable, value in zip(variables, after):
-            if variable.name == "seed_generator_state":
-                variable.assign(value)
-        return outputs
-
-    return call
-
-
 @contextlib.contextmanager
 def compute_in(precision: str) -> Iterator[None]:
-    """Layers that are made within compute in this precision, with float32 weights."""
-    policy = keras.config.dtype_policy()
+    """Layers that are made within compute in this precision, with float32 weights.
+
+    Their images are NHWC, whatever Keras is configured for elsewhere.
+    """
+    before = keras.config.image_data_format(), keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
     keras.config.set_dtype_policy(POLICIES.get(precision, "float32"))
     try:
         yield
     finally:
-        keras.config.set_dtype_policy(policy)
+        keras.config.set_image_data_format(before[0])
+        keras.config.set_floatx(before[1])
+        keras.config.set_dtype_policy(before[2])
 
 
 def tutorial_generator(config: Config, image_shape: ImageShape) -> Layers:

@@ -10,9 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf.conditional.label_inputs import stack_of
+from dcgan_tf.conditional.labels import UNLABELLED, Labels
 from dcgan_tf.data import Batch, Images, make_batches
 from dcgan_tf.datasets.disk_images import DiskImages
-from dcgan_tf.datasets.labels import UNLABELLED, Labels
 from dcgan_tf.distributed.cluster import (
     agree_on_stop,
     barrier,
@@ -20,10 +21,10 @@ from dcgan_tf.distributed.cluster import (
     is_chief,
     lost_workers_named,
 )
-from dcgan_tf.distributed.replicas import distribute, on_all_replicas
+from dcgan_tf.distributed.replicas import distribute
 from dcgan_tf.evaluation.scores import Evaluation
 from dcgan_tf.gan import make_gan
-from dcgan_tf.models import all_layers, stack_of
+from dcgan_tf.models import all_layers
 from dcgan_tf.reporting.grids import grid_noise, real_grid
 from dcgan_tf.reporting.history import History
 from dcgan_tf.reporting.report import Report
@@ -33,8 +34,9 @@ from dcgan_tf.run.schedule import Schedule
 from dcgan_tf.run.signals import StopSignals
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import Diverged, Interrupted, UserError
+from dcgan_tf.steps.compile_step import compile_step, repeat_step
 from dcgan_tf.steps.make_step import choose_step, make_step
-from dcgan_tf.train_step import StepOutput, StepScalars
+from dcgan_tf.train_step import StepOutput
 
 Evaluate = Callable[[int, keras.Sequential], Evaluation]  # a step and its generator
 
@@ -56,6 +58,7 @@ class Trainer:
     Attributes:
         gan: what is trained.
         train_step: the compiled step, from a batch to a `StepOutput`.
+        train_steps: several steps at once, see `repeat_step`.
         schedule: what is due after which step.
         history: what the steps reported.
         state: all that a checkpoint saves.
@@ -72,6 +75,7 @@ class Trainer:
         step = make_step(config)
         self.gan = make_gan(config, images.shape[1:], self.classes)
         self.train_step = compile_step(functools.partial(step, self.gan), config.jit_compile)
+        self.train_steps = repeat_step(self.train_step)
 
         self.grid_noise = tf.Variable(grid_noise(config, self.classes), trainable=False)
         self.history = History()
@@ -84,25 +88,6 @@ class Trainer:
             step=self.gan.step,
             grid_noise=self.grid_noise,
             history=self.history,
-        )
-
-    @tf.function(autograph=False)
-    def train_steps(self, batches: Iterator[Batch], count: tf.Tensor) -> StepOutput:
-        """Some steps, without Python in between.
-
-        Args:
-            batches: of a dataset, whose elements `train_step` takes.
-            count: int scalar, the number of steps.
-
-        Returns:
-            What they return, each stacked: float32 [count, …].
-        """
-        scalars = StepScalars(*[tf.float32] * len(StepScalars._fields))
-        return tf.map_fn(
-            lambda _: self.train_step(next(batches)),
-            tf.range(count),
-            fn_output_signature=StepOutput(scalars, tf.float32, tf.float32),
-            parallel_iterations=1,
         )
 
     @property
@@ -132,28 +117,13 @@ class Trainer:
         """Whether training reaches a step after which its images are evaluated."""
         return 0 < self.schedule.evaluation_interval <= self.schedule.last_step
 
-    def check_finite(self) -> None:
-        """Refuses a state that must not be saved.
-
-        Raises:
-            Diverged: a weight or a moment is infinite or not a number.
-        """
-        gan = self.gan
-        for trained in (
-            gan.generator,
-            gan.discriminator,
-            gan.generator_optimizer,
-            gan.discriminator_optimizer,
-        ):
-            check_finite(trained, self.step)
-
     def describe_step(self) -> str:
         """Which step is taken, in a few words."""
         penalty = ", with R1" if self.config.real_penalty else ""
         return f"{choose_step(self.config).name}{penalty}"
 
     def sample_grid(self) -> np.ndarray:
-        """The fixed noise's images, float32 [N, H, W, C] in [-1, 1]; the classes', row by row."""
+        """Images of the fixed noise, float32 [N, H, W, C] in [-1, 1]; of classes, a row each."""
         return self.gan.sampling_generator(self.grid_noise, training=False).numpy()
 
     def restore(self, run: RunDirectory) -> int:
@@ -181,7 +151,7 @@ class Trainer:
 
         Args:
             run: where everything goes.
-            evaluate: evaluates the generator after some epochs, if it is to be evaluated.
+            evaluate: called after the epochs in which an evaluation is due; None to skip it.
 
         Raises:
             Interrupted: a signal asked to stop, and everything is saved.
@@ -218,14 +188,16 @@ class Trainer:
     ) -> None:
         """Takes the steps up to the last, or until a signal; reports and saves on the way."""
         schedule, step, last = self.schedule, self.step, self.schedule.last_step
-        models = [self.gan.generator, self.gan.discriminator]
+        gan = self.gan
+        models = [gan.generator, gan.discriminator]
+        trained = [*models, gan.generator_optimizer, gan.discriminator_optimizer]
         saved_at, saved_step = time.monotonic(), step
 
         def save(shows: Callable[[], None], draws: bool = False) -> None:
-            """Saves the state together with what it shows; draws once all is saved."""
+            """Checks, shows and saves the state; draws once all is saved."""
             nonlocal saved_at, saved_step
             with report.pause():
-                self.check_finite()
+                check_finite(trained, self.step)
                 shows()
                 checkpoints.save(self.step, self.history.by_quality())
                 saved_at, saved_step = time.monotonic(), self.step
@@ -234,7 +206,7 @@ class Trainer:
 
         def add_evaluation() -> None:
             if evaluate:
-                evaluation = evaluate(self.step, self.gan.sampling_generator)
+                evaluation = evaluate(self.step, gan.sampling_generator)
                 self.history.evaluations.append(evaluation)
 
         def end_evaluation() -> None:
@@ -250,7 +222,7 @@ class Trainer:
             if evaluate:
                 save(end_evaluation)
             barrier()
-        # Python reads images on disk in any case; where it can't, all steps before are whole.
+        # Python reads images on disk anyway; one step at a time, a read error loses no other step.
         on_disk = isinstance(self.images, DiskImages)
         most_at_once = 1 if on_disk else self.config.steps_per_execution
         batches = self.make_iterator()
@@ -271,7 +243,7 @@ class Trainer:
             save_is_due = schedule.save_is_due(step, saved_at)
             stopped, save_is_due = agree_on_stop(stop.received, save_is_due)
             run_ends = step == last or stopped is not None
-            if schedule.ends_epoch(step):
+            if schedule.report_is_due(step):
                 save(end_epoch, draws=not run_ends)  # a run that ends draws afterwards
             elif run_ends:
                 save(report.end_steps)
@@ -290,8 +262,8 @@ class Trainer:
         Args:
             batches: for the steps.
             count: the number of steps; 1, if they are not taken at once.
-            at_once: whether without Python in between. A run has one graph for all its steps:
-                another may compute the same with other rounding.
+            at_once: whether without Python in between. All steps of a run use the same graph,
+                since another may round differently.
 
         Raises:
             OSError: images on disk can't be read any more.
@@ -316,25 +288,6 @@ class Trainer:
             return distribute(make)
         gpus = tf.config.list_logical_devices("GPU")
         return iter(make(gpus[0].name if gpus else None))
-
-
-def compile_step(
-    step: Callable[..., StepOutput], jit_compile: bool = False
-) -> Callable[[Batch], StepOutput]:
-    """A step as a graph, on every replica of the strategy.
-
-    Args:
-        step: a function of images, and of labels where there are any.
-        jit_compile: whether XLA compiles it.
-    """
-
-    def take(batch: Batch) -> StepOutput:
-        images, labels, _ = keras.utils.unpack_x_y_sample_weight(batch)
-        return step(images, labels)
-
-    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-        return on_all_replicas(take)
-    return tf.function(take, jit_compile=jit_compile or None, autograph=False)
 
 
 def dropout_seeds(model: keras.Model) -> list[tf.Variable]:

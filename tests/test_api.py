@@ -15,9 +15,12 @@ import tensorflow as tf
 
 import dcgan_tf
 from dcgan_tf.commands import sample
+from dcgan_tf.conditional.labels import Labels
 from dcgan_tf.data import scale
 from dcgan_tf.distributed import strategy
+from dcgan_tf.settings.choices import ARCHITECTURES
 from tests.conftest import ENVIRONMENT, ROOT, write_idx
+from tests.small import DENSE
 
 HEAVY = (
     "tensorflow",
@@ -204,7 +207,7 @@ def test_mistakes(trained, tmp_path):
         ("no images \\[\\] of seed 0", lambda: trained.noise([])),
         ("no images \\[-1\\]", lambda: trained.noise([-1])),
         ("truncation must be above 0, not -1", lambda: trained.sample(truncation=-1)),
-        ("--label 7: the run learned no labels", lambda: trained.sample(label=7)),
+        ("`label` 7: the run learned no labels", lambda: trained.sample(label=7)),
         ("two points and a frame at least, not 1 and 12", lambda: trained.interpolate([3])),
         ("at least, not 2 and 0", lambda: trained.interpolate([3, 4], frames=0)),
         ("a point at 0", lambda: trained.interpolate(np.eye(2, 100, k=-1))),
@@ -229,7 +232,7 @@ def test_interpolation_takes_numbers_in_an_array(trained):
 def test_loop_of_ones_own(digits):
     config = dcgan_tf.Config(data_dir=str(digits), **TINY)
     images = dcgan_tf.load_images(config)
-    gan = dcgan_tf.Gan(config, images.shape[1:])
+    gan = dcgan_tf.make_gan(config, images.shape[1:])
     before = gan.generator.get_weights()
     for batch in dcgan_tf.make_batches(images, config, 0, 2):
         output = dcgan_tf.train_step(gan, batch)
@@ -242,16 +245,34 @@ def test_loop_of_ones_own(digits):
     [
         {"real_penalty": 1.0},
         {"unroll_steps": 2},
-        {"loss": "wasserstein"},
+        {"loss": "wasserstein", "discriminator_steps": 2},
         {"precision": "float16"},
         {"conditional": True},
-        {"init_from": "runs/other"},
     ],
+    ids=str,
 )
-def test_loop_of_ones_own_refuses_what_its_step_would_leave_out(settings):
-    config = dcgan_tf.Config.from_flags(TINY | settings)
-    with pytest.raises(dcgan_tf.UserError, match="which does not support .*: use dcgan_tf.train"):
-        dcgan_tf.Gan(config, (28, 28, 1))
+def test_loop_of_ones_own_takes_the_step_of_any_run(mnist, monkeypatch, settings):
+    """With `make_step`, it leaves out nothing that the config asks for: it is the trainer's."""
+    monkeypatch.setitem(ARCHITECTURES, "dense", DENSE)
+    config = dcgan_tf.Config.from_flags(TINY | {"architecture": "dense"} | settings)
+    images, labels = mnist[:32, ..., np.newaxis], None
+    if config.conditional:
+        labels = Labels(np.arange(32) % 3, ("cat", "dog", "eel"))
+    trainer = dcgan_tf.Trainer(config, images, labels)
+    gan = dcgan_tf.make_gan(config, images.shape[1:], trainer.classes)
+    step = dcgan_tf.make_step(config)
+    numbers = labels and labels.numbers
+    for batch in dcgan_tf.make_batches(images, config, 0, 2, labels=numbers):
+        output = step(gan, *batch) if labels else step(gan, batch)
+        expected = trainer.train_step(batch)
+        np.testing.assert_allclose(output.scalars, expected.scalars, rtol=1e-2, atol=1e-4)
+    assert int(gan.step) == 2
+
+
+def test_loop_of_ones_own_refuses_what_does_not_go_together():
+    config = dcgan_tf.Config.from_flags(TINY | {"unroll_steps": 2, "discriminator_steps": 2})
+    with pytest.raises(dcgan_tf.UserError, match="`unroll_steps` takes one update of each"):
+        dcgan_tf.make_step(config)
 
 
 @pytest.mark.parametrize("device, told", [("auto", True), ("cpu", False)])
@@ -272,7 +293,7 @@ def test_a_device_that_a_process_can_no_longer_take_is_refused(monkeypatch):
     monkeypatch.setattr(strategy.tf.config, "get_visible_devices", lambda kind: [])
     monkeypatch.setattr(strategy.tf.config, "set_visible_devices", too_late)
     for device, told in (("cpu", "already; start another"), ("gpu", "hidden this process's GPUs")):
-        with pytest.raises(dcgan_tf.UserError, match=f"--device {device}: .*{told}"):
+        with pytest.raises(dcgan_tf.UserError, match=f"`device` {device}: .*{told}"):
             strategy.make_strategy(dcgan_tf.Config(device=device))
 
 

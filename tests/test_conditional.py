@@ -1,20 +1,24 @@
 """Conditional runs: both models learn the images' labels, and images of a class can be had."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf import data, gan
+from dcgan_tf import data
+from dcgan_tf.conditional.label_inputs import stack_of
+from dcgan_tf.conditional.labels import Classes, Labels
 from dcgan_tf.datasets import loading
-from dcgan_tf.datasets.labels import Classes, Labels
-from dcgan_tf.gan import Gan
+from dcgan_tf.gan import StepRandom, make_gan
 from dcgan_tf.reporting.grids import real_grid
 from dcgan_tf.sampling.noise import seeded_noise
+from dcgan_tf.settings.choices import ARCHITECTURES
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
-from dcgan_tf.train_step import step_output
+from dcgan_tf.steps.make_step import make_step
 from dcgan_tf.training import Trainer
 from tests.conftest import thorough
+from tests.small import DENSE, make_config
 
 FLAGS = {"base_filters": 2, "noise_dim": 5, "batch_size": 8, "conditional": True}
 CLASSES = Classes(("cat", "dog", "eel"), (10, 30, 60))
@@ -28,7 +32,9 @@ def flat_images():
 
 def make_trainer(**settings):
     labels = Labels(SHADES.astype(int) // 100, CLASSES.names)
-    return Trainer(Config.from_flags(FLAGS | settings), flat_images(), labels)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ARCHITECTURES, "dense", DENSE)
+        return Trainer(make_config(FLAGS | settings), flat_images(), labels)
 
 
 def batches(trainer, steps):
@@ -41,58 +47,70 @@ def test_labels_come_with_their_images():
     labels = SHADES.astype(int) // 100
     plain = data.make_batches(flat_images(), config, 3, 9)
     labelled = data.make_batches(flat_images(), config, 3, 9, labels=labels)
-    for images, batch in zip(plain, labelled, strict=True):
-        pixels, numbers = data.split_label_channel(batch)
+    for images, (pixels, numbers) in zip(plain, labelled, strict=True):
         np.testing.assert_array_equal(pixels, images)
         shades = np.rint(images * 127.5 + 127.5)
         np.testing.assert_array_equal(
-            shades, np.full_like(shades, 100) * numbers[:, None, None, None]
+            shades, np.full_like(shades, 100) * numbers.numpy()[:, None, None, None]
         )
         assert len(set(numbers.numpy())) > 1
 
 
-def test_discriminator_sees_each_images_label():
-    """One that reads the constant channels alone finds the labels of both kinds of images."""
-    trainer = make_trainer(augment="color,translation,cutout")
-    model = trainer.gan
-    batch = next(iter(batches(trainer, 1)))
-    noise = model.noise()
-    fake = model.generator(noise)
+def spy_on_stack(monkeypatch, model):
+    """The inputs that a model's stack gets from now on, in order."""
+    stack, seen = stack_of(model), []
+    call = stack.call
 
-    def read_labels(images, training):
-        assert images.shape == (8, 16, 16, 1 + 3)
-        channels = images[..., 1:].numpy()
+    def spy(inputs, **kwargs):
+        seen.append(inputs)
+        return call(inputs, **kwargs)
+
+    monkeypatch.setattr(stack, "call", spy)
+    return seen
+
+
+@pytest.mark.parametrize("batch", ["separate", "joint"])
+def test_both_stacks_see_each_images_label(monkeypatch, batch):
+    """As one-hot vectors beside the noise, and as constant channels beside augmented images."""
+    trainer = make_trainer(augment="color,translation,cutout", discriminator_batch=batch)
+    gan = trainer.gan
+    images, labels = next(iter(batches(trainer, 1)))
+    noise, fake_labels = gan.random.noise(), gan.random.labels()
+    latents = spy_on_stack(monkeypatch, gan.generator)
+    pictures = spy_on_stack(monkeypatch, gan.discriminator)
+    make_step(trainer.config)(gan, images, labels)
+
+    (latent,) = latents
+    np.testing.assert_array_equal(latent, np.hstack([noise, np.eye(3)[fake_labels]]))
+    if batch == "joint":
+        pictures = tf.split(pictures[0], 2)
+    for seen, numbers in zip(pictures, (labels, fake_labels), strict=True):
+        assert seen.shape == (8, 16, 16, 1 + 3)
+        channels = seen[..., 1:].numpy()
         assert (channels == channels[:, :1, :1]).all() and (channels.sum(axis=3) == 1).all()
-        return channels[:, 0, 0].argmax(axis=1)
-
-    real_labels, fake_labels = model.discriminate(batch, fake, read_labels)
-    np.testing.assert_array_equal(real_labels, batch[:, 0, 0, -1])
-    np.testing.assert_array_equal(fake_labels, noise[:, 5:].numpy().argmax(axis=1))
-    np.testing.assert_array_equal(
-        fake_labels, model.discriminate_generated(batch, fake, read_labels)
-    )
-    real, _ = model.seen(batch, fake)
-    assert not np.allclose(real[..., :1], batch[..., :1]), "images are augmented"
+        np.testing.assert_array_equal(channels[:, 0, 0].argmax(axis=1), numbers)
+    assert not np.allclose(pictures[0][..., :1], images), "images are augmented"
 
 
 def test_labels_of_generated_images_have_the_datas_proportions():
-    config = Config(batch_size=50, base_filters=2, noise_dim=5)
-    model = Gan(config, (16, 16, 1), classes=CLASSES)
-    draw = tf.function(lambda: tf.reduce_sum(model.labels(), axis=0))
-    counts, first = np.zeros(3), model.labels().numpy()
+    def make_random(seed):
+        return StepRandom(seed, batch_size=50, noise_dim=5, classes=CLASSES, updates=2)
+
+    random, other = make_random(0), make_random(1)
+    draw = tf.function(lambda: tf.math.bincount(random.labels(), minlength=3))
+    counts, first = np.zeros(3), random.labels().numpy()
+    assert first.shape == (50,) and first.dtype == np.int32
     for step in range(200):
-        model.step.assign(step)
+        random.step.assign(step)
         counts += draw().numpy()
     assert counts.sum() == 10_000
     expected = np.array([1000, 3000, 6000])
     # Chi-squared with 2 degrees of freedom: 13.8 at p = 0.001.
     assert ((counts - expected) ** 2 / expected).sum() < 13.8
-    assert not np.array_equal(model.labels(), first)
-    model.step.assign(0)
-    assert np.array_equal(model.labels(), first) and np.array_equal(model.noise()[:, 5:], first)
-    other = Gan(
-        Config(batch_size=50, base_filters=2, noise_dim=5, seed=1), (16, 16, 1), classes=CLASSES
-    )
+    assert not np.array_equal(random.labels(), first)
+    random.step.assign(0)
+    assert np.array_equal(random.labels(), first)
+    assert not np.array_equal(random.labels(update=1), first)
     assert not np.array_equal(other.labels(), first)
 
 
@@ -111,7 +129,9 @@ def test_labels_of_samples_have_the_datas_proportions_and_leave_the_noise_alone(
     "settings",
     [
         {"preset": "blocks", "discriminator_batch": "joint", "pack": 2, "ema_decay": 0.9},
-        {"loss": "wasserstein", "weight_clip": 0.01, "discriminator_batch": "joint"},
+        {"loss": "wasserstein", "weight_clip": 0.01, "discriminator_batch": "joint"}
+        | {"architecture": "dense"},
+        {"preset": "blocks", "real_penalty": 1.0, "augment": "color"},
         *thorough(
             {"preset": "paper", "jit_compile": True},
             {"preset": "upsample", "mapping_layers": 2, "precision": "bfloat16"}
@@ -119,7 +139,10 @@ def test_labels_of_samples_have_the_datas_proportions_and_leave_the_noise_alone(
             {"precision": "float16", "loss": "hinge"},
             {"loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 2, "pack": 2},
             {"loss": "minimax", "unroll_steps": 2},
+            {"unroll_steps": 2, "real_penalty": 1.0, "discriminator_batch_norm": True},
+            {"precision": "float16", "discriminator_steps": 2, "real_penalty": 1.0},
             {"loss": "least_squares", "reference": True, "noise": "uniform"},
+            {"init_from": "other", "fade_in": 4, "ema_decay": 0.5, "real_penalty": 1.0},
         ),
     ],
     ids=str,
@@ -139,46 +162,47 @@ def test_every_kind_of_step_learns_labels(settings):
         assert not any(np.array_equal(a, b) for a, b in zip(model, trained))
 
 
-def test_spread_is_that_of_pixels_not_of_labels():
-    trainer = make_trainer()
-    batch = next(iter(batches(trainer, 1)))
-    logits, losses, gradients = tf.zeros([8, 1]), tf.zeros([]), [tf.zeros([2])]
-    fake = 0.25 * batch[..., :1]
-    output = step_output(
-        trainer.gan, (batch, fake), (logits, logits), (losses, losses), (gradients, gradients)
-    )
-    assert float(output.scalars.spread) == pytest.approx(0.25)
-
-
-def test_both_gradients_by_either_way_are_the_same():
-    shared, separate = (
-        make_trainer(dropout=0.0, precision="float32", convolutions="native") for _ in range(2)
-    )
-    separate.gan.backward = lambda *args: gan.separate_gradients(separate.gan, *args)
-    assert "shared" in shared.describe_step()
-    for batch in batches(shared, 3):
-        outputs = [trainer.train_step(batch).scalars for trainer in (shared, separate)]
-        np.testing.assert_allclose(*outputs, rtol=1e-4, atol=1e-6)
-
-
 def test_unconditional_models_and_steps_have_nothing_of_labels():
-    model = Gan(Config(base_filters=2, noise_dim=5, batch_size=8), (16, 16, 1))
-    assert model.generator.input_shape == (None, 5)
-    assert model.discriminator.input_shape == (None, 16, 16, 1)
+    config = Config(base_filters=2, noise_dim=5, batch_size=8)
+    gan = make_gan(config, (16, 16, 1))
+    assert isinstance(gan.generator, keras.Sequential)
+    assert isinstance(gan.discriminator, keras.Sequential)
+    assert gan.generator.input_shape == (None, 5)
+    assert gan.discriminator.input_shape == (None, 16, 16, 1)
+    assert gan.random.labels() is None
     images = tf.ones([8, 16, 16, 1])
-    assert model.seen(images, images) == (images, images)
+    assert gan.augment(images, images) == (images, images)
+
+
+def test_conditional_models_take_labels_as_numbers_around_the_same_stack():
+    gan = make_gan(Config(base_filters=2, noise_dim=5, batch_size=8), (16, 16, 1), CLASSES)
+    assert gan.generator.input_shape == [(None, 5), (None,)]
+    assert gan.discriminator.input_shape == [(None, 16, 16, 1), (None,)]
+    assert gan.sampling_generator is stack_of(gan.generator)
+    assert gan.sampling_generator.input_shape == (None, 5 + 3)
+    assert stack_of(gan.discriminator).input_shape == (None, 16, 16, 1 + 3)
+    noise, labels = gan.random.noise(), gan.random.labels()
+    images = gan.generator([noise, labels], training=False)
+    beside = np.hstack([noise, np.eye(3)[labels]])
+    np.testing.assert_array_equal(gan.sampling_generator(beside, training=False), images)
+    for model in (gan.generator, gan.discriminator):
+        assert model.trainable_variables == stack_of(model).trainable_variables
+
+
+def test_conditional_run_without_labels_is_refused():
+    with pytest.raises(UserError, match="trained on images with labels"):
+        Trainer(Config.from_flags(FLAGS), flat_images())
 
 
 def test_generator_learns_what_a_label_looks_like():
     """Flat images of three shades, in few steps: each label brings its own shade."""
-    trainer = make_trainer(
-        batch_size=32, base_filters=8, learning_rate=2e-3, beta_1=0.5, dropout=0.0, max_steps=300
-    )
+    rates = {"learning_rate": 2e-3, "beta_1": 0.5, "dropout": 0.0}
+    trainer = make_trainer(architecture="dense", batch_size=32, **rates)
     for batch in batches(trainer, 300):
         trainer.train_step(batch)
     means = [
         data.to_uint8(
-            trainer.gan.generator(
+            trainer.gan.sampling_generator(
                 seeded_noise(trainer.config, 1, range(32), classes=CLASSES, label=label),
                 training=False,
             )
@@ -214,6 +238,6 @@ def test_mnist_copy_without_some_digit_is_refused(monkeypatch):
 @pytest.mark.parametrize("dataset", ["stacked_mnist", "tfrecords"])
 def test_set_without_labels_is_refused(dataset):
     with pytest.raises(
-        UserError, match=f"--conditional learns labels, and --dataset {dataset} has"
+        UserError, match=f"`conditional` learns labels, and `dataset={dataset}` has"
     ):
         Config(conditional=True, dataset=dataset)

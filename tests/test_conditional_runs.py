@@ -116,7 +116,7 @@ def test_a_run_in_python_draws_what_the_command_draws(run_main, run):
     np.testing.assert_array_equal(loaded.sample(label="7"), seven)
     path = loaded.interpolate(loaded.noise([3, 5], label="7"), frames=2)
     assert np.abs(path.array[[0, 2]].astype(int) - seven[[3, 5]]).max() <= 1
-    with pytest.raises(UserError, match="--label x is none of the run's classes"):
+    with pytest.raises(UserError, match="`label` x is none of the run's classes"):
         loaded.sample(label="x")
 
 

@@ -1,16 +1,19 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 
-from dcgan_tf.gan import Gan, separate_gradients
-from dcgan_tf.settings.config import Config
+from dcgan_tf import gan as gans
+from dcgan_tf.gan import StepRandom
+from dcgan_tf.losses import TUTORIAL_LOSSES
+from tests.small import make_config
 
 MNIST = (28, 28, 1)
 
 
 def make_gan(**settings):
-    config = Config.from_flags({"base_filters": 4, "batch_size": 8} | settings)
-    return Gan(config, MNIST, separate_gradients)
+    return gans.make_gan(make_config({"base_filters": 4, "batch_size": 8} | settings), MNIST)
 
 
 def test_separate_and_joint_batches_differ_by_batch_norm_alone(mnist):
@@ -38,9 +41,57 @@ def test_another_discriminator_can_take_the_place_of_the_own(mnist, batch):
         assert training
         return tf.reduce_mean(images, axis=[1, 2])
 
-    real_logits, fake_logits = gan.discriminate(real, fake, brightness)
+    real_logits, fake_logits = gan.discriminate(real, fake, discriminator=brightness)
     assert np.array_equal(real_logits, np.ones([8, 1]))
     assert np.array_equal(fake_logits, np.zeros([8, 1]))
+
+
+def test_a_generators_own_update_has_real_logits_where_its_loss_needs_them():
+    """They cost a pass, and in a joint batch, generated images' logits depend on real images."""
+    real, fake = tf.fill([4, 2, 2, 1], 3.0), tf.fill([4, 2, 2, 1], 5.0)
+    sizes = []
+
+    def brightness(images, training):
+        sizes.append(len(images))
+        return tf.reduce_mean(images, axis=[1, 2])
+
+    for loss, joint, passes in (
+        (TUTORIAL_LOSSES, False, [4]),
+        (TUTORIAL_LOSSES, True, [8]),
+        (TUTORIAL_LOSSES._replace(relative=True), False, [4, 4]),
+    ):
+        gan = gans.Gan(*foreign_parts(), losses=loss, joint_batch=joint)
+        sizes.clear()
+        needed = real if gan.generator_needs_real else None
+        real_logits, fake_logits = gan.discriminate(needed, fake, discriminator=brightness)
+        assert sizes == passes
+        assert np.array_equal(fake_logits, np.full([4, 1], 5.0))
+        if passes == [4]:
+            assert real_logits is None
+        else:
+            assert np.array_equal(real_logits, np.full([4, 1], 3.0))
+
+
+def foreign_parts():
+    """Two models that this package knows nothing of, with all that a `Gan` needs."""
+    generator = keras.Sequential([layers.Input((3,)), layers.Dense(4), layers.Reshape((2, 2, 1))])
+    discriminator = keras.Sequential([layers.Input((2, 2, 1)), layers.Flatten(), layers.Dense(1)])
+    optimizers = keras.optimizers.Adam(), keras.optimizers.Adam()
+    return generator, discriminator, *optimizers, StepRandom(seed=0, batch_size=4, noise_dim=3)
+
+
+@pytest.mark.parametrize("kind", ["normal", "uniform"])
+def test_training_noise_is_a_function_of_seed_step_and_update(kind):
+    def noise(seed, step, update=0):
+        random = StepRandom(seed, batch_size=4, noise_dim=10, noise=kind, updates=3)
+        random.step.assign(step)
+        return random.noise(update).numpy()
+
+    assert np.array_equal(noise(1, 5), noise(1, 5))
+    assert not np.array_equal(noise(1, 5), noise(1, 6))
+    assert not np.array_equal(noise(1, 5), noise(2, 5))
+    every = [noise(1, step, update).tobytes() for step in range(4) for update in range(3)]
+    assert len(set(every)) == 12
 
 
 @pytest.mark.parametrize("settings", [{}, {"init_from": "other", "fade_in": 5000}])
@@ -56,12 +107,23 @@ def test_ema_follows_numbers_worked_out_by_hand(settings):
     expected = 0.0
     for step, decay in ((0, 1 / 10), (1, 2 / 11), (1000, 0.75)):
         gan.step.assign(step)
-        gan.end_step()
+        gan.update_ema()
+        gan.step.assign_add(1)
         expected = decay * expected + (1 - decay) * 1.0
         assert int(gan.step) == step + 1
         np.testing.assert_allclose(mean, np.full(mean.shape, expected), rtol=1e-6)
         assert np.array_equal(gan.ema_generator.variables[1], still)
     assert np.array_equal(weight, np.ones(weight.shape))
+
+
+def test_the_decay_is_not_warmed_up_for_weights_that_are_trained_already():
+    gan = make_gan(ema_decay=0.75, init_from="other")
+    weight, mean = gan.generator.variables[0], gan.ema_generator.variables[0]
+    weight.assign(tf.ones_like(weight))
+    mean.assign(tf.zeros_like(mean))
+    gan.update_ema()
+    gan.step.assign_add(1)
+    np.testing.assert_allclose(mean, np.full(mean.shape, 0.25), rtol=1e-6)
 
 
 def test_images_are_drawn_from_the_average_if_there_is_one():

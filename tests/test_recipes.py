@@ -1,4 +1,4 @@
-"""Each recipe of docs/architecture.md, followed with a toy (datasets: see test_table.py)."""
+"""Each recipe of docs/architecture.md, followed with a toy (for datasets, see tests/datasets/)."""
 
 import csv
 import dataclasses
@@ -8,87 +8,276 @@ import subprocess
 import sys
 
 import imageio.v3 as iio
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
 
-from dcgan_tf import losses, models, training
+from dcgan_tf import Gan, StepRandom, train_step
 from dcgan_tf.commands import evaluate, sample, train
+from dcgan_tf.evaluation import feature_extractors
 from dcgan_tf.evaluation import scores as table
+from dcgan_tf.evaluation.feature_extractors import FeatureExtractor, Features
 from dcgan_tf.latent import views
+from dcgan_tf.losses import make_losses
+from dcgan_tf.regularization.penalties import squared_slopes
 from dcgan_tf.settings import config, presets
-from dcgan_tf.settings.fields import AT_LEAST_ONE, setting
-from dcgan_tf.train_step import train_step
-from tests.conftest import ENVIRONMENT, ROOT
+from dcgan_tf.settings.choices import (
+    ARCHITECTURES,
+    AUGMENTATIONS,
+    DATASETS,
+    LOSSES,
+    PENALTIES,
+    Architecture,
+    LossRow,
+    PenaltyRow,
+)
+from dcgan_tf.settings.combinations import Combination
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.fields import AT_LEAST_ONE, NOT_NEGATIVE, setting
+from dcgan_tf.steps import make_step
+from dcgan_tf.steps.make_step import Step
+from dcgan_tf.training import Trainer
+from tests.conftest import ENVIRONMENT, ROOT, write_idx
+from tests.small import DENSE, batches, dense_trainer, make_trainer
 
-SMALL = {"base_filters": 2, "batch_size": 8, "noise_dim": 4}
+SMALL = {"noise_dim": 4, "dropout": 0.0}
 
 
-def one_step(mnist, **settings):
-    """The output of one step on digits, with the trainer that took it."""
-    trainer = training.Trainer(config.Config(**SMALL, **settings), mnist[:50, ..., np.newaxis])
-    batch = tf.cast(trainer.images[:8], tf.float32) / 127.5 - 1
-    return trainer, trainer.train_step(batch)
+def toy_generator(config, image_shape):
+    return [layers.Dense(int(np.prod(image_shape))), layers.Reshape(image_shape)]
 
 
-def name_in_config(monkeypatch, names, field):
-    """Adds a name to those that a setting can have, as its tuple in config.py would."""
-    rule = next(f for f in dataclasses.fields(config.Config) if f.name == field).metadata["rule"]
-    monkeypatch.setitem(vars(rule), "holds", lambda value: value in (*names, "toy"))
+def toy_discriminator(config, image_shape):
+    return [layers.Flatten(), layers.Dense(1)]
 
 
 def test_an_architecture(mnist, monkeypatch):
-    def generator(config, image_shape):
-        return [layers.Dense(int(np.prod(image_shape))), layers.Reshape(image_shape)]
-
-    def discriminator(config, image_shape):
-        return [layers.Flatten(), layers.Dense(1)]
-
-    monkeypatch.setitem(models.ARCHITECTURES, "toy", (generator, discriminator))
-    name_in_config(monkeypatch, config.ARCHITECTURES, "architecture")
-    trainer, _ = one_step(mnist, architecture="toy")
+    row = Architecture("tests.test_recipes:toy_generator", "tests.test_recipes:toy_discriminator")
+    monkeypatch.setitem(ARCHITECTURES, "toy", row)
+    trainer = make_trainer(mnist, architecture="toy", **SMALL)
+    trainer.train_step(next(batches(trainer)))
     assert trainer.step == 1 and trainer.gan.discriminator.count_params() == 28 * 28 + 1
+    assert trainer.gan.generator.count_params() == 28 * 28 * (4 + 1)
+
+
+def toy_discriminator_loss(real_logits, fake_logits):
+    return tf.reduce_mean(fake_logits**2) + 7.0
+
+
+def toy_generator_loss(real_logits, fake_logits):
+    return tf.reduce_mean(fake_logits) + 5.0
 
 
 def test_a_loss(mnist, monkeypatch):
-    def discriminator_loss(real_logits, fake_logits):
-        return tf.reduce_mean(fake_logits**2) + 7.0
-
-    def generator_loss(fake_logits):
-        return tf.reduce_mean(fake_logits) + 5.0
-
-    toy = losses.Loss(discriminator_loss, generator_loss, probabilities=False)
-    monkeypatch.setitem(losses.LOSSES, "toy", toy)
-    name_in_config(monkeypatch, config.LOSSES, "loss")
-    _, output = one_step(mnist, loss="toy")
+    row = LossRow(
+        "tests.test_recipes:toy_discriminator_loss", "tests.test_recipes:toy_generator_loss"
+    )
+    monkeypatch.setitem(LOSSES, "toy", row)
+    trainer = dense_trainer(mnist, loss="toy", **SMALL)
+    output = trainer.train_step(next(batches(trainer)))
     fake = output.fake_logits.numpy()
     assert float(output.scalars.gen_loss) == pytest.approx(fake.mean() + 5, rel=1e-5)
     assert float(output.scalars.disc_loss) == pytest.approx((fake**2).mean() + 7, rel=1e-5)
 
 
+def relative_discriminator_loss(real_logits, fake_logits):
+    """A real image is to look more real than a generated one (Jolicoeur-Martineau, 2018)."""
+    return tf.reduce_mean(tf.math.softplus(fake_logits - real_logits))
+
+
+def relative_generator_loss(real_logits, fake_logits):
+    return tf.reduce_mean(tf.math.softplus(real_logits - fake_logits))
+
+
+@pytest.fixture
+def relative_loss(monkeypatch):
+    row = LossRow(
+        "tests.test_recipes:relative_discriminator_loss",
+        "tests.test_recipes:relative_generator_loss",
+        relative=True,
+    )
+    monkeypatch.setitem(LOSSES, "toy", row)
+
+
+def test_a_relative_loss_by_hand(relative_loss):
+    """Real logits of 0 and log 3, generated ones of 0: log(1 + 1) and log(1 + 3^∓1)."""
+    real, fake = tf.math.log([[1.0], [3.0]]), tf.zeros([2, 1])
+    losses = make_losses(Config(loss="toy"))
+    assert losses.relative
+    disc_loss, gen_loss = (np.log(2) + np.log(4 / 3)) / 2, (np.log(2) + np.log(4)) / 2
+    assert float(losses.discriminator(real, fake)) == pytest.approx(disc_loss)
+    assert float(losses.generator(real, fake)) == pytest.approx(gen_loss)
+
+
+@pytest.mark.parametrize("batch", ["separate", "joint"])
+@pytest.mark.parametrize(
+    "algorithm, update, meets",
+    [
+        ({}, 0, "the discriminator before the step"),
+        ({"discriminator_steps": 2}, 2, "the one after"),  # which is updated first
+        ({"unroll_steps": 1}, 0, "the one after"),  # looking ahead
+    ],
+    ids=["plain", "critic", "unrolled"],
+)
+def test_a_relative_loss_in_every_step(mnist, relative_loss, algorithm, update, meets, batch):
+    """The generator's is of both logits of the discriminator that it meets."""
+    settings = {"loss": "toy", "discriminator_batch": batch, "learning_rate": 1e-2}
+    trainer = dense_trainer(mnist, **settings, **algorithm, **SMALL)
+    gan, images = trainer.gan, next(batches(trainer))
+    fake = gan.generator(gan.random.noise(update), training=True)
+
+    def gen_loss():
+        real_logits, fake_logits = (gan.discriminator(each) for each in (images[-8:], fake))
+        return np.log1p(np.exp(real_logits - fake_logits)).mean()
+
+    before = gen_loss()
+    found = float(trainer.train_step(images).scalars.gen_loss)
+    after = gen_loss()
+    assert after != pytest.approx(before, rel=0.01)
+    expected = before if meets == "the discriminator before the step" else after
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def r2_penalty(critique, real, fake):
+    """R2: half the mean of ‖∇D‖² at generated images (Mescheder et al., 2018)."""
+    return 0.5 * tf.reduce_mean(squared_slopes(critique.of_fake, fake))
+
+
+@dataclasses.dataclass(frozen=True)
+class PenalizedConfig(Config):
+    fake_penalty: float | None = setting(None, "Losses and remedies", "factor of R2", NOT_NEGATIVE)
+
+
+def test_a_penalty(mnist, monkeypatch):
+    """A row and a setting: R2, in every third step, at images of which it knows the slope."""
+    row = PenaltyRow("tests.test_recipes:r2_penalty", interval=3)
+    monkeypatch.setitem(PENALTIES, "fake_penalty", row)
+    monkeypatch.setitem(ARCHITECTURES, "dense", DENSE)
+    settings = {"architecture": "dense", "batch_size": 8} | SMALL
+    plain, penalized = (
+        Trainer(PenalizedConfig(**settings, fake_penalty=factor), mnist[:50, ..., np.newaxis])
+        for factor in (None, 5.0)
+    )
+    images, gan = next(batches(plain)), penalized.gan
+    for step, times in ((1, 0), (3, 3)):
+        for trainer in (plain, penalized):
+            trainer.gan.step.assign(step)
+        fake = gan.generator(gan.random.noise(), training=True)
+        squares = []
+        for image in fake:
+            with tf.GradientTape() as tape:
+                tape.watch(image)
+                logit = gan.discriminator(image[tf.newaxis])
+            squares.append(np.square(tape.gradient(logit, image)).sum())
+        expected = times * 5.0 * np.mean(squares) / 2
+        losses = [float(each.train_step(images).scalars.disc_loss) for each in (penalized, plain)]
+        assert losses[0] - losses[1] == pytest.approx(expected, rel=1e-3, abs=1e-6)
+        assert (expected > 0) == (times > 0)
+
+
+def brighter(images, numbers):
+    return images + 10.0 + numbers[:, :1, tf.newaxis, tf.newaxis]
+
+
+def test_an_augmentation(mnist, monkeypatch):
+    monkeypatch.setitem(AUGMENTATIONS, "toy", "tests.test_recipes:brighter")
+    trainer = dense_trainer(mnist, augment="color,toy", **SMALL)
+    gan, images = trainer.gan, next(batches(trainer))
+    seen = gan.augment(images, gan.generator(gan.random.noise(), training=True))
+    wanted = [gan.discriminator(each).numpy() for each in seen]
+    output = trainer.train_step(images)
+    for logits, expected in zip((output.real_logits, output.fake_logits), wanted):
+        np.testing.assert_allclose(logits, expected, rtol=1e-4)
+
+    alone = dense_trainer(mnist, augment="toy", **SMALL).gan.augment(images * 0, images * 0)
+    shades = np.concatenate(alone)[:, 0, 0, 0]
+    assert (np.concatenate(alone) == shades[:, None, None, None]).all()
+    assert len(set(shades)) == 16 and 10 <= shades.min() < shades.max() < 11
+
+
+def repeated_step(gan, images, labels=None, times=1):
+    for _ in range(times - 1):
+        train_step(gan, images, labels)
+    return train_step(gan, images, labels)
+
+
+def repeated_requirements(config, replicas):
+    if config.precision == "bfloat16":
+        yield "`seed=5` and `precision=bfloat16` do not go together"
+
+
 def test_a_training_algorithm(mnist, monkeypatch):
-    def two_steps(gan, images):
-        train_step(gan, images)
-        return train_step(gan, images)
+    row = Step(
+        "two steps",
+        repeated_step,
+        lambda config: config.seed == 5,
+        lambda config: {"times": 2},
+        repeated_requirements,
+    )
+    monkeypatch.setattr(make_step, "STEPS", (row, *make_step.STEPS))
+    for seed, steps, name in ((5, 2, "two steps"), (4, 1, "the tutorial's")):
+        trainer = dense_trainer(mnist, seed=seed, **SMALL)
+        trainer.train_step(next(batches(trainer)))
+        assert trainer.step == steps and trainer.describe_step() == name
+    with pytest.raises(UserError, match="`precision=bfloat16` do not go together"):
+        dense_trainer(mnist, seed=5, precision="bfloat16", **SMALL)
 
-    row = training.Choice("two steps", two_steps, lambda config: config.seed == 5)
-    monkeypatch.setattr(training, "STEPS", (row, *training.STEPS))
-    trainer, _ = one_step(mnist, seed=5)
-    assert trainer.step == 2 and trainer.describe_step() == "two steps"
-    assert one_step(mnist, seed=4)[0].step == 1
+
+class Subclassed(keras.Model):
+    """A generator as one that knows nothing of Sequential stacks writes it."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(2 * 2 * 3, activation="tanh")
+
+    def call(self, noise):
+        return keras.ops.reshape(self.dense(noise), (-1, 2, 2, 3))
 
 
-def test_another_way_to_get_the_gradients(mnist, monkeypatch):
-    def no_gradients(gan, tape, images, logits, losses):
-        models = (gan.generator, gan.discriminator)
-        return tuple([tf.zeros_like(w) for w in m.trainable_variables] for m in models)
+def functional():
+    noise = layers.Input((5,))
+    return keras.Model(noise, layers.Reshape((2, 2, 3))(layers.Dense(12, "tanh")(noise)))
 
-    row = training.Choice("none", no_gradients, lambda config: True)
-    monkeypatch.setattr(training, "BACKWARD_PASSES", (row, *training.BACKWARD_PASSES))
-    trainer, output = one_step(mnist)
-    assert float(output.scalars.gen_gradient_norm) == 0
-    assert trainer.describe_step().endswith("none")
+
+def sequential():
+    dense = layers.Dense(12, activation="tanh")
+    return keras.Sequential([layers.Input((5,)), dense, layers.Reshape((2, 2, 3))])
+
+
+@pytest.mark.parametrize("make_generator", [sequential, functional, Subclassed])
+@pytest.mark.parametrize("graph", [False, True])
+def test_a_gan_of_ones_own_models(make_generator, graph):
+    """Two Dense models learn images of one color, in a loop of three lines."""
+    generator = make_generator()
+    generator(np.zeros((1, 5)))
+    discriminator = keras.Sequential(
+        [layers.Input((2, 2, 3)), layers.Flatten(), layers.Dense(8, "relu"), layers.Dense(1)]
+    )
+    color = np.float32([0.5, -0.5, 0.25])
+    images = color + np.random.default_rng(0).normal(0, 0.1, (16, 2, 2, 3)).astype("f")
+
+    optimizers = keras.optimizers.Adam(1e-2, beta_1=0.5), keras.optimizers.Adam(1e-2, beta_1=0.5)
+    random = StepRandom(seed=0, batch_size=16, noise_dim=5)
+    gan = Gan(generator, discriminator, *optimizers, random)
+    take = tf.function(train_step) if graph else train_step
+    steps = 300 if graph else 3
+    first = take(gan, images)
+    for _ in range(steps - 1):
+        output = take(gan, images)
+
+    real, fake = first.real_logits.numpy(), first.fake_logits.numpy()
+    assert float(first.scalars.gen_loss) == pytest.approx(np.log1p(np.exp(-fake)).mean(), rel=1e-4)
+    assert float(first.scalars.disc_loss) == pytest.approx(
+        np.log1p(np.exp(-real)).mean() + np.log1p(np.exp(fake)).mean(), rel=1e-4
+    )
+    assert int(gan.step) == steps and np.isfinite(output.scalars).all()
+    assert gan.sampling_generator is generator
+    if graph:
+        drawn = gan.sampling_generator(gan.random.noise(), training=False).numpy()
+        np.testing.assert_allclose(drawn.mean((0, 1, 2)), color, atol=0.15)
 
 
 def test_a_figure_of_every_step(tmp_path):
@@ -110,9 +299,9 @@ def test_a_figure_of_every_step(tmp_path):
     assert float(row["toy"]) == 3.5
 
 
-def test_a_metric(finished_run, digits_dir, run_main, monkeypatch, tmp_path):
-    toy = table.Metric("toy distance", lambda both: 42.0, in_training=True)
-    monkeypatch.setitem(table.METRICS, "toy", toy)
+@pytest.fixture
+def evaluated_run(finished_run, digits_dir, tmp_path):
+    """A copy of the finished run, with 30 test digits to evaluate it with."""
     run, digits = tmp_path / "run", tmp_path / "digits"
     shutil.copytree(finished_run, run)
     shutil.copytree(digits_dir, digits)
@@ -120,13 +309,34 @@ def test_a_metric(finished_run, digits_dir, run_main, monkeypatch, tmp_path):
     config_file.write_text(config_file.read_text().replace(str(digits_dir), str(digits)))
     with np.load(ROOT / "dcgan_tf" / "datasets" / "mnist.npz") as mnist:
         images = mnist["x_test"][:30]
-    header = np.array([2051, *images.shape], ">i4").tobytes()
-    (digits / "t10k-images-idx3-ubyte").write_bytes(header + images.tobytes())
-    code, out, err = run_main(evaluate, f"--run_dir={run}", "--num_images=30")
+    write_idx(digits / "t10k-images-idx3-ubyte", images)
+    return run
+
+
+def test_a_metric(evaluated_run, run_main, monkeypatch):
+    toy = table.Metric("toy distance", lambda both: 42.0, in_training=True)
+    monkeypatch.setitem(table.METRICS, "toy", toy)
+    code, out, err = run_main(evaluate, f"--run_dir={evaluated_run}", "--num_images=30")
     assert code == 0, err
     assert "toy distance" in out and "42.000" in out
-    found = json.loads((run / "evaluation.json").read_text())
+    found = json.loads((evaluated_run / "evaluation.json").read_text())
     assert found["real"]["toy"] == 42 and found["checkpoints"]["12"]["toy"] == 42
+
+
+def test_a_feature_extractor(evaluated_run, run_main, monkeypatch):
+    """Two features, the means of the upper and of the lower half, by which images are compared."""
+
+    def extract(images):
+        return Features(images.reshape(len(images), 2, -1).mean(axis=2).astype("f"), None)
+
+    extractor = FeatureExtractor("halves of images", 10, extract, features="halves")
+    monkeypatch.setitem(feature_extractors.FEATURE_EXTRACTORS, "toy", lambda config: extractor)
+    monkeypatch.setitem(DATASETS, "mnist", DATASETS["mnist"]._replace(feature_extractor="toy"))
+    code, out, err = run_main(evaluate, f"--run_dir={evaluated_run}", "--num_images=30")
+    assert code == 0 and "halves of images" in out, err
+    found = json.loads((evaluated_run / "evaluation.json").read_text())
+    assert found["feature_extractor"] == "halves of images"
+    assert found["checkpoints"]["12"]["frechet_distance"] > 0
 
 
 def test_a_view(finished_run, run_main, monkeypatch, tmp_path):
@@ -175,4 +385,9 @@ def test_a_setting_and_a_preset(run_main, monkeypatch):
     assert code == 0 and "--toy INT" in out
     assert "--toy must be a whole number from 1" in run_main(train, "--toy=0")[2]
     older = dataclasses.asdict(config.Config())
-    assert Longer(**Longer.with_new_names(older)).toy == 1
+    assert Longer.from_file(older).toy == 1
+
+    apart = Combination(lambda config: config.toy > 5 and config.flip, "`toy={0.toy}` and `flip`")
+    monkeypatch.setattr(config, "COMBINATIONS", (*config.COMBINATIONS, apart))
+    assert "--toy=7 and --flip" in run_main(train, "--toy=7", "--flip")[2]
+    assert Longer(toy=7).toy == 7

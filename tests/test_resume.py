@@ -338,7 +338,7 @@ def test_an_ended_run_says_so_where_its_end_cannot_be_evaluated(
     tmp_path, mnist, run_main, monkeypatch
 ):
     write_idx(tmp_path / "train-images-idx3-ubyte", mnist[:BATCH_SIZE])  # too few for both halves
-    monkeypatch.setattr("dcgan_tf.training.EVAL_STEPS", 1)
+    monkeypatch.setattr("dcgan_tf.run.schedule.EVAL_STEPS", 1)
     command = flags(tmp_path / "run", tmp_path, "--base_filters=4", "--epochs=5")
     for said in (False, True):
         code, out, err = run_main(train, *command)

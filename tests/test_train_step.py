@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from dcgan_tf.fast import keras_layers as fast_layers
 from dcgan_tf.settings.config import Config
-from dcgan_tf.train_step import step_output
+from dcgan_tf.train_step import gradient_norm, step_output
 from dcgan_tf.training import Trainer, dropout_seeds
-from tests.small import batches, flat, make_trainer, train
+from tests.small import batches, dense_trainer, flat, make_trainer, train
 
 CRITIC = {"loss": "wasserstein", "gradient_penalty": 10.0}
 
@@ -130,11 +130,11 @@ def test_no_two_draws_are_the_same_numbers(mnist, monkeypatch, settings, draws):
 
 @pytest.mark.parametrize("loss", ["minimax", "least_squares", "hinge"])
 def test_losses_train(mnist, loss):
-    train(make_trainer(mnist, batch_size=4, loss=loss), 2)
+    train(dense_trainer(mnist, batch_size=4, loss=loss), 2)
 
 
 def test_packing_trains(mnist):
-    trainer = make_trainer(mnist, batch_size=4, pack=2, discriminator_batch="joint")
+    trainer = dense_trainer(mnist, batch_size=4, pack=2, discriminator_batch="joint")
     output = train(trainer, 2)
     assert output.real_logits.shape == output.fake_logits.shape == (2, 1)
 
@@ -178,12 +178,30 @@ def test_half_precision_computes_in_it_and_keeps_weights_and_results_in_float32(
             assert float(getattr(found, name)) == expected
 
 
+@pytest.mark.parametrize("settings", [{}, {"discriminator_steps": 2}], ids=str)
+def test_an_update_that_overflows_is_left_out_and_lowers_the_scale(mnist, tmp_path, settings):
+    trainer = dense_trainer(mnist, precision="float16", **settings)
+    optimizer = trainer.gan.discriminator_optimizer
+    optimizer.dynamic_scale.assign(2.0**60)
+    before = trainer.gan.discriminator.get_weights()
+    scalars = trainer.train_step(next(batches(trainer))).scalars
+    assert float(scalars.disc_gradient_norm) == 0 and float(scalars.gen_gradient_norm) > 0
+    lowered = 2.0 ** (60 - trainer.config.discriminator_steps)
+    assert float(optimizer.dynamic_scale) == lowered
+    for value, wanted in zip(trainer.gan.discriminator.get_weights(), before):
+        np.testing.assert_array_equal(value, wanted)
+    prefix = trainer.state.write(str(tmp_path / "state"))
+    other = dense_trainer(mnist, precision="float16", seed=1, **settings)
+    other.state.read(prefix).assert_consumed()
+    assert float(other.gan.discriminator_optimizer.dynamic_scale) == lowered
+
+
 def test_compiled_step_computes_the_same_from_the_same_noise(mnist):
     """XLA draws other random numbers, so the noise is given, and dropout left out."""
     results = []
     for jit_compile in (False, True):
         trainer = make_trainer(mnist, dropout=0.0, jit_compile=jit_compile)
-        trainer.gan.noise = lambda: tf.linspace(tf.fill([100], -1.0), tf.ones([100]), 8)
+        trainer.gan.random.noise = lambda: tf.linspace(tf.fill([100], -1.0), tf.ones([100]), 8)
         results.append(flat(trainer.train_step(next(batches(trainer)))))
     for found, wanted in zip(*results):
         np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-5)
@@ -208,16 +226,18 @@ def test_it_learns_real_digits(mnist):
     assert trained[0] > 0.6 and trained[1] < -0.7
 
 
-def test_scalars_by_hand(trainer):
+def test_scalars_by_hand():
     real = tf.constant([[0.0, 0.0], [2.0, 4.0]])
     fake = tf.constant([[1.0, 1.0], [1.0, 2.0]])
     logits = (tf.constant([[0.0], [100.0]]), tf.constant([[-100.0], [0.0]]))
     losses = (tf.constant(0.25), tf.constant(0.75))
+    adam = keras.optimizers.Adam()
     gradients = ([tf.constant([3.0]), tf.constant([[4.0]])], [real])
-    output = step_output(trainer.gan, (real, fake), logits, losses, gradients)
+    norms = tuple(gradient_norm(each, adam) for each in gradients)
+    output = step_output((real, fake), logits, losses, norms)
     # Real pixels have standard deviations of 1 and 2, generated ones of 0 and 1/2.
     expected = [0.25, 0.75, 0.75, 0.25, 5, 20**0.5, 0.25 / 1.5]
     assert [float(scalar) for scalar in output.scalars] == pytest.approx(expected)
     assert output[1:] == logits
-    constant = step_output(trainer.gan, (real * 0, fake), logits, losses, gradients)
+    constant = step_output((real * 0, fake), logits, losses, norms)
     assert np.isnan(constant.scalars.spread)

@@ -7,95 +7,57 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf import training
 from dcgan_tf.evaluation.scores import Evaluation
-from dcgan_tf.gan import separate_gradients
+from dcgan_tf.run import schedule
 from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from dcgan_tf.steps.critic import critic_step
-from dcgan_tf.steps.loss_scaling import scaled_gradients
-from dcgan_tf.steps.shared_backward import shared_gradients
 from dcgan_tf.steps.unrolled import unrolled_step
 from dcgan_tf.train_step import train_step
-from dcgan_tf.training import Trainer, fit, steps_at_once, take_steps
-from tests.small import batches, flat, make_trainer, state
+from dcgan_tf.training import Trainer
+from tests.small import batches, dense_trainer, flat, make_trainer, state
 
 
 @pytest.mark.parametrize(
-    "batch_size, given, steps",
+    "settings, evaluated",
     [
-        (1, None, 250),  # five epochs of 50 steps
-        (8, None, 252),  # epochs of 6 steps, until there are 250
-        (8, 3, 18),
-        (8, 0, 0),
+        ({"epochs": 42}, True),  # of 6 steps each, until there are 250
+        ({"epochs": 41}, False),
+        ({"epochs": 3, "eval_every": 3}, True),
+        ({"epochs": 3, "eval_every": 3, "max_steps": 17}, False),
+        ({"epochs": 50, "eval_every": 0}, False),
     ],
 )
-def test_images_are_evaluated_by_default_and_not_too_often(mnist, batch_size, given, steps):
-    config = Config(batch_size=batch_size, base_filters=2, noise_dim=4, eval_every=given)
-    trainer = Trainer(config, mnist[:50, ..., np.newaxis])
-    assert trainer.evaluation_interval == steps and trainer.is_evaluated == (steps > 0)
-
-
-TUTORIAL = "the tutorial's"
+def test_a_run_is_evaluated_where_it_is_long_enough(mnist, settings, evaluated):
+    assert dense_trainer(mnist, **settings).is_evaluated == evaluated
 
 
 @pytest.mark.parametrize(
-    "settings, step, backward, described",
+    "settings, step, described",
     [
-        ({}, train_step, shared_gradients, f"{TUTORIAL}, shared backward pass"),
-        ({"preset": "fast"}, train_step, shared_gradients, f"{TUTORIAL}, shared backward pass"),
+        ({}, train_step, "the tutorial's"),
+        ({"real_penalty": 1.0}, train_step, "the tutorial's, with R1"),
         (
-            {"discriminator_batch_norm": True},
-            train_step,
-            separate_gradients,
-            f"{TUTORIAL}, one backward pass for each loss",
-        ),
-        (
-            {"preset": "paper", "image_size": 28},
-            train_step,
-            separate_gradients,
-            f"{TUTORIAL}, one backward pass for each loss",
-        ),
-        (
-            {"reference": True},
-            train_step,
-            separate_gradients,
-            f"{TUTORIAL}, one backward pass for each loss",
-        ),
-        ({"precision": "float16"}, train_step, scaled_gradients, f"{TUTORIAL}, scaled losses"),
-        (
-            {"precision": "float16", "discriminator_batch_norm": True},
-            train_step,
-            scaled_gradients,
-            f"{TUTORIAL}, scaled losses",
-        ),
-        ({"loss": "wasserstein"}, critic_step, None, "several critic updates"),
-        (
-            {"loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 1},
+            {"discriminator_steps": 2, "real_penalty": 1.0},
             critic_step,
-            None,
-            "several critic updates",
+            "the critic first, then the generator, with R1",
         ),
-        ({"discriminator_steps": 2}, critic_step, None, "several critic updates"),
-        ({"unroll_steps": 1}, unrolled_step, None, "unrolled discriminator"),
+        ({"unroll_steps": 1}, unrolled_step, "unrolled discriminator"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
-def test_each_config_takes_its_step_and_its_backward_pass(
-    mnist, settings, step, backward, described
-):
-    trainer = make_trainer(mnist, **settings)
+def test_a_trainer_takes_the_configs_step_and_tells_it(mnist, settings, step, described):
+    trainer = dense_trainer(mnist, **settings)
     taken = inspect.getclosurevars(trainer.train_step.python_function).nonlocals["step"]
-    assert taken is step
-    if backward is not None:
-        assert trainer.gan.backward.func is backward
+    assert taken.func is step and taken.args == (trainer.gan,)
     assert trainer.describe_step() == described
 
 
-def test_r1_is_told(mnist):
-    trainer = make_trainer(mnist, real_penalty=1.0)
-    assert trainer.describe_step() == "the tutorial's, shared backward pass, and R1"
+def test_a_step_that_does_not_go_with_other_settings_is_refused(mnist):
+    with pytest.raises(UserError, match="`unroll_steps` takes one update of each model"):
+        dense_trainer(mnist, unroll_steps=2, discriminator_steps=2)
 
 
 @pytest.mark.parametrize("convolutions", ["native", "subpixel"])
@@ -154,36 +116,28 @@ def test_state_holds_all_that_training_changes(trainer, tmp_path):
 
 
 def test_a_run_of_many_short_epochs_reports_some_of_them(monkeypatch, mnist, tmp_path):
-    monkeypatch.setattr(training, "MOST_REPORTS", 3)
-    trainer = make_trainer(
-        mnist, epochs=8, eval_every=5
-    )  # of 6 steps: every third, the 5th, the 8th
+    monkeypatch.setattr(schedule, "MOST_REPORTS", 3)
+    # Epochs of 6 steps: every third, the fifth, the eighth.
+    trainer = dense_trainer(mnist, epochs=8, eval_every=5)
     run = RunDirectory(tmp_path)
     made = []
 
-    def evaluate(step, _):
+    def evaluate(step, generator):
+        assert generator is trainer.gan.sampling_generator
         made.append(step)
         return Evaluation(step, {"frechet_distance": 1.0, "frechet_baseline": 0.5})
 
-    fit(trainer, run, evaluate)
+    trainer.fit(run, evaluate)
     assert [*run.frames()] == [0, 3, 5, 6, 8] and made == [30]
     saved = Checkpoints(run.checkpoints, trainer.state).steps()
     assert saved[-1] == 48 and {step % 6 for step in saved} == {0}
     assert len(run.metrics_file.read_text().splitlines()) == 1 + 8
 
 
-def test_last_step_is_the_sooner_of_epochs_and_max_steps(mnist):
-    def last_step(**settings):
-        return Trainer(Config(batch_size=8, **settings), mnist[:50, ..., np.newaxis]).last_step
-
-    assert last_step(epochs=3) == 18
-    assert last_step(epochs=3, max_steps=7) == 7
-    assert last_step(epochs=3, max_steps=70) == 18
-
-
 @pytest.mark.parametrize("settings", [{}, {"ema_decay": 0.9, "discriminator_steps": 2}])
 def test_several_steps_in_one_call_are_bit_for_bit_the_same(mnist, tmp_path, settings):
-    trainer = make_trainer(mnist, **settings)
+    make = dense_trainer if settings else make_trainer
+    trainer = make(mnist, **settings)
     start = trainer.state.write(str(tmp_path / "start"))
     for images in batches(trainer, 5):
         last = trainer.train_step(images)
@@ -209,17 +163,7 @@ def test_steps_at_once_are_the_same_however_many(mnist, tmp_path):
         trainer.state.read(start).assert_consumed()
         several = batches(trainer, 6)
         for count in counts:
-            take_steps(trainer, several, count, at_once=True)
+            trainer.take(several, count, at_once=True)
         ends.append(state(trainer.gan))
     for value, wanted in zip(*ends, strict=True):
         np.testing.assert_array_equal(value, wanted)
-
-
-def test_calls_end_where_something_is_to_be_done():
-    config = Config(steps_per_execution=4, checkpoint_steps=5)
-    step, calls = 0, []
-    while step < 14:
-        calls.append(steps_at_once(config, step, steps_per_epoch=6, last=14))
-        step += calls[-1]
-    # Up to 4, and to 5, 6, 10, 12 and the end at 14.
-    assert calls == [4, 1, 1, 4, 2, 2]

@@ -29,7 +29,7 @@ COMPARED = 16
 class ExportFlags(CheckpointFlags, GeneratorFlags):
     """What to export, and where to."""
 
-    output: str = setting("export", "Export", "folder for the files, new or empty")
+    output: str = setting("export", "Export", "folder for the files, new or empty", is_path=True)
 
 
 def main() -> None:
@@ -39,8 +39,8 @@ def main() -> None:
     if not is_free(folder):
         raise UserError(f"--output {folder} is in use: give a new or an empty folder")
     with quiet_tensorflow():
+        from dcgan_tf.conditional.label_inputs import with_label_input
         from dcgan_tf.fast.keras_layers import plain
-        from dcgan_tf.models import with_label_input
         from dcgan_tf.run.run_directory import RunDirectory
         from dcgan_tf.sampling.noise import seeded_noise
         from dcgan_tf.sampling.sampler import compile_generator, load_generator

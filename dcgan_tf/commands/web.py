@@ -11,9 +11,9 @@ from dcgan_tf.commands.flags import parse
 from dcgan_tf.commands.program import quiet_tensorflow
 from dcgan_tf.commands.run_flags import GeneratorFlags
 from dcgan_tf.settings.errors import UserError, first_line
-from dcgan_tf.settings.fields import Rule, setting
+from dcgan_tf.settings.fields import between, setting
 
-PORT = Rule("a whole number from 1 to 65535", lambda value: 1 <= value <= 65535)
+PORT = between(1, 65535)
 
 
 @dataclasses.dataclass(frozen=True)

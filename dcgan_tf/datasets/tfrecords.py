@@ -176,7 +176,7 @@ def read_note(path: Path) -> tuple[tuple[int, ...], int, str]:
     shape, shards, sha256 = note["shape"], note["shards"], note["sha256"]
     for value in (*shape, shards):
         if type(value) is not int or not AT_LEAST_ONE.holds(value):
-            raise ValueError(f"{str(value)[:50]!r} is not {AT_LEAST_ONE.wanted}")
+            raise ValueError(f"{str(value)[:50]!r} is not {AT_LEAST_ONE.wanted()}")
     if not is_shape(shape[1:]):
         raise ValueError(f"{str(shape)[:50]} is no shape of square images, grey or coloured")
     return tuple(shape), shards, str(sha256)

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from dcgan_tf.conditional.labels import Labels
 from dcgan_tf.data import Images
-from dcgan_tf.datasets.labels import Labels
 from dcgan_tf.run.run_directory import VALUE_ERRORS, RunDirectory, describe
 from dcgan_tf.run.signals import STOP_SIGNALS
 from dcgan_tf.settings.config import Config

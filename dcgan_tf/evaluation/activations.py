@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from dcgan_tf.data import scale
 from dcgan_tf.datasets.disk_images import Images
-from dcgan_tf.layers import Pack
+from dcgan_tf.regularization.pack import Pack
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.transfer.growing import unfold
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from dcgan_tf.conditional.labels import UNLABELLED, Labels
 from dcgan_tf.datasets.disk_images import Images
-from dcgan_tf.datasets.labels import UNLABELLED, Labels
 from dcgan_tf.datasets.loading import load_held_out, load_labels, load_training_labels, resize
 from dcgan_tf.evaluation.feature_extractors import (
     FeatureExtractor,

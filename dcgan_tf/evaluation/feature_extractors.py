@@ -183,7 +183,7 @@ def inception(config: Config) -> FeatureExtractor:
         if config.inception_weights == "imagenet":
             raise UserError(
                 f"InceptionV3's weights could not be downloaded ({reason}): give them as "
-                f"`inception_weights` FILE, or leave the flag out"
+                f"`inception_weights` FILE, or leave it out"
             ) from None
         raise UserError(
             f"`inception_weights` {config.inception_weights} can't be used ({reason}): give "

@@ -6,8 +6,9 @@ Each takes a `Critique` and the images that the discriminator sees, and returns 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from dcgan_tf.settings.choices import PENALTIES, resolve
@@ -15,7 +16,7 @@ from dcgan_tf.settings.config import Config
 
 
 class Critique(NamedTuple):
-    """What a penalty is of: the discriminator as the loss sees it.
+    """The discriminator as the loss uses it.
 
     Attributes:
         of_real: from images in the place of the real ones, float32 [batch, H, W, C], to logits.
@@ -44,7 +45,10 @@ def gradient_penalty(critique: Critique, real: tf.Tensor, fake: tf.Tensor) -> tf
 
 
 def squared_slopes(logits_of: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> tf.Tensor:
-    """‖∇D‖² of each logit with respect to all images that it is of, float32 [logits]."""
+    """‖∇D‖² for each pack of images that has a logit, float32 [logits].
+
+    The gradient is of the sum of all logits: with batch norm, each depends on all images.
+    """
     with tf.GradientTape() as tape:
         tape.watch(images)
         logits = logits_of(images)
@@ -79,7 +83,7 @@ def lazily(
 
     Args:
         term: a function of the weights.
-        weights: what its gradient is with respect to.
+        weights: what its gradient is with respect to, and no other tensor if `interval` is above 1.
         step: int64, the number of steps taken.
         interval: in steps, from 1 up.
 
@@ -91,6 +95,9 @@ def lazily(
 
     @tf.custom_gradient
     def due_term(*weights: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        # Otherwise the outer tapes build every derivative of `tf.cond`, which takes seconds.
+        weights = tuple(tf.stop_gradient(weight) for weight in weights)
+
         def due() -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
             with tf.GradientTape() as tape:
                 tape.watch(weights)
@@ -104,6 +111,25 @@ def lazily(
         return value, lambda upstream: [upstream * gradient for gradient in gradients]
 
     return due_term(*weights)
+
+
+def with_weights(model: keras.Model, weights: Sequence[tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """A model as a function with other trainable weights.
+
+    A call changes nothing of the model but its random state, so that each has a dropout mask of
+    its own: the moving averages of batch norm stay.
+    """
+    variables = model.non_trainable_variables
+
+    def call(inputs: Any, training: bool) -> tf.Tensor:
+        before = [tf.convert_to_tensor(variable) for variable in variables]
+        outputs, after = model.stateless_call(weights, before, inputs, training=training)
+        for variable, value in zip(variables, after):
+            if variable.name == "seed_generator_state":
+                variable.assign(value)
+        return outputs
+
+    return call
 
 
 def make_penalties(config: Config) -> list[Penalty]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from dcgan_tf.conditional.labels import Classes, Labels
 from dcgan_tf.datasets.disk_images import Images
-from dcgan_tf.datasets.labels import Classes, Labels
 from dcgan_tf.sampling.noise import seeded_noise
 from dcgan_tf.settings.config import Config
 

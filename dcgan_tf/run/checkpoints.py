@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import keras
@@ -200,16 +201,16 @@ def read_back(prefix: str) -> None:
         reader.get_tensor(name)
 
 
-def check_finite(holder: keras.Model | keras.optimizers.Optimizer, step: int) -> None:
+def check_finite(holders: Iterable[keras.Model | keras.optimizers.Optimizer], step: int) -> None:
     """Refuses a state that must not be saved.
 
     Args:
-        holder: of variables that training changes.
+        holders: of the variables that training changes.
         step: of the state.
 
     Raises:
         Diverged: a weight or a moment is infinite or not a number.
     """
-    for variable in holder.variables:
+    for variable in itertools.chain.from_iterable(holder.variables for holder in holders):
         if not np.isfinite(variable.numpy()).all():
             raise Diverged(f"step {step} left {variable.path} infinite or not a number")

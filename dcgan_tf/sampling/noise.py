@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.datasets.labels import UNLABELLED, Classes
+from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf.conditional.label_inputs import stack_of
+from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.data import to_uint8
-from dcgan_tf.datasets.labels import UNLABELLED, Classes
-from dcgan_tf.models import stack_of
 from dcgan_tf.pretrained.weights import load_weights, weights_step
 from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.run_directory import RunDirectory

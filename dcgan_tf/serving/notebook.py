@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from dcgan_tf.datasets.labels import UNLABELLED, Classes
+from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.evaluation.evaluator import LEAST_IMAGES, evaluate_run
 from dcgan_tf.latent.interpolation import interpolate_through
 from dcgan_tf.pretrained.generators import pretrained_run

@@ -15,7 +15,7 @@ import imageio.v3 as iio
 import numpy as np
 from werkzeug.exceptions import HTTPException
 
-from dcgan_tf.datasets.labels import Classes
+from dcgan_tf.conditional.labels import Classes
 from dcgan_tf.latent.interpolation import interpolate
 from dcgan_tf.reporting.images import image_grid
 from dcgan_tf.run.checkpoints import Checkpoints
@@ -211,11 +211,11 @@ def make_app(run: RunDirectory) -> flask.Flask:
         name = flask.request.args.get(label)
         if name is None:
             return seeded_noise(cache.config, seed, numbers, classes=classes)
-        if name not in classes.names:
+        number = classes.find(name)
+        if number is None:
             bad(
                 f"{label} must be one of {', '.join(classes.names) or 'none: there are no classes'}"
             )
-        number = classes.number(name)
         return seeded_noise(cache.config, seed, numbers, classes=classes, label=number)
 
     def generate(noise: np.ndarray) -> np.ndarray:

@@ -1,12 +1,13 @@
 """What settings can name, one row each: datasets, architectures, losses, augmentations, penalties.
 
-A row gives its functions as `module:function`, which `resolve` looks up when they are needed:
-flags are read, checked and explained before TensorFlow is imported.
+A row gives its functions as `module:function`, as in `.losses:generator_loss` for one of this
+package. `resolve` looks them up when they are needed: flags are read, checked and explained before
+TensorFlow is imported.
 """
 
 from __future__ import annotations
 
-import pkgutil
+import importlib
 from typing import Any, NamedTuple
 
 
@@ -19,12 +20,15 @@ class Dataset(NamedTuple):
         feature_extractor: what compares generated images with real ones, a key of
             `evaluation.feature_extractors.FEATURE_EXTRACTORS`.
         class_names: from a `Config` to the names of the classes; None if these are their ids.
+        report: from a `Config` to what became of its pictures, a `datasets.report.Report`; None
+            for sets that are used as a whole.
     """
 
     load_images: str
     load_labels: str | None
     feature_extractor: str
     class_names: str | None = None
+    report: str | None = None
 
 
 class Architecture(NamedTuple):
@@ -34,7 +38,7 @@ class Architecture(NamedTuple):
     discriminator: str
 
 
-class Loss(NamedTuple):
+class LossRow(NamedTuple):
     """An adversarial loss.
 
     Attributes:
@@ -53,7 +57,7 @@ class Loss(NamedTuple):
     relative: bool = False
 
 
-class Penalty(NamedTuple):
+class PenaltyRow(NamedTuple):
     """A term of the discriminator's loss that bounds its slope.
 
     Attributes:
@@ -67,93 +71,90 @@ class Penalty(NamedTuple):
 
 DATASETS = {
     "mnist": Dataset(
-        "dcgan_tf.datasets.named:load_mnist_images",
-        "dcgan_tf.datasets.named:load_mnist_labels",
+        ".datasets.named:load_mnist_images",
+        ".datasets.named:load_mnist_labels",
         "mnist_classifier",
     ),
     "fashion_mnist": Dataset(
-        "dcgan_tf.datasets.named:load_fashion_mnist_images",
-        "dcgan_tf.datasets.named:load_fashion_mnist_labels",
+        ".datasets.named:load_fashion_mnist_images",
+        ".datasets.named:load_fashion_mnist_labels",
         "trained_classifier",
-        "dcgan_tf.datasets.named:fashion_mnist_classes",
+        ".datasets.named:fashion_mnist_classes",
     ),
     "cifar10": Dataset(
-        "dcgan_tf.datasets.named:load_cifar10_images",
-        "dcgan_tf.datasets.named:load_cifar10_labels",
+        ".datasets.named:load_cifar10_images",
+        ".datasets.named:load_cifar10_labels",
         "trained_classifier",
-        "dcgan_tf.datasets.named:cifar10_classes",
+        ".datasets.named:cifar10_classes",
     ),
     "stacked_mnist": Dataset(
-        "dcgan_tf.datasets.named:load_stacked_mnist_images", None, "stacked_mnist_classifier"
+        ".datasets.named:load_stacked_mnist_images", None, "stacked_mnist_classifier"
     ),
     "folder": Dataset(
-        "dcgan_tf.datasets.folder:load_folder",
-        "dcgan_tf.datasets.folder:load_folder_labels",
+        ".datasets.folder:load_folder",
+        ".datasets.folder:load_folder_labels",
         "pixels_and_edges",
-        "dcgan_tf.datasets.folder:folder_class_names",
+        ".datasets.folder:folder_class_names",
+        ".datasets.folder:folder_report",
     ),
-    "tfrecords": Dataset("dcgan_tf.datasets.tfrecords:load_tfrecords", None, "pixels_and_edges"),
+    "tfrecords": Dataset(".datasets.tfrecords:load_tfrecords", None, "pixels_and_edges"),
 }
 
 ARCHITECTURES = {
-    "tutorial": Architecture(
-        "dcgan_tf.models:tutorial_generator", "dcgan_tf.models:tutorial_discriminator"
-    ),
+    "tutorial": Architecture(".models:tutorial_generator", ".models:tutorial_discriminator"),
     "paper": Architecture(
-        "dcgan_tf.architectures.paper:paper_generator",
-        "dcgan_tf.architectures.paper:paper_discriminator",
+        ".architectures.paper:paper_generator",
+        ".architectures.paper:paper_discriminator",
     ),
     "blocks": Architecture(
-        "dcgan_tf.architectures.paper:paper_generator",
-        "dcgan_tf.architectures.paper:blocks_discriminator",
+        ".architectures.paper:paper_generator",
+        ".architectures.paper:blocks_discriminator",
     ),
     "upsample": Architecture(
-        "dcgan_tf.architectures.upsample:upsample_generator",
-        "dcgan_tf.architectures.upsample:upsample_discriminator",
+        ".architectures.upsample:upsample_generator",
+        ".architectures.upsample:upsample_discriminator",
     ),
 }
 
 LOSSES = {
-    "bce": Loss(
-        "dcgan_tf.losses:discriminator_loss",
-        "dcgan_tf.losses:generator_loss",
+    "bce": LossRow(
+        ".losses:discriminator_loss",
+        ".losses:generator_loss",
         probabilities=True,
         smoothable=True,
     ),
-    "minimax": Loss(
-        "dcgan_tf.losses:discriminator_loss",
-        "dcgan_tf.losses:minimax_generator_loss",
+    "minimax": LossRow(
+        ".losses:discriminator_loss",
+        ".losses:minimax_generator_loss",
         probabilities=True,
         smoothable=True,
     ),
-    "least_squares": Loss(
-        "dcgan_tf.losses:least_squares_discriminator_loss",
-        "dcgan_tf.losses:least_squares_generator_loss",
+    "least_squares": LossRow(
+        ".losses:least_squares_discriminator_loss",
+        ".losses:least_squares_generator_loss",
         smoothable=True,
     ),
-    "hinge": Loss(
-        "dcgan_tf.losses:hinge_discriminator_loss", "dcgan_tf.losses:score_generator_loss"
-    ),
-    "wasserstein": Loss(
-        "dcgan_tf.losses:wasserstein_critic_loss", "dcgan_tf.losses:score_generator_loss"
-    ),
+    "hinge": LossRow(".losses:hinge_discriminator_loss", ".losses:score_generator_loss"),
+    "wasserstein": LossRow(".losses:wasserstein_critic_loss", ".losses:score_generator_loss"),
 }
 
-# Each by the setting that is its factor.
+# Keyed by the setting that holds its factor.
 PENALTIES = {
-    # Karras et al., 2020, section 3.1, "lazy regularization": it costs little, and trains as well.
-    "real_penalty": Penalty("dcgan_tf.regularization.penalties:r1_penalty", interval=8),
-    "gradient_penalty": Penalty("dcgan_tf.regularization.penalties:gradient_penalty"),
+    # Lazily, as in Karras et al., 2020, section 3.1 (there every 16th step, with Adam's constants
+    # adjusted to it; here they are not).
+    "real_penalty": PenaltyRow(".regularization.penalties:r1_penalty", interval=8),
+    "gradient_penalty": PenaltyRow(".regularization.penalties:gradient_penalty"),
 }
 
 # In the order in which they are applied.
 AUGMENTATIONS = {
-    "color": "dcgan_tf.regularization.augmentation:color",
-    "translation": "dcgan_tf.regularization.augmentation:translation",
-    "cutout": "dcgan_tf.regularization.augmentation:cutout",
+    "color": ".regularization.augmentation:color",
+    "translation": ".regularization.augmentation:translation",
+    "cutout": ".regularization.augmentation:cutout",
 }
 
 
 def resolve(function: str) -> Any:
     """The function that a row names."""
-    return pkgutil.resolve_name(function)
+    module, _, name = function.partition(":")
+    return getattr(importlib.import_module(module, "dcgan_tf"), name)

@@ -38,10 +38,10 @@ COMBINATIONS = (
         "`gradient_penalty` and `weight_clip` are two ways to the same end: give one",
     ),
     Combination(
-        lambda config: config.loss == "wasserstein" and not config.bounds_critic,
-        "`loss=wasserstein` needs `weight_clip` or `gradient_penalty`: without one, the critic's "
-        "scores have no bound; in Python, Config.from_preset(loss='wasserstein') brings along what "
-        "it needs, as the flag does",
+        lambda config: config.loss == "wasserstein" and not config.limits_slope,
+        "`loss=wasserstein` needs `weight_clip` or `gradient_penalty`: without one, the "
+        "critic is not Lipschitz, and its loss has no lower bound; in Python, "
+        "Config.from_preset(loss='wasserstein') brings along what it needs, as the flag does",
     ),
     Combination(
         lambda config: config.label_smoothing > 0 and not LOSSES[config.loss].smoothable,
@@ -61,8 +61,8 @@ COMBINATIONS = (
             and config.discriminator_batch_norm
             and (config.real_penalty or config.unroll_steps > 0)
         ),
-        "`reference` takes Keras's batch norm, whose second derivative is wrong, and "
-        "`real_penalty` and `unroll_steps` need it: leave out `reference`",
+        "`reference` takes Keras's batch norm, whose second derivative is wrong; `real_penalty` "
+        "and `unroll_steps` depend on it: leave out `reference`",
     ),
     Combination(
         lambda config: config.fade_in > 0 and config.init_from is None,
@@ -103,7 +103,7 @@ class Idle(NamedTuple):
 
 
 FOR_FOLDERS = Idle(
-    ("fit", "background", "max_bad_images", "held_out", "cache_dir"),
+    ("fit", "background", "max_bad_images", "held_out", "cache_dir", "reading"),
     lambda config: config.dataset != "folder",
     "`{1}` is for `dataset` folder, not for {0.dataset}",
 )

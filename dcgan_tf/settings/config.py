@@ -15,6 +15,7 @@ from dcgan_tf.settings.fields import (
     FRACTION,
     NOT_NEGATIVE,
     POSITIVE,
+    Rule,
     Settings,
     at_least,
     between,
@@ -31,6 +32,7 @@ LONGEST_NAME = 180  # of a folder; file systems take 255 bytes
 LARGEST_SIZE = 8192  # pixels a side
 FITS = ("crop", "pad", "stretch")
 OF_REFERENCE = {"precision": "float32", "convolutions": "native"}
+READING = 2  # the newest version of the rules by which a folder's images are read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Config(Settings):
         "dcgan tfrecords wrote; for the others one with your own copy, as IDX files (plain or "
         ".gz), a Keras .npz, or CIFAR-10's .bin files",
         may_change=True,
+        is_path=True,
     )
     conditional: bool = setting(
         False,
@@ -62,7 +65,10 @@ class Config(Settings):
         "Data",
         "resize to this many pixels a side: 4 to 7 times a power of two, with the default stride "
         "(default: the data's own; 64 for a folder)",
-        between(1, LARGEST_SIZE),
+        Rule(
+            lambda: f"a whole number from 1 to {LARGEST_SIZE}, the pixels a side of a square",
+            between(1, LARGEST_SIZE).holds,
+        ),
     )
     fit: str = setting(
         "crop",
@@ -83,11 +89,23 @@ class Config(Settings):
     held_out: float = setting(
         0.1,
         "Data",
-        "fraction of a folder's images that are kept from training, to evaluate with",
+        "fraction of a folder's images that are kept from training, to evaluate with, unless they "
+        "are in folders called train and test",
         BELOW_ONE,
     )
     cache_dir: str | None = setting(
-        None, "Data", "where decoded images are kept that don't fit in memory", may_change=True
+        None,
+        "Data",
+        "where decoded images are kept that don't fit in memory",
+        may_change=True,
+        is_path=True,
+    )
+    reading: int = setting(
+        1,
+        "Data",
+        "version of the rules by which a folder's images are read, which a run keeps: 1, as before "
+        f"there was this setting, or {READING}, which new runs have",
+        between(1, READING),
     )
     preset: str = setting(
         "tutorial",
@@ -238,6 +256,7 @@ class Config(Settings):
         None,
         "Training",
         "start from the weights of the run in this folder, not its optimizers or its step",
+        is_path=True,
     )
     fade_in: int = setting(
         0,
@@ -276,8 +295,7 @@ class Config(Settings):
     reference: bool = setting(
         False,
         "Speed",
-        "the tutorial's own operations, to compare with: Keras's layers, a backward pass for each "
-        "loss, float32",
+        "the tutorial's own operations, to compare with: Keras's layers, in float32",
     )
     device: str = setting(
         "auto",
@@ -312,10 +330,25 @@ class Config(Settings):
         "or imagenet: downloaded by Keras (default: by a classifier of the dataset, or, without "
         "labels, by pixels and edges)",
         may_change=True,
+        is_path=True,
     )
     checkpoint_steps: int | None = setting(
         None, "Run", "also save every N steps", AT_LEAST_ONE, may_change=True
     )
+
+    rules: int = setting(
+        2,
+        "Run",
+        "version of the rules by which a run orders its images; older runs keep theirs",
+        between(1, 2),
+        before=1,
+    )
+
+    @classmethod
+    def from_file(cls, values: dict[str, Any]) -> "Config":
+        """The config of a run's file, which may be older than some settings."""
+        before = {field.name: field.metadata["before"] for field in dataclasses.fields(cls)}
+        return cls(**before | cls.with_new_names(values))
 
     @classmethod
     def from_flags(cls, given: dict[str, Any]) -> "Config":
@@ -327,7 +360,8 @@ class Config(Settings):
         """
         given = cls.with_new_names(given)
         preset = PRESETS[cls(preset=given.get("preset", "tutorial")).preset]
-        config = cls(**preset | implied(given) | given)
+        newest = {"reading": READING} if given.get("dataset") == "folder" else {}
+        config = cls(**newest | preset | implied(given) | given)
         for idle in IDLE:
             if fault := idle.fault(config, given):
                 raise UserError(fault)
@@ -350,11 +384,11 @@ class Config(Settings):
     @property
     def alternates(self) -> bool:
         """Whether the discriminator has updates of its own before the generator's."""
-        return self.discriminator_steps > 1 or self.bounds_critic
+        return self.discriminator_steps > 1 or self.limits_slope
 
     @property
-    def bounds_critic(self) -> bool:
-        """Whether the discriminator's scores are bounded, as the Wasserstein loss needs."""
+    def limits_slope(self) -> bool:
+        """Whether the discriminator's slope is limited, as the Wasserstein loss needs."""
         return self.weight_clip is not None or self.gradient_penalty is not None
 
     @property
@@ -412,7 +446,8 @@ class Config(Settings):
         """A readable folder under `runs/` that the same settings always lead back to."""
         preset = Config.from_preset(self.preset, dataset=self.dataset)
         named = [self.dataset] if self.preset == "tutorial" else [self.dataset, self.preset]
-        values = {name: getattr(self, name) for name in self.fixed()}
+        # Whatever rules a run was started with, the same flags lead back to it.
+        values = {name: getattr(self, name) for name in self.fixed() if name != "reading"}
         changed = [
             f"{name}={Path(value).name if name == 'init_from' else value}"
             for name, value in values.items()

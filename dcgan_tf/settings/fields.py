@@ -10,19 +10,22 @@ from typing import Any, TypeVar
 from dcgan_tf.settings.errors import UserError
 
 S = TypeVar("S", bound="Settings")
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a str"}
 LARGEST = 2**31 - 1  # what TensorFlow's int32 holds
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What a value must be: a test, and the words for it in an error."""
+    """What a value must be: the words for it, made as an error asks for them, and a test."""
 
-    wanted: str
+    wanted: Callable[[], str]
     holds: Callable[[Any], bool]
 
 
 def between(least: int, most: int) -> Rule:
-    return Rule(f"a whole number from {least} to {most}", lambda value: least <= value <= most)
+    return Rule(
+        lambda: f"a whole number from {least} to {most}", lambda value: least <= value <= most
+    )
 
 
 def at_least(least: int) -> Rule:
@@ -31,19 +34,23 @@ def at_least(least: int) -> Rule:
 
 AT_LEAST_ZERO = at_least(0)
 AT_LEAST_ONE = at_least(1)
-POSITIVE = Rule("a number above 0", lambda value: value > 0 and math.isfinite(value))
-NOT_NEGATIVE = Rule("a number from 0 up", lambda value: value >= 0 and math.isfinite(value))
-BELOW_ONE = Rule("a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1)
-FRACTION = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)
+POSITIVE = Rule(lambda: "a number above 0", lambda value: value > 0 and math.isfinite(value))
+NOT_NEGATIVE = Rule(lambda: "a number from 0 up", lambda value: value >= 0 and math.isfinite(value))
+BELOW_ONE = Rule(
+    lambda: "a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1
+)
+FRACTION = Rule(lambda: "a number from 0 to 1", lambda value: 0 <= value <= 1)
 
 
 def one_of(names: Collection[str]) -> Rule:
-    return Rule(f"one of {', '.join(names)}", lambda value: value in names)
+    """One of a table's names, those of rows that are added later included."""
+    return Rule(lambda: f"one of {', '.join(names)}", lambda value: value in names)
 
 
 def some_of(names: Collection[str]) -> Rule:
+    """Some of a table's names, as `one_of`."""
     return Rule(
-        f"none, or some of {','.join(names)}, separated by commas",
+        lambda: f"none, or some of {','.join(names)}, separated by commas",
         lambda value: value == "none" or set(value.split(",")) <= set(names),
     )
 
@@ -57,11 +64,13 @@ def setting(
     of_models: bool = False,
     old_name: str | None = None,
     old_values: dict[str, str] | None = None,
+    before: object = None,
+    is_path: bool = False,
 ) -> Any:
     """Declares one setting: a dataclass field that is also a flag.
 
-    A setting that is added to `Config` needs a default with which a run computes what it computed
-    before there was the setting: files of older runs, which lack it, are read so.
+    Files of older runs lack a setting that is added to `Config`. They are read as if they had its
+    default, or `before`: the value with which is computed what was computed then.
 
     Args:
         default: the value where none is given; None marks a setting that may stay unset.
@@ -72,6 +81,9 @@ def setting(
         of_models: whether given weights compute something else with another value.
         old_name: what it was called before, still taken as a flag and in files of older runs.
         old_values: the same for values that have another name now.
+        before: the value of runs that were started before there was the setting, where it is not
+            the default.
+        is_path: whether the value names a file or folder, in which ~ is the user's home.
     """
     metadata = {
         "group": group,
@@ -81,6 +93,8 @@ def setting(
         "of_models": of_models,
         "old_name": old_name,
         "old_values": old_values or {},
+        "before": default if before is None else before,
+        "is_path": is_path,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -107,12 +121,13 @@ class Settings:
                 renamed[field.name] = renamed.pop(field.metadata["old_name"])
             value = renamed.get(field.name)
             if isinstance(value, str):
-                renamed[field.name] = field.metadata["old_values"].get(value, value)
+                value = field.metadata["old_values"].get(value, value)
+                renamed[field.name] = expand(field, value)
         return renamed
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = plain(getattr(self, field.name))
+            value = expand(field, plain(getattr(self, field.name)))
             object.__setattr__(self, field.name, value)
             if value is None and field.default is None:
                 continue
@@ -123,9 +138,8 @@ class Settings:
                 check_text(field.name, value)
             rule = field.metadata["rule"]
             if not is_kind or (rule and not rule.holds(value)):
-                wanted = rule.wanted if rule else f"a {kind.__name__}"
                 shown = " ".join(repr(value).split())
-                raise UserError(f"`{field.name}` must be {wanted}, not {shown}")
+                raise UserError(f"`{field.name}` must be {wanted(field)}, not {shown}")
 
 
 def check_text(name: str, value: str) -> None:
@@ -140,6 +154,18 @@ def check_text(name: str, value: str) -> None:
         raise UserError(
             f"`{name}` must be UTF-8 text, not {value!r}; in another locale, set PYTHONUTF8=1"
         )
+
+
+def wanted(field: dataclasses.Field) -> str:
+    """What a setting's value must be, in words."""
+    rule = field.metadata["rule"]
+    return rule.wanted() if rule else WORDS[value_type(field)]
+
+
+def expand(field: dataclasses.Field, value: Any) -> Any:
+    """The value of a setting, with the user's home for a ~ at the start of a path."""
+    is_path = field.metadata["is_path"] and isinstance(value, str)
+    return os.path.expanduser(value) if is_path else value
 
 
 def plain(value: Any) -> Any:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from dcgan_tf.conditional.labels import Labels
 from dcgan_tf.data import Images
-from dcgan_tf.datasets.labels import Labels
-from dcgan_tf.datasets.loading import load_images, load_training_labels
+from dcgan_tf.datasets.loading import load_images, load_report, load_training_labels
+from dcgan_tf.datasets.report import Report
 from dcgan_tf.distributed.cluster import (
     check_same,
     check_shared,
@@ -23,7 +24,7 @@ from dcgan_tf.evaluation.evaluator import Evaluator
 from dcgan_tf.evaluation.scores import IN_TRAINING
 from dcgan_tf.reporting.report import draw_run
 from dcgan_tf.run.checkpoints import Checkpoints
-from dcgan_tf.run.run_directory import RunDirectory, device_name, open_run
+from dcgan_tf.run.run_directory import RunDirectory, as_started, device_name, open_run
 from dcgan_tf.serving.notebook import Run, load_run
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
@@ -75,14 +76,16 @@ def train_run(
         UserError: the run can't be started, or was asked to stop.
         OSError: something can't be read or written.
     """
-    goes_on = RunDirectory(path).config_file.exists()
-    if config.sync_batch_norm and strategy.num_replicas_in_sync == 1 and not goes_on:
+    run = RunDirectory(path)
+    config = as_started(config, run)
+    alone = strategy.num_replicas_in_sync == 1
+    if config.sync_batch_norm and alone and not run.config_file.exists():
         raise UserError("`sync_batch_norm` is for several replicas, and here is one: leave it out")
     with strategy.scope():
         make_step(config)  # refuses what does not go with it before images are read
     images = load_images(config)
     labels = load_training_labels(config, images)
-    run = RunDirectory(path)
+    report = load_report(config)
     with strategy.scope(), lost_workers_named():
         check_shared(run)
         config = resolve_auto(config, run)
@@ -99,20 +102,20 @@ def train_run(
     with (
         strategy.scope(),
         lost_workers_named(),
-        open_run(path, config, images, resume, labels)
+        open_run(path, config, images, resume, labels, report)
         if is_chief()
-        else open_aside() as run_directory,
+        else open_aside() as output,  # what only the chief keeps
     ):
         if start := trainer.restore(run):
             origin = f"resumed after step {start}"
-        print_first_lines(trainer, path, origin)
+        print_first_lines(trainer, path, origin, report)
         ended = start >= trainer.schedule.last_step
         if ended and not (trainer.evaluation_is_due and evaluate):
             print_nothing_left(trainer)
         if not ended or trainer.evaluation_is_due:  # which all workers wait for
-            trainer.fit(run_directory, evaluate)
+            trainer.fit(output, evaluate)
         elif is_chief():  # it may have been killed once all was saved, while it drew
-            draw_run(run_directory, trainer.history, trainer.schedule.steps_per_epoch)
+            draw_run(output, trainer.history, trainer.schedule.steps_per_epoch)
 
 
 def make_evaluation(config: Config, images: Images, labels: Labels | None) -> Evaluate | None:
@@ -130,12 +133,16 @@ def make_evaluation(config: Config, images: Images, labels: Labels | None) -> Ev
         return None
 
 
-def print_first_lines(trainer: Trainer, path: Path, origin: str) -> None:
+def print_first_lines(
+    trainer: Trainer, path: Path, origin: str, report: Report | None = None
+) -> None:
     """Says what is about to be trained, on what, and from where to where."""
     config, images = trainer.config, trainer.images
     shape = "×".join(map(str, images.shape[1:]))
     of_classes = f" in {len(trainer.classes)} classes" if trainer.labels else ""
     print(f"dataset        {config.dataset}: {len(images):,} images of {shape}{of_classes}")
+    for name, line in (report.lines() if report else {}).items():
+        print(f"{name:<14} {line}")
     for name in ("generator", "discriminator"):
         model = trainer.stacks[name]
         trainable = sum(math.prod(weights.shape) for weights in model.trainable_variables)

@@ -8,8 +8,9 @@ from fractions import Fraction
 import keras
 import tensorflow as tf
 
-from dcgan_tf.datasets.labels import Classes
-from dcgan_tf.models import ImageShape, stack_of
+from dcgan_tf.conditional.label_inputs import stack_of
+from dcgan_tf.conditional.labels import Classes, normal
+from dcgan_tf.models import ImageShape
 from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
@@ -54,7 +55,7 @@ def start_from(
     shape = tuple(images["shape"])
     check_match(run, config, image_shape, other, shape)
     learned, names = run.read_classes(), ", ".join(classes.names)
-    if [*learned.names] != [*classes.names]:
+    if [*map(normal, learned.names)] != [*map(normal, classes.names)]:
         raise UserError(
             f"`init_from` {run.path} learned {', '.join(learned.names) or 'no labels'}, and this "
             f"run learns {names or 'no labels'}: give one with the same classes"

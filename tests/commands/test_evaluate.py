@@ -9,10 +9,10 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from dcgan_tf import training
 from dcgan_tf.commands import evaluate, sample, train
 from dcgan_tf.evaluation import classifier
 from dcgan_tf.reporting import diagnostics
+from dcgan_tf.run import schedule
 from tests.conftest import RESOLVED, ROOT, fork, one_sentence, write_idx
 from tests.reporting.test_tensorboard import logged
 from tests.test_resume import table
@@ -165,8 +165,8 @@ def test_a_run_that_cannot_be_evaluated_is_refused_before_it_is_made(
     assert code == 1 and "no train-labels-idx1-ubyte" in err and one_sentence(err)
     assert not (tmp_path / "run").exists()
     # Unless nobody asked for an evaluation.
-    monkeypatch.setattr(training, "EVAL_EPOCHS", 1)
-    monkeypatch.setattr(training, "EVAL_STEPS", 1)
+    monkeypatch.setattr(schedule, "EVAL_EPOCHS", 1)
+    monkeypatch.setattr(schedule, "EVAL_STEPS", 1)
     flags.remove("--eval_every=1")
     code, out, err = run_main(train, f"--run_dir={tmp_path / 'run'}", "--epochs=1", *flags)
     assert code == 0 and "epoch 1/1" in out

@@ -12,7 +12,7 @@ from dcgan_tf.serving import export_formats
 from dcgan_tf.settings.config import ARCHITECTURES, Config
 from tests import test_resume
 from tests.conftest import RESOLVED, finish, fork, one_sentence
-from tests.test_sampling import draw
+from tests.sampling.test_sampler import draw
 
 
 @pytest.fixture(scope="module")

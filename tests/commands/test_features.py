@@ -56,10 +56,10 @@ def test_labelled_images_are_spread_over_the_classes():
     assert np.bincount(labels[chosen]).tolist() == [17, 17, 16]
     assert np.bincount(labels[linear_probe.pick_labelled(labels, 75, 0)]).tolist() == [28, 20, 27]
     assert set(linear_probe.pick_labelled(labels, 100, 0)) == set(range(100))
-    with pytest.raises(UserError, match="--labels 101: there are 100 images only"):
+    with pytest.raises(UserError, match="`labels` 101: there are 100 images only"):
         linear_probe.pick_labelled(labels, 101, 0)
     for count, alike in ((1, labels), (9, labels[:50])):
-        with pytest.raises(UserError, match=f"--labels {count}: .* images of two at least"):
+        with pytest.raises(UserError, match=f"`labels` {count}: .* images of two at least"):
             linear_probe.pick_labelled(alike, count, 0)
 
 

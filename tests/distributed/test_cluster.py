@@ -215,7 +215,7 @@ def test_all_say_who_is_missing(monkeypatch):
 @pytest.mark.parametrize(
     "text, message",
     [
-        (None, "--strategy multi_worker needs TF_CONFIG"),
+        (None, "`strategy` multi_worker needs TF_CONFIG"),
         ("{", "TF_CONFIG can't be used"),
         ('{"cluster": {"worker": ["a:1"]}}', "'task'"),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "no worker 1"),

@@ -8,12 +8,13 @@ import tensorflow as tf
 
 import dcgan_tf
 from dcgan_tf import data
-from dcgan_tf.datasets.labels import Labels
+from dcgan_tf.conditional.labels import Labels
 from dcgan_tf.distributed.replicas import distribute
 from dcgan_tf.distributed.strategy import check_replicas, mirrored_strategy
 from dcgan_tf.fast import keras_layers as fast_layers
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.steps.make_step import make_step
 from dcgan_tf.training import Trainer
 from tests.conftest import thorough
 
@@ -38,7 +39,7 @@ def trained(strategy, config, digits, steps):
     with strategy.scope():
         trainer = Trainer(config, digits, labels is not None and Labels(labels, "abc"))
         make = functools.partial(data.make_batches, digits, config, 0, steps, labels=labels)
-        batches = distribute(make) if trainer.gan.replicas > 1 else iter(make())
+        batches = distribute(make) if strategy.num_replicas_in_sync > 1 else iter(make())
         return trainer, [trainer.train_step(next(batches)) for _ in range(steps)]
 
 
@@ -129,19 +130,25 @@ REFERENCE = {"reference": True, "precision": "float32", "convolutions": "native"
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ({"batch_size": 256}, "--batch_size 256 is no multiple of 3, for 3 replicas: 255 or 258"),
+        ({"batch_size": 256}, "`batch_size` 256 is no multiple of 3, for 3 replicas: 255 or 258"),
         ({"batch_size": 2}, "no multiple of 3, for 3 replicas: 3 would do"),
-        ({"batch_size": 18, "pack": 9}, "of 27, for 3 replicas of --pack 9: 27 would do"),
-        ({"batch_size": 6, "unroll_steps": 2}, "--unroll_steps .* --strategy one"),
-        ({"batch_size": 6, "precision": "float16"}, "--precision float16 .* bfloat16"),
-        ({"batch_size": 6, "jit_compile": True}, "--jit_compile .* --strategy one"),
-        ({"batch_size": 6} | REFERENCE, "--reference .* dropout.* --strategy one"),
+        ({"batch_size": 18, "pack": 9}, "of 27, for 3 replicas of `pack` 9: 27 would do"),
+        ({"batch_size": 6, "precision": "float16"}, "`precision` float16 .* bfloat16"),
+        ({"batch_size": 6, "jit_compile": True}, "`jit_compile` .* `strategy` one"),
+        ({"batch_size": 6} | REFERENCE, "`reference` .* dropout.* `strategy` one"),
     ],
 )
 def test_settings_that_need_one_replica_are_refused(flags, message):
     check_replicas(Config(**flags), 1)
     with pytest.raises(UserError, match=message):
         check_replicas(Config(**flags), 3)
+
+
+def test_a_step_that_needs_one_replica_is_refused(mirrored):
+    config = Config(batch_size=6, unroll_steps=2)
+    make_step(config)
+    with mirrored.scope(), pytest.raises(UserError, match="`unroll_steps` .* `strategy=one`"):
+        make_step(config)
 
 
 def test_one_process_trains_run_after_run_on_several_devices(digits_dir, tmp_path):

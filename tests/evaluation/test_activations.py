@@ -2,18 +2,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.evaluation.activations import apply_in_batches, repeat_for_pack
-from dcgan_tf.layers import Pack
+from dcgan_tf.evaluation.activations import apply_in_batches, unfolded
+from dcgan_tf.regularization.pack import Pack
 
 IMAGES = np.arange(4 * 2 * 2 * 3, dtype=np.float32).reshape(4, 2, 2, 3)
 
 
 def test_images_are_repeated_for_a_model_that_packs_and_for_no_other():
     packs = keras.Sequential([keras.layers.Input((2, 2, 3)), Pack(2)])
-    repeated = np.asarray(repeat_for_pack(packs, IMAGES))
-    assert np.array_equal(repeated, IMAGES[[0, 0, 1, 1, 2, 2, 3, 3]])
+    repeated, layers = unfolded(packs, IMAGES)
+    assert np.array_equal(repeated, IMAGES[[0, 0, 1, 1, 2, 2, 3, 3]]) and layers == packs.layers
     plain = keras.Sequential([keras.layers.Input((2, 2, 3)), keras.layers.Flatten()])
-    assert repeat_for_pack(plain, IMAGES) is IMAGES
+    images, layers = unfolded(plain, IMAGES)
+    assert images is IMAGES and layers == plain.layers
 
 
 def test_a_function_applied_to_few_images_again_and_again_is_no_retracing(caplog):

@@ -195,7 +195,7 @@ def test_inception_has_the_weights_of_the_given_file_or_none(tmp_path, monkeypat
         raise OSError("no network")
 
     monkeypatch.setattr(keras.applications, "InceptionV3", no_network)
-    with pytest.raises(UserError, match=r"downloaded \(no network\): give them as --inception_wei"):
+    with pytest.raises(UserError, match=r"downloaded \(no network\): give them as `inception_w"):
         feature_extractors.make_feature_extractor(
             Config(dataset="folder", data_dir="x", inception_weights="imagenet")
         )

@@ -10,7 +10,7 @@ from dcgan_tf.datasets import loading
 from dcgan_tf.datasets.tfrecords import write_tfrecords
 from dcgan_tf.settings.config import Config
 from tests.conftest import one_sentence, train_command, write_idx
-from tests.test_sampling import draw
+from tests.sampling.test_sampler import draw
 
 
 def test_interpolation_has_a_row_from_each_image_to_the_next(run_main, finished_run, tmp_path):

@@ -47,7 +47,7 @@ def test_each_diagnosis_is_told_once_with_the_step_it_began_at(name):
     (line,) = told[2]
     assert (
         line.startswith(f"{name}: since step 501 ")
-        and "--" in line.split("what usually helps: ")[1]
+        and re.search(r"`\w+`", line.split("what usually helps: ")[1])
         and line.endswith("(docs/training.md)")
     )
 
@@ -76,12 +76,12 @@ def test_steps_before_a_resume_are_not_told_again():
     assert list(watch.warnings(steps(600, spread=0.0)))
 
 
-def test_every_flag_that_is_advised_exists():
+def test_every_setting_that_is_advised_exists():
     names = {field.name for field in dataclasses.fields(Config)}
     for changes in SICK.values():
         metrics = np.concatenate([steps(500), steps(300, **changes)])
         for diagnosis in diagnostics.diagnose(metrics, "bce"):
-            advised = re.findall(r"--(\w+)", diagnosis.helps)
+            advised = re.findall(r"`(\w+)`", diagnosis.helps)
             assert advised and set(advised) <= names
 
 
@@ -101,7 +101,7 @@ def test_images_that_stay_far_worse_than_the_best_are_told_once():
     assert line.startswith(
         "images get worse: their Fréchet distance is 12, and was 5 after step 20"
     )
-    assert "--checkpoint best" in line and not list(watch.quality_warnings(made))
+    assert "`checkpoint` best" in line and not list(watch.quality_warnings(made))
     # Distances by other features say nothing.
     toy = Evaluation(1, {"frechet_distance": 0.1}, "toys")
     assert not list(diagnostics.diagnose_quality([toy, *evaluated(9, 11, 12)]))

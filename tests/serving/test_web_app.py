@@ -21,7 +21,7 @@ from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.serving.web_app import make_app
 from dcgan_tf.settings.errors import UserError
 from tests.conftest import fork, one_sentence
-from tests.test_sampling import draw
+from tests.sampling.test_sampler import draw
 
 
 @pytest.fixture(scope="module")

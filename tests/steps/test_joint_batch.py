@@ -1,6 +1,7 @@
 import pytest
 
-from tests.small import batches, make_trainer
+from dcgan_tf.steps.make_step import make_step
+from tests.small import batches, dense_trainer
 
 JOINT = {
     "discriminator_batch": "joint",
@@ -21,10 +22,10 @@ def test_the_generators_logits_come_from_the_joint_batch_in_every_step(
         JOINT | algorithm,
         JOINT | algorithm | {"discriminator_batch": "separate"},
     ):
-        trainer = make_trainer(mnist, **settings)
-        noise = trainer.gan.noise()
-        trainer.gan.noise = lambda update=0, noise=noise: noise
-        output = trainer.algorithm.function(trainer.gan, next(batches(trainer)))
+        trainer = dense_trainer(mnist, **settings)
+        noise = trainer.gan.random.noise()
+        trainer.gan.random.noise = lambda update=0, noise=noise: noise
+        output = make_step(trainer.config)(trainer.gan, next(batches(trainer)))
         losses.append(float(output.scalars.gen_loss))
     plain, joint, separate = losses
     assert joint == pytest.approx(plain, rel=1e-4)

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.settings.errors import UserError
-from dcgan_tf.steps.unrolled import unroll, unrolled_step, with_weights
-from tests.small import batches, make_trainer, train
+from dcgan_tf.regularization.penalties import with_weights
+from dcgan_tf.steps.unrolled import unroll, unrolled_step
+from tests.small import batches, dense_trainer, make_trainer, train
 
 
 def test_unrolled_weights_are_those_of_the_optimizer_itself():
@@ -68,7 +68,7 @@ def test_unrolled_step_with_batch_norm_moves_the_discriminator_once(mnist):
 
 
 def test_unrolling_changes_the_generators_update_and_not_the_discriminators(mnist):
-    plain, ahead = (make_trainer(mnist, unroll_steps=steps, dropout=0.0) for steps in (0, 2))
+    plain, ahead = (dense_trainer(mnist, unroll_steps=steps, dropout=0.0) for steps in (0, 2))
     for trainer in (plain, ahead):
         train(trainer, 1)
     pairs = zip(plain.gan.discriminator.get_weights(), ahead.gan.discriminator.get_weights())
@@ -79,20 +79,11 @@ def test_unrolling_changes_the_generators_update_and_not_the_discriminators(mnis
 
 
 def test_unrolled_minimax_is_the_zero_sum_game(mnist):
-    trainer, usual = (make_trainer(mnist, dropout=0.0, loss="minimax") for _ in range(2))
+    trainer, usual = (dense_trainer(mnist, dropout=0.0, loss="minimax") for _ in range(2))
     images = next(batches(trainer))
-    scalars = unrolled_step(trainer.gan, images).scalars
+    scalars = unrolled_step(trainer.gan, images, unroll_steps=0, zero_sum=True).scalars
     assert float(scalars.gen_loss) == pytest.approx(-float(scalars.disc_loss), rel=1e-6)
     # Looking no step ahead, its gradient is that of minimax as it is: the same update.
     usual.train_step(images)
     for a, b in zip(trainer.gan.generator.get_weights(), usual.gan.generator.get_weights()):
         np.testing.assert_allclose(a, b, atol=2e-6)
-
-
-def test_graphs_that_have_a_cycle_with_onednn_are_refused(mnist, monkeypatch):
-    settings = {"unroll_steps": 2, "discriminator_batch_norm": True}
-    make_trainer(mnist, **settings)
-    with pytest.raises(UserError, match="TF_ENABLE_ONEDNN_OPTS=0"):
-        make_trainer(mnist, **settings, discriminator_batch="joint")
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-    make_trainer(mnist, **settings, discriminator_batch="joint")

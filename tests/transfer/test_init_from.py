@@ -1,5 +1,6 @@
 """Runs that start from another run's weights, with images of its size or of twice its size."""
 
+import dataclasses
 import shutil
 import sys
 
@@ -9,13 +10,14 @@ import pytest
 from PIL import Image
 
 from dcgan_tf.commands import export, sample, train
-from dcgan_tf.gan import Gan, separate_gradients
+from dcgan_tf.conditional.labels import UNLABELLED
 from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.pretrained.generators import pretrained_run
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.sampling.sampler import load_generator, restore_model
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.training import Trainer
 from dcgan_tf.transfer.init_from import start_from
 from tests.conftest import RESOLVED, ROOT, finish, fork, one_sentence
 from tests.test_resume import assert_same_run
@@ -52,6 +54,17 @@ def other(tmp_path_factory, pictures):
     return run_dir
 
 
+def new_models(shape=SHAPE, **settings):
+    """A trainer with new models for images of a shape."""
+    return Trainer(Config(**OWN | settings), np.zeros((8, *shape), np.uint8))
+
+
+def take_over(run_dir, trainer):
+    """Puts the weights of a run into a trainer's models; returns the run's step."""
+    shape = trainer.images.shape[1:]
+    return start_from(RunDirectory(run_dir), trainer.config, shape, trainer.classes, trainer.stacks)
+
+
 def weights(run_dir, name, make, config):
     model = make(config, SHAPE)
     restore_model(RunDirectory(run_dir), name, model, None)
@@ -67,10 +80,11 @@ def test_a_generator_alone_is_nothing_to_train_from(run_main, tmp_path, pictures
 
 
 def test_models_and_average_are_taken_over_and_nothing_else(other):
-    gan = Gan(Config(**OWN, init_from=str(other), dropout=0.0, seed=3), SHAPE, separate_gradients)
+    trainer = new_models(init_from=str(other), dropout=0.0, seed=3)
+    gan = trainer.gan
     optimizers = (gan.generator_optimizer, gan.discriminator_optimizer)
     before = [[v.numpy() for v in optimizer.variables] for optimizer in optimizers]
-    assert start_from(RunDirectory(other), gan, SHAPE) == 12 and int(gan.step) == 0
+    assert take_over(other, trainer) == 12 and trainer.step == 0
     config, _ = RunDirectory(other).read_config()
     for model, name, make in (
         (gan.generator, "generator", make_generator),
@@ -86,7 +100,8 @@ def test_models_and_average_are_taken_over_and_nothing_else(other):
         assert all(np.array_equal(*pair) for pair in zip(values, others, strict=True))
     # An average of trained weights moves by its own decay from the first step on.
     average, generator = (m.get_weights()[0] for m in (gan.ema_generator, gan.generator))
-    gan.end_step()
+    gan.update_ema()
+    gan.step.assign_add(1)
     moved = 0.9 * average + 0.1 * generator
     np.testing.assert_allclose(gan.ema_generator.get_weights()[0], moved, atol=1e-7)
 
@@ -150,23 +165,23 @@ def test_growing_run_is_sampled_stopped_and_goes_on(run_main, other, pictures, t
     assert grown.layers[0].kernel.shape == first.layers[0].kernel.shape
     # Growing once more, and going on with images of the same size, start from the new layers.
     for shape, more in (((64, 64, 3), {"base_filters": 1, "fade_in": 5}), ((32, 32, 3), {})):
-        settings = OWN | {"base_filters": 2, "init_from": str(whole)} | more
-        gan = Gan(Config(**settings), shape, separate_gradients)
-        assert start_from(RunDirectory(whole), gan, shape) == 12
+        settings = {"base_filters": 2, "init_from": str(whole)} | more
+        trainer = new_models(shape, **settings)
+        assert take_over(whole, trainer) == 12
         noise = np.ones((2, 8), np.float32)
         images = grown(noise).numpy()
         if more:
             images = images.repeat(2, axis=1).repeat(2, axis=2)
-        np.testing.assert_allclose(gan.ema_generator(noise), images, atol=1e-6)
+        np.testing.assert_allclose(trainer.gan.ema_generator(noise), images, atol=1e-6)
 
 
 def test_where_one_run_has_no_average_the_generator_serves_or_it_is_left_out(other):
-    gan = Gan(Config(**OWN | {"ema_decay": None}, init_from=str(other)), SHAPE, separate_gradients)
-    start_from(RunDirectory(other), gan, SHAPE)
-    assert gan.ema_generator is None
+    trainer = new_models(ema_decay=None, init_from=str(other))
+    take_over(other, trainer)
+    assert trainer.gan.ema_generator is None
     config, _ = RunDirectory(other).read_config()
     expected = weights(other, "generator", make_generator, config)
-    assert np.array_equal(gan.generator.get_weights()[0], expected[0])
+    assert np.array_equal(trainer.gan.generator.get_weights()[0], expected[0])
 
 
 @pytest.mark.parametrize(
@@ -174,23 +189,77 @@ def test_where_one_run_has_no_average_the_generator_serves_or_it_is_left_out(oth
     [
         ({}, (32, 32, 3), "images of 16×16×3: not of 32×32×3"),
         ({}, (16, 16, 1), "images of 16×16×3: not of 16×16×1"),
-        ({"fade_in": 5}, (16, 16, 3), "images of 16×16×3: --fade_in grows from 8×8×3 to 16×16×3"),
-        ({"fade_in": 5}, (32, 32, 3), "--base_filters is 4 and would have to be 2$"),
-        ({"base_filters": 8, "noise_dim": 9}, SHAPE, "--noise_dim is 9 and would have to be 8; --"),
-        ({"architecture": "paper"}, SHAPE, "--architecture is paper and would have to be tutorial"),
-        ({"mapping_layers": 1}, SHAPE, "--mapping_layers is 1 and would have to be 0"),
+        ({"fade_in": 5}, (16, 16, 3), "images of 16×16×3: `fade_in` grows from 8×8×3 to 16×16×3"),
+        ({"fade_in": 5}, (32, 32, 3), "`base_filters` is 4 and would have to be 2$"),
+        ({"base_filters": 8, "noise_dim": 9}, SHAPE, "`noise_dim` is 9 and would have to be 8; `"),
+        ({"architecture": "paper"}, SHAPE, "`architecture` is paper and would have to be tutorial"),
+        ({"mapping_layers": 1}, SHAPE, "`mapping_layers` is 1 and would have to be 0"),
+        ({"negative_slope": 0.2}, SHAPE, "`negative_slope` is 0.2 and would have to be 0.3$"),
+        ({"batch_norm_epsilon": 1e-5}, SHAPE, "`batch_norm_epsilon` is 1e-05 and would .* 0.001$"),
     ],
 )
 def test_run_that_does_not_match_is_refused(other, settings, shape, told):
-    gan = Gan(Config(**OWN | settings, init_from=str(other)), shape, separate_gradients)
-    with pytest.raises(UserError, match=f"--init_from {other} .*{told}"):
-        start_from(RunDirectory(other), gan, shape)
+    trainer = new_models(shape, **settings, init_from=str(other))
+    before = trainer.gan.generator.get_weights()
+    with pytest.raises(UserError, match=f"`init_from` {other} .*{told}"):
+        take_over(other, trainer)
+    for ours, kept in zip(trainer.gan.generator.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, kept)
+
+
+OTHER_VALUES = {
+    "architecture": "paper",
+    "noise": "uniform",
+    "noise_dim": 9,
+    "mapping_layers": 1,
+    "base_filters": 8,
+    "kernel_size": 4,
+    "stride": 4,
+    "negative_slope": 0.2,
+    "generator_batch_norm": False,
+    "discriminator_batch_norm": True,
+    "batch_norm_epsilon": 1e-5,
+    "pack": 2,
+}
+
+
+@pytest.mark.parametrize("name", Config.of_models())
+def test_every_setting_that_decides_what_weights_compute_is_compared(other, name):
+    """A new one needs a value here that differs from that of the other run."""
+    config = Config(**OWN | {name: OTHER_VALUES[name]}, init_from=str(other))
+    with pytest.raises(UserError, match=f"has other models: `{name}` is {OTHER_VALUES[name]} and"):
+        start_from(RunDirectory(other), config, SHAPE, UNLABELLED, {})
+
+
+IGNORED = {
+    "dropout": 0.5,
+    "last_dropout": 0.5,
+    "batch_norm_momentum": 0.5,
+    "initializer_stddev": 0.02,
+}
+
+
+def test_settings_of_models_that_are_not_compared_change_nothing_of_what_weights_compute(other):
+    of_models = set(Config.of_models())
+    fields = [field for field in dataclasses.fields(Config) if field.metadata["group"] == "Models"]
+    assert {field.name for field in fields} - of_models == IGNORED.keys()
+    config, _ = RunDirectory(other).read_config()
+    images = np.random.default_rng(0).uniform(-1, 1, (4, *SHAPE)).astype(np.float32)
+    for name, make, inputs in (
+        ("generator", make_generator, images.reshape(4, -1)[:, :8]),
+        ("discriminator", make_discriminator, images),
+    ):
+        model = make(config, SHAPE)
+        restore_model(RunDirectory(other), name, model, None)
+        for changed in IGNORED:
+            twin = make(dataclasses.replace(config, **{changed: IGNORED[changed]}), SHAPE)
+            twin.set_weights(model.get_weights())
+            np.testing.assert_array_equal(twin(inputs), model(inputs))
 
 
 def test_run_without_a_checkpoint_is_refused(other, tmp_path):
     bare = tmp_path / "bare"
     bare.mkdir()
     shutil.copy(other / "config.json", bare)
-    gan = Gan(Config(**OWN, init_from=str(bare)), SHAPE, separate_gradients)
-    with pytest.raises(UserError, match=f"--init_from {bare} has no checkpoint yet"):
-        start_from(RunDirectory(bare), gan, SHAPE)
+    with pytest.raises(UserError, match=f"`init_from` {bare} has no checkpoint yet"):
+        take_over(bare, new_models(init_from=str(bare)))

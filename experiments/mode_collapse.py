@@ -1,0 +1,134 @@
+"""Counts the modes that a GAN covers on stacked MNIST, with and without remedies: a table.
+
+    python -m experiments.mode_collapse [--steps 20000] [--seeds 3] [bce packed unrolled ...]
+
+Three digits in three channels make 1,000 modes. Each run trains the same models; after some numbers
+of generator updates a digit classifier names the three digits of 26,000 samples, as in Metz et al.,
+2017, section 3.3.1, and Lin et al., 2018. The runs are kept under runs/mode_collapse, and what was
+counted beside each: an interrupted experiment goes on where it was. Also draws mode_collapse.png.
+"""
+
+import argparse
+import csv
+from pathlib import Path
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.timing import print_setup
+from dcgan_tf.commands import program
+from dcgan_tf.datasets.loading import load_images
+from dcgan_tf.evaluation.classifier import classify, load_classifier
+from dcgan_tf.reporting.plots import save_figure
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.sampling.sampler import load_generator, sample_images
+from dcgan_tf.settings.config import Config
+from experiments.processes import train
+
+STAGES = (1_000, 2_500, 5_000, 10_000, 20_000, 50_000, 100_000)
+SAMPLES = 26_000
+MODES = 1000
+RUNS = Path("runs/mode_collapse")
+PICTURE = Path("mode_collapse.png")
+COMMON = (
+    "--dataset stacked_mnist --batch_size 64 --base_filters 16 --kernel_size 4 "
+    "--initializer_stddev 0.02 --learning_rate 5e-4 --beta_1 0.5"
+)
+REMEDIES = {
+    "bce": "--loss bce",
+    "packed": "--pack 2",
+    "unrolled": "--unroll_steps 5",
+    "wasserstein": "--loss wasserstein --gradient_penalty 10",
+    "r1": "--real_penalty 1 --discriminator_batch_norm --dropout 0",
+}
+
+Counts = dict[int, tuple[int, float]]  # modes and their divergence, by the updates
+
+
+def count_over(name: str, seed: int, last: int, classifier: keras.Sequential) -> Counts:
+    """Trains a run, or goes on with it, and counts at each stage up to the last step."""
+    run, table = RunDirectory(RUNS / f"{name}_{seed}"), RUNS / f"{name}_{seed}.csv"
+    counts: Counts = {}
+    if table.exists():
+        with table.open() as file:
+            counts = {int(row[0]): (int(row[1]), float(row[2])) for row in csv.reader(file)}
+    counted = max(counts, default=0)
+    for steps in [stage for stage in sorted({*STAGES, last}) if counted < stage <= last]:
+        # As many epochs as steps, since the steps alone are to end the run.
+        ends = f"--max_steps {steps} --epochs {steps} --seed {seed}"
+        train(f"{COMMON} {REMEDIES[name]} {ends}".split(), run)
+        generator, config, _ = load_generator(run)
+        samples = np.concatenate(list(sample_images(generator, config, 0, SAMPLES, 1000)))
+        counts[steps] = covered(classifier, samples)
+        with table.open("a") as file:
+            csv.writer(file).writerow((steps, *counts[steps]))
+    return {steps: count for steps, count in counts.items() if steps <= last}
+
+
+def covered(classifier: keras.Sequential, images: np.ndarray) -> tuple[int, float]:
+    """How many of the 1,000 modes there are among some images, and how unevenly.
+
+    Args:
+        classifier: of single digits.
+        images: uint8 [N, 28, 28, 3] in [0, 255].
+
+    Returns:
+        The number of modes, and the Kullback-Leibler divergence of their fractions from 1/1,000
+        each, in nats: 0 to log 1000 = 6.9.
+    """
+    digits = [classify(classifier, images[..., i : i + 1]) for i in range(3)]
+    _, counts = np.unique(100 * digits[0] + 10 * digits[1] + digits[2], return_counts=True)
+    fractions = counts / len(images)
+    return len(fractions), float((fractions * np.log(MODES * fractions)).sum())
+
+
+def draw(results: dict[str, list[Counts]]) -> None:
+    """The modes over the updates: a curve for each seed, a colour for each remedy."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, seeds) in enumerate(results.items()):
+        for seed, counts in enumerate(seeds):
+            modes = [found for found, _ in counts.values()]
+            label = REMEDIES[name] if seed == 0 else None
+            axes.plot(list(counts), modes, "o-", color=f"C{number}", markersize=4, label=label)
+    axes.axhline(MODES, linestyle=":", color="tab:gray", label="real images")
+    axes.set(
+        xscale="log", xlabel="updates of the generator", ylabel="modes covered", ylim=(0, None)
+    )
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8)
+    save_figure(PICTURE, figure, dpi=80)
+
+
+def main() -> None:
+    """Trains each run, counts, and prints a row for each remedy and stage."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("remedies", nargs="*", default=[*REMEDIES], metavar="|".join(REMEDIES))
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--seeds", type=int, default=1)
+    flags = parser.parse_args()
+    if unknown := {*flags.remedies} - {*REMEDIES}:
+        parser.error(f"no remedy is called {', '.join(unknown)}; there are {', '.join(REMEDIES)}")
+    print_setup()
+    classifier = load_classifier()
+    real = covered(classifier, load_images(Config(dataset="stacked_mnist"))[:SAMPLES])
+    results = {
+        name: [count_over(name, seed, flags.steps, classifier) for seed in range(flags.seeds)]
+        for name in flags.remedies
+    }
+    print(f"\n| | updates | modes of {MODES:,}, seed by seed | KL |\n|---|---|---|---|")
+    print(f"| real images | | {real[0]} | {real[1]:.3f} |")
+    for name, seeds in results.items():
+        for steps in sorted(set.intersection(*map(set, seeds))):
+            modes, divergences = zip(*(counts[steps] for counts in seeds))
+            print(
+                f"| `{REMEDIES[name]}` | {steps:,} | {', '.join(map(str, modes))} "
+                f"| {', '.join(f'{divergence:.2f}' for divergence in divergences)} |"
+            )
+    draw(results)
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,36 @@
+"""What the experiment on mode collapse counts, on samples whose modes are known."""
+
+import math
+
+import numpy as np
+import pytest
+
+from dcgan_tf.datasets.named import MNIST_FILE
+from dcgan_tf.evaluation.classifier import classify, load_classifier
+from experiments import mode_collapse
+
+
+def test_stacked_digits_are_counted_by_their_three_labels():
+    with np.load(MNIST_FILE) as archive:
+        digits, labels = archive["x_test"][:1000, ..., np.newaxis], archive["y_test"][:1000]
+    classifier = load_classifier()
+    right = classify(classifier, digits) == labels
+    one_of_each = [np.flatnonzero(right & (labels == digit))[0] for digit in range(10)]
+    # Red tells ten modes apart, blue is always 7: ten modes, each with a tenth of the samples.
+    channels = digits[one_of_each], digits[one_of_each[::-1]], digits[[one_of_each[7]] * 10]
+    modes, divergence = mode_collapse.covered(classifier, np.concatenate(channels, axis=-1))
+    assert modes == 10
+    assert divergence == pytest.approx(math.log(100))
+
+
+def test_table_has_the_stages_that_all_seeds_have(monkeypatch, tmp_path, capsys):
+    for seed, stages in enumerate([(300, 1000), (1000, 2500)]):
+        counts = "".join(f"{steps},{steps // 10 + seed},0.5\n" for steps in stages)
+        (tmp_path / f"bce_{seed}.csv").write_text(counts)
+    monkeypatch.setattr(mode_collapse, "RUNS", tmp_path)
+    monkeypatch.setattr(mode_collapse, "PICTURE", tmp_path / "curves.png")
+    monkeypatch.setattr(mode_collapse, "SAMPLES", 100)
+    monkeypatch.setattr("sys.argv", ["mode_collapse", "bce", "--seeds=2", "--steps=1000"])
+    mode_collapse.main()
+    rows = [line for line in capsys.readouterr().out.splitlines() if "--loss bce" in line]
+    assert rows == ["| `--loss bce` | 1,000 | 100, 101 | 0.50, 0.50 |"]
