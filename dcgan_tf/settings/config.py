@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dcgan_tf.settings.choices import ARCHITECTURES, AUGMENTATIONS, DATASETS, LOSSES
-from dcgan_tf.settings.combinations import COMBINATIONS
+from dcgan_tf.settings.combinations import COMBINATIONS, FOR_FOLDERS, IDLE
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.settings.fields import (
     AT_LEAST_ONE,
@@ -31,7 +31,7 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 LONGEST_NAME = 180  # of a folder; file systems take 255 bytes
 LARGEST_SIZE = 8192  # pixels a side
 FITS = ("crop", "pad", "stretch")
-OF_FOLDERS = ("fit", "background", "max_bad_images", "held_out", "cache_dir", "reading")
+OF_REFERENCE = {"precision": "float32", "convolutions": "native"}
 READING = 2  # the newest version of the rules by which a folder's images are read
 
 
@@ -355,17 +355,16 @@ class Config(Settings):
         """The preset's values, but for those that were given, or that a given one brings along.
 
         Raises:
-            UserError: a value is not one that the setting can have, or is for a folder, and the
-                dataset is none.
+            UserError: a value is not one that the setting can have, or a given one would change
+                nothing.
         """
         given = cls.with_new_names(given)
         preset = PRESETS[cls(preset=given.get("preset", "tutorial")).preset]
         newest = {"reading": READING} if given.get("dataset") == "folder" else {}
         config = cls(**newest | preset | implied(given) | given)
-        if config.dataset != "folder":
-            for name in OF_FOLDERS:
-                if name in given:
-                    raise UserError(f"`{name}` is for `dataset` folder, not for {config.dataset}")
+        for idle in IDLE:
+            if fault := idle.fault(config, given):
+                raise UserError(fault)
         return config
 
     @classmethod
@@ -375,6 +374,9 @@ class Config(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name, value in OF_REFERENCE.items() if self.reference else ():
+            if getattr(self, name) == "auto":
+                object.__setattr__(self, name, value)
         for found, reason in COMBINATIONS:
             if found(self):
                 raise UserError(reason.format(self))
@@ -429,8 +431,11 @@ class Config(Settings):
         that goes on with it, not those that it was started on.
 
         Raises:
-            UserError: a value is not one that the setting can have.
+            UserError: a value is not one that the setting can have, or is for a folder, and the
+                dataset is none.
         """
+        if fault := FOR_FOLDERS.fault(self, given):
+            raise UserError(fault)
         free = {name: value for name, value in given.items() if name not in self.fixed()}
         if "epochs" in free:
             free = {"max_steps": None} | free

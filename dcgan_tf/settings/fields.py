@@ -131,18 +131,29 @@ class Settings:
             object.__setattr__(self, field.name, value)
             if value is None and field.default is None:
                 continue
-            if value == "":
-                raise UserError(f"`{field.name}` is empty: give a value, or leave it out")
-            if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
-                raise UserError(
-                    f"`{field.name}` must be UTF-8 text, not {value!r}; in another locale, set "
-                    f"PYTHONUTF8=1"
-                )
             kind = value_type(field)
             accepted = (int, float) if kind is float else kind
+            is_kind = isinstance(value, accepted) and (type(value) is not bool or kind is bool)
+            if isinstance(value, str):
+                check_text(field.name, value)
             rule = field.metadata["rule"]
-            if not isinstance(value, accepted) or (rule and not rule.holds(value)):
-                raise UserError(f"`{field.name}` must be {wanted(field)}, not {value!r}")
+            if not is_kind or (rule and not rule.holds(value)):
+                shown = " ".join(repr(value).split())
+                raise UserError(f"`{field.name}` must be {wanted(field)}, not {shown}")
+
+
+def check_text(name: str, value: str) -> None:
+    """Refuses text that is empty, or that no file could hold.
+
+    Raises:
+        UserError: it is such text.
+    """
+    if value == "":
+        raise UserError(f"`{name}` is empty: give a value, or leave it out")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise UserError(
+            f"`{name}` must be UTF-8 text, not {value!r}; in another locale, set PYTHONUTF8=1"
+        )
 
 
 def wanted(field: dataclasses.Field) -> str:
@@ -160,7 +171,7 @@ def expand(field: dataclasses.Field, value: Any) -> Any:
 def plain(value: Any) -> Any:
     """A path as text, a NumPy number as Python's; any other value as it is."""
     value = os.fspath(value) if isinstance(value, os.PathLike) else value
-    return value.item() if hasattr(value, "item") else value
+    return value.item() if hasattr(value, "item") and not getattr(value, "ndim", 0) else value
 
 
 def value_type(field: dataclasses.Field) -> type:

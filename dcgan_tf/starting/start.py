@@ -39,9 +39,14 @@ logger = logging.getLogger(__name__)
 def train(config: Config, run_dir: str | Path | None = None, resume: bool = True) -> Run:
     """Starts or resumes a run, as `dcgan train` does, on the devices that the config names.
 
-    The numbers are those of the command, bit for bit; with `unroll_steps`, from the second training
-    of a process on, up to rounding: TensorFlow orders that step's operations by the names of the
-    layers, and Keras counts these on.
+    The numbers are those of the command, bit for bit, with these exceptions:
+
+    - With `unroll_steps`, from the second training of a process on, they are so up to rounding:
+      TensorFlow orders that step's operations by the names of layers, and Keras counts these on.
+    - Where TensorFlow was imported before `dcgan_tf`, it may compute with other kernels than the
+      command (oneDNN's are off); a warning says so.
+    - Weights are drawn from Keras's global seed: while another thread draws from it, as a second
+      training does, they are others. Start trainings one after the other, or in processes.
 
     Args:
         config: the settings of the run.
@@ -78,6 +83,9 @@ def train_run(
     """
     run = RunDirectory(path)
     config = as_started(config, run)
+    alone = strategy.num_replicas_in_sync == 1
+    if config.sync_batch_norm and alone and not run.config_file.exists():
+        raise UserError("`sync_batch_norm` is for several replicas, and here is one: leave it out")
     with strategy.scope():
         make_step(config)  # refuses what does not go with it before images are read
     images = load_images(config)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from dcgan_tf.fast.onednn import onednn_is_on
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.steps.critic import critic_step
@@ -35,10 +35,10 @@ def unrolled_requirements(config: Config, replicas: int) -> Iterator[str]:
     # derivatives a kernel has several gradients, and the fusion may take one that comes after the
     # bias's: the graph then has a cycle. A third of the graphs tried had one (TensorFlow 2.21).
     is_joint = config.discriminator_batch == "joint" and config.discriminator_batch_norm
-    if is_joint and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
+    if is_joint and onednn_is_on():
         yield (
-            "`unroll_steps` with batch norm in a joint batch does not go with oneDNN: set "
-            "TF_ENABLE_ONEDNN_OPTS=0, or give `discriminator_batch=separate`"
+            "`unroll_steps` with batch norm in a joint batch does not go with oneDNN: start "
+            "with TF_ENABLE_ONEDNN_OPTS=0, or give `discriminator_batch=separate`"
         )
 
 
