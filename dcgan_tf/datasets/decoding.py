@@ -199,4 +199,5 @@ def flatten(image: Image.Image, image_format: ImageFormat, white: float) -> Imag
     if image.has_transparency_data:
         behind = Image.new("RGBA", image.size, image_format.background)
         image = Image.alpha_composite(behind, image.convert("RGBA"))
-    return image.convert("L" if image_format.channels == 1 else "RGB")
+    mode = "L" if image_format.channels == 1 else "RGB"
+    return image if image.mode == mode else image.convert(mode)  # which would copy it
