@@ -18,7 +18,6 @@ from dcgan_tf.datasets.decoding import (
     has_colour,
     read_image,
 )
-from dcgan_tf.datasets.disk_images import CHUNK
 from dcgan_tf.datasets.endings import readable
 from dcgan_tf.datasets.image_files import Files
 from dcgan_tf.datasets.metadata import PNG_SIGNATURE, significant_bits
@@ -89,10 +88,8 @@ def look(files: Files, image_format: ImageFormat, cache: Path | None = None) -> 
     if kept := read_survey(cache):
         return kept
     with_frames, found = 0, []
-    # Looking takes so short that a thread takes several at a time.
-    chunks = [files.names[start : start + CHUNK] for start in range(0, len(files.names), CHUNK)]
-    for some in in_parallel(lambda names: [see(files, name) for name in names], chunks):
-        for seen in filter(None, some):
+    for seen in in_parallel(functools.partial(see, files), files.names):
+        if seen is not None:
             with_frames += seen.has_frames
             found += [seen.extent] if seen.extent else []
     extents = [extent for extent in found if extent.white]

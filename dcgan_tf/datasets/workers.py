@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 WORKERS = min(8, os.cpu_count() or 1)
 IN_FLIGHT = 64
+AT_ONCE = 4  # what a thread takes, as taking takes time, too
 
 
-T = TypeVar("T")
+def in_parallel(function: Callable[[str], Any], names: list[str]) -> Iterator[Any]:
+    """Results in the order of the names, never more than IN_FLIGHT ahead of their use."""
 
+    def call(some: list[str]) -> list[Any]:
+        return [function(name) for name in some]
 
-def in_parallel(function: Callable[[T], Any], values: list[T]) -> Iterator[Any]:
-    """Results in the order of the values, never more than IN_FLIGHT ahead of their use."""
     with ThreadPoolExecutor(WORKERS) as pool:
-        for start in range(0, len(values), IN_FLIGHT):
-            yield from pool.map(function, values[start : start + IN_FLIGHT])
+        for start in range(0, len(names), IN_FLIGHT):
+            window = names[start : start + IN_FLIGHT]
+            size = min(AT_ONCE, -(-len(window) // WORKERS))
+            groups = [window[at : at + size] for at in range(0, len(window), size)]
+            yield from itertools.chain.from_iterable(pool.map(call, groups))
