@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple, TypeVar
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
-from dcgan_tf.datasets.endings import READINGS, ending, readable
+from dcgan_tf.datasets.endings import HEIC, READINGS, ending, readable
 from dcgan_tf.datasets.image_files import Files
 from dcgan_tf.datasets.metadata import to_srgb, without_metadata
 from dcgan_tf.settings.errors import DamagedImages, UserError, first_line
@@ -84,7 +84,9 @@ def identify(file: BinaryIO, reading: int, name: str) -> Image.Image:
     try:
         image = Image.open(file, formats=formats)
     except UnidentifiedImageError:
-        raise ValueError(f"not a {rules.wanted}") from None
+        file.seek(0)
+        what = "HEIC under another name" if file.read(12)[4:] in HEIC else f"not a {rules.wanted}"
+        raise ValueError(what) from None
     if math.prod(image.size) > MAX_PIXELS:
         raise ValueError(f"{image.width}×{image.height}, more than {MAX_PIXELS:,} pixels")
     return image
@@ -199,4 +201,5 @@ def flatten(image: Image.Image, image_format: ImageFormat, white: float) -> Imag
     if image.has_transparency_data:
         behind = Image.new("RGBA", image.size, image_format.background)
         image = Image.alpha_composite(behind, image.convert("RGBA"))
-    return image.convert("L" if image_format.channels == 1 else "RGB")
+    mode = "L" if image_format.channels == 1 else "RGB"
+    return image if image.mode == mode else image.convert(mode)  # which would copy it

@@ -75,10 +75,9 @@ SYSTEM_FOLDERS = frozenset(
     )
 )
 
-SIGNATURES = (
-    *(b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*"),
-    *(b"\0\0\0\x0cjP  \r\n",),
-)
+SIGNATURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"\0\0\0\x0cjP  \r\n")
+TIFF = (b"II*\0", b"MM\0*")  # so does the raw file of many a camera start
+HEIC = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"))
 
 
 def is_hidden(name: str, reading: int) -> bool:
@@ -94,9 +93,9 @@ def ending(name: str) -> str:
 
 
 def is_picture(head: bytes) -> bool:
-    """Whether a file that starts so is a picture that could be read."""
-    is_riff = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-    return head.startswith(SIGNATURES) or is_riff or head[4:12] == b"ftypavif"
+    """Whether a file that starts so is a picture that could be read, TIFFs aside."""
+    is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    return head.startswith(SIGNATURES) or is_webp or head[4:12] == b"ftypavif"
 
 
 def count_endings(names: Iterable[str]) -> str:

@@ -32,7 +32,7 @@ from dcgan_tf.settings.errors import UserError
 
 DEFAULT_SIZE = 64
 MEMORY_LIMIT = 64 << 20
-KNOWN_DAMAGE: dict[str, Damaged] = {}  # of what this process decoded
+KNOWN_DAMAGE: dict[tuple, Damaged] = {}  # of what this process decoded
 CACHE_VERSION = 2  # to be raised when images are decoded differently
 
 
@@ -158,20 +158,25 @@ def load_with_names(config: Config, folder: Folder, split: Split) -> tuple[Image
 
 def decoded(config: Config, folder: Folder, files: Files) -> tuple[Images, Damaged]:
     """The images of some of a folder's files, but for the damaged ones."""
-    image_format, name = folder.image_format, digest(files, folder.image_format)
+    image_format = folder.image_format
     if fit_in_memory(files, image_format) and not config.conditional:
         images, damaged = decode_to_memory(files, image_format)
     else:
-        cache = folder.cache / f"{name}.pixels"
+        cache = folder.cache / f"{digest(files, image_format)}.pixels"
         with locked(cache):
             images, damaged = read_cache(cache) or decode_to_cache(files, image_format, cache)
-    KNOWN_DAMAGE[name] = damaged
+    KNOWN_DAMAGE[key_of(files, image_format)] = damaged
     return images, damaged
+
+
+def key_of(files: Files, image_format: ImageFormat) -> tuple:
+    """What tells some files from others within a process."""
+    return str(files.source), image_format, hash(tuple(files.names))
 
 
 def damage_of(config: Config, folder: Folder, files: Files) -> Damaged:
     """Which of a folder's files are damaged, as this process found when it decoded them."""
-    known = KNOWN_DAMAGE.get(digest(files, folder.image_format))
+    known = KNOWN_DAMAGE.get(key_of(files, folder.image_format))
     return decoded(config, folder, files)[1] if known is None else known
 
 

@@ -20,6 +20,7 @@ from dcgan_tf.datasets.endings import (
     OTHERS,
     PACKED,
     READINGS,
+    TIFF,
     UNREAD,
     ending,
     is_hidden,
@@ -260,16 +261,17 @@ def kind_of(name: str, open_file: Callable[[str], BinaryIO], reading: int) -> st
         return "image"
     if kind in ARRAYS and reading > 1:
         return "array"
-    if kind in UNREAD or kind in PACKED or kind in READINGS[NEWEST].endings:
+    if kind in PACKED or kind in ARRAYS or kind in READINGS[NEWEST].endings:
         return "left out"
     if kind in OTHERS:
         return None
-    try:
-        with open_file(name) as file:
-            seen = is_picture(file.read(HEAD))
-    except Exception:  # a link to nowhere, a pipe, a damaged member
-        return None
-    if not seen:
+    head = b""
+    # A link to nowhere, a pipe, a damaged member are no pictures.
+    with contextlib.suppress(Exception), open_file(name) as file:
+        head = file.read(HEAD)
+    if kind in UNREAD:  # some programs call a JPEG so
+        return "image" if is_picture(head) and reading > 1 else "left out"
+    if not (is_picture(head) or head.startswith(TIFF)):
         return None
     return "left out" if kind or reading == 1 else "image"
 

@@ -148,7 +148,7 @@ def warn_of_unread(files: Files) -> None:
     newer = [name for name in files.left_out if name.lower().endswith(READINGS[NEWEST].endings)]
     packed = [name for name in files.left_out if ending(name) in (*PACKED, *ARRAYS)]
     others = [name for name in files.left_out if name not in {*newer, *packed}]
-    old = "this run was started when they were not read, and goes on so; a new run reads them"
+    old = "they are not read by `reading=1`, the rules of runs of before; a new run reads them"
     for names, what_to_do in (
         (newer, old),
         (packed, "unpack them"),

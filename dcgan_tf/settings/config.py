@@ -15,7 +15,6 @@ from dcgan_tf.settings.fields import (
     FRACTION,
     NOT_NEGATIVE,
     POSITIVE,
-    Rule,
     Settings,
     at_least,
     between,
@@ -65,10 +64,7 @@ class Config(Settings):
         "Data",
         "resize to this many pixels a side: 4 to 7 times a power of two, with the default stride "
         "(default: the data's own; 64 for a folder)",
-        Rule(
-            lambda: f"a whole number from 1 to {LARGEST_SIZE}, the pixels a side of a square",
-            between(1, LARGEST_SIZE).holds,
-        ),
+        between(1, LARGEST_SIZE),
     )
     fit: str = setting(
         "crop",

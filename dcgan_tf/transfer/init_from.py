@@ -104,6 +104,8 @@ def check_match(
             if config.fade_in
             else f"not of {sizes[1]}, as now (from half the size, add `fade_in` to grow)"
         )
+        if other.reading < config.reading and shape[:2] == image_shape[:2]:
+            how += "; by `reading=1`, the rules of that run, they have the channels that it has"
         raise UserError(f"`init_from` {run.path} was trained on images of {sizes[0]}: {how}")
     factor = wanted.base_filters // config.base_filters
     needed = {name: getattr(other, name) for name in Config.of_models()}

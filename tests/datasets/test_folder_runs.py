@@ -99,7 +99,7 @@ def test_an_older_run_goes_on_with_its_images(
     caplog.clear()
     code, out, err = run_main(train, *given, "--max_steps=2")
     assert code == 0 and "resumed after step 1" in out, err
-    assert "20 .jfif: this run was started when they were not read" in caplog.text
+    assert "20 .jfif: they are not read by `reading=1`" in caplog.text
     assert described(run_dir)["reading"] == 1
     assert described(run_dir)["images"]["number"] == number
     code, _, err = run_main(
@@ -127,6 +127,19 @@ def test_more_pictures_are_learned_in_a_new_run(pictures, run_main, tmp_path):
     assert code == 0 and "41 images" in out, err
 
 
+def test_grey_saved_as_color_goes_on_from_an_older_run_by_its_rules(run_main, tmp_path):
+    for i in range(8):
+        save(tmp_path / "grey" / f"{i}.png", np.full((16, 16, 3), i, np.uint8))
+    flags = [*TINY, f"--data_dir={tmp_path / 'grey'}", "--max_steps=1"]
+    old = tmp_path / "old"
+    assert run_main(train, *flags, f"--run_dir={old}", "--reading=1")[0] == 0
+    more = [f"--run_dir={tmp_path / 'more'}", f"--init_from={old}"]
+    code, _, err = run_main(train, *flags, *more)
+    assert code == 1 and "16×16×3: not of 16×16×1" in err and "by --reading=1, the rules" in err
+    code, _, err = run_main(train, *flags, *more, "--reading=1")
+    assert code == 0, err
+
+
 def test_a_label_is_found_in_either_form_of_unicode(run_main, tmp_path):
     forms = [unicodedata.normalize(form, "Käse") for form in ("NFC", "NFD")]
     for shade, name in enumerate([forms[1], "Brot"]):
@@ -149,7 +162,7 @@ def test_a_label_is_found_in_either_form_of_unicode(run_main, tmp_path):
     [
         (
             "--image_size=128x64",
-            "from 1 to 8192, the pixels a side of a square, not '128x64'",
+            "from 1 to 8192, not '128x64': images are square, give the pixels",
         ),
         ("--batch_size=1e3", "must be a whole number from 1 to 2147483647, not '1e3'"),
         ("--epochs=", "--epochs must be a whole number"),

@@ -94,6 +94,15 @@ def test_the_content_decides_whatever_the_ending(source, format):
     assert len(images) == 3 and np.abs(images.astype(int) - RED).max() <= 3
 
 
+def test_what_is_called_heic_is_read_if_it_is_a_jpeg_and_the_reverse_is_told(source, caplog):
+    Image.fromarray(blocks(RED)).save(source / "a.heic", "JPEG")
+    Image.fromarray(blocks(RED)).save(source / "raw.nef", "TIFF")  # a preview, in a camera's file
+    assert len(read(source)) == 1 and "1 .nef" in caplog.text
+    (source / "b.jpg").write_bytes(b"\0\0\0\x24ftypheic" + bytes(99))
+    with pytest.raises(UserError, match=r"b\.jpg \(HEIC under another name\)"):
+        read(source)
+
+
 def test_a_text_without_an_ending_is_no_picture(source):
     save_grey(source / "a.png", 1)
     (source / "README").write_text("pictures of mine")
