@@ -40,7 +40,8 @@ def make_batches(
 
     Args:
         images: uint8 [N, H, W, C] in [0, 255].
-        config: its `seed`, `images_per_step`, `discriminator_steps`, `flip` and `rules` are used.
+        config: its `seed`, `ordering`, `images_per_step`, `discriminator_steps` and `flip` are
+            used.
         start: the first step, counted from 0 at the start of training.
         stop: the step after the last.
         device: to which the batches are copied ahead of their step, if it is not the CPU.
@@ -104,7 +105,9 @@ def make_batches(
 def epoch_order(config: Config, epoch: tf.Tensor, num_images: int) -> tf.Tensor:
     """The order of an epoch: a permutation of the indices of all images, int64 [num_images]."""
     indices, seed = tf.range(num_images, dtype=tf.int64), [config.seed, epoch]
-    if config.rules == 1:  # repeats after 256 epochs, and seeds that are equal modulo 256 share it
+    if (
+        config.ordering == 1
+    ):  # repeats after 256 epochs, and seeds that are equal modulo 256 share it
         return tf.random.experimental.index_shuffle(indices, seed, indices[-1])
     return tf.random.experimental.stateless_shuffle(
         indices, tf.random.experimental.stateless_fold_in(seed, ORDER)

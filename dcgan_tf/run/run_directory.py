@@ -218,7 +218,7 @@ def evaluated_as_before(config: Config) -> Config:
 
 
 def as_started(config: Config, run: RunDirectory) -> Config:
-    """The config by whose rules the images of the run in a folder are read, if there is one.
+    """The config by whose rules the run in a folder was started, if there is one.
 
     Raises:
         UserError: the run's config.json can't be used.
@@ -226,7 +226,7 @@ def as_started(config: Config, run: RunDirectory) -> Config:
     if not run.config_file.exists():
         return config
     saved, _ = run.read_config()
-    return dataclasses.replace(config, reading=saved.reading)
+    return dataclasses.replace(config, reading=saved.reading, ordering=saved.ordering)
 
 
 def describe(images: Images, labels: Labels | None = None) -> dict[str, Any]:

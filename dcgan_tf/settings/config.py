@@ -31,7 +31,7 @@ LONGEST_NAME = 180  # of a folder; file systems take 255 bytes
 LARGEST_SIZE = 8192  # pixels a side
 FITS = ("crop", "pad", "stretch")
 OF_REFERENCE = {"precision": "float32", "convolutions": "native"}
-READING = 2  # the newest version of the rules by which a folder's images are read
+RULES = ("reading", "ordering")  # which a run keeps, and which do not name it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,11 +97,19 @@ class Config(Settings):
         is_path=True,
     )
     reading: int = setting(
-        1,
+        2,
         "Data",
-        "version of the rules by which a folder's images are read, which a run keeps: 1, as before "
-        f"there was this setting, or {READING}, which new runs have",
-        between(1, READING),
+        "version of the rules by which a folder's images are read; older runs keep 1",
+        between(1, 2),
+        before=1,
+    )
+    ordering: int = setting(
+        2,
+        "Data",
+        "version of the rules by which images are ordered; older runs keep 1, which repeats after "
+        "256 epochs",
+        between(1, 2),
+        before=1,
     )
     preset: str = setting(
         "tutorial",
@@ -332,14 +340,6 @@ class Config(Settings):
         None, "Run", "also save every N steps", AT_LEAST_ONE, may_change=True
     )
 
-    rules: int = setting(
-        2,
-        "Run",
-        "version of the rules by which a run orders its images; older runs keep theirs",
-        between(1, 2),
-        before=1,
-    )
-
     @classmethod
     def from_file(cls, values: dict[str, Any]) -> "Config":
         """The config of a run's file, which may be older than some settings."""
@@ -356,8 +356,7 @@ class Config(Settings):
         """
         given = cls.with_new_names(given)
         preset = PRESETS[cls(preset=given.get("preset", "tutorial")).preset]
-        newest = {"reading": READING} if given.get("dataset") == "folder" else {}
-        config = cls(**newest | preset | implied(given) | given)
+        config = cls(**preset | implied(given) | given)
         for idle in IDLE:
             if fault := idle.fault(config, given):
                 raise UserError(fault)
@@ -443,7 +442,7 @@ class Config(Settings):
         preset = Config.from_preset(self.preset, dataset=self.dataset)
         named = [self.dataset] if self.preset == "tutorial" else [self.dataset, self.preset]
         # Whatever rules a run was started with, the same flags lead back to it.
-        values = {name: getattr(self, name) for name in self.fixed() if name != "reading"}
+        values = {name: getattr(self, name) for name in self.fixed() if name not in RULES}
         changed = [
             f"{name}={Path(value).name if name == 'init_from' else value}"
             for name, value in values.items()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from dcgan_tf.commands import evaluate, sample, train
 from dcgan_tf.run.run_directory import RunDirectory
-from dcgan_tf.settings.config import READING, Config
+from dcgan_tf.settings.config import Config
 from tests.conftest import RESOLVED, one_sentence
 from tests.datasets.test_folder import blocks, noise, save
 
@@ -68,7 +68,7 @@ def test_the_first_lines_and_the_config_count_the_pictures(pictures, run_main, t
 def as_written_before(run_dir):
     """Takes away what config.json did not have before there were versions of the rules."""
     values = described(run_dir)
-    del values["reading"], values["images"]["files"]
+    del values["reading"], values["ordering"], values["images"]["files"]
     (run_dir / "config.json").write_text(json.dumps(values))
 
 
@@ -100,7 +100,7 @@ def test_an_older_run_goes_on_with_its_images(
     code, out, err = run_main(train, *given, "--max_steps=2")
     assert code == 0 and "resumed after step 1" in out, err
     assert "20 .jfif: they are not read by `reading=1`" in caplog.text
-    assert described(run_dir)["reading"] == 1
+    assert described(run_dir)["reading"] == described(run_dir)["ordering"] == 1
     assert described(run_dir)["images"]["number"] == number
     code, _, err = run_main(
         sample, f"--run_dir={run_dir}", "--nearest", f"--output={tmp_path}/a.png"
@@ -108,10 +108,11 @@ def test_an_older_run_goes_on_with_its_images(
     assert code == 0, err
 
 
-def test_new_runs_have_the_newest_rules_and_settings_alone_the_first():
-    assert Config().reading == Config(dataset="folder").reading == 1
-    assert Config.from_preset("small", dataset="folder").reading == READING
-    assert Config.from_preset("small").reading == 1
+def test_new_runs_have_the_newest_rules_and_older_ones_the_first():
+    for config in (Config(dataset="folder"), Config.from_preset("small", dataset="folder")):
+        assert (config.reading, config.ordering) == (2, 2)
+    older = Config.from_file({"dataset": "folder"})
+    assert (older.reading, older.ordering) == (1, 1)
 
 
 def test_more_pictures_are_learned_in_a_new_run(pictures, run_main, tmp_path):
