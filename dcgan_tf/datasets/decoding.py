@@ -18,6 +18,7 @@ from dcgan_tf.settings.errors import DamagedImages, UserError, first_line
 
 DEEP_GREY_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 GREY_MODES = ("1", "L", "LA", *DEEP_GREY_MODES)
+SHRUNK_FIRST = ("L", "RGB", "CMYK")
 DEEPEST = 65535.0  # the largest value of 16 bits
 MAX_PIXELS = 100_000_000
 TINT = 3  # of 255: channels that differ by no more are grey, as lossy files have it
@@ -172,7 +173,9 @@ def pixels_of(image: Image.Image, image_format: ImageFormat, profile: bytes | No
     with contextlib.suppress(Exception):  # damaged EXIF is no reason to lose the image
         ImageOps.exif_transpose(image, in_place=True)
     square = crop(image) if image_format.fit == "crop" else image
-    if image_format.reading > 1:
+    if image_format.reading > 1 and profile:
+        if square.mode in SHRUNK_FIRST and not square.has_transparency_data:
+            square = shrink(square, image_format)  # so that few pixels have their colors changed
         square = to_srgb(square, profile)
     square = flatten(square, image_format, white)
     if image_format.fit == "pad":
@@ -180,6 +183,14 @@ def pixels_of(image: Image.Image, image_format: ImageFormat, profile: bytes | No
         square = ImageOps.pad(square, (size, size), Image.Resampling.LANCZOS, colour)
     square = square.resize((size, size), Image.Resampling.LANCZOS)
     return np.asarray(square).reshape(image_format.shape)
+
+
+def shrink(image: Image.Image, image_format: ImageFormat) -> Image.Image:
+    """The image in its size within the square."""
+    size = (image_format.size, image_format.size)
+    if image_format.fit == "pad":
+        return ImageOps.contain(image, size, Image.Resampling.LANCZOS)
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
 def crop(image: Image.Image) -> Image.Image:

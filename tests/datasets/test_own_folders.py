@@ -571,6 +571,21 @@ def test_adobe_rgb_is_shown_as_in_every_viewer(source, name):
     assert np.abs(read(source)[0].astype(int) - (171, 35, 45)).max() <= 2
 
 
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_profiles_change_nothing_but_colors(source, fit):
+    """An sRGB profile beside none, and a wide picture in Adobe RGB with its margin."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    wide = noise(40, 64, 3)
+    save(source / "a.png", wide)
+    save(source / "b.png", wide, icc_profile=srgb)
+    save(source / "c.png", blocks((171, 35, 45), (171, 35, 45)), icc_profile=adobe_rgb())
+    plain, with_profile, adobe = read(source, fit=fit, background="#0000ff")
+    assert np.array_equal(plain, with_profile)
+    inside = slice(2, 6) if fit == "pad" else slice(None)
+    assert np.abs(adobe[inside].astype(int) - (200, 30, 41)).max() <= 2
+    assert fit != "pad" or (adobe[:2] == BLUE).all()
+
+
 def test_profiles_with_transparency_and_palettes_are_heeded_too(source):
     pixels = np.dstack([blocks((171, 35, 45)), np.full((8, 8), 255, np.uint8)])
     pixels[:, 4:, 3] = 0
