@@ -114,11 +114,16 @@ def read_run(text: str, settled: Config) -> Config:
     """The settings of a run: "fast epochs=3" is the preset `fast` with one change.
 
     What is left to the device is as it was settled for all runs.
+
+    Raises:
+        UserError: there are no such settings.
     """
     preset, *changes = text.split()
     given: dict[str, Any] = {"preset": preset} | {name: getattr(settled, name) for name in TRIALS}
     for change in changes:
-        name, value = change.split("=")
+        name, _, value = change.partition("=")
+        if Config.unknown({name: value}):
+            raise UserError(f"--runs {text!r}: there is no setting {name!r}")
         try:
             given[name] = json.loads(value)
         except ValueError:

@@ -13,6 +13,7 @@ from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
+PREFETCHED = 4  # batches
 ORDER = 0  # a stream of random numbers, among those of `gan.StepRandom.seed`
 Batch: TypeAlias = Any  # images, or (images, ids of their classes)
 
@@ -35,15 +36,16 @@ def make_batches(
 
     Each epoch goes through the images in an order of its own, a function of the seed and the
     epoch's index, so that training can start at any step. Only full batches are made: the images
-    left over in an epoch are others each time.
+    left out differ from epoch to epoch.
 
     Args:
         images: uint8 [N, H, W, C] in [0, 255].
-        config: its `seed`, `images_per_step`, `discriminator_steps`, `flip` and `rules` are used.
+        config: its `seed`, `ordering`, `images_per_step`, `discriminator_steps` and `flip` are
+            used.
         start: the first step, counted from 0 at the start of training.
         stop: the step after the last.
         device: to which the batches are copied ahead of their step, if it is not the CPU.
-        replicas: the indices of those whose parts of each step's batch are made, in turn.
+        replicas: which replicas to make batches for, interleaved in this order.
         num_replicas: into how many parts each batch is split.
         labels: the ids of the images' classes, int [N], in a conditional run.
 
@@ -97,13 +99,15 @@ def make_batches(
     )
     if device is not None:
         return batches.apply(tf.data.experimental.prefetch_to_device(device))
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return batches.prefetch(PREFETCHED)
 
 
 def epoch_order(config: Config, epoch: tf.Tensor, num_images: int) -> tf.Tensor:
     """The order of an epoch: a permutation of the indices of all images, int64 [num_images]."""
     indices, seed = tf.range(num_images, dtype=tf.int64), [config.seed, epoch]
-    if config.rules == 1:  # repeats after 256 epochs, and seeds that are equal modulo 256 share it
+    if (
+        config.ordering == 1
+    ):  # repeats after 256 epochs, and seeds that are equal modulo 256 share it
         return tf.random.experimental.index_shuffle(indices, seed, indices[-1])
     return tf.random.experimental.stateless_shuffle(
         indices, tf.random.experimental.stateless_fold_in(seed, ORDER)
@@ -135,5 +139,5 @@ def scale(images: tf.Tensor) -> tf.Tensor:
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """float32 in [-1, 1] to uint8 in [0, 255], all with the same contrast."""
+    """float32 in [-1, 1] to uint8 in [0, 255], without normalizing each image."""
     return np.clip(np.rint(np.asarray(images) * 127.5 + 127.5), 0, 255).astype(np.uint8)

@@ -34,13 +34,15 @@ PENALTY, AUGMENT_REAL, AUGMENT_GENERATED, LABELS = 1, 2, 3, 4
 class StepRandom:
     """The random numbers of training, each a function of the seed and the step alone.
 
+    Dropout has a state of its own, which is saved with the run.
+
     Args:
         seed: of the run.
         batch_size: images in a batch, of all replicas together.
         noise_dim: the length of the noise vector z.
         noise: its distribution: "normal", N(0, 1), or "uniform", in [-1, 1].
         classes: of the training images, for the labels of generated ones.
-        updates: the number of updates in a step, each with random numbers of its own.
+        updates: the number of draws of noise in a step, 1 + `critic_updates` for `critic_step`.
 
     Attributes:
         step: int64 variable, the number of steps taken.
@@ -96,28 +98,28 @@ class StepRandom:
         return replica_slice(draw, [self.batch_size])
 
     def places(self, rank: int, pack: int, update: int = 0) -> tf.Tensor:
-        """Where between a real and a generated image a point lies, float32 [batch, 1, …] in [0, 1).
+        """Interpolation coefficients between real and generated images, float32 [batch, 1, …].
 
-        Images that the discriminator sees together share a place.
+        Uniform in [0, 1); images that the discriminator sees together share one.
         """
         shape, seed = [self.batch_size // pack] + [1] * (rank - 1), self.seed(PENALTY, update)
         drawn = replica_slice(lambda shape: tf.random.stateless_uniform(shape, seed), shape)
         return tf.repeat(drawn, pack, axis=0)
 
     def seed(self, use: int, update: int = 0) -> tf.Tensor:
-        """A seed, int [2], for random numbers other than noise of one of the step's updates."""
+        """The seed of one random stream, other than noise, in one update, int [2]."""
         seed = [self.run_seed, self.update_index(update)]
         return tf.random.experimental.stateless_fold_in(seed, use)
 
     def update_index(self, update: int) -> tf.Tensor:
-        """The index, int64, of one of the step's updates among all of the run."""
+        """The index of one of the step's updates within the run, int64 scalar."""
         return self.step * self.updates + update
 
 
 class Gan:
     """A generator and a discriminator that can be trained.
 
-    To be made, and trained, within the scope of its `tf.distribute.Strategy`.
+    Create and train it within the scope of its `tf.distribute.Strategy`.
 
     Args:
         generator: from noise, float32 [batch, noise_dim], to images, float32 [batch, H, W, C] in
@@ -189,12 +191,12 @@ class Gan:
         real_labels: tf.Tensor | None = None,
         fake_labels: tf.Tensor | None = None,
         discriminator: Callable[..., tf.Tensor] | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tuple[tf.Tensor | None, tf.Tensor | None]:
         """The logits of real and of generated images in training mode, float32 [batch / pack, 1].
 
         Args:
-            real, fake: the images, float32 [batch, H, W, C] in [-1, 1]. One may be None, and its
-                logits are, unless both go through the discriminator as one batch.
+            real, fake: the images, float32 [batch, H, W, C] in [-1, 1]. Either may be None unless
+                both go through the discriminator as one batch; its logits are then None.
             real_labels, fake_labels: the ids of their classes, int [batch], in a conditional run.
             discriminator: in place of the GAN's own.
         """
@@ -234,70 +236,64 @@ class Gan:
     ) -> tf.Tensor:
         """The sum of the penalties on the discriminator, float32 scalar.
 
-        Each is of the function that the loss is of, at images as the discriminator sees them. Its
-        passes leave the moving averages of batch norm alone.
+        Each differentiates the discriminator exactly as the loss uses it, and leaves the moving
+        averages of batch norm unchanged.
 
         Args:
             real, fake, real_labels, fake_labels: see `discriminate`.
-            update: which of the step's.
+            update: the index of the update within the step.
             weights: in place of the discriminator's trainable ones.
             lazy: whether penalties are due only in some steps; their gradient is then with respect
                 to the weights alone.
         """
         if lazy:
-            fake = tf.stop_gradient(fake)  # see `lazily`
+            fake = tf.stop_gradient(fake)  # its gradient reaches the weights alone
         beside_real, beside_fake = (fake, real) if self.joint_batch else (None, None)
         places = self.random.places(len(real.shape), self.pack, update)
+        weights = weights or self.discriminator.trainable_variables
+        weights = [tf.convert_to_tensor(weight) for weight in weights]
 
         def term(penalty: Penalty, weights: Sequence[tf.Tensor]) -> tf.Tensor:
-            seen = (real_labels, fake_labels, with_weights(self.discriminator, weights))
+            labels_and_model = (real_labels, fake_labels, with_weights(self.discriminator, weights))
             critique = Critique(
-                lambda images: self.discriminate(images, beside_real, *seen)[0],
-                lambda images: self.discriminate(beside_fake, images, *seen)[1],
+                lambda images: self.discriminate(images, beside_real, *labels_and_model)[0],
+                lambda images: self.discriminate(beside_fake, images, *labels_and_model)[1],
                 places,
             )
             return penalty.factor * penalty.function(critique, real, fake)
 
-        weights = weights or self.discriminator.trainable_variables
-        weights = [tf.convert_to_tensor(weight) for weight in weights]
-        return tf.add_n(
-            [
-                lazily(
-                    functools.partial(term, penalty),
-                    weights,
-                    self.step,
-                    penalty.interval if lazy else 1,
-                )
-                for penalty in self.penalties
-            ]
-        )
-
-    def scale_losses(self, *losses: tf.Tensor) -> list[tf.Tensor]:
-        """The generator's and the discriminator's loss, times the scales of their optimizers.
-
-        These have one in float16 alone, where small gradients would become 0 (Micikevicius et al.,
-        2018), and divide the gradients by it again.
-        """
-        optimizers = (self.generator_optimizer, self.discriminator_optimizer)
-        return [
-            optimizer.scale_loss(loss)
-            if isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-            else loss
-            for optimizer, loss in zip(optimizers, losses)
-        ]
+        terms = []
+        for penalty in self.penalties:
+            interval = penalty.interval if lazy else 1
+            terms.append(lazily(functools.partial(term, penalty), weights, self.step, interval))
+        return tf.add_n(terms)
 
     def update_ema(self) -> None:
-        """Moves the EMA generator towards the generator."""
+        """Moves the EMA generator, if there is one, towards the generator.
+
+        Batch norm's moving averages are averaged, too.
+        """
+        if self.ema_generator is None:
+            return
         step = tf.cast(self.step, tf.float32)
         warm_up = (1.0 + step) / (10.0 + step) if self.ema_warm_up else 1.0
         decay = tf.minimum(self.ema_decay, warm_up)
-        for mean, value in zip(self.sampling_generator.variables, self.generator.variables):
+        for mean, value in zip(self.ema_generator.variables, self.generator.variables):
             mean.assign(decay * mean + (1.0 - decay) * value)
 
 
 def with_labels(inputs: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor | list[tf.Tensor]:
     """What a model takes: noise or images, and in a conditional run labels."""
     return inputs if labels is None else [inputs, labels]
+
+
+def scaled(loss: tf.Tensor, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
+    """A loss times the scale of its optimizer, if that is a `LossScaleOptimizer` (float16).
+
+    Small gradients would underflow (Micikevicius et al., 2018); the optimizer divides by the scale.
+    """
+    is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    return optimizer.scale_loss(loss) if is_scaled else loss
 
 
 def make_gan(config: Config, image_shape: ImageShape, classes: Classes = UNLABELLED) -> Gan:

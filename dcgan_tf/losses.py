@@ -1,7 +1,7 @@
 """The adversarial losses: pure functions of the discriminator's logits.
 
-Each takes the logits of real and of generated images, float32 [batch, 1], and returns a float32
-scalar. With D = sigmoid(logits), the tutorial's are the first two.
+Each takes the logits of real and of generated images, float32 [batch / pack, 1], and returns a
+float32 scalar. With D = sigmoid(logits), the tutorial's are the first two.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from dcgan_tf.settings.config import Config
 def cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """The mean of −t log D − (1 − t) log(1 − D), on any number of replicas.
 
-    `keras.losses.BinaryCrossentropy` would divide it by the number of replicas, too.
+    `keras.losses.BinaryCrossentropy` would also divide by the number of replicas, and the optimizer
+    does that already.
     """
     losses = keras.losses.binary_crossentropy(targets, logits, from_logits=True)
     return tf.reduce_mean(losses)
@@ -61,7 +62,7 @@ def minimax_generator_loss(real_logits: tf.Tensor | None, fake_logits: tf.Tensor
 def least_squares_discriminator_loss(
     real_logits: tf.Tensor, fake_logits: tf.Tensor, label_smoothing: float = 0.0
 ) -> tf.Tensor:
-    """Half the squared distances of real logits from 1 and of generated ones from 0.
+    """Half the mean squared distances of real logits from 1 and of generated ones from 0.
 
     Mao et al., 2017, equation 9. Smoothing moves the target of real images to 1 − label_smoothing.
     """
@@ -72,12 +73,15 @@ def least_squares_discriminator_loss(
 def least_squares_generator_loss(
     real_logits: tf.Tensor | None, fake_logits: tf.Tensor
 ) -> tf.Tensor:
-    """Half the squared distance of generated images' logits from 1 (Mao et al., 2017)."""
+    """Half the mean squared distance of generated images' logits from 1 (Mao et al., 2017)."""
     return 0.5 * tf.reduce_mean((fake_logits - 1.0) ** 2)
 
 
 def hinge_discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    """How much real logits fall short of 1, and generated ones of −1 (Lim and Ye, 2017)."""
+    """The mean by which real logits fall short of 1, and generated ones exceed −1.
+
+    Lim and Ye, 2017.
+    """
     return tf.reduce_mean(tf.nn.relu(1.0 - real_logits)) + tf.reduce_mean(
         tf.nn.relu(1.0 + fake_logits)
     )

@@ -1,4 +1,4 @@
-"""The DCGANs that the field teaches, as Keras Sequential stacks of small blocks.
+"""The generator and the discriminator, as Keras Sequential stacks of small blocks.
 
 Every generator turns noise, float32 [batch, noise_dim], into images, float32 [batch, size, size,
 channels] in [-1, 1]; every discriminator turns such images into logits, float32 [batch, 1]. An
@@ -109,13 +109,20 @@ def all_layers(model: keras.Model) -> Iterator[layers.Layer]:
 
 @contextlib.contextmanager
 def compute_in(precision: str) -> Iterator[None]:
-    """Layers that are made within compute in this precision, with float32 weights."""
-    policy = keras.config.dtype_policy()
+    """Layers that are made within compute in this precision, with float32 weights.
+
+    Their images are NHWC, whatever Keras is configured for elsewhere.
+    """
+    before = keras.config.image_data_format(), keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
     keras.config.set_dtype_policy(POLICIES.get(precision, "float32"))
     try:
         yield
     finally:
-        keras.config.set_dtype_policy(policy)
+        keras.config.set_image_data_format(before[0])
+        keras.config.set_floatx(before[1])
+        keras.config.set_dtype_policy(before[2])
 
 
 def tutorial_generator(config: Config, image_shape: ImageShape) -> Layers:

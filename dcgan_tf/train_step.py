@@ -8,14 +8,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.gan import Gan, Gradients, with_labels
+from dcgan_tf.gan import Gan, Gradients, scaled, with_labels
 
 
 class StepScalars(NamedTuple):
-    """The figures of one step, float32 scalars, computed before its updates.
+    """The figures of one step, float32 scalars; on several replicas, the means of theirs.
 
     Attributes:
-        gen_loss, disc_loss: the losses, with their penalties.
+        gen_loss, disc_loss: the losses, penalties included.
         d_real, d_fake: the means of D(x) and D(G(z)), with D = sigmoid(logits): probabilities,
             unless the loss makes the logits scores.
         gen_gradient_norm, disc_gradient_norm: the norm of all gradients of a model together.
@@ -38,7 +38,7 @@ class StepOutput(NamedTuple):
 
     Attributes:
         scalars: the step's figures.
-        real_logits, fake_logits: float32 [batch, 1].
+        real_logits, fake_logits: float32 [batch / pack, 1].
     """
 
     scalars: StepScalars
@@ -49,19 +49,19 @@ class StepOutput(NamedTuple):
 def train_step(gan: Gan, images: tf.Tensor, labels: tf.Tensor | None = None) -> StepOutput:
     """One update of both models, as in the tutorial.
 
+    With the default settings, there are no labels, augmentations, penalties or EMA generator, and
+    losses are not scaled.
+
     Args:
         gan: the models, their optimizers and losses.
         images: float32 [batch, H, W, C] in [-1, 1].
         labels: the ids of their classes, int [batch], in a conditional run.
     """
-    noise = gan.random.noise()
-    fake_labels = None if labels is None else gan.random.labels()
+    noise, fake_labels = gan.random.noise(), gan.random.labels()
 
     with tf.GradientTape(persistent=True) as tape:
         generated_images = gan.generator(with_labels(noise, fake_labels), training=True)
-        real, fake = images, generated_images
-        if gan.augmentations:
-            real, fake = gan.augment(real, fake)
+        real, fake = gan.augment(images, generated_images)
 
         real_logits, fake_logits = gan.discriminate(real, fake, labels, fake_labels)
 
@@ -70,53 +70,52 @@ def train_step(gan: Gan, images: tf.Tensor, labels: tf.Tensor | None = None) -> 
         if gan.penalties:
             disc_loss += gan.penalty(real, fake, labels, fake_labels)
 
-        scaled_gen_loss, scaled_disc_loss = gan.scale_losses(gen_loss, disc_loss)  # for float16
+        scaled_gen_loss = scaled(gen_loss, gan.generator_optimizer)
+        scaled_disc_loss = scaled(disc_loss, gan.discriminator_optimizer)
 
     gen_gradients = tape.gradient(scaled_gen_loss, gan.generator.trainable_variables)
     disc_gradients = tape.gradient(scaled_disc_loss, gan.discriminator.trainable_variables)
-    output = step_output(
-        gan,
-        (images, generated_images),
-        (real_logits, fake_logits),
-        (gen_loss, disc_loss),
-        (gen_gradients, disc_gradients),
-    )
+    gen_norm = gradient_norm(gen_gradients, gan.generator_optimizer)
+    disc_norm = gradient_norm(disc_gradients, gan.discriminator_optimizer)
 
     gan.generator_optimizer.apply_gradients(zip(gen_gradients, gan.generator.trainable_variables))
     gan.discriminator_optimizer.apply_gradients(
         zip(disc_gradients, gan.discriminator.trainable_variables)
     )
-    if gan.ema_generator is not None:
-        gan.update_ema()
+    gan.update_ema()
     gan.step.assign_add(1)
-    return output
+    return step_output(
+        (images, generated_images),
+        (real_logits, fake_logits),
+        (gen_loss, disc_loss),
+        (gen_norm, disc_norm),
+    )
 
 
 def step_output(
-    gan: Gan,
     images: tuple[tf.Tensor, tf.Tensor],
     logits: tuple[tf.Tensor, tf.Tensor],
     losses: tuple[tf.Tensor, tf.Tensor],
-    gradients: tuple[Gradients, Gradients],
+    gradient_norms: tuple[tf.Tensor, tf.Tensor],
 ) -> StepOutput:
-    """What a step returns; to be called before its last updates.
+    """What a step returns.
 
     Args:
-        gan: the models.
         images: real and generated ones, float32 [batch, H, W, C].
-        logits: of real and of generated images, float32 [batch, 1].
-        losses: the generator's and the discriminator's.
-        gradients: the generator's and the discriminator's, of the scaled losses.
+        logits: of real and of generated images, float32 [batch / pack, 1].
+        losses: the generator's and the discriminator's, float32 scalars.
+        gradient_norms: the generator's and the discriminator's, float32 scalars.
     """
-    (gen_loss, disc_loss), (real_logits, fake_logits) = losses, logits
     real_std, fake_std = (tf.reduce_mean(tf.math.reduce_std(each, axis=0)) for each in images)
+    (gen_loss, disc_loss), (gen_norm, disc_norm) = losses, gradient_norms
+    real_logits, fake_logits = logits
     scalars = StepScalars(
         gen_loss,
         disc_loss,
         d_real=tf.reduce_mean(tf.sigmoid(real_logits)),
         d_fake=tf.reduce_mean(tf.sigmoid(fake_logits)),
-        gen_gradient_norm=gradient_norm(gradients[0], gan.generator_optimizer),
-        disc_gradient_norm=gradient_norm(gradients[1], gan.discriminator_optimizer),
+        gen_gradient_norm=gen_norm,
+        disc_gradient_norm=disc_norm,
         spread=tf.where(real_std > 0, fake_std / real_std, np.nan),
     )
     return StepOutput(scalars, real_logits, fake_logits)

@@ -123,7 +123,7 @@ class Trainer:
         return f"{choose_step(self.config).name}{penalty}"
 
     def sample_grid(self) -> np.ndarray:
-        """The fixed noise's images, float32 [N, H, W, C] in [-1, 1]; the classes', row by row."""
+        """Images of the fixed noise, float32 [N, H, W, C] in [-1, 1]; of classes, a row each."""
         return self.gan.sampling_generator(self.grid_noise, training=False).numpy()
 
     def restore(self, run: RunDirectory) -> int:
@@ -151,7 +151,7 @@ class Trainer:
 
         Args:
             run: where everything goes.
-            evaluate: evaluates the generator after some epochs, if it is to be evaluated.
+            evaluate: called after the epochs in which an evaluation is due; None to skip it.
 
         Raises:
             Interrupted: a signal asked to stop, and everything is saved.
@@ -194,7 +194,7 @@ class Trainer:
         saved_at, saved_step = time.monotonic(), step
 
         def save(shows: Callable[[], None], draws: bool = False) -> None:
-            """Saves the state together with what it shows; draws once all is saved."""
+            """Checks, shows and saves the state; draws once all is saved."""
             nonlocal saved_at, saved_step
             with report.pause():
                 check_finite(trained, self.step)
@@ -222,7 +222,7 @@ class Trainer:
             if evaluate:
                 save(end_evaluation)
             barrier()
-        # Python reads images on disk in any case; where it can't, all steps before are whole.
+        # Python reads images on disk anyway; one step at a time, a read error loses no other step.
         on_disk = isinstance(self.images, DiskImages)
         most_at_once = 1 if on_disk else self.config.steps_per_execution
         batches = self.make_iterator()
@@ -243,7 +243,7 @@ class Trainer:
             save_is_due = schedule.save_is_due(step, saved_at)
             stopped, save_is_due = agree_on_stop(stop.received, save_is_due)
             run_ends = step == last or stopped is not None
-            if schedule.ends_epoch(step):
+            if schedule.report_is_due(step):
                 save(end_epoch, draws=not run_ends)  # a run that ends draws afterwards
             elif run_ends:
                 save(report.end_steps)
@@ -262,8 +262,8 @@ class Trainer:
         Args:
             batches: for the steps.
             count: the number of steps; 1, if they are not taken at once.
-            at_once: whether without Python in between. A run has one graph for all its steps:
-                another may compute the same with other rounding.
+            at_once: whether without Python in between. All steps of a run use the same graph,
+                since another may round differently.
 
         Raises:
             OSError: images on disk can't be read any more.

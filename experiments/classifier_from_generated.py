@@ -166,7 +166,7 @@ def accuracies(
         probabilities = apply_in_batches(generated[0], classify)
         kept = believed(probabilities, generated[1])
         print(f"{'augmented' if augments else 'labelled'}: {kept.mean():.1%} are believed")
-        added = (generated[0][kept], generated[1][kept])
+        added = (generated[0][kept], generated[1][kept]) if kept.any() else None
         yield WAYS[2 + augments], accuracy(train(labelled, added, augments, seed), test)
 
 

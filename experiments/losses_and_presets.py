@@ -109,7 +109,7 @@ def main() -> None:
     tables = {name: metrics_of(f"results_{kind}/{name}", flags) for name, flags in runs.items()}
     columns = ["frechet_distance", "frechet_baseline", "precision", "recall", "classes_missed"]
     columns = [column for column in columns if all(column in rows[-1] for rows in tables.values())]
-    print(f"\n| run | epochs | minutes | {' | '.join(columns)} |")
+    print(f"\n| run | epochs | minutes | {' | '.join(columns)} |\n|{'---|' * (3 + len(columns))}")
     for name, table in tables.items():
         last = table[-1]
         minutes = sum(float(row["seconds"]) for row in table) / 60

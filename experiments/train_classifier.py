@@ -23,7 +23,9 @@ from dcgan_tf.settings.fields import Settings, setting
 class ClassifierFlags(Settings):
     """Where the weights go."""
 
-    output: str = setting("mnist_classifier.npz", "Output", "file for the weights, a .npz")
+    output: str = setting(
+        "mnist_classifier.npz", "Output", "file for the weights, a .npz", is_path=True
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,6 +12,7 @@ from dcgan_tf.data import make_batches
 from dcgan_tf.layers import discriminator_norm, dropout, generator_norm
 from dcgan_tf.settings.choices import ARCHITECTURES, Architecture
 from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.presets import PRESETS, implied
 from dcgan_tf.steps.make_step import make_step
 from dcgan_tf.training import Trainer
 
@@ -40,10 +41,15 @@ def dense_discriminator(config, image_shape):
     ]
 
 
+def make_config(settings):
+    """As `Config.from_flags`, but of what changes nothing, too, as an older run may have it."""
+    return Config(**PRESETS[settings.get("preset", "tutorial")] | implied(settings) | settings)
+
+
 def make_trainer(mnist, **settings):
     """A trainer of narrow models on 50 digits, 8 a step."""
     settings = {"batch_size": 8, "base_filters": 4} | settings
-    return Trainer(Config.from_flags(settings), mnist[:50, ..., np.newaxis])
+    return Trainer(make_config(settings), mnist[:50, ..., np.newaxis])
 
 
 def dense_trainer(mnist, **settings):

@@ -18,7 +18,7 @@ from dcgan_tf.settings.errors import UserError
 from dcgan_tf.steps.make_step import make_step
 from dcgan_tf.training import Trainer
 from tests.conftest import thorough
-from tests.small import DENSE
+from tests.small import DENSE, make_config
 
 FLAGS = {"base_filters": 2, "noise_dim": 5, "batch_size": 8, "conditional": True}
 CLASSES = Classes(("cat", "dog", "eel"), (10, 30, 60))
@@ -34,7 +34,7 @@ def make_trainer(**settings):
     labels = Labels(SHADES.astype(int) // 100, CLASSES.names)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ARCHITECTURES, "dense", DENSE)
-        return Trainer(Config.from_flags(FLAGS | settings), flat_images(), labels)
+        return Trainer(make_config(FLAGS | settings), flat_images(), labels)
 
 
 def batches(trainer, steps):

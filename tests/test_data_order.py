@@ -77,7 +77,7 @@ def test_replicas_share_each_batch():
 def test_older_runs_keep_their_order(fixture):
     """Also beyond the 256 epochs after which it repeats; worked out by TensorFlow's own cipher."""
     config, _ = RunDirectory(FIXTURES / fixture / "run").read_config()
-    assert config.rules == 1 and Config().rules == 2
+    assert config.ordering == 1 and Config().ordering == 2
     config = dataclasses.replace(config, batch_size=8, discriminator_steps=1, flip=False)
     for step in (0, 7, 300 * 6 + 4):
         epoch, place = divmod(step, 6)

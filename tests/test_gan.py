@@ -7,13 +7,13 @@ from keras import layers
 from dcgan_tf import gan as gans
 from dcgan_tf.gan import StepRandom
 from dcgan_tf.losses import TUTORIAL_LOSSES
-from dcgan_tf.settings.config import Config
+from tests.small import make_config
 
 MNIST = (28, 28, 1)
 
 
 def make_gan(**settings):
-    return gans.make_gan(Config.from_flags({"base_filters": 4, "batch_size": 8} | settings), MNIST)
+    return gans.make_gan(make_config({"base_filters": 4, "batch_size": 8} | settings), MNIST)
 
 
 def test_separate_and_joint_batches_differ_by_batch_norm_alone(mnist):

@@ -30,8 +30,8 @@ from dcgan_tf.settings.choices import (
     LOSSES,
     PENALTIES,
     Architecture,
-    Loss,
-    Penalty,
+    LossRow,
+    PenaltyRow,
 )
 from dcgan_tf.settings.combinations import Combination
 from dcgan_tf.settings.config import Config
@@ -72,7 +72,9 @@ def toy_generator_loss(real_logits, fake_logits):
 
 
 def test_a_loss(mnist, monkeypatch):
-    row = Loss("tests.test_recipes:toy_discriminator_loss", "tests.test_recipes:toy_generator_loss")
+    row = LossRow(
+        "tests.test_recipes:toy_discriminator_loss", "tests.test_recipes:toy_generator_loss"
+    )
     monkeypatch.setitem(LOSSES, "toy", row)
     trainer = dense_trainer(mnist, loss="toy", **SMALL)
     output = trainer.train_step(next(batches(trainer)))
@@ -92,7 +94,7 @@ def relative_generator_loss(real_logits, fake_logits):
 
 @pytest.fixture
 def relative_loss(monkeypatch):
-    row = Loss(
+    row = LossRow(
         "tests.test_recipes:relative_discriminator_loss",
         "tests.test_recipes:relative_generator_loss",
         relative=True,
@@ -151,7 +153,7 @@ class PenalizedConfig(Config):
 
 def test_a_penalty(mnist, monkeypatch):
     """A row and a setting: R2, in every third step, at images of which it knows the slope."""
-    row = Penalty("tests.test_recipes:r2_penalty", interval=3)
+    row = PenaltyRow("tests.test_recipes:r2_penalty", interval=3)
     monkeypatch.setitem(PENALTIES, "fake_penalty", row)
     monkeypatch.setitem(ARCHITECTURES, "dense", DENSE)
     settings = {"architecture": "dense", "batch_size": 8} | SMALL

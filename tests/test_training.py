@@ -42,7 +42,7 @@ def test_a_run_is_evaluated_where_it_is_long_enough(mnist, settings, evaluated):
         (
             {"discriminator_steps": 2, "real_penalty": 1.0},
             critic_step,
-            "several critic updates, with R1",
+            "the critic first, then the generator, with R1",
         ),
         ({"unroll_steps": 1}, unrolled_step, "unrolled discriminator"),
     ],

@@ -38,7 +38,10 @@ class EvaluateFlags(GeneratorFlags):
         10_000, "Images", "how many of each kind, at most", between(20, 100_000)
     )
     inception_weights: str | None = setting(
-        None, "Images", "as train.py's flag of this name (default: what the run was given)"
+        None,
+        "Images",
+        "as train.py's flag of this name (default: what the run was given)",
+        is_path=True,
     )
 
 

@@ -29,7 +29,7 @@ COMPARED = 16
 class ExportFlags(CheckpointFlags, GeneratorFlags):
     """What to export, and where to."""
 
-    output: str = setting("export", "Export", "folder for the files, new or empty")
+    output: str = setting("export", "Export", "folder for the files, new or empty", is_path=True)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import shutil
 import sys
 import textwrap
@@ -14,7 +15,7 @@ from absl import flags
 
 from dcgan_tf.commands.program import as_flags, program_name
 from dcgan_tf.settings.errors import UserError
-from dcgan_tf.settings.fields import Settings, value_type
+from dcgan_tf.settings.fields import Settings, value_type, wanted
 
 DEFINE: dict[type, Callable[..., Any]] = {
     str: flags.DEFINE_string,
@@ -63,6 +64,8 @@ def parse_given(
             flags.DEFINE_alias(field.metadata["old_name"], field.name, flag_values=values)
     try:
         surplus = values(argv)[1:]
+    except flags.IllegalFlagValueError as error:
+        raise UserError(_refusal(error, fields)) from None
     except flags.Error as error:
         raise UserError(f"{error} (--help lists the flags)".replace("\n", " ")) from None
     if values["help"].value:
@@ -75,6 +78,18 @@ def parse_given(
         {field.name: given[field.name] for field in dataclasses.fields(cls) if field.name in given}
         for cls in classes
     ]
+
+
+def _refusal(error: flags.Error, fields: list[dataclasses.Field]) -> str:
+    """What a flag's value must be, in place of what Python says of it."""
+    given = str(error).removesuffix(f": {error.__context__}").removeprefix("flag ")
+    name, _, value = given.partition("=")
+    for field in fields:
+        if name.removeprefix("--") in (field.name, field.metadata["old_name"]):
+            is_size = re.fullmatch(r"[0-9]+[xX×*][0-9]+", value)
+            hint = ": images are square, give the pixels of one side" if is_size else ""
+            return f"{name} must be {wanted(field)}, not {value!r}{hint}"
+    return f"{error} (--help lists the flags)".replace("\n", " ")
 
 
 def _help(description: str | None, program: str, fields: list[dataclasses.Field]) -> str:

@@ -16,7 +16,7 @@ class RunFlags(Settings):
         UserError: none is given.
     """
 
-    run_dir: str | None = setting(None, "Run", "folder of the run (required)")
+    run_dir: str | None = setting(None, "Run", "folder of the run (required)", is_path=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,7 +41,7 @@ class GeneratorFlags(Settings):
         UserError: none is given, or two.
     """
 
-    run_dir: str | None = setting(None, "Run", "folder of the run")
+    run_dir: str | None = setting(None, "Run", "folder of the run", is_path=True)
     pretrained: str | None = setting(
         None,
         "Run",

@@ -51,6 +51,7 @@ class SampleFlags(CheckpointFlags, GeneratorFlags):
         "samples.png",
         "Images",
         "a .png (one grid), a .npz (array `images`, uint8 [N, H, W, C]), or a folder (a PNG each)",
+        is_path=True,
     )
     interpolate: str | None = setting(
         None, "Latent space", "interpolation between images, as 3,7,12: rows (.png) or a GIF"
@@ -73,7 +74,7 @@ class SampleFlags(CheckpointFlags, GeneratorFlags):
         False, "Latent space", "each image below its nearest training image (.png)"
     )
     project: str | None = setting(
-        None, "Latent space", "an image file, drawn beside its projection (.png)"
+        None, "Latent space", "an image file, drawn beside its projection (.png)", is_path=True
     )
     top_activations: bool = setting(
         False,

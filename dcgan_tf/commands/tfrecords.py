@@ -15,7 +15,7 @@ class TFRecordFlags(Settings):
     """Where the TFRecords go."""
 
     output: str | None = setting(
-        None, "TFRecords", "folder to write to (required)", old_name="to_tfrecords"
+        None, "TFRecords", "folder to write to (required)", old_name="to_tfrecords", is_path=True
     )
     shards: int = setting(16, "TFRecords", "files to spread each split over", between(1, 500))
 

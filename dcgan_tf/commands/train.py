@@ -20,11 +20,11 @@ class TrainFlags(Settings):
     """Where the run is kept, which is no part of what it is."""
 
     run_dir: str | None = setting(
-        None, "Run", "folder of the run (default: named by its settings, under runs/)"
+        None, "Run", "folder of the run (default: named by its settings, under runs/)", is_path=True
     )
     resume: bool = setting(True, "Run", "resume the run in the folder, if there is one")
     augment_preview: str | None = setting(
-        None, "Run", "only draw what --augment makes of some images, in this .png"
+        None, "Run", "only draw what --augment makes of some images, in this .png", is_path=True
     )
 
 

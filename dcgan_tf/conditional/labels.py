@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,11 @@ from dcgan_tf.settings.errors import UserError
 LABEL_STREAM = 1  # (seed, number) alone is what an image's noise is drawn from
 MOST_NAMED = 30
 ALL_CLASSES = "all"  # what `label` takes for every class
+
+
+def normal(name: str) -> str:
+    """A name in the one form of Unicode in which names are compared."""
+    return unicodedata.normalize("NFC", name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +36,14 @@ class Classes:
     def __len__(self) -> int:
         return len(self.names)
 
+    def find(self, name: str) -> int | None:
+        """The number of a class; None if there is no such class.
+
+        Whether ä is one character or two depends on the system that a name was typed in.
+        """
+        known = [normal(each) for each in self.names]
+        return known.index(normal(name)) if normal(name) in known else None
+
     def number(self, name: str) -> int:
         """The number of a class.
 
@@ -38,10 +52,11 @@ class Classes:
         """
         if not self.names:
             raise UserError(f"`label` {name}: the run learned no labels (train it `conditional`)")
-        if name not in self.names:
+        number = self.find(name)
+        if number is None:
             shown = [*self.names[:MOST_NAMED], *["…"] * (len(self) > MOST_NAMED)]
             raise UserError(f"`label` {name} is none of the run's classes: {', '.join(shown)}")
-        return self.names.index(name)
+        return number
 
     def draw(self, seed: int, numbers: Sequence[int]) -> np.ndarray:
         """The labels of some images of a seed, in the proportions of the training images.

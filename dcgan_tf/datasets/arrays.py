@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import zlib
 from pathlib import Path
 
 import numpy as np
 
 from dcgan_tf.datasets.disk_images import Split
+from dcgan_tf.datasets.endings import ARRAYS, NEWEST, READINGS, ending
 from dcgan_tf.settings.errors import UserError, first_line
 
 IDX_SPLITS = {"train": "train", "test": "t10k"}
@@ -48,7 +50,7 @@ def find_arrays(folder: Path, split: Split, dimensions: int) -> Path:
         UserError: the folder has neither.
     """
     if not folder.is_dir():
-        raise UserError(f"`data_dir` {folder} is not a folder")
+        raise UserError(f"`data_dir` {folder} is not a folder{what_would_do(folder)}")
     stem, ending = f"{IDX_SPLITS[split]}-{IDX_KINDS[dimensions]}", f"idx{dimensions}-ubyte"
     for name in (f"{stem}-{ending}", f"{stem}.{ending}"):
         for path in (folder / name, folder / f"{name}.gz"):
@@ -62,8 +64,21 @@ def find_arrays(folder: Path, split: Split, dimensions: int) -> Path:
     others = ", other IDX files" if archives and has_idx else ""
     raise UserError(
         f"`data_dir` {folder} has {len(archives)} .npz files{others} and no "
-        f"{stem}-{ending}[.gz]: it needs the one or the other"
+        f"{stem}-{ending}[.gz]: it needs the one or the other{what_would_do(folder)}"
     )
+
+
+def what_would_do(source: Path) -> str:
+    """What to add for a source that is of another dataset; "" if it is of none."""
+    if ending(source.name) in (".zip", *ARRAYS) and source.is_file():
+        return ": for images of your own, add `dataset=folder`"
+    names = [name for _, _, names in os.walk(source) for name in names]
+    if any(name.endswith(".tfrecord") for name in names):
+        return "; for TFRecords, add `dataset=tfrecords`"
+    pictures = sum(name.lower().endswith(READINGS[NEWEST].endings) for name in names)
+    if not pictures:
+        return ""
+    return f"; it holds {pictures:,} pictures: add `dataset=folder`, and for few `preset=small`"
 
 
 def files_like(folder: Path, pattern: str) -> list[Path]:
@@ -148,7 +163,7 @@ def find_cifar10(folder: Path, split: Split) -> list[Path]:
         UserError: the folder has neither.
     """
     if not folder.is_dir():
-        raise UserError(f"`data_dir` {folder} is not a folder")
+        raise UserError(f"`data_dir` {folder} is not a folder{what_would_do(folder)}")
     archives = files_like(folder, "*.npz")
     if len(archives) == 1:
         return archives
@@ -157,7 +172,7 @@ def find_cifar10(folder: Path, split: Split) -> list[Path]:
         names = "data_batch_1.bin to data_batch_5.bin" if split == "train" else "test_batch.bin"
         raise UserError(
             f"`data_dir` {folder} has {len(archives)} .npz files and no {names}: it needs the one "
-            f"or the other"
+            f"or the other{what_would_do(folder)}"
         )
     return paths
 
@@ -201,7 +216,7 @@ def read_npz_images(
     if images.dtype != np.uint8 or images.shape[1:] not in (shape, flat):
         raise UserError(
             f"{path}: x_{split} is {images.dtype} {list(images.shape)}, not uint8 [N, "
-            f"{', '.join(map(str, flat))}]"
+            f"{', '.join(map(str, flat))}]; for arrays of your own, add `dataset=folder`"
         )
     return images.reshape(-1, *shape)
 

@@ -5,28 +5,45 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
-from dcgan_tf.datasets.image_files import FORMATS, WANTED, Files, readable
+from dcgan_tf.datasets.endings import HEIC, READINGS, ending, readable
+from dcgan_tf.datasets.image_files import Files
+from dcgan_tf.datasets.metadata import to_srgb, without_metadata
 from dcgan_tf.settings.errors import DamagedImages, UserError, first_line
 
 DEEP_GREY_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 GREY_MODES = ("1", "L", "LA", *DEEP_GREY_MODES)
+SHRUNK_FIRST = ("L", "RGB", "CMYK")
+DEEPEST = 65535.0  # the largest value of 16 bits
 MAX_PIXELS = 100_000_000
+TINT = 3  # of 255: channels that differ by no more are grey, as lossy files have it
+T = TypeVar("T")
 NO_FILE = (None, errno.ENOENT, errno.ELOOP)  # of an OSError: Pillow's own, and links to nowhere
 
 
 class ImageFormat(NamedTuple):
-    """What every image gets: pixels a side, channels, the RGB of the background, and `fit`."""
+    """What every image gets.
+
+    Attributes:
+        size: pixels a side.
+        channels: one or three.
+        background: red, green and blue.
+        fit: see `Config.fit`.
+        reading: see `Config.reading`.
+        white: the value of grey of more than 8 bits that is white.
+    """
 
     size: int
     channels: int
     background: tuple[int, ...]
     fit: str
+    reading: int = 1
+    white: float = DEEPEST
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -57,22 +74,68 @@ def open_image(files: Files, name: str) -> Iterator[Image.Image]:
             zipfile raise whatever they come across.
     """
     with files.open(name) as file:
-        try:
-            image = Image.open(file, formats=FORMATS)
-        except UnidentifiedImageError:
-            raise ValueError(f"not a {WANTED}") from None
-        if math.prod(image.size) > MAX_PIXELS:
-            raise ValueError(f"{image.width}×{image.height}, more than {MAX_PIXELS:,} pixels")
-        yield image
+        yield identify(file, files.reading, name)
 
 
-def has_colour(files: Files, background: tuple[int, ...], fit: str, name: str) -> bool:
-    """Whether an image needs three channels; a damaged one doesn't."""
+def identify(file: BinaryIO, reading: int, name: str) -> Image.Image:
+    """Reads the header of an image; raises as `open_image`."""
+    rules = READINGS[reading]
+    # Nothing but its name tells a TGA.
+    formats = (*rules.formats, "TGA") if reading > 1 and ending(name) == ".tga" else rules.formats
+    try:
+        image = Image.open(file, formats=formats)
+    except UnidentifiedImageError:
+        file.seek(0)
+        what = "HEIC under another name" if file.read(12)[4:] in HEIC else f"not a {rules.wanted}"
+        raise ValueError(what) from None
+    if math.prod(image.size) > MAX_PIXELS:
+        raise ValueError(f"{image.width}×{image.height}, more than {MAX_PIXELS:,} pixels")
+    return image
+
+
+def read_image(files: Files, name: str, use: Callable[[Image.Image, bytes | None], T]) -> T:
+    """What `use` makes of an opened image and its color profile.
+
+    From reading 2 on, large or damaged metadata is no reason to lose an image: it is left aside.
+
+    Raises:
+        Exception: as `open_image`, and what `use` raises.
+    """
     try:
         with open_image(files, name) as image:
-            is_padded = fit == "pad" and image.width != image.height
-            shows_background = image.has_transparency_data or is_padded
-            return image.mode not in GREY_MODES or (shows_background and len(set(background)) > 1)
+            return use(image, image.info.get("icc_profile"))
+    except Exception as error:
+        if files.reading > 1 and not may_pass(error):
+            with contextlib.suppress(Exception), files.open(name) as file:
+                content, profile = without_metadata(file.read())
+                return use(identify(content, files.reading, name), profile)
+        raise
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether a file may be read at another time."""
+    passing = isinstance(error, OSError) and error.errno not in NO_FILE
+    return passing or isinstance(error, MemoryError)
+
+
+def has_colour(files: Files, image_format: ImageFormat, name: str) -> bool:
+    """Whether an image needs three channels, by its mode, or from reading 2 on by its pixels.
+
+    A damaged one doesn't.
+    """
+
+    def by_header(image: Image.Image, _: bytes | None) -> tuple[bool, bool]:
+        is_padded = image_format.fit == "pad" and image.width != image.height
+        shows_background = image.has_transparency_data or is_padded
+        is_behind = shows_background and len(set(image_format.background)) > 1
+        return image.mode not in GREY_MODES, is_behind
+
+    try:
+        is_coloured, is_behind = read_image(files, name, by_header)
+        if files.reading == 1 or not (is_coloured or is_behind):
+            return is_coloured or is_behind
+        pixels = decode(files, image_format._replace(channels=3), name)
+        return not isinstance(pixels, str) and int(np.ptp(pixels, axis=-1).max()) > TINT
     except Exception:
         return False
 
@@ -83,25 +146,51 @@ def decode(files: Files, image_format: ImageFormat, name: str) -> np.ndarray | s
     Raises:
         DamagedImages: it is there and can't be read, which may pass.
     """
-    size = image_format.size
     try:
-        with open_image(files, name) as image:
-            image.draft(None, (2 * size, 2 * size))  # spares most of a large JPEG's work
-            image.load()
-            with contextlib.suppress(Exception):  # damaged EXIF is no reason to lose the image
-                ImageOps.exif_transpose(image, in_place=True)
-            square = flatten(crop(image) if image_format.fit == "crop" else image, image_format)
-            if image_format.fit == "pad":
-                colour = image_format.background[: image_format.channels]
-                square = ImageOps.pad(square, (size, size), Image.Resampling.LANCZOS, colour)
-            square = square.resize((size, size), Image.Resampling.LANCZOS)
-            return np.asarray(square).reshape(image_format.shape)
+        return read_image(
+            files, name, lambda image, profile: pixels_of(image, image_format, profile)
+        )
     except Exception as error:
-        passing = isinstance(error, OSError) and error.errno not in NO_FILE
-        if passing or isinstance(error, MemoryError):
+        if may_pass(error):
             place = f"{files.source}: {readable(name)}"
             raise DamagedImages(f"{place} can't be read: {first_line(error)}") from None
         return first_line(error)
+
+
+def pixels_of(image: Image.Image, image_format: ImageFormat, profile: bytes | None) -> np.ndarray:
+    """An opened image as uint8 [size, size, C]; raises as `open_image`.
+
+    Args:
+        image: whose header alone is read yet.
+        image_format: what it gets.
+        profile: its ICC profile, which reading 1 leaves aside.
+    """
+    size = image_format.size
+    # Pillow scales the grey of a PPM by the maximum that its header gives.
+    white = DEEPEST if image.format == "PPM" else image_format.white
+    image.draft(None, (2 * size, 2 * size))  # spares most of a large JPEG's work
+    image.load()
+    with contextlib.suppress(Exception):  # damaged EXIF is no reason to lose the image
+        ImageOps.exif_transpose(image, in_place=True)
+    square = crop(image) if image_format.fit == "crop" else image
+    if image_format.reading > 1 and profile:
+        if square.mode in SHRUNK_FIRST and not square.has_transparency_data:
+            square = shrink(square, image_format)  # so that few pixels have their colors changed
+        square = to_srgb(square, profile)
+    square = flatten(square, image_format, white)
+    if image_format.fit == "pad":
+        colour = image_format.background[: image_format.channels]
+        square = ImageOps.pad(square, (size, size), Image.Resampling.LANCZOS, colour)
+    square = square.resize((size, size), Image.Resampling.LANCZOS)
+    return np.asarray(square).reshape(image_format.shape)
+
+
+def shrink(image: Image.Image, image_format: ImageFormat) -> Image.Image:
+    """The image in its size within the square."""
+    size = (image_format.size, image_format.size)
+    if image_format.fit == "pad":
+        return ImageOps.contain(image, size, Image.Resampling.LANCZOS)
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
 def crop(image: Image.Image) -> Image.Image:
@@ -111,15 +200,17 @@ def crop(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def flatten(image: Image.Image, image_format: ImageFormat) -> Image.Image:
+def flatten(image: Image.Image, image_format: ImageFormat, white: float) -> Image.Image:
     """The image without transparency, with 8 bits in each of one or three channels."""
-    if image.mode in DEEP_GREY_MODES:
+    is_deep = image.mode in DEEP_GREY_MODES or (image_format.reading > 1 and image.mode == "F")
+    if is_deep:
         shades, clear = np.asarray(image, np.float32), image.info.get("transparency")
-        in_8_bits = np.rint((shades / 257).clip(0, 255)).astype(np.uint8)  # 65535 / 255
+        in_8_bits = np.rint((shades / (white / 255)).clip(0, 255)).astype(np.uint8)
         image = Image.fromarray(in_8_bits)
         if clear is not None:
             image.putalpha(Image.fromarray(np.where(shades == clear, 0, 255).astype(np.uint8)))
     if image.has_transparency_data:
         behind = Image.new("RGBA", image.size, image_format.background)
         image = Image.alpha_composite(behind, image.convert("RGBA"))
-    return image.convert("L" if image_format.channels == 1 else "RGB")
+    mode = "L" if image_format.channels == 1 else "RGB"
+    return image if image.mode == mode else image.convert(mode)  # which would copy it

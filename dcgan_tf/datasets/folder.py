@@ -6,47 +6,58 @@ import contextlib
 import functools
 import hashlib
 import io
-import itertools
 import json
-import logging
 import math
-import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from dcgan_tf.conditional.labels import ALL_CLASSES
+from dcgan_tf.datasets.array_images import file_of
 from dcgan_tf.datasets.cache import default_cache_dir, locked
-from dcgan_tf.datasets.decoding import ImageFormat, decode, has_colour, parse_colour
+from dcgan_tf.datasets.decoding import ImageFormat, decode, parse_colour
 from dcgan_tf.datasets.disk_images import DiskImages, Images, Split, fingerprint
-from dcgan_tf.datasets.image_files import Files, open_source, readable
+from dcgan_tf.datasets.endings import readable
+from dcgan_tf.datasets.image_files import Files, open_source
+from dcgan_tf.datasets.layout import class_folders, held_out_folders, pick_split, unclear_folders
+from dcgan_tf.datasets.report import Damaged, Report, check_damage, count, warn_of_unread
+from dcgan_tf.datasets.survey import Survey, look
+from dcgan_tf.datasets.workers import in_parallel
 from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.settings.config import Config
-from dcgan_tf.settings.errors import DamagedImages, UserError
+from dcgan_tf.settings.errors import UserError
 
 DEFAULT_SIZE = 64
 MEMORY_LIMIT = 64 << 20
-WORKERS = min(8, os.cpu_count() or 1)
-IN_FLIGHT = 64
-NAMED_WARNINGS = 10
+KNOWN_DAMAGE: dict[tuple, Damaged] = {}  # of what this process decoded
 CACHE_VERSION = 2  # to be raised when images are decoded differently
 
-Damaged = list[list[str]]  # the name of each damaged file, and what is wrong with it
 
-logger = logging.getLogger(__name__)
+class Folder(NamedTuple):
+    """The images of a config, found and not yet decoded.
+
+    Attributes:
+        files: of both splits.
+        image_format: what they get.
+        survey: what they have in common.
+        cache: the folder for what is decoded.
+    """
+
+    files: Files
+    image_format: ImageFormat
+    survey: Survey
+    cache: Path
 
 
 def load_folder(config: Config, split: Split) -> Images:
     """Decodes the images of one split of the user's folder, nested ones included, or .zip.
 
-    Images are made square as `fit` says, and resized. Hidden files, `__MACOSX` and links to
-    folders are left out. What takes more than MEMORY_LIMIT, or is to be labelled, goes into a file,
-    which later calls use again for as long as the images stay the same.
+    Images are made square as `fit` says, and resized. Hidden files and system folders are left out.
+    What takes more than MEMORY_LIMIT, or is to be labelled, goes into a file, which later calls use
+    again for as long as the images stay the same.
 
     Returns:
         uint8 [N, image_size, image_size, C] in [0, 255], in the order of the sorted paths; C is 1
@@ -57,15 +68,18 @@ def load_folder(config: Config, split: Split) -> Images:
             background is not a colour.
         OSError: a folder can't be read, or the file can't be written.
     """
-    return load_with_names(config, split)[0]
+    with open_folder(config) as folder:
+        if split == "train":
+            warn_of_unread(folder.files)
+        return load_with_names(config, folder, split)[0]
 
 
 def load_folder_labels(config: Config, split: Split) -> np.ndarray:
     """The numbers of the classes of `load_folder`'s images, int64 [N]; raises the same."""
-    with open_source(source_of(config)) as files:
-        classes = class_folders(files)
+    with open_folder(config) as folder:
+        classes = class_folders(folder.files)
+        _, names = load_with_names(config, folder, split)
     numbers = {name: number for number, name in enumerate(sorted({*classes.values()}))}
-    _, names = load_with_names(config, split)
     return np.array([numbers[classes[name]] for name in names])
 
 
@@ -75,31 +89,29 @@ def folder_class_names(config: Config) -> Sequence[str]:
     Raises:
         UserError: the source is missing, or its images are not in a folder for each class.
     """
-    with open_source(source_of(config)) as files:
+    with open_source(source_of(config), config.reading) as files:
         return sorted({*class_folders(files).values()})
 
 
-def class_folders(files: Files) -> dict[str, str]:
-    """Each image's class: the first folder on its path, below those that all images lie in.
+def folder_report(config: Config) -> Report:
+    """How many pictures there are, and what becomes of them; those in training are decoded once.
+
+    Held-out ones that are damaged are known where they are evaluated, and counted as held out.
 
     Raises:
-        UserError: an image lies in no such folder.
+        As `load_folder`.
     """
-    folders = {name: PurePosixPath(name).parent.parts for name in files.names}
-    first, last = min(folders.values()), max(folders.values())
-    shared = len([*itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last))])
-    for name, parts in folders.items():
-        if len(parts) == shared:
-            raise UserError(
-                f"`data_dir` {files.source} does not tell the class of {readable(name)}: labelled "
-                f"images are in two folders or more, one for each class"
-            )
-        if parts[shared] == ALL_CLASSES:
-            raise UserError(
-                f"`data_dir` {files.source}: a class can't be called {ALL_CLASSES}, which "
-                f"`label` {ALL_CLASSES} takes for every class: give its folder another name"
-            )
-    return {name: readable(parts[shared]) for name, parts in folders.items()}
+    with open_folder(config) as folder:
+        trained = pick_split(folder.files, config.held_out, "train", config.conditional)
+        damaged = damage_of(config, folder, trained)
+        classes = class_folders(folder.files) if config.conditional else {}
+        notes = [*folder.files.notes, *folder.survey.notes]
+        if held_out := held_out_folders(folder.files):
+            notes.append(f"held out are the folders {', '.join(map(readable, held_out))}")
+        if unclear := unclear_folders(folder.files):
+            shown = ", ".join(map(readable, unclear[:5]))
+            notes.append(f"folders such as {shown} are taken alike, and not for splits")
+        return count(folder.files, trained.names, [name for name, _ in damaged], classes, notes)
 
 
 def source_of(config: Config) -> Path:
@@ -113,58 +125,59 @@ def source_of(config: Config) -> Path:
     return Path(config.data_dir)
 
 
-def load_with_names(config: Config, split: Split) -> tuple[Images, list[str]]:
-    """The images of `load_folder`, and the names of their files; raises the same."""
+@contextlib.contextmanager
+def open_folder(config: Config) -> Iterator[Folder]:
+    """Finds the images of a config, and how they are to be decoded; raises as `load_folder`."""
     source, background = source_of(config), parse_colour(config.background)
-    with open_source(source) as files, warnings.catch_warnings():
+    cache = Path(config.cache_dir) if config.cache_dir else default_cache_dir()
+    with open_source(source, config.reading) as files, warnings.catch_warnings():
         # Pillow's remarks on odd files; what it can't decode is reported below.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        is_coloured = functools.partial(has_colour, files, background, config.fit)
-        channels = 3 if any(in_parallel(is_coloured, files.names)) else 1
         size = config.image_size or DEFAULT_SIZE
-        image_format = ImageFormat(size, channels, background, config.fit)
-        total = len(files.names)
-        files = pick_split(files, config.held_out, split)
-        fit_in_memory = len(files.names) * math.prod(image_format.shape) <= MEMORY_LIMIT
-        if fit_in_memory and not config.conditional:
-            images, damaged = decode_to_memory(files, image_format)
-        else:
-            folder = Path(config.cache_dir) if config.cache_dir else default_cache_dir()
-            cache = folder / f"{digest(files, image_format)}.pixels"
-            with locked(cache):
-                images, damaged = read_cache(cache) or decode_to_cache(files, image_format, cache)
-    check_damage(files, damaged, math.floor(config.max_bad_images * total + 1e-9))
+        image_format = ImageFormat(size, 3, background, config.fit, config.reading)
+        is_kept = not fit_in_memory(files, image_format)
+        note = cache / f"{digest(files, image_format)}.survey" if is_kept else None
+        survey = look(files, image_format, note)
+        image_format = image_format._replace(channels=survey.channels, white=survey.white)
+        yield Folder(files, image_format, survey, cache)
+
+
+def fit_in_memory(files: Files, image_format: ImageFormat) -> bool:
+    return len(files.names) * math.prod(image_format.shape) <= MEMORY_LIMIT
+
+
+def load_with_names(config: Config, folder: Folder, split: Split) -> tuple[Images, list[str]]:
+    """The images of `load_folder`, and the names of their files; raises the same."""
+    files = pick_split(folder.files, config.held_out, split, config.conditional)
+    images, damaged = decoded(config, folder, files)
+    allowed = math.floor(config.max_bad_images * len(folder.files.names) + 1e-9)
+    check_damage(files, damaged, allowed)
     left_out = {name for name, _ in damaged}
     return images, [name for name in files.names if name not in left_out]
 
 
-def pick_split(files: Files, held_out: float, split: Split) -> Files:
-    """The files of one split, by their names: more images move none to the other split.
-
-    Raises:
-        UserError: none are left.
-    """
-
-    def is_held_out(name: str) -> bool:
-        number = int.from_bytes(
-            hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8], "big"
-        )
-        return number < held_out * 2**64
-
-    names = [name for name in files.names if is_held_out(name) == (split == "test")]
-    if not names:
-        raise UserError(
-            f"`data_dir` {files.source}: of its {len(files.names):,} images `held_out` {held_out} "
-            f"leaves none {'to train on' if split == 'train' else 'to compare with'}"
-        )
-    return files._replace(names=names)
+def decoded(config: Config, folder: Folder, files: Files) -> tuple[Images, Damaged]:
+    """The images of some of a folder's files, but for the damaged ones."""
+    image_format = folder.image_format
+    if fit_in_memory(files, image_format) and not config.conditional:
+        images, damaged = decode_to_memory(files, image_format)
+    else:
+        cache = folder.cache / f"{digest(files, image_format)}.pixels"
+        with locked(cache):
+            images, damaged = read_cache(cache) or decode_to_cache(files, image_format, cache)
+    KNOWN_DAMAGE[key_of(files, image_format)] = damaged
+    return images, damaged
 
 
-def in_parallel(function: Callable[[str], Any], names: list[str]) -> Iterator[Any]:
-    """Results in the order of the names, never more than IN_FLIGHT ahead of their use."""
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for start in range(0, len(names), IN_FLIGHT):
-            yield from pool.map(function, names[start : start + IN_FLIGHT])
+def key_of(files: Files, image_format: ImageFormat) -> tuple:
+    """What tells some files from others within a process."""
+    return str(files.source), image_format, hash(tuple(files.names))
+
+
+def damage_of(config: Config, folder: Folder, files: Files) -> Damaged:
+    """Which of a folder's files are damaged, as this process found when it decoded them."""
+    known = KNOWN_DAMAGE.get(key_of(files, folder.image_format))
+    return decoded(config, folder, files)[1] if known is None else known
 
 
 def decode_into(file: BinaryIO, files: Files, image_format: ImageFormat) -> Damaged:
@@ -211,37 +224,15 @@ def read_cache(cache: Path) -> tuple[Images, Damaged] | None:
 
 
 def digest(files: Files, image_format: ImageFormat) -> str:
-    """A name that changes with the images: with the files' sizes and times, or the .zip's own."""
+    """A name that changes with the images: with the files' sizes and times, or the source's own."""
+    is_folder = files.source.is_dir()
     states = []
-    for name in files.names if files.source.is_dir() else [""]:
+    for name in files.names if is_folder else [""]:
         with contextlib.suppress(OSError):  # a link to nowhere is an image like any damaged one
-            state = (files.source / name).stat()
+            state = (files.source / file_of(name)).stat()
             states.append([name, state.st_size, state.st_mtime_ns])
-    names = [] if files.source.is_dir() else files.names
-    what = [CACHE_VERSION, image_format, str(files.source.resolve()), states, names]
+    names = [] if is_folder else files.names
+    # What reading 1 decoded is under the name that it always had.
+    form = image_format[:4] if image_format.reading == 1 else image_format
+    what = [CACHE_VERSION, form, str(files.source.resolve()), states, names]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
-
-
-def check_damage(files: Files, damaged: Damaged, allowed: int) -> None:
-    """Warns of damaged images.
-
-    Args:
-        files: of one split.
-        damaged: those of them that are.
-        allowed: how many may be, of both splits together.
-
-    Raises:
-        DamagedImages: there are more, or no others.
-    """
-    total, count = len(files.names), len(damaged)
-    if count > min(allowed, total - 1):
-        name, reason = readable(damaged[0][0]), damaged[0][1]
-        raise DamagedImages(
-            f"`data_dir` {files.source}: {count:,} of {total:,} images are damaged, first {name} "
-            f"({reason}), and `max_bad_images` allows {min(allowed, total - 1):,}: mend or delete "
-            f"them, or allow more"
-        )
-    for name, reason in damaged[:NAMED_WARNINGS]:
-        logger.warning("%s in %s is damaged and left out: %s", readable(name), files.source, reason)
-    if count > NAMED_WARNINGS:
-        logger.warning("%d more images are damaged and left out", count - NAMED_WARNINGS)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from dcgan_tf.conditional.labels import Labels
 from dcgan_tf.datasets.disk_images import Images, Split
+from dcgan_tf.datasets.report import Report
 from dcgan_tf.settings.choices import DATASETS, resolve
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
@@ -85,8 +86,22 @@ def load_training_labels(config: Config, images: Images) -> Labels | None:
     labels = Labels(numbers, names)
     classes = labels.classes
     if empty := [name for name, count in zip(classes.names, classes.counts) if not count]:
-        raise UserError(f"`conditional`: {source} has no training images of {', '.join(empty)}")
+        why = "they are held out or damaged: add more, or give a smaller `held_out`"
+        told = f"; {why}" if config.dataset == "folder" else ""
+        raise UserError(
+            f"`conditional`: {source} has no training images of {', '.join(empty)}{told}"
+        )
     return labels
+
+
+def load_report(config: Config) -> Report | None:
+    """What became of the pictures that the config names; None for sets that are used as a whole.
+
+    Raises:
+        UserError: as `load_images`, which comes before.
+    """
+    report = DATASETS[config.dataset].report
+    return resolve(report)(config) if report else None
 
 
 def resize(images: Images, size: int | None) -> Images:

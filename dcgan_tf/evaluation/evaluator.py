@@ -228,7 +228,7 @@ def evaluate_run(
 
     Args:
         run: the run.
-        checkpoint: the step of one, "best" or "all"; None for the newest.
+        checkpoint: the step of one, "best", or "all" that are intact; None for the newest.
         num_images: how many images of each kind, at most.
         inception_weights: in place of those that the run was given; None for them.
 
@@ -243,8 +243,7 @@ def evaluate_run(
     config, _ = run.read_config()
     if inception_weights is not None:
         config = dataclasses.replace(config, inception_weights=inception_weights)
-    names = checkpoint_names(run) if checkpoint == "all" else [checkpoint]
-    generators = [load_generator(run, name) for name in names]
+    generators = load_all(run) if checkpoint == "all" else [load_generator(run, checkpoint)]
     training = load_training_images(run)
     labels = load_training_labels(config, training)
     evaluator = Evaluator(config, training, num_images, labels=labels)
@@ -265,6 +264,23 @@ def evaluate_run(
         found["checkpoints"][step] = scores | {"memorisation": memorisation._asdict()}
     order = distances.argsort()[:CLOSEST]
     return found, evaluator.training[which[order]], images[order]
+
+
+def load_all(run: RunDirectory) -> list[tuple[keras.Sequential, Config, int]]:
+    """The generators of all checkpoints, oldest first, but for damaged ones, which are warned of.
+
+    Raises:
+        UserError: there are none, or none is intact.
+    """
+    generators, fault = [], None
+    for name in checkpoint_names(run):
+        try:
+            generators.append(load_generator(run, name))
+        except UserError as error:
+            fault = error
+    if fault and not generators:
+        raise fault
+    return generators
 
 
 def find_held_out(

@@ -1,1 +1,1 @@
-"""The same layers by faster operations."""
+"""Keras's layers by faster kernels."""

@@ -6,6 +6,7 @@ same names, and gives the same values up to rounding; `plain` makes that Keras l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from dcgan_tf.fast.subpixel import convolve, transpose
 
 LEAST_FILTERS = 64
 LARGEST_SIDE = 16
+IN_BLOCK = 4  # int32 numbers of the random generator
 
 
 @keras.saving.register_keras_serializable("dcgan_tf")
@@ -99,7 +101,7 @@ class BatchNormalization(layers.BatchNormalization):
 class Dropout(layers.Dropout):
     """Dropout that decides by 16 random bits for each value: its rate is exact to 1/65,536.
 
-    Each replica reads its own part of one stream of bits.
+    Each replica reads its own part of one stream of bits: together, they have one device's masks.
     """
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -112,25 +114,37 @@ class Dropout(layers.Dropout):
         pairs = random_bits([*rest, half], seed)
         bits = tf.reshape(tf.bitcast(pairs, tf.uint16), [*rest, 2 * half])
         bits = bits[..., :channels] if channels % 2 else bits
-        kept = bits >= round(self.rate * 2**16)
+        kept = bits >= min(round(self.rate * 2**16), 2**16 - 1)
         return tf.where(kept, inputs / (1.0 - self.rate), 0.0)
 
 
 def random_bits(shape: list[int | tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
     """This replica's part of the stream of random bits of a seed, int32 of that shape.
 
+    Args:
+        shape: all but the first side must be known.
+        seed: int32 [2].
+
     The generator is Philox (Salmon et al., 2011): a counter, each of whose values gives 128 bits.
     """
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
-    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-    blocks = replica * ((tf.reduce_prod(shape) + 3) // 4)
-    return tf.raw_ops.StatelessRandomUniformFullIntV2(
-        shape=shape,
-        key=key,
-        counter=counter + tf.cast(tf.stack([blocks, 0]), tf.uint64),
-        alg=tf.random.Algorithm.PHILOX.value,
-        dtype=tf.int32,
-    )
+    context = tf.distribute.get_replica_context()
+    start = context.replica_id_in_sync_group * tf.reduce_prod(shape)
+
+    def draw(shape: list[int | tf.Tensor]) -> tf.Tensor:
+        return tf.raw_ops.StatelessRandomUniformFullIntV2(
+            shape=shape,
+            key=key,
+            counter=counter + tf.cast(tf.stack([start // IN_BLOCK, 0]), tf.uint64),
+            alg=tf.random.Algorithm.PHILOX.value,
+            dtype=tf.int32,
+        )
+
+    if context.num_replicas_in_sync == 1 or math.prod(shape[1:]) % IN_BLOCK == 0:
+        return draw(shape)
+    # A part may begin within one of the counter's blocks.
+    some = draw([tf.reduce_prod(shape) + IN_BLOCK - 1])
+    return tf.reshape(some[start % IN_BLOCK :][: tf.reduce_prod(shape)], shape)
 
 
 def plain(model: keras.Sequential) -> keras.Sequential:

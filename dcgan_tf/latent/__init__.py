@@ -1,1 +1,1 @@
-"""The latent space: interpolation, arithmetic, projection, guided backpropagation; their views."""
+"""The latent space: interpolation, arithmetic, projection, guided backpropagation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import keras
 import numpy as np
@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from dcgan_tf.data import scale
 from dcgan_tf.datasets.decoding import ImageFormat, decode, parse_colour
 from dcgan_tf.datasets.image_files import Files, open_regular
+from dcgan_tf.datasets.survey import look
 from dcgan_tf.evaluation.metrics import nearest
 from dcgan_tf.latent.arithmetic import Term, compute_arithmetic
 from dcgan_tf.latent.guided_backpropagation import guided_backpropagation, top_activating_images
@@ -180,8 +181,16 @@ def draw_projection(source: Source, output: Path, path: Path) -> str:
     """
     size, _, channels = source.generator.output_shape[1:]
     config = source.config
-    wanted = ImageFormat(size, channels, parse_colour(config.background), config.fit)
-    image = decode(Files(path.parent, [path.name], lambda _: open_regular(path)), wanted, path.name)
+    wanted = ImageFormat(
+        size, channels, parse_colour(config.background), config.fit, config.reading
+    )
+
+    def open_file(_: str) -> BinaryIO:
+        return open_regular(path)
+
+    files = Files(path.parent, [path.name], open_file, open_file, config.reading)
+    wanted = wanted._replace(white=look(files, wanted).white)
+    image = decode(files, wanted, path.name)
     if isinstance(image, str):
         raise UserError(f"`project` {path} can't be used: {image}")
     starts = source.noise_of(range(PROJECTION_STARTS))

@@ -1,1 +1,1 @@
-"""Generators that come with the project: run directories with all but the generator left out."""
+"""Run directories that contain only a generator, which come with the project."""

@@ -1,1 +1,1 @@
-"""What keeps a discriminator from overfitting: penalties on its slope, and augmentation."""
+"""What keeps the discriminator in bounds: penalties, augmentation, packs of images."""

@@ -45,9 +45,14 @@ def translation(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
 
 def shifts(numbers: tf.Tensor, size: int) -> tf.Tensor:
     """Matrices that shift a vector, float32 [batch, size, size]: zeros, and a 1 in most rows."""
-    furthest = round(size * SHIFT)
+    furthest = half_up(size * SHIFT)
     offsets = tf.cast(numbers * (2 * furthest + 1), tf.int32) - furthest
     return tf.one_hot(tf.range(size) + offsets[:, tf.newaxis], size)
+
+
+def half_up(number: float) -> int:
+    """The nearest whole number, as the paper's code rounds: of two that are as near, the larger."""
+    return int(number + 0.5)
 
 
 def cutout(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
@@ -60,7 +65,7 @@ def cutout(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
 
 def holes(numbers: tf.Tensor, size: int) -> tf.Tensor:
     """Which places of a side lie in the hole, bool [batch, size]."""
-    hole = round(size * HOLE)
+    hole = half_up(size * HOLE)
     start = tf.cast(numbers * (size + 1 - hole % 2), tf.int32) - hole // 2
     distance = tf.range(size) - start[:, tf.newaxis]
     return (distance >= 0) & (distance < hole)

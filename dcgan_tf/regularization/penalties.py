@@ -16,7 +16,7 @@ from dcgan_tf.settings.config import Config
 
 
 class Critique(NamedTuple):
-    """What a penalty is of: the discriminator as the loss sees it.
+    """The discriminator as the loss uses it.
 
     Attributes:
         of_real: from images in the place of the real ones, float32 [batch, H, W, C], to logits.
@@ -45,7 +45,10 @@ def gradient_penalty(critique: Critique, real: tf.Tensor, fake: tf.Tensor) -> tf
 
 
 def squared_slopes(logits_of: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> tf.Tensor:
-    """‖∇D‖² of each logit with respect to all images that it is of, float32 [logits]."""
+    """‖∇D‖² for each pack of images that has a logit, float32 [logits].
+
+    The gradient is of the sum of all logits: with batch norm, each depends on all images.
+    """
     with tf.GradientTape() as tape:
         tape.watch(images)
         logits = logits_of(images)
@@ -92,7 +95,7 @@ def lazily(
 
     @tf.custom_gradient
     def due_term(*weights: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        # The tapes outside would have all derivatives of `tf.cond` made, which takes seconds.
+        # Otherwise the outer tapes build every derivative of `tf.cond`, which takes seconds.
         weights = tuple(tf.stop_gradient(weight) for weight in weights)
 
         def due() -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:

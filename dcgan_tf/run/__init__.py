@@ -1,1 +1,1 @@
-"""What a run keeps on disk: its directory and checkpoints; and the signals that stop it."""
+"""A run on disk: its directory, checkpoints and schedule; the signals that stop it."""

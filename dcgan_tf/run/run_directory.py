@@ -32,6 +32,7 @@ from dcgan_tf.conditional.labels import UNLABELLED, Classes, Labels
 from dcgan_tf.data import Images
 from dcgan_tf.datasets.disk_images import fingerprint, is_shape
 from dcgan_tf.datasets.loading import load_images, load_training_labels
+from dcgan_tf.datasets.report import Report
 from dcgan_tf.files.atomic_files import atomic_write, make_folders
 from dcgan_tf.files.locks import lock
 from dcgan_tf.settings.config import Config
@@ -216,6 +217,18 @@ def evaluated_as_before(config: Config) -> Config:
     return dataclasses.replace(config, eval_every=epochs, inception_weights=weights)
 
 
+def as_started(config: Config, run: RunDirectory) -> Config:
+    """The config by whose rules the run in a folder was started, if there is one.
+
+    Raises:
+        UserError: the run's config.json can't be used.
+    """
+    if not run.config_file.exists():
+        return config
+    saved, _ = run.read_config()
+    return dataclasses.replace(config, reading=saved.reading, ordering=saved.ordering)
+
+
 def describe(images: Images, labels: Labels | None = None) -> dict[str, Any]:
     """What a run must find again when it is resumed: the images' number, shape and sha256.
 
@@ -232,6 +245,11 @@ def describe(images: Images, labels: Labels | None = None) -> dict[str, Any]:
     sha256 = hashlib.sha256(labels.numbers.astype("<i8").tobytes()).hexdigest()
     classes = dict(zip(labels.classes.names, labels.classes.counts))
     return described | {"classes": classes, "labels_sha256": sha256}
+
+
+def same_images(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two descriptions are of the same images, whatever was left out beside them."""
+    return one | {"files": None} == other | {"files": None}
 
 
 def read_classes(images: dict[str, Any]) -> Classes:
@@ -259,7 +277,7 @@ def load_training_images(run: RunDirectory) -> Images:
             f"or a link to it"
         )
     images = load_images(config)
-    if describe(images, load_training_labels(config, images)) != described:
+    if not same_images(describe(images, load_training_labels(config, images)), described):
         raise UserError(
             f"{config.data_dir or config.dataset} does not hold the images that `run_dir` "
             f"{run.path} was trained on"
@@ -288,7 +306,12 @@ def device_name() -> str:
 
 @contextlib.contextmanager
 def open_run(
-    path: Path, config: Config, images: Images, resume: bool, labels: Labels | None = None
+    path: Path,
+    config: Config,
+    images: Images,
+    resume: bool,
+    labels: Labels | None = None,
+    report: Report | None = None,
 ) -> Iterator[RunDirectory]:
     """Makes a run directory, or resumes the run in it, and keeps other processes out.
 
@@ -298,6 +321,7 @@ def open_run(
         images: the training images, uint8 [N, H, W, C].
         resume: whether to go on with a run; if not, a folder in use is refused.
         labels: of the images, in a conditional run.
+        report: what became of the pictures in the user's folder, which is kept beside.
 
     Raises:
         UserError: the folder is not a run's, another process is using it, its run has other
@@ -317,7 +341,8 @@ def open_run(
         try:
             described = describe(images, labels)
             _check(run, config, described, resume)
-            run.write_config(config, described)
+            files = {"files": report.as_dict()} if report else {}
+            run.write_config(config, described | files)
             make_folders(run.checkpoints)
         except BaseException:
             _remove_empty(made)
@@ -355,8 +380,12 @@ def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bo
         )
     saved, saved_images = run.read_config()
     run.refuse(saved.differences(dataclasses.asdict(config)))
-    if saved_images != images:
-        run.refuse([f"the images were {_brief(saved_images)}, are {_brief(images)}"])
+    if not same_images(saved_images, images):
+        raise UserError(
+            f"`run_dir` {run.path} learns other images: they were {_brief(saved_images)}, are "
+            f"{_brief(images)}; give the same ones, or go on with these in a new run: "
+            f"`init_from={run.path}`, and another `run_dir`"
+        )
     if run.has_lost_its_checkpoints:
         raise UserError(
             f"`run_dir` {run.path} was trained, and its checkpoints are gone: put them back into "

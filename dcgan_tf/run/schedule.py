@@ -6,6 +6,7 @@ import dataclasses
 import time
 
 from dcgan_tf.settings.config import EVAL_EPOCHS, EVAL_STEPS, Config
+from dcgan_tf.settings.errors import UserError
 
 SAVE_SECONDS = 600
 MOST_REPORTS = 1000
@@ -35,8 +36,15 @@ class Schedule:
 
         In a run of up to MOST_REPORTS epochs, each is reported. In a longer one, whose epochs are
         short, at most MOST_REPORTS are, apart from the last and those that are evaluated.
+
+        Raises:
+            UserError: there are fewer images than a step takes.
         """
         steps_per_epoch = num_images // config.images_per_step
+        if not steps_per_epoch:
+            raise UserError(
+                f"{num_images:,} images are fewer than the {config.images_per_step} of a step"
+            )
         last_step = config.epochs * steps_per_epoch
         last_step = min(last_step, config.max_steps or last_step)
         epochs = -(-last_step // steps_per_epoch)
@@ -51,7 +59,7 @@ class Schedule:
             save_interval=config.checkpoint_steps or 0,
         )
 
-    def ends_epoch(self, step: int) -> bool:
+    def report_is_due(self, step: int) -> bool:
         """Whether a step ends an epoch that is reported."""
         return step % self.steps_per_epoch == 0 and (
             step % self.report_interval == 0

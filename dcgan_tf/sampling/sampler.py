@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator
 
@@ -97,6 +98,23 @@ def checkpoint_names(run: RunDirectory) -> list[str]:
     if not steps:
         raise UserError(f"`run_dir` {run.path} has no checkpoint yet: train first")
     return [str(step) for step in steps]
+
+
+def file_identity(run: RunDirectory, checkpoint: str) -> tuple[tuple[int, ...], ...]:
+    """What tells a checkpoint's files from others of the same name, made later or elsewhere.
+
+    Args:
+        run: the run.
+        checkpoint: one of `checkpoint_names`.
+    """
+    only = run.generator_file
+    files = [only] if only.exists() else sorted(run.checkpoints.glob(f"ckpt-{checkpoint}.*"))
+    found = []
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):  # it is being deleted
+            stat = file.stat()
+            found.append((stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(found)
 
 
 def sample_images(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.evaluation.evaluator import LEAST_IMAGES, evaluate_run
 from dcgan_tf.latent.interpolation import interpolate_through
 from dcgan_tf.pretrained.generators import pretrained_run
@@ -22,6 +23,7 @@ from dcgan_tf.sampling.sampler import (
     Sampler,
     checkpoint_names,
     compile_generator,
+    file_identity,
     load_discriminator,
     load_generator,
 )
@@ -35,18 +37,24 @@ BATCH_SIZE = 256
 class Run:
     """What was trained, as of one of its checkpoints; `load_run` and `train` return it.
 
+    The generator is in memory, so that images can be drawn wherever the folder is by now. For what
+    is read from it, the folder must be where it was, and hold the same run.
+
     Attributes:
-        path: the run's folder.
+        path: the run's folder, absolute.
         step: the checkpoint's: how many training steps were taken.
         config: the settings of the run.
         generator: the Keras model that images are drawn from, the EMA generator if the run has
             one: from noise, as `noise` gives it, to images, float32 [N, H, W, C] in [-1, 1].
+        classes: the classes of a conditional run; none of another.
     """
 
     path: Path
     step: int
     config: Config = dataclasses.field(repr=False)
     generator: keras.Sequential = dataclasses.field(repr=False)
+    classes: Classes = dataclasses.field(repr=False, default=UNLABELLED)
+    _files: Hashable = dataclasses.field(repr=False, default=())
 
     @functools.cached_property
     def discriminator(self) -> keras.Sequential:
@@ -54,8 +62,11 @@ class Run:
 
         In a conditional run, the channels of an image's one-hot label stand beside its own; with
         `pack` M, a logit is of M images, [N / M, 1].
+
+        Raises:
+            UserError: the run's folder, or its checkpoint, is gone, or there is a generator alone.
         """
-        discriminator, _, _ = load_discriminator(RunDirectory(self.path), str(self.step))
+        discriminator, _, _ = load_discriminator(self._directory(), str(self.step))
         return discriminator
 
     @functools.cached_property
@@ -64,8 +75,32 @@ class Run:
 
     @property
     def checkpoints(self) -> list[int]:
-        """The steps of the run's checkpoints, oldest first."""
-        return [int(name) for name in checkpoint_names(RunDirectory(self.path))]
+        """The steps of the run's checkpoints, oldest first.
+
+        Raises:
+            UserError: the run's folder is gone.
+        """
+        return [int(name) for name in checkpoint_names(self._directory())]
+
+    def _directory(self) -> RunDirectory:
+        """The run's folder.
+
+        Raises:
+            UserError: it is gone, or holds another run.
+        """
+        run = RunDirectory(self.path)
+        if not run.config_file.exists():
+            raise UserError(
+                f"{self.path} is not there any more: load the run from where it is now, or put it "
+                f"there again"
+            )
+        found = file_identity(run, str(self.step))
+        if found and found != self._files:  # without files, it is told that they are gone
+            raise UserError(
+                f"{self.path} holds another checkpoint of step {self.step} than the one that was "
+                f"loaded: load the run again"
+            )
+        return run
 
     def noise(
         self,
@@ -92,9 +127,8 @@ class Run:
             raise UserError(f"no images {numbers} of seed {seed}: both are counted from 0")
         if truncation is not None and truncation <= 0:
             raise UserError(f"truncation must be above 0, not {truncation}")
-        classes = RunDirectory(self.path).read_classes()
-        number = None if label is None else classes.number(str(label))
-        return seeded_noise(self.config, seed, numbers, truncation, classes, number)
+        number = None if label is None else self.classes.number(str(label))
+        return seeded_noise(self.config, seed, numbers, truncation, self.classes, number)
 
     def generate(self, noise: np.ndarray) -> ImageGrid:
         """The images of some noise, as `noise` gives it: uint8 [N, H, W, C] in [0, 255].
@@ -179,12 +213,12 @@ class Run:
             `real` ones.
 
         Raises:
-            UserError: the run's images are not to be had any more, or can't be evaluated, or
-                `num_images` is below 20.
+            UserError: the run's folder or images are not to be had any more, or can't be
+                evaluated, or `num_images` is below 20.
         """
         if num_images < LEAST_IMAGES:
             raise UserError(f"num_images must be at least {LEAST_IMAGES}, not {num_images}")
-        found, *_ = evaluate_run(RunDirectory(self.path), str(self.step), num_images, None)
+        found, *_ = evaluate_run(self._directory(), str(self.step), num_images, None)
         return {"generated": found["checkpoints"][self.step], "real": found["real"]}
 
 
@@ -199,8 +233,9 @@ def load_run(path: str | Path, checkpoint: int | str | None = None) -> Run:
         UserError: this is no run, it has no such checkpoint, or none yet.
     """
     name = None if checkpoint is None else str(checkpoint)
-    generator, config, step = load_generator(RunDirectory(Path(path)), name)
-    return Run(Path(path), step, config, generator)
+    run = RunDirectory(Path(path).resolve())
+    generator, config, step = load_generator(run, name)
+    return Run(run.path, step, config, generator, run.read_classes(), file_identity(run, str(step)))
 
 
 def load_pretrained(name: str) -> Run:

@@ -6,7 +6,7 @@ import base64
 import functools
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,12 +15,20 @@ import imageio.v3 as iio
 import numpy as np
 from werkzeug.exceptions import HTTPException
 
+from dcgan_tf.conditional.labels import Classes
 from dcgan_tf.latent.interpolation import interpolate
 from dcgan_tf.reporting.images import image_grid
 from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.sampling.noise import seeded_noise
-from dcgan_tf.sampling.sampler import Sampler, checkpoint_names, compile_generator, load_generator
+from dcgan_tf.sampling.sampler import (
+    Sampler,
+    checkpoint_names,
+    compile_generator,
+    file_identity,
+    load_generator,
+)
+from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
 PAGE = Path(__file__).parent / "page.html"
@@ -38,7 +46,8 @@ PLOTS = {"losses": "losses_plot", "evaluations": "evaluations_plot"}
 class GeneratorCache:
     """The generators of a run's checkpoints, loaded when they are first asked for.
 
-    They may be asked for by any number of threads.
+    They may be asked for by any number of threads. What was loaded is kept as long as its files
+    are the same: the run may be deleted, and trained anew under its name.
 
     Args:
         run: the run.
@@ -48,13 +57,22 @@ class GeneratorCache:
     """
 
     def __init__(self, run: RunDirectory) -> None:
+        run.read_config()  # refuses what is no run
         self.run = run
-        self.config, _ = run.read_config()
-        self.classes = run.read_classes()
         self._lock = threading.Lock()
         self._cached = functools.lru_cache(maxsize=4)(self._load)
-        self._intact: set[str] = set()  # a damaged one may be written again
+        self._intact: set[Hashable] = set()  # a damaged one may be written again
         self.sampler(self.checkpoints()[-1])
+
+    @property
+    def config(self) -> Config:
+        """The run's settings; raises as `RunDirectory.read_config`."""
+        return self.run.read_config()[0]
+
+    @property
+    def classes(self) -> Classes:
+        """The classes that the run learns; raises as `RunDirectory.read_config`."""
+        return self.run.read_classes()
 
     def checkpoints(self) -> list[str]:
         """The names of the checkpoints that are intact, oldest first.
@@ -69,20 +87,27 @@ class GeneratorCache:
         return names
 
     def _is_intact(self, checkpoint: str) -> bool:
-        if checkpoint not in self._intact:
+        key = self._key(checkpoint)
+        if key not in self._intact:
             try:
                 load_generator(self.run, checkpoint)
             except UserError:
                 return False
-            self._intact.add(checkpoint)
+            self._intact.add(key)
         return True
+
+    def _key(self, checkpoint: str) -> Hashable:
+        """What the generator of a checkpoint is made of."""
+        config, images = self.run.read_config()
+        fixed = [getattr(config, name) for name in Config.fixed()]
+        return checkpoint, repr((fixed, images)), file_identity(self.run, checkpoint)
 
     def sampler(self, checkpoint: str) -> Sampler:
         """A checkpoint's generator as a function; loaded by one thread at a time."""
         with self._lock:
-            return self._cached(checkpoint)
+            return self._cached(checkpoint, self._key(checkpoint))
 
-    def _load(self, checkpoint: str) -> Sampler:
+    def _load(self, checkpoint: str, _: Hashable) -> Sampler:
         generator, _, _ = load_generator(self.run, checkpoint)
         sampler = compile_generator(generator)
         for count in TRACED_COUNTS:
@@ -186,11 +211,11 @@ def make_app(run: RunDirectory) -> flask.Flask:
         name = flask.request.args.get(label)
         if name is None:
             return seeded_noise(cache.config, seed, numbers, classes=classes)
-        if name not in classes.names:
+        number = classes.find(name)
+        if number is None:
             bad(
                 f"{label} must be one of {', '.join(classes.names) or 'none: there are no classes'}"
             )
-        number = classes.number(name)
         return seeded_noise(cache.config, seed, numbers, classes=classes, label=number)
 
     def generate(noise: np.ndarray) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Every setting of a run: fields, choices, presets, rules; and the error that users see."""
+"""Every setting of a run: fields, choices, presets, combinations; and the error that users see."""

@@ -20,12 +20,15 @@ class Dataset(NamedTuple):
         feature_extractor: what compares generated images with real ones, a key of
             `evaluation.feature_extractors.FEATURE_EXTRACTORS`.
         class_names: from a `Config` to the names of the classes; None if these are their ids.
+        report: from a `Config` to what became of its pictures, a `datasets.report.Report`; None
+            for sets that are used as a whole.
     """
 
     load_images: str
     load_labels: str | None
     feature_extractor: str
     class_names: str | None = None
+    report: str | None = None
 
 
 class Architecture(NamedTuple):
@@ -35,7 +38,7 @@ class Architecture(NamedTuple):
     discriminator: str
 
 
-class Loss(NamedTuple):
+class LossRow(NamedTuple):
     """An adversarial loss.
 
     Attributes:
@@ -54,7 +57,7 @@ class Loss(NamedTuple):
     relative: bool = False
 
 
-class Penalty(NamedTuple):
+class PenaltyRow(NamedTuple):
     """A term of the discriminator's loss that bounds its slope.
 
     Attributes:
@@ -92,6 +95,7 @@ DATASETS = {
         ".datasets.folder:load_folder_labels",
         "pixels_and_edges",
         ".datasets.folder:folder_class_names",
+        ".datasets.folder:folder_report",
     ),
     "tfrecords": Dataset(".datasets.tfrecords:load_tfrecords", None, "pixels_and_edges"),
 }
@@ -113,32 +117,33 @@ ARCHITECTURES = {
 }
 
 LOSSES = {
-    "bce": Loss(
+    "bce": LossRow(
         ".losses:discriminator_loss",
         ".losses:generator_loss",
         probabilities=True,
         smoothable=True,
     ),
-    "minimax": Loss(
+    "minimax": LossRow(
         ".losses:discriminator_loss",
         ".losses:minimax_generator_loss",
         probabilities=True,
         smoothable=True,
     ),
-    "least_squares": Loss(
+    "least_squares": LossRow(
         ".losses:least_squares_discriminator_loss",
         ".losses:least_squares_generator_loss",
         smoothable=True,
     ),
-    "hinge": Loss(".losses:hinge_discriminator_loss", ".losses:score_generator_loss"),
-    "wasserstein": Loss(".losses:wasserstein_critic_loss", ".losses:score_generator_loss"),
+    "hinge": LossRow(".losses:hinge_discriminator_loss", ".losses:score_generator_loss"),
+    "wasserstein": LossRow(".losses:wasserstein_critic_loss", ".losses:score_generator_loss"),
 }
 
-# Each by the setting that is its factor.
+# Keyed by the setting that holds its factor.
 PENALTIES = {
-    # Karras et al., 2020, section 3.1, "lazy regularization": it costs little, and trains as well.
-    "real_penalty": Penalty(".regularization.penalties:r1_penalty", interval=8),
-    "gradient_penalty": Penalty(".regularization.penalties:gradient_penalty"),
+    # Lazily, as in Karras et al., 2020, section 3.1 (there every 16th step, with Adam's constants
+    # adjusted to it; here they are not).
+    "real_penalty": PenaltyRow(".regularization.penalties:r1_penalty", interval=8),
+    "gradient_penalty": PenaltyRow(".regularization.penalties:gradient_penalty"),
 }
 
 # In the order in which they are applied.

@@ -1,8 +1,8 @@
-"""Settings that do not go together, one row each."""
+"""Settings that do not go together, or that change nothing beside others, one row each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from dcgan_tf.settings.choices import DATASETS, LOSSES
@@ -38,9 +38,10 @@ COMBINATIONS = (
         "`gradient_penalty` and `weight_clip` are two ways to the same end: give one",
     ),
     Combination(
-        lambda config: config.loss == "wasserstein" and not config.bounds_critic,
-        "`loss=wasserstein` needs `weight_clip` or `gradient_penalty`: without one, the critic's "
-        "scores have no bound",
+        lambda config: config.loss == "wasserstein" and not config.limits_slope,
+        "`loss=wasserstein` needs `weight_clip` or `gradient_penalty`: without one, the "
+        "critic is not Lipschitz, and its loss has no lower bound; in Python, "
+        "Config.from_preset(loss='wasserstein') brings along what it needs, as the flag does",
     ),
     Combination(
         lambda config: config.label_smoothing > 0 and not LOSSES[config.loss].smoothable,
@@ -60,8 +61,8 @@ COMBINATIONS = (
             and config.discriminator_batch_norm
             and (config.real_penalty or config.unroll_steps > 0)
         ),
-        "`reference` takes Keras's batch norm, whose second derivative is wrong, and "
-        "`real_penalty` and `unroll_steps` need it: leave out `reference`",
+        "`reference` takes Keras's batch norm, whose second derivative is wrong; `real_penalty` "
+        "and `unroll_steps` depend on it: leave out `reference`",
     ),
     Combination(
         lambda config: config.fade_in > 0 and config.init_from is None,
@@ -74,5 +75,60 @@ COMBINATIONS = (
     Combination(
         lambda config: config.batch_size % config.pack != 0,
         "`batch_size={0.batch_size}` is not a multiple of `pack={0.pack}`",
+    ),
+)
+
+
+class Idle(NamedTuple):
+    """Settings that would change nothing.
+
+    They are refused where they are given, but not in a `Config`: those of older runs may have them.
+
+    Attributes:
+        names: of the settings.
+        found: whether they change nothing in a `Config`.
+        reason: why, in which `{0.NAME}` stands for a setting, and `{1}` for the name of this one.
+    """
+
+    names: tuple[str, ...]
+    found: Callable[[Any], Any]
+    reason: str
+
+    def fault(self, config: Any, given: Collection[str]) -> str | None:
+        """What is to be said if one of them is given."""
+        for name in self.names:
+            if name in given and self.found(config):
+                return self.reason.format(config, name)
+        return None
+
+
+FOR_FOLDERS = Idle(
+    ("fit", "background", "max_bad_images", "held_out", "cache_dir", "reading"),
+    lambda config: config.dataset != "folder",
+    "`{1}` is for `dataset` folder, not for {0.dataset}",
+)
+
+IDLE = (
+    FOR_FOLDERS,
+    Idle(
+        ("batch_norm_momentum", "batch_norm_epsilon", "sync_batch_norm"),
+        lambda config: not (config.generator_batch_norm or config.discriminator_batch_norm),
+        "`{1}` is for batch norm, and neither model has any: leave it out",
+    ),
+    Idle(
+        ("discriminator_batch",),
+        lambda config: (
+            config.discriminator_batch == "joint" and not config.discriminator_batch_norm
+        ),
+        "`{1}=joint` makes a difference to the discriminator's batch norm, and it has none: add "
+        "`discriminator_batch_norm=True`, or leave it out",
+    ),
+    Idle(
+        ("learning_rate",),
+        lambda config: (
+            config.generator_learning_rate is not None
+            and config.discriminator_learning_rate is not None
+        ),
+        "`{1}` is for both models, and each has its own: leave it out",
     ),
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dcgan_tf.settings.choices import ARCHITECTURES, AUGMENTATIONS, DATASETS, LOSSES
-from dcgan_tf.settings.combinations import COMBINATIONS
+from dcgan_tf.settings.combinations import COMBINATIONS, FOR_FOLDERS, IDLE
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.settings.fields import (
     AT_LEAST_ONE,
@@ -30,7 +30,8 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 LONGEST_NAME = 180  # of a folder; file systems take 255 bytes
 LARGEST_SIZE = 8192  # pixels a side
 FITS = ("crop", "pad", "stretch")
-OF_FOLDERS = ("fit", "background", "max_bad_images", "held_out", "cache_dir")
+OF_REFERENCE = {"precision": "float32", "convolutions": "native"}
+RULES = ("reading", "ordering")  # which a run keeps, and which do not name it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Config(Settings):
         "dcgan tfrecords wrote; for the others one with your own copy, as IDX files (plain or "
         ".gz), a Keras .npz, or CIFAR-10's .bin files",
         may_change=True,
+        is_path=True,
     )
     conditional: bool = setting(
         False,
@@ -83,11 +85,31 @@ class Config(Settings):
     held_out: float = setting(
         0.1,
         "Data",
-        "fraction of a folder's images that are kept from training, to evaluate with",
+        "fraction of a folder's images that are kept from training, to evaluate with, unless they "
+        "are in folders called train and test",
         BELOW_ONE,
     )
     cache_dir: str | None = setting(
-        None, "Data", "where decoded images are kept that don't fit in memory", may_change=True
+        None,
+        "Data",
+        "where decoded images are kept that don't fit in memory",
+        may_change=True,
+        is_path=True,
+    )
+    reading: int = setting(
+        2,
+        "Data",
+        "version of the rules by which a folder's images are read; older runs keep 1",
+        between(1, 2),
+        before=1,
+    )
+    ordering: int = setting(
+        2,
+        "Data",
+        "version of the rules by which images are ordered; older runs keep 1, which repeats after "
+        "256 epochs",
+        between(1, 2),
+        before=1,
     )
     preset: str = setting(
         "tutorial",
@@ -238,6 +260,7 @@ class Config(Settings):
         None,
         "Training",
         "start from the weights of the run in this folder, not its optimizers or its step",
+        is_path=True,
     )
     fade_in: int = setting(
         0,
@@ -311,17 +334,10 @@ class Config(Settings):
         "or imagenet: downloaded by Keras (default: by a classifier of the dataset, or, without "
         "labels, by pixels and edges)",
         may_change=True,
+        is_path=True,
     )
     checkpoint_steps: int | None = setting(
         None, "Run", "also save every N steps", AT_LEAST_ONE, may_change=True
-    )
-
-    rules: int = setting(
-        2,
-        "Run",
-        "version of the rules by which a run orders its images; older runs keep theirs",
-        between(1, 2),
-        before=1,
     )
 
     @classmethod
@@ -335,16 +351,15 @@ class Config(Settings):
         """The preset's values, but for those that were given, or that a given one brings along.
 
         Raises:
-            UserError: a value is not one that the setting can have, or is for a folder, and the
-                dataset is none.
+            UserError: a value is not one that the setting can have, or a given one would change
+                nothing.
         """
         given = cls.with_new_names(given)
         preset = PRESETS[cls(preset=given.get("preset", "tutorial")).preset]
         config = cls(**preset | implied(given) | given)
-        if config.dataset != "folder":
-            for name in OF_FOLDERS:
-                if name in given:
-                    raise UserError(f"`{name}` is for `dataset` folder, not for {config.dataset}")
+        for idle in IDLE:
+            if fault := idle.fault(config, given):
+                raise UserError(fault)
         return config
 
     @classmethod
@@ -354,6 +369,9 @@ class Config(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name, value in OF_REFERENCE.items() if self.reference else ():
+            if getattr(self, name) == "auto":
+                object.__setattr__(self, name, value)
         for found, reason in COMBINATIONS:
             if found(self):
                 raise UserError(reason.format(self))
@@ -361,11 +379,11 @@ class Config(Settings):
     @property
     def alternates(self) -> bool:
         """Whether the discriminator has updates of its own before the generator's."""
-        return self.discriminator_steps > 1 or self.bounds_critic
+        return self.discriminator_steps > 1 or self.limits_slope
 
     @property
-    def bounds_critic(self) -> bool:
-        """Whether the discriminator's scores are bounded, as the Wasserstein loss needs."""
+    def limits_slope(self) -> bool:
+        """Whether the discriminator's slope is limited, as the Wasserstein loss needs."""
         return self.weight_clip is not None or self.gradient_penalty is not None
 
     @property
@@ -408,8 +426,11 @@ class Config(Settings):
         that goes on with it, not those that it was started on.
 
         Raises:
-            UserError: a value is not one that the setting can have.
+            UserError: a value is not one that the setting can have, or is for a folder, and the
+                dataset is none.
         """
+        if fault := FOR_FOLDERS.fault(self, given):
+            raise UserError(fault)
         free = {name: value for name, value in given.items() if name not in self.fixed()}
         if "epochs" in free:
             free = {"max_steps": None} | free
@@ -420,7 +441,8 @@ class Config(Settings):
         """A readable folder under `runs/` that the same settings always lead back to."""
         preset = Config.from_preset(self.preset, dataset=self.dataset)
         named = [self.dataset] if self.preset == "tutorial" else [self.dataset, self.preset]
-        values = {name: getattr(self, name) for name in self.fixed()}
+        # Whatever rules a run was started with, the same flags lead back to it.
+        values = {name: getattr(self, name) for name in self.fixed() if name not in RULES}
         changed = [
             f"{name}={Path(value).name if name == 'init_from' else value}"
             for name, value in values.items()

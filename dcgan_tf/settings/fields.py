@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from dcgan_tf.settings.errors import UserError
 
 S = TypeVar("S", bound="Settings")
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a str"}
 LARGEST = 2**31 - 1  # what TensorFlow's int32 holds
 
 
@@ -64,6 +65,7 @@ def setting(
     old_name: str | None = None,
     old_values: dict[str, str] | None = None,
     before: object = None,
+    is_path: bool = False,
 ) -> Any:
     """Declares one setting: a dataclass field that is also a flag.
 
@@ -81,6 +83,7 @@ def setting(
         old_values: the same for values that have another name now.
         before: the value of runs that were started before there was the setting, where it is not
             the default.
+        is_path: whether the value names a file or folder, in which ~ is the user's home.
     """
     metadata = {
         "group": group,
@@ -91,6 +94,7 @@ def setting(
         "old_name": old_name,
         "old_values": old_values or {},
         "before": default if before is None else before,
+        "is_path": is_path,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -117,34 +121,57 @@ class Settings:
                 renamed[field.name] = renamed.pop(field.metadata["old_name"])
             value = renamed.get(field.name)
             if isinstance(value, str):
-                renamed[field.name] = field.metadata["old_values"].get(value, value)
+                value = field.metadata["old_values"].get(value, value)
+                renamed[field.name] = expand(field, value)
         return renamed
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = plain(getattr(self, field.name))
+            value = expand(field, plain(getattr(self, field.name)))
             object.__setattr__(self, field.name, value)
             if value is None and field.default is None:
                 continue
-            if value == "":
-                raise UserError(f"`{field.name}` is empty: give a value, or leave it out")
-            if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
-                raise UserError(
-                    f"`{field.name}` must be UTF-8 text, not {value!r}; in another locale, set "
-                    f"PYTHONUTF8=1"
-                )
             kind = value_type(field)
             accepted = (int, float) if kind is float else kind
+            is_kind = isinstance(value, accepted) and (type(value) is not bool or kind is bool)
+            if isinstance(value, str):
+                check_text(field.name, value)
             rule = field.metadata["rule"]
-            if not isinstance(value, accepted) or (rule and not rule.holds(value)):
-                wanted = rule.wanted() if rule else f"a {kind.__name__}"
-                raise UserError(f"`{field.name}` must be {wanted}, not {value!r}")
+            if not is_kind or (rule and not rule.holds(value)):
+                shown = " ".join(repr(value).split())
+                raise UserError(f"`{field.name}` must be {wanted(field)}, not {shown}")
+
+
+def check_text(name: str, value: str) -> None:
+    """Refuses text that is empty, or that no file could hold.
+
+    Raises:
+        UserError: it is such text.
+    """
+    if value == "":
+        raise UserError(f"`{name}` is empty: give a value, or leave it out")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise UserError(
+            f"`{name}` must be UTF-8 text, not {value!r}; in another locale, set PYTHONUTF8=1"
+        )
+
+
+def wanted(field: dataclasses.Field) -> str:
+    """What a setting's value must be, in words."""
+    rule = field.metadata["rule"]
+    return rule.wanted() if rule else WORDS[value_type(field)]
+
+
+def expand(field: dataclasses.Field, value: Any) -> Any:
+    """The value of a setting, with the user's home for a ~ at the start of a path."""
+    is_path = field.metadata["is_path"] and isinstance(value, str)
+    return os.path.expanduser(value) if is_path else value
 
 
 def plain(value: Any) -> Any:
     """A path as text, a NumPy number as Python's; any other value as it is."""
     value = os.fspath(value) if isinstance(value, os.PathLike) else value
-    return value.item() if hasattr(value, "item") else value
+    return value.item() if hasattr(value, "item") and not getattr(value, "ndim", 0) else value
 
 
 def value_type(field: dataclasses.Field) -> type:

@@ -87,6 +87,4 @@ def implied(given: dict[str, Any]) -> dict[str, Any]:
             values |= {"weight_clip": 0.01}
     if "epochs" in given:  # in place of a preset's steps
         values |= {"max_steps": None}
-    if given.get("reference"):
-        values |= {"precision": "float32", "convolutions": "native"}
     return values

@@ -1,1 +1,1 @@
-"""Starting a run or going on with one, and what is measured when it starts."""
+"""Starts or resumes a run, and measures what `auto` stands for."""

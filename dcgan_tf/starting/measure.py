@@ -18,6 +18,7 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -35,8 +36,10 @@ TRIES = 25  # the median of so many is off by a few percent beside other program
 CONVOLVED = 128
 FEW = 16
 CPU_INFO = Path("/proc/cpuinfo")
-OF_MODEL = ("vendor_id", "cpu family", "model", "model name", "stepping", "flags")  # x86
-OF_MODEL += ("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "Features")  # Arm
+OF_MODEL = (
+    *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),  # x86
+    *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "Features"),  # Arm
+)
 
 Trial = Callable[[Config], float]
 
@@ -68,7 +71,8 @@ def resolve_auto(config: Config, run: RunDirectory) -> Config:
         value = other if ratio > PAYS else usual
         where = ", measured on this processor before" if before else " here"
         print(f"{name:<14} {value} ({other} ran at {ratio:.1f}× the speed of {usual}{where})")
-        config = dataclasses.replace(config, **{name: value})
+        settled: dict[str, Any] = {name: value}
+        config = dataclasses.replace(config, **settled)
     return config
 
 

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from dcgan_tf.conditional.labels import Labels
 from dcgan_tf.data import Images
-from dcgan_tf.datasets.loading import load_images, load_training_labels
+from dcgan_tf.datasets.loading import load_images, load_report, load_training_labels
+from dcgan_tf.datasets.report import Report
 from dcgan_tf.distributed.cluster import (
     check_same,
     check_shared,
@@ -23,7 +24,7 @@ from dcgan_tf.evaluation.evaluator import Evaluator
 from dcgan_tf.evaluation.scores import IN_TRAINING
 from dcgan_tf.reporting.report import draw_run
 from dcgan_tf.run.checkpoints import Checkpoints
-from dcgan_tf.run.run_directory import RunDirectory, device_name, open_run
+from dcgan_tf.run.run_directory import RunDirectory, as_started, device_name, open_run
 from dcgan_tf.serving.notebook import Run, load_run
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
@@ -38,9 +39,14 @@ logger = logging.getLogger(__name__)
 def train(config: Config, run_dir: str | Path | None = None, resume: bool = True) -> Run:
     """Starts or resumes a run, as `dcgan train` does, on the devices that the config names.
 
-    The numbers are those of the command, bit for bit; with `unroll_steps`, from the second training
-    of a process on, up to rounding: TensorFlow orders that step's operations by the names of the
-    layers, and Keras counts these on.
+    The numbers are those of the command, bit for bit, with these exceptions:
+
+    - With `unroll_steps`, from the second training of a process on, they are so up to rounding:
+      TensorFlow orders that step's operations by the names of layers, and Keras counts these on.
+    - Where TensorFlow was imported before `dcgan_tf`, it may compute with other kernels than the
+      command (oneDNN's are off); a warning says so.
+    - Weights are drawn from Keras's global seed: while another thread draws from it, as a second
+      training does, they are others. Start trainings one after the other, or in processes.
 
     Args:
         config: the settings of the run.
@@ -75,11 +81,16 @@ def train_run(
         UserError: the run can't be started, or was asked to stop.
         OSError: something can't be read or written.
     """
+    run = RunDirectory(path)
+    config = as_started(config, run)
+    alone = strategy.num_replicas_in_sync == 1
+    if config.sync_batch_norm and alone and not run.config_file.exists():
+        raise UserError("`sync_batch_norm` is for several replicas, and here is one: leave it out")
     with strategy.scope():
         make_step(config)  # refuses what does not go with it before images are read
     images = load_images(config)
     labels = load_training_labels(config, images)
-    run = RunDirectory(path)
+    report = load_report(config)
     with strategy.scope(), lost_workers_named():
         check_shared(run)
         config = resolve_auto(config, run)
@@ -96,13 +107,13 @@ def train_run(
     with (
         strategy.scope(),
         lost_workers_named(),
-        open_run(path, config, images, resume, labels)
+        open_run(path, config, images, resume, labels, report)
         if is_chief()
         else open_aside() as output,  # what only the chief keeps
     ):
         if start := trainer.restore(run):
             origin = f"resumed after step {start}"
-        print_first_lines(trainer, path, origin)
+        print_first_lines(trainer, path, origin, report)
         ended = start >= trainer.schedule.last_step
         if ended and not (trainer.evaluation_is_due and evaluate):
             print_nothing_left(trainer)
@@ -127,12 +138,16 @@ def make_evaluation(config: Config, images: Images, labels: Labels | None) -> Ev
         return None
 
 
-def print_first_lines(trainer: Trainer, path: Path, origin: str) -> None:
+def print_first_lines(
+    trainer: Trainer, path: Path, origin: str, report: Report | None = None
+) -> None:
     """Says what is about to be trained, on what, and from where to where."""
     config, images = trainer.config, trainer.images
     shape = "×".join(map(str, images.shape[1:]))
     of_classes = f" in {len(trainer.classes)} classes" if trainer.labels else ""
     print(f"dataset        {config.dataset}: {len(images):,} images of {shape}{of_classes}")
+    for name, line in (report.lines() if report else {}).items():
+        print(f"{name:<14} {line}")
     for name in ("generator", "discriminator"):
         model = trainer.stacks[name]
         trainable = sum(math.prod(weights.shape) for weights in model.trainable_variables)

@@ -1,1 +1,1 @@
-"""Other training algorithms, complete steps like the tutorial's, and the choice among them."""
+"""Other training algorithms, the choice among them, and steps as graphs."""

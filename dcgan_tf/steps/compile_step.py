@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import keras
 import tensorflow as tf
 
 from dcgan_tf.data import Batch
@@ -19,11 +18,11 @@ def compile_step(
 
     Args:
         step: a function of images, and of labels where there are any.
-        jit_compile: whether XLA compiles it.
+        jit_compile: whether XLA compiles it, on one device.
     """
 
     def take(batch: Batch) -> StepOutput:
-        images, labels, _ = keras.utils.unpack_x_y_sample_weight(batch)
+        images, labels = batch if isinstance(batch, tuple) else (batch, None)
         return step(images, labels)
 
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from dcgan_tf.gan import Gan, with_labels
-from dcgan_tf.train_step import StepOutput, step_output
+from dcgan_tf.gan import Gan, scaled, with_labels
+from dcgan_tf.train_step import StepOutput, gradient_norm, step_output
 
 
 def critic_step(
@@ -33,17 +33,17 @@ def critic_step(
     batch_labels = [None] * critic_updates if labels is None else tf.split(labels, critic_updates)
 
     for update, (real_images, real_labels) in enumerate(zip(batches, batch_labels)):
-        fake_labels = gan.random.labels(update)
-        noise = with_labels(gan.random.noise(update), fake_labels)
-        generated_images = generator(noise, training=True)
+        noise, fake_labels = gan.random.noise(update), gan.random.labels(update)
+        generated_images = generator(with_labels(noise, fake_labels), training=True)
         real, fake = gan.augment(real_images, generated_images, update)
         with tf.GradientTape() as tape:
             real_logits, fake_logits = gan.discriminate(real, fake, real_labels, fake_labels)
             disc_loss = gan.discriminator_loss(real_logits, fake_logits)
             if gan.penalties:
                 disc_loss += gan.penalty(real, fake, real_labels, fake_labels, update)
-            _, scaled_disc_loss = gan.scale_losses(0.0, disc_loss)
+            scaled_disc_loss = scaled(disc_loss, gan.discriminator_optimizer)
         disc_gradients = tape.gradient(scaled_disc_loss, weights)
+        disc_norm = gradient_norm(disc_gradients, gan.discriminator_optimizer)
         gan.discriminator_optimizer.apply_gradients(zip(disc_gradients, weights))
         if weight_clip is not None:
             for weight in weights:
@@ -55,18 +55,16 @@ def critic_step(
         real, fake = gan.augment(real_images, generated_images, critic_updates)
         seen = (real if gan.generator_needs_real else None, fake, real_labels, fake_labels)
         gen_loss = gan.generator_loss(*gan.discriminate(*seen))
-        scaled_gen_loss, _ = gan.scale_losses(gen_loss, 0.0)
+        scaled_gen_loss = scaled(gen_loss, gan.generator_optimizer)
     gen_gradients = tape.gradient(scaled_gen_loss, generator.trainable_variables)
-
-    output = step_output(
-        gan,
+    gen_norm = gradient_norm(gen_gradients, gan.generator_optimizer)
+    gan.generator_optimizer.apply_gradients(zip(gen_gradients, generator.trainable_variables))
+    gan.update_ema()
+    gan.step.assign_add(1)
+    # Of the discriminator, the figures of its last update.
+    return step_output(
         (real_images, generated_images),
         (real_logits, fake_logits),
         (gen_loss, disc_loss),
-        (gen_gradients, disc_gradients),
+        (gen_norm, disc_norm),
     )
-    gan.generator_optimizer.apply_gradients(zip(gen_gradients, generator.trainable_variables))
-    if gan.ema_generator is not None:
-        gan.update_ema()
-    gan.step.assign_add(1)
-    return output

@@ -1,14 +1,14 @@
-"""Which training step a run takes: the first row of `STEPS` that applies to its config."""
+"""Which training step a run takes: the first row of `STEPS` that applies, faded in if it grows."""
 
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from dcgan_tf.fast.onednn import onednn_is_on
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.steps.critic import critic_step
@@ -17,12 +17,8 @@ from dcgan_tf.steps.unrolled import unrolled_step
 from dcgan_tf.train_step import StepOutput, train_step
 
 
-def no_requirements(config: Config, replicas: int) -> Iterator[str]:
-    yield from ()
-
-
 def unrolled_requirements(config: Config, replicas: int) -> Iterator[str]:
-    """What speaks against `unrolled_step`."""
+    """Why a config cannot take `unrolled_step`."""
     if config.alternates:
         yield (
             "`unroll_steps` takes one update of each model a step: leave out "
@@ -35,14 +31,14 @@ def unrolled_requirements(config: Config, replicas: int) -> Iterator[str]:
             "`unroll_steps` takes gradients of gradients, which float16 can't scale both at once: "
             "give `precision=bfloat16` or `precision=float32`"
         )
-    # TensorFlow merges the gradients of a convolution's kernel and bias for oneDNN, and of several
-    # gradients of that kernel, as derivatives of derivatives have, takes any: with one that comes
-    # after the bias's, the graph has a cycle. Here, every third had one (TensorFlow 2.21).
+    # For oneDNN, TensorFlow fuses the gradients of a convolution's kernel and bias. With second
+    # derivatives a kernel has several gradients, and the fusion may take one that comes after the
+    # bias's: the graph then has a cycle. A third of the graphs tried had one (TensorFlow 2.21).
     is_joint = config.discriminator_batch == "joint" and config.discriminator_batch_norm
-    if is_joint and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
+    if is_joint and onednn_is_on():
         yield (
-            "`unroll_steps` with batch norm in a joint batch does not go with oneDNN: set "
-            "TF_ENABLE_ONEDNN_OPTS=0, or give `discriminator_batch=separate`"
+            "`unroll_steps` with batch norm in a joint batch does not go with oneDNN: start "
+            "with TF_ENABLE_ONEDNN_OPTS=0, or give `discriminator_batch=separate`"
         )
 
 
@@ -54,14 +50,14 @@ class Step(NamedTuple):
         function: from a `Gan`, images and labels to a `StepOutput`.
         applies: whether a run of a config takes it.
         arguments: from the config to the function's further arguments.
-        requires: from the config and the number of replicas to what speaks against it.
+        requires: from the config and the number of replicas to the reasons why it can't be taken.
     """
 
     name: str
     function: Callable[..., StepOutput]
     applies: Callable[[Config], Any]
     arguments: Callable[[Config], dict[str, Any]] = lambda config: {}
-    requires: Callable[[Config, int], Iterator[str]] = no_requirements
+    requires: Callable[[Config, int], Iterable[str]] = lambda config, replicas: ()
 
 
 STEPS = (
@@ -76,7 +72,7 @@ STEPS = (
         unrolled_requirements,
     ),
     Step(
-        "several critic updates",
+        "the critic first, then the generator",
         critic_step,
         lambda config: config.alternates,
         lambda config: {

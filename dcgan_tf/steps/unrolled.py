@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from dcgan_tf.gan import Gan, with_labels
 from dcgan_tf.regularization.penalties import with_weights
-from dcgan_tf.train_step import StepOutput, step_output
+from dcgan_tf.train_step import StepOutput, gradient_norm, step_output
 
 Weights = list[tf.Tensor]
 
@@ -33,12 +33,11 @@ def unrolled_step(
         labels: the ids of their classes, int [batch], in a conditional run.
         unroll_steps: how many updates the copy is ahead.
         zero_sum: whether the generator's loss is the negative of the copy's, as in the minimax
-            game. Real images then have a term in it: they have a share in where the updates lead.
+            game. The real images' term stays in it, since it shapes the unrolled updates.
     """
     generator, discriminator = gan.generator, gan.discriminator
     gen_weights, disc_weights = generator.trainable_variables, discriminator.trainable_variables
-    noise = gan.random.noise()
-    fake_labels = None if labels is None else gan.random.labels()
+    noise, fake_labels = gan.random.noise(), gan.random.labels()
 
     with tf.GradientTape() as gen_tape, tf.GradientTape() as disc_tape:
         generated_images = generator(with_labels(noise, fake_labels), training=True)
@@ -64,23 +63,21 @@ def unrolled_step(
             seen_real = real if gan.generator_needs_real else None
             logits = gan.discriminate(seen_real, fake, labels, fake_labels, copy_ahead)
             gen_loss = gan.generator_loss(*logits)
-        scaled_gen_loss, scaled_disc_loss = gan.scale_losses(gen_loss, disc_loss)
-    gen_gradients = gen_tape.gradient(scaled_gen_loss, gen_weights)
-    disc_gradients = disc_tape.gradient(scaled_disc_loss, disc_weights)
+    gen_gradients = gen_tape.gradient(gen_loss, gen_weights)
+    disc_gradients = disc_tape.gradient(disc_loss, disc_weights)
+    gen_norm = gradient_norm(gen_gradients, gan.generator_optimizer)
+    disc_norm = gradient_norm(disc_gradients, gan.discriminator_optimizer)
 
-    output = step_output(
-        gan,
+    gan.generator_optimizer.apply_gradients(zip(gen_gradients, gen_weights))
+    gan.discriminator_optimizer.apply_gradients(zip(disc_gradients, disc_weights))
+    gan.update_ema()
+    gan.step.assign_add(1)
+    return step_output(
         (images, generated_images),
         (real_logits, fake_logits),
         (gen_loss, disc_loss),
-        (gen_gradients, disc_gradients),
+        (gen_norm, disc_norm),
     )
-    gan.generator_optimizer.apply_gradients(zip(gen_gradients, gen_weights))
-    gan.discriminator_optimizer.apply_gradients(zip(disc_gradients, disc_weights))
-    if gan.ema_generator is not None:
-        gan.update_ema()
-    gan.step.assign_add(1)
-    return output
 
 
 def unroll(
@@ -89,7 +86,7 @@ def unroll(
     weights: Weights,
     steps: int,
 ) -> Weights:
-    """The weights after some of Adam's updates, as a differentiable function of all before.
+    """The weights after some updates of Keras's Adam, differentiable in everything before.
 
     Args:
         loss_of: the loss of given weights, a differentiable function of them.

@@ -1,1 +1,1 @@
-"""Runs that start from the weights of another run."""
+"""Starting from the weights of another run, and growing to larger images."""

@@ -109,9 +109,9 @@ def grow_discriminator(config: Config, image_shape: ImageShape, classes: int = 0
 
 
 def smaller(config: Config, image_shape: ImageShape) -> tuple[Config, ImageShape]:
-    """The settings and image shape of the models that these grow from: a block less of each.
+    """The settings and image shape of the models that these grow from, which have a block less.
 
-    The seed is another one, so that old and new layers differ in what their dropout drops.
+    Their seed differs, so that old and new dropout layers draw different masks.
     """
     height, width, channels = image_shape
     size = (height // config.stride, width // config.stride, channels)
@@ -127,17 +127,17 @@ def model_makers(config: Config) -> tuple[Callable[..., keras.Model], Callable[.
 
 
 def block_end(stack: Layers, blocks: int) -> int:
-    """How many layers this many blocks have, each of which begins with one that has a kernel."""
+    """The number of layers in the first blocks; a block starts at a layer with a kernel."""
     starts = [i for i, layer in enumerate(stack) if hasattr(layer, "kernel_initializer")]
     return [*starts, len(stack)][blocks]
 
 
-def unfold(model: keras.Sequential, *stacks: str) -> Layers:
+def unfold(model: keras.Sequential, stack: str) -> Layers:
     """The layers of a model, and in place of a `FadeIn` those of its `old` or `new` stack."""
     unfolded: Layers = []
     for layer in model.layers:
         if isinstance(layer, FadeIn):
-            unfolded += [each for stack in stacks for each in getattr(layer, stack).layers]
+            unfolded += getattr(layer, stack).layers
         else:
             unfolded.append(layer)
     return unfolded
@@ -158,6 +158,6 @@ def fade_images(images: tf.Tensor, alpha: tf.Tensor, stride: int) -> tf.Tensor:
         alpha: 0 for the means alone, 1 for the images as they are.
         stride: pixels a side of a block.
     """
-    coarse = keras.ops.average_pool(images, stride)
+    coarse = keras.ops.average_pool(images, stride, data_format="channels_last")
     coarse = tf.repeat(tf.repeat(coarse, stride, axis=1), stride, axis=2)
     return (1 - alpha) * coarse + alpha * images

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from dcgan_tf.conditional.label_inputs import stack_of
-from dcgan_tf.conditional.labels import Classes
+from dcgan_tf.conditional.labels import Classes, normal
 from dcgan_tf.models import ImageShape
 from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.run_directory import RunDirectory
@@ -55,7 +55,7 @@ def start_from(
     shape = tuple(images["shape"])
     check_match(run, config, image_shape, other, shape)
     learned, names = run.read_classes(), ", ".join(classes.names)
-    if [*learned.names] != [*classes.names]:
+    if [*map(normal, learned.names)] != [*map(normal, classes.names)]:
         raise UserError(
             f"`init_from` {run.path} learned {', '.join(learned.names) or 'no labels'}, and this "
             f"run learns {names or 'no labels'}: give one with the same classes"
@@ -104,6 +104,8 @@ def check_match(
             if config.fade_in
             else f"not of {sizes[1]}, as now (from half the size, add `fade_in` to grow)"
         )
+        if other.reading < config.reading and shape[:2] == image_shape[:2]:
+            how += "; by `reading=1`, the rules of that run, they have the channels that it has"
         raise UserError(f"`init_from` {run.path} was trained on images of {sizes[0]}: {how}")
     factor = wanted.base_filters // config.base_filters
     needed = {name: getattr(other, name) for name in Config.of_models()}

@@ -100,7 +100,7 @@ import functools, sys
 import tensorflow as tf
 from dcgan_tf.commands.program import run
 from dcgan_tf.commands import train
-from dcgan_tf.evaluation import classifier
+from dcgan_tf.evaluation import classifier, feature_extractors
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -171,3 +171,19 @@ def test_a_run_that_cannot_be_evaluated_is_refused_before_it_is_made(
     code, out, err = run_main(train, f"--run_dir={tmp_path / 'run'}", "--epochs=1", *flags)
     assert code == 0 and "epoch 1/1" in out
     assert "not evaluated" in caplog.text and "no train-labels-idx1-ubyte" in caplog.text
+
+
+def test_all_checkpoints_but_damaged_ones_are_evaluated(train_run, run_main, caplog):
+    run_dir, _ = train_run("--epochs=3", "--checkpoint_steps=6", "--eval_every=0")
+    steps = ["6", "12", "18"]
+    evaluated = [evaluate, f"--run_dir={run_dir}", "--checkpoint=all", "--num_images=40"]
+    for damaged in steps[1::-1]:
+        (data,) = (run_dir / "checkpoints").glob(f"ckpt-{damaged}.data*")
+        data.write_bytes(data.read_bytes()[:-999])
+        steps.remove(damaged)
+        code, _, err = run_main(*evaluated)
+        assert code == 0 and f"ckpt-{damaged} is damaged and not used" in caplog.text, err
+        assert [*json.loads((run_dir / "evaluation.json").read_text())["checkpoints"]] == steps
+    (run_dir / "checkpoints" / "ckpt-18.index").write_bytes(b"")
+    code, _, err = run_main(*evaluated)
+    assert code == 1 and "has no intact checkpoint" in err.splitlines()[-1]

@@ -9,7 +9,8 @@ import tensorflow as tf
 from dcgan_tf.commands import export, train
 from dcgan_tf.sampling.noise import seeded_noise
 from dcgan_tf.serving import export_formats
-from dcgan_tf.settings.config import ARCHITECTURES, Config
+from dcgan_tf.settings.choices import ARCHITECTURES
+from dcgan_tf.settings.config import Config
 from tests import test_resume
 from tests.conftest import RESOLVED, finish, fork, one_sentence
 from tests.sampling.test_sampler import draw
@@ -59,7 +60,7 @@ def test_saved_model_is_used_without_this_project(exported):
 @pytest.mark.thorough
 def test_every_architecture_is_exported(run_main, digits_dir, tmp_path):
     """Most differ in what their generators upsample with; `exported` has the tutorial's."""
-    for name in ARCHITECTURES[1:]:
+    for name in [*ARCHITECTURES][1:]:
         run = tmp_path / name
         small = ["--batch_size=8", "--base_filters=4", "--max_steps=1", "--eval_every=0"]
         flags = [f"--data_dir={digits_dir}", f"--run_dir={run}", f"--architecture={name}"]

@@ -13,6 +13,8 @@ from dcgan_tf.datasets.arrays import (
     read_images,
     read_labels,
 )
+from dcgan_tf.datasets.loading import load_images
+from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from tests.conftest import write_idx
 
@@ -176,3 +178,26 @@ def test_labels_of_cifar10s_binary_version(tmp_path):
     assert images.shape == (2, 32, 32, 3) and images[1, 0, 0].tolist() == [9, 0, 0]
     with pytest.raises(UserError, match="no data_batch_1.bin"):
         read_cifar10_labels(tmp_path, "train")
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
+def test_pictures_where_arrays_should_be_are_named_with_what_to_add(tmp_path, dataset):
+    folder = tmp_path / "pictures"
+    (folder / "cats").mkdir(parents=True)
+    for name in ("a.jpg", "cats/b.jfif"):
+        (folder / name).write_bytes(b"")
+    told = "holds 2 pictures: add `dataset=folder`, and for few `preset=small`"
+    with pytest.raises(UserError, match=told):
+        load_images(Config(dataset=dataset, data_dir=str(folder)))
+    (tmp_path / "a.zip").write_bytes(b"")
+    with pytest.raises(UserError, match="is not a folder: for images of your own, add `dataset=f"):
+        load_images(Config(dataset=dataset, data_dir=str(tmp_path / "a.zip")))
+    (folder / "train-00000-of-00001.tfrecord").write_bytes(b"")
+    with pytest.raises(UserError, match="for TFRecords, add `dataset=tfrecords`"):
+        load_images(Config(dataset=dataset, data_dir=str(folder)))
+
+
+def test_arrays_of_ones_own_are_named_with_what_to_add(tmp_path):
+    np.savez(tmp_path / "a.npz", x_train=np.zeros((20, 64, 64, 3), np.float32))
+    with pytest.raises(UserError, match=r"float32 .* for arrays of your own, add `dataset=folder`"):
+        load_images(Config(data_dir=str(tmp_path)))

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_tf.datasets import decoding, disk_images, folder, image_files
+from dcgan_tf.datasets import decoding, disk_images, folder, image_files, survey, workers
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
@@ -413,7 +413,7 @@ def test_more_damaged_images_than_their_fraction_are_an_error_with_both_numbers(
     save_numbered(source, 20)
     (source / "03.png").write_bytes(b"")
     (source / "11.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"2 of 20 .*03\.png .*--max_bad_images allows 1:"):
+    with pytest.raises(UserError, match=r"2 of 20 .*03\.png .*`max_bad_images` allows 1:"):
         load(source, max_bad_images=0.09)
     assert not caplog.records
     assert len(load(source, max_bad_images=0.1)) == 18
@@ -422,7 +422,7 @@ def test_more_damaged_images_than_their_fraction_are_an_error_with_both_numbers(
 def test_one_damaged_image_of_few_is_an_error(source):
     save_numbered(source, 3)
     (source / "00.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"1 of 3 .*--max_bad_images allows 0:"):
+    with pytest.raises(UserError, match=r"1 of 3 .*`max_bad_images` allows 0:"):
         load(source, max_bad_images=0.01)
 
 
@@ -506,12 +506,12 @@ def test_no_images_says_what_there_is(source, names, told):
         (source / name).parent.mkdir(exist_ok=True)
         (source / name).write_bytes(b"content")
     for path in (source, zip_of(source)):
-        with pytest.raises(UserError, match=f"--data_dir {path} .*{told}"):
+        with pytest.raises(UserError, match=f"`data_dir` {path} .*{told}"):
             load(path)
 
 
 def test_a_missing_source_is_named(tmp_path):
-    with pytest.raises(UserError, match="--data_dir .*absent does not exist"):
+    with pytest.raises(UserError, match="`data_dir` .*absent does not exist"):
         load(tmp_path / "absent")
 
 
@@ -520,14 +520,14 @@ def test_what_is_no_zip_is_named(source, damage):
     save_numbered(source, 3)
     archive = zip_of(source)
     archive.write_bytes(damage(archive.read_bytes()))
-    with pytest.raises(UserError, match=r"--data_dir .*images\.zip is neither a folder nor an int"):
+    with pytest.raises(UserError, match=r"`data_dir` .*images\.zip is neither a folder nor an int"):
         load(archive)
 
 
 @pytest.mark.parametrize("background", ["whyte", "#12345", "255,255,255"])
 def test_a_background_that_is_no_colour_is_named(source, background):
     save_numbered(source, 1)
-    with pytest.raises(UserError, match=f"--background '{background}' is not a colour"):
+    with pytest.raises(UserError, match=f"`background` '{background}' is not a colour"):
         load(source, background=background)
 
 
@@ -780,18 +780,18 @@ def test_no_more_than_a_few_results_are_ahead_of_their_use():
         return name
 
     names = [str(i) for i in range(500)]
-    for used, result in enumerate(folder.in_parallel(work, names)):
+    for used, result in enumerate(workers.in_parallel(work, names)):
         assert result == names[used]
-        assert started[0] <= used + folder.IN_FLIGHT
+        assert started[0] <= used + workers.IN_FLIGHT
     assert started == [500]
 
 
 def test_headers_are_read_up_to_the_first_coloured_image(source, monkeypatch):
-    monkeypatch.setattr(folder, "IN_FLIGHT", 2)
+    monkeypatch.setattr(workers, "IN_FLIGHT", 2)
     save_numbered(source, 9)
     read = []
-    has_colour = folder.has_colour
-    monkeypatch.setattr(folder, "has_colour", lambda *args: read.append(0) or has_colour(*args))
+    has_colour = survey.has_colour
+    monkeypatch.setattr(survey, "has_colour", lambda *args: read.append(0) or has_colour(*args))
     load(source)
     assert len(read) <= 2
 
@@ -831,12 +831,12 @@ def test_splits_that_are_kept_on_disk_have_files_of_their_own(source, on_disk):
 
 def test_a_split_without_images_is_refused(source):
     save_numbered(source, 1)
-    with pytest.raises(UserError, match="--held_out 0.0 leaves none to compare with"):
+    with pytest.raises(UserError, match="`held_out` 0.0 leaves none to compare with"):
         load(source, split="test")
 
 
 def test_a_folder_must_be_named_and_has_64_pixels_a_side_unless_told(source):
-    with pytest.raises(UserError, match="--dataset folder needs --data_dir"):
+    with pytest.raises(UserError, match="`dataset` folder needs `data_dir`"):
         folder.load_folder(Config(), "train")
     save_numbered(source, 1)
     assert load(source, size=None).shape == (1, 64, 64, 3)

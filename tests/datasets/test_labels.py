@@ -61,7 +61,7 @@ def test_no_class_is_called_all(tmp_path):
     write_images(tmp_path / "images", ["all/a.png", "cats/b.png"])
     config = config_of(tmp_path / "images")
     images = load_images(config)
-    with pytest.raises(UserError, match="a class can't be called all, which --label all takes"):
+    with pytest.raises(UserError, match="a class can't be called all, which `label` all takes"):
         load_training_labels(config, images)
 
 
@@ -110,9 +110,9 @@ def test_run_without_conditional_has_no_labels(tmp_path):
 def test_a_class_is_found_by_its_name():
     classes = Labels(np.array([0, 1, 1]), ["cat", "dog"]).classes
     assert (len(classes), classes.number("dog"), classes.counts) == (2, 1, [1, 2])
-    with pytest.raises(UserError, match="--label eel is none of the run's classes: cat, dog$"):
+    with pytest.raises(UserError, match="`label` eel is none of the run's classes: cat, dog$"):
         classes.number("eel")
-    with pytest.raises(UserError, match="--label 7: the run learned no labels"):
+    with pytest.raises(UserError, match="`label` 7: the run learned no labels"):
         UNLABELLED.number("7")
     many = Classes([*map(str, range(100))], [1] * 100)
     with pytest.raises(UserError, match="28, 29, …$"):

@@ -69,7 +69,7 @@ def test_fashion_mnist_comes_from_debians_folder_before_a_download(tmp_path, mni
 
 def test_cifar10_that_can_not_be_downloaded_says_what_would_do(monkeypatch):
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", no_network)
-    told = "cifar10 could not be downloaded .URL fetch failure.*--data_dir, with its binary"
+    told = "cifar10 could not be downloaded .URL fetch failure.*`data_dir`, with its binary"
     for load in (named.load_cifar10_images, named.load_cifar10_labels):
         with pytest.raises(UserError, match=told):
             load(Config(), "train")

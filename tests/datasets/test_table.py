@@ -20,10 +20,18 @@ def load_flat_images(settings, split):
     return np.broadcast_to(FLAT[split][:, None, None, None], (len(FLAT[split]), 16, 16, 1))
 
 
+def load_flat_labels(settings, split):
+    return FLAT[split] % 10
+
+
+def flat_names(settings):
+    return ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+
+
 @pytest.fixture
 def toy(monkeypatch):
     """A dataset of flat images, 12 and 4, added as one row."""
-    row = Dataset(load_flat_images, lambda settings, split: FLAT[split] % 10, "inception")
+    row = Dataset(f"{__name__}:load_flat_images", f"{__name__}:load_flat_labels", "inception")
     monkeypatch.setitem(DATASETS, "toy", row)
     return row
 
@@ -44,8 +52,7 @@ def test_a_new_row_is_trained_on(toy, run_main, tmp_path):
 
 
 def test_classes_of_a_new_row_are_asked_for_by_their_names(toy, run_main, tmp_path, monkeypatch):
-    names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-    monkeypatch.setitem(DATASETS, "toy", toy._replace(class_names=lambda settings: names))
+    monkeypatch.setitem(DATASETS, "toy", toy._replace(class_names=f"{__name__}:flat_names"))
     run_dir, output = tmp_path / "run", tmp_path / "images.npz"
     flags = ["--base_filters=4", "--batch_size=4", "--max_steps=2", "--eval_every=0", *RESOLVED]
     code, out, err = run_main(
@@ -62,7 +69,7 @@ def test_classes_of_a_new_row_are_asked_for_by_their_names(toy, run_main, tmp_pa
 
 def test_a_row_without_labels_says_so(toy, monkeypatch):
     monkeypatch.setitem(DATASETS, "toy", toy._replace(load_labels=None))
-    with pytest.raises(UserError, match="--dataset toy has no labels"):
+    with pytest.raises(UserError, match="`dataset` toy has no labels"):
         load_labels(Config(dataset="toy"), "train")
 
 

@@ -20,7 +20,7 @@ from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
-from dcgan_tf.training import Trainer, fit
+from dcgan_tf.training import Trainer
 from tests.conftest import STEPS_PER_EPOCH, finish, fork, one_sentence, thorough, train_command
 from tests.small import state as variables
 from tests.test_resume import state
@@ -288,7 +288,7 @@ def test_no_step_before_one_that_cannot_read_its_images_is_lost(tmp_path, at_onc
     path.write_bytes(content)
     run = RunDirectory(tmp_path / "run")
     with pytest.raises(UserError, match="changed: repair it, .* resumes from step 6 of 600$"):
-        fit(Trainer(config, images), run)
+        Trainer(config, images).fit(run)
     restored = Trainer(config, images)
     assert restored.restore(run) == 6 and len(restored.history.metrics) == 6
     alone = Trainer(config, numbered)

@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,11 @@ def test_workers_without_the_run_are_refused(digits_dir, tmp_path):
     assert not elsewhere.exists()
 
 
+def wait_as(index, addresses, pool):
+    """One of some workers that wait for each other, as threads; its `result` is None or raises."""
+    return pool.submit(strategy.wait_for_others, addresses, index)
+
+
 def test_workers_that_do_not_come_are_named(monkeypatch):
     monkeypatch.setattr(strategy, "JOIN_SECONDS", 0.5)
     with socket.create_server(("localhost", 0)) as there:
@@ -152,9 +158,58 @@ def test_workers_that_do_not_come_are_named(monkeypatch):
         addresses = [here, f"localhost:{there.getsockname()[1]}", missing]
         with pytest.raises(UserError, match=f"^{missing} did not answer .* all 3 workers"):
             strategy.wait_for_others(addresses, 0)
-        strategy.wait_for_others(addresses[:2], 0)
         with pytest.raises(OSError, match="in use"):
             strategy.wait_for_others(addresses, 1)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_what_answers_and_is_no_worker_is_given_up_in_a_sentence(monkeypatch, index):
+    """TensorFlow would wait for it for an hour, and no signal that ends this may be needed."""
+    monkeypatch.setattr(strategy, "JOIN_SECONDS", 1.5)
+    monkeypatch.setattr(strategy.tf.distribute, "MultiWorkerMirroredStrategy", pytest.fail)
+    with socket.create_server(("localhost", 0)) as stranger:
+        addresses = [*free_addresses(1), f"localhost:{stranger.getsockname()[1]}"]
+        other = addresses[1]
+        addresses = addresses if index == 0 else addresses[::-1]
+        cluster_of = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(cluster_of))
+        with pytest.raises(UserError, match=f"^{other} did not answer within 1.5 seconds"):
+            strategy.join_cluster()
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_all_go_on_together_though_one_comes_back(monkeypatch):
+    monkeypatch.setattr(strategy, "JOIN_SECONDS", 30)
+    addresses = free_addresses(3)
+    ports = [int(address.split(":")[1]) for address in addresses]
+    with ThreadPoolExecutor() as pool:
+        with socket.create_server(("", ports[1])), socket.create_server(("", ports[2])):
+            waiting = [wait_as(0, addresses, pool)]
+            wait(waiting, timeout=1)
+            # Worker 1 is within reach, says what it has to say, and is gone; and what is no worker
+            # of this program changes nothing.
+            for said in (strategy.hello(1, 3), b"\xff\0" * 999):
+                with socket.create_connection(("localhost", ports[0]), timeout=5) as connection:
+                    connection.sendall(said)
+                    wait(waiting, timeout=1)
+        waiting.append(wait_as(2, addresses, pool))
+        done, _ = wait(waiting, timeout=2)
+        assert not done
+        waiting.append(wait_as(1, addresses, pool))
+        assert [each.result(timeout=20) for each in waiting] == [None] * 3
+
+
+def test_all_say_who_is_missing(monkeypatch):
+    monkeypatch.setattr(strategy, "JOIN_SECONDS", 3)
+    addresses = free_addresses(3)
+    # Worker 2 is within reach, and does not come.
+    with (
+        socket.create_server(("", int(addresses[2].split(":")[1]))),
+        ThreadPoolExecutor() as pool,
+    ):
+        for each in [wait_as(i, addresses, pool) for i in (0, 1)]:
+            with pytest.raises(UserError, match=f"^{addresses[2]} did not answer within 3"):
+                each.result(timeout=20)
 
 
 @pytest.mark.parametrize(

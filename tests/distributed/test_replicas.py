@@ -88,8 +88,10 @@ def test_without_sync_each_replica_normalises_its_own_part(mirrored, mnist):
     assert abs(outputs[0].scalars.gen_loss - outputs_of_two[0].scalars.gen_loss) > 1e-4
 
 
-def test_replicas_have_dropout_masks_of_their_own_and_together_those_of_one(mirrored):
-    ones = tf.ones([8, 6, 6, 4])
+# The second part begins 0 to 3 numbers after a multiple of four, which the generator gives at once.
+@pytest.mark.parametrize("shape", [(8, 6, 6, 4), (8, 5), (6, 3, 3, 5), (12, 6), (10, 3, 1, 5)])
+def test_replicas_have_dropout_masks_of_their_own_and_together_those_of_one(mirrored, shape):
+    ones = tf.ones(shape)
 
     def masks(strategy, batch_size):
         with strategy.scope():
@@ -99,7 +101,7 @@ def test_replicas_have_dropout_masks_of_their_own_and_together_those_of_one(mirr
         return [strategy.experimental_local_results(call()) for _ in range(2)]
 
     for (whole,), (first, second) in zip(
-        masks(tf.distribute.get_strategy(), 8), masks(mirrored, 4), strict=True
+        masks(tf.distribute.get_strategy(), shape[0]), masks(mirrored, shape[0] // 2), strict=True
     ):
         assert not np.array_equal(first, second)
         np.testing.assert_array_equal(np.concatenate([first, second]), whole)

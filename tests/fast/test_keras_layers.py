@@ -155,3 +155,12 @@ def test_plain_layers_need_no_code_of_this_project(tmp_path):
     assert all(type(layer).__module__.startswith("keras.") for layer in copy.layers)
     images = tf.cast(random(2, 8, 8, 64), tf.float32)
     np.testing.assert_allclose(copy(images), model(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [0.9999, 0.99999, 0.999999, 1 - 2**-53])
+def test_dropout_of_almost_all(rate):
+    outputs = fast_layers.Dropout(rate, seed=1)(tf.ones([1000, 1000]), training=True).numpy()
+    kept = (outputs != 0).mean()
+    # Exact to 1/65,536, and drawn a million times.
+    assert abs(kept - (1 - rate)) <= 1 / 65536 + 4 * ((1 - rate) / 1e6 + 1 / 65536e6) ** 0.5
+    np.testing.assert_allclose(outputs[outputs != 0], 1 / (1 - rate), rtol=1e-6)

@@ -157,16 +157,18 @@ def png(width, height, data, *chunks):
     )
 
 
-def load_pictures(source, tmp_path, share=1.0):
-    cache = str(tmp_path / "cache")
+ENDINGS = {"JPEG2000": "jp2"}
+WITH_EXIF = ("PNG", "JPEG", "WEBP")
+
+
+def load_pictures(source, tmp_path, reading, share=1.0):
+    settings = {"data_dir": str(source), "cache_dir": str(tmp_path / "cache"), "reading": reading}
     return load_folder(
-        Config(
-            data_dir=str(source), image_size=8, max_bad_images=share, held_out=0.0, cache_dir=cache
-        ),
-        "train",
+        Config(image_size=8, max_bad_images=share, held_out=0.0, **settings), "train"
     )
 
 
+@pytest.mark.parametrize("reading", [1, 2])
 @pytest.mark.parametrize(
     "format, options",
     [
@@ -177,27 +179,37 @@ def load_pictures(source, tmp_path, share=1.0):
         ("BMP", {}),
         ("WEBP", {}),
         ("WEBP", {"lossless": True}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("PPM", {}),
+        ("JPEG2000", {}),
+        ("AVIF", {}),
+        ("TGA", {}),
+        ("PCX", {}),
+        ("SGI", {}),
     ],
 )
-def test_mutated_pictures(tmp_path, held, elsewhere, format, options):
+def test_mutated_pictures(tmp_path, held, elsewhere, format, options, reading):
     """Beside an intact picture, which must come out as if it were alone."""
     rng, tries = random.Random(4), Tries()
     source = tmp_path / "pictures"
     source.mkdir()
     (source / "intact.png").write_bytes(picture("PNG"))
-    (expected,) = load_pictures(source, tmp_path)
+    (expected,) = load_pictures(source, tmp_path, reading)
     exif = Image.Exif()
     exif[0x0112], exif[0x8769] = 6, {0x9003: "2020"}
-    content = picture(format, **options, **({} if format in ("GIF", "BMP") else {"exif": exif}))
+    content = picture(format, **options, **({"exif": exif} if format in WITH_EXIF else {}))
+    changed = source / f"changed.{ENDINGS.get(format, format.lower())}"
     for i in range(100):
-        (source / f"changed.{format.lower()}").write_bytes(mutated(content, rng))
+        changed.write_bytes(mutated(content, rng))
         with tries.of(i):
-            images = load_pictures(source, tmp_path)
+            images = load_pictures(source, tmp_path, reading)
             assert np.array_equal(images[-1], expected) and len(images) <= 2
     tries.check(held, f"mutated {format}{''.join(f', {option}' for option in options)}")
 
 
-def test_bombs_among_pictures(tmp_path, held, elsewhere):
+@pytest.mark.parametrize("reading", [1, 2])
+def test_bombs_among_pictures(tmp_path, held, elsewhere, reading):
     tries = Tries()
     sizes = (60_000, 30_000, 2**31 - 1, 2**32 - 1, 0)
     bombs = [png(width, height, bytes(1000)) for width in sizes for height in sizes]
@@ -215,10 +227,10 @@ def test_bombs_among_pictures(tmp_path, held, elsewhere):
         source.mkdir()
         (source / "bomb.png").write_bytes(content)
         with tries.of(i):
-            load_pictures(source, tmp_path)
+            load_pictures(source, tmp_path, reading)
         (source / "intact.png").write_bytes(picture("PNG"))
         with tries.of(f"{i} beside an intact picture"):
-            assert len(load_pictures(source, tmp_path)) <= 2
+            assert len(load_pictures(source, tmp_path, reading)) <= 2
     tries.check(held, "decompression bombs: PNG, GIF, BMP")
 
 
@@ -229,7 +241,8 @@ NAMES = (
 )
 
 
-def test_odd_zips_of_pictures(tmp_path, held, elsewhere):
+@pytest.mark.parametrize("reading", [1, 2])
+def test_odd_zips_of_pictures(tmp_path, held, elsewhere, reading):
     rng, tries = random.Random(5), Tries()
     good, packed = picture("PNG"), {"compression": zipfile.ZIP_DEFLATED}
     members = [(f"{i}.png", good) for i in range(3)]
@@ -265,7 +278,7 @@ def test_odd_zips_of_pictures(tmp_path, held, elsewhere):
         (folder / "a.zip").write_bytes(content)
         for share in (0.0, 1.0):
             with tries.of(f"{name}, {share}"):
-                images = load_pictures(folder / "a.zip", tmp_path, share)
+                images = load_pictures(folder / "a.zip", tmp_path, reading, share)
                 assert images.dtype == np.uint8 and len(images)
     assert [path.name for path in folder.iterdir()] == ["a.zip"]
     tries.check(held, ".zip: mutated, odd names, bombs, nested, encrypted, cut")

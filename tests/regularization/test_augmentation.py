@@ -186,3 +186,15 @@ def test_every_update_of_a_critic_step_is_augmented_anew(mnist, monkeypatch):
     # A critic's loss and its penalty are of the same images.
     assert [name for name, *_ in seen] == ["discriminate", "penalty"] * 2
     assert seen[0][1:] == seen[1][1:] != seen[2][1:] == seen[3][1:]
+
+
+@pytest.mark.parametrize("size", [*range(1, 70), 96, 100, 128])
+def test_ranges_are_those_of_the_papers_code(size):
+    """https://github.com/mit-han-lab/data-efficient-gans, DiffAugment_tf.py."""
+    numbers = tf.linspace(0.0, 0.9999999, 4001)
+    shifted = augmentation.shifts(numbers, size).numpy()
+    furthest = max(abs(np.argwhere(rows.any(axis=1)).min(initial=size)) for rows in shifted)
+    assert furthest == min(int(size * (1 / 8) + 0.5), size)
+    hole = int(size * 0.5 + 0.5)
+    wide = augmentation.holes(numbers, size).numpy().sum(axis=1)
+    assert wide.max() == hole

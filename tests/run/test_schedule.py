@@ -44,7 +44,7 @@ def test_an_epochs_steps_take_the_images_of_all_updates():
 def test_every_epoch_of_a_short_run_is_reported_and_some_of_a_long_one(monkeypatch):
     def reported(**settings):
         schedule = of(**settings)
-        return [step for step in range(1, schedule.last_step + 1) if schedule.ends_epoch(step)]
+        return [step for step in range(1, schedule.last_step + 1) if schedule.report_is_due(step)]
 
     assert reported(epochs=8) == [*range(6, 49, 6)]
     assert reported(epochs=8, max_steps=20) == [6, 12, 18]

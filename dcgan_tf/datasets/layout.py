@@ -1,0 +1,205 @@
+"""What the folders that images lie in say: their classes, and which are held out from training."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Collection
+from pathlib import PurePosixPath
+
+from dcgan_tf.conditional.labels import ALL_CLASSES, normal
+from dcgan_tf.datasets.disk_images import Split
+from dcgan_tf.datasets.endings import count_endings, readable
+from dcgan_tf.datasets.image_files import Files
+from dcgan_tf.settings.errors import UserError
+
+Parts = tuple[str, ...]
+
+SPLIT_NAME = re.compile(
+    r"((?P<train>train|training)|(?P<test>val|valid|validation|dev|test|testing))"
+    r"([ _-]?(set|data|split|images|[0-9]+))?"
+)
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+
+
+def parts_of(name: str) -> Parts:
+    """The folders on the path of a file."""
+    return PurePosixPath(name).parent.parts
+
+
+def count_shared(folders: Collection[Parts]) -> int:
+    """How many of the first folders all paths share."""
+    first, last = min(folders), max(folders)
+    return len([*itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last))])
+
+
+def split_of(folder: str) -> Split | None:
+    """The split that a folder's name means: "test" is held out from training; None for others."""
+    match = SPLIT_NAME.fullmatch(folder.casefold())
+    return None if match is None else "train" if match["train"] else "test"
+
+
+def looks_like_splits(folders: Collection[str]) -> bool:
+    """Whether some of the names of folders have words for splits, as trainA and testA."""
+    words = {split_of(word) for folder in folders for word in WORD.findall(folder)}
+    return words >= {"train", "test"} or sum(split_of(folder) is not None for folder in folders) > 1
+
+
+def split_level(files: Files) -> int | None:
+    """Which of the folders on each path names its split: 0 in train/cat, 1 in cat/train.
+
+    None, if not all of them do, or reading 1 takes them for any other.
+    """
+    if files.reading == 1:
+        return None
+    folders = {parts_of(name) for name in files.names}
+    shared = count_shared(folders)
+    for level in (shared, shared + 1):
+        if any(len(parts) <= level for parts in folders):
+            return None
+        if {split_of(parts[level]) for parts in folders} == {"train", "test"}:
+            return level
+    return None
+
+
+def held_out_folders(files: Files) -> list[str]:
+    """The names of the folders whose images are held out, where folders name the splits."""
+    level = split_level(files)
+    if level is None:
+        return []
+    names = {parts_of(name)[level] for name in files.names}
+    return sorted(name for name in names if split_of(name) == "test")
+
+
+def unclear_folders(files: Files) -> list[str]:
+    """The names of the upper folders, where they look like splits and are not taken for such."""
+    folders = {parts_of(name) for name in files.names}
+    shared = count_shared(folders)
+    names = {parts[shared] for parts in folders if len(parts) > shared}
+    return sorted(names) if split_level(files) is None and looks_like_splits(names) else []
+
+
+def class_folders(files: Files) -> dict[str, str]:
+    """Each image's class: the first folder on its path, below those that all images lie in.
+
+    Pictures of a class that are left out are there, too. Folders that name splits are left out of
+    the paths. From reading 2 on, folders of the same name in Unicode's terms are one class.
+
+    Raises:
+        UserError: an image lies in no such folder, a class has no image that is read, or folders
+            name splits in part.
+    """
+    level = split_level(files)
+
+    def labelled(name: str) -> Parts:
+        parts = parts_of(name)
+        return parts if level is None else parts[:level] + parts[level + 1 :]
+
+    folders = {name: labelled(name) for name in files.names}
+    shared = count_shared(folders.values())
+    unread = {name: labelled(name) for name in files.left_out}
+    if files.reading > 1:
+        deep = {name: parts for name, parts in unread.items() if len(parts) >= max(shared, 1)}
+        shared = min(shared, count_shared([*folders.values(), *deep.values()]))
+        check_splits(files, {parts[shared] for parts in folders.values() if len(parts) > shared})
+        check_unread(files, folders, deep, shared)
+    for name, parts in folders.items():
+        if len(parts) == shared:
+            raise UserError(
+                f"`data_dir` {files.source} does not tell the class of {readable(name)}: labelled "
+                f"images are in two folders or more, one for each class"
+            )
+        if parts[shared] == ALL_CLASSES:
+            raise UserError(
+                f"`data_dir` {files.source}: a class can't be called {ALL_CLASSES}, which "
+                f"`label` {ALL_CLASSES} takes for every class: give its folder another name"
+            )
+    classes = {name: class_name(parts[shared], files.reading) for name, parts in folders.items()}
+    known = {*classes.values()}
+    for name, parts in unread.items():
+        if len(parts) > shared and class_name(parts[shared], files.reading) in known:
+            classes[name] = class_name(parts[shared], files.reading)
+    return classes
+
+
+def class_name(folder: str, reading: int) -> str:
+    return readable(folder if reading == 1 else normal(folder))
+
+
+def check_splits(files: Files, names: set[str]) -> None:
+    """Refuses classes of which some are called as splits are; one alone may be a class of trains.
+
+    Raises:
+        UserError: several are.
+    """
+    if looks_like_splits(names):
+        shown = ", ".join([*map(readable, sorted(names)[:5]), *["…"] * (len(names) > 5)])
+        raise UserError(
+            f"`data_dir` {files.source} has the folders {shown}, of which it is not clear which "
+            f"are splits and which are classes: give a folder with train and test alone in it, and "
+            f"in each of them a folder for each class"
+        )
+
+
+def check_unread(
+    files: Files, folders: dict[str, Parts], unread: dict[str, Parts], shared: int
+) -> None:
+    """Refuses a class all of whose pictures are left out.
+
+    Raises:
+        UserError: there is one.
+    """
+    read, named = (
+        {parts[shared] for parts in some.values() if len(parts) > shared}
+        for some in (folders, unread)
+    )
+    empty = sorted(named - read)
+    if empty:
+        names = [name for name, parts in unread.items() if parts[shared:][:1] == (empty[0],)]
+        raise UserError(
+            f"`data_dir` {files.source}: no picture of {readable(empty[0])} can be read "
+            f"({count_endings(names)}): save them as PNG or JPEG, or take the folder away"
+        )
+
+
+def hash_of(name: str, reading: int) -> int:
+    """A number below 2⁶⁴ that belongs to a name, in whichever form of Unicode it is written."""
+    name = name if reading == 1 else normal(name)
+    content = hashlib.sha256(name.encode(errors="surrogateescape")).digest()
+    return int.from_bytes(content[:8], "big")
+
+
+def pick_split(files: Files, held_out: float, split: Split, conditional: bool = False) -> Files:
+    """The files of one split: as folders say, or by their names, so that more images move none.
+
+    From reading 2 on, where all images of a class would be held out, the last of them is not.
+
+    Raises:
+        UserError: none are left.
+    """
+    limit = held_out * 2**64
+    tested = {name for name in files.names if hash_of(name, files.reading) < limit}
+    level = split_level(files)
+    if level is not None:
+        tested = {name for name in files.names if split_of(parts_of(name)[level]) == "test"}
+    elif files.reading > 1 and tested:
+        tested -= spared(files, tested, conditional)
+    names = [name for name in files.names if (name in tested) == (split == "test")]
+    if not names:
+        raise UserError(
+            f"`data_dir` {files.source}: of its {len(files.names):,} images `held_out` {held_out} "
+            f"leaves none {'to train on' if split == 'train' else 'to compare with'}"
+        )
+    return files._replace(names=names)
+
+
+def spared(files: Files, tested: set[str], conditional: bool) -> set[str]:
+    """Of each class whose images would all be held out, one that is trained on."""
+    classes = class_folders(files) if conditional else dict.fromkeys(files.names, "")
+    trained = {classes[name] for name in files.names if name not in tested}
+    kept = {}
+    for name in sorted(tested, key=lambda name: hash_of(name, files.reading)):
+        if classes[name] not in trained:
+            kept[classes[name]] = name
+    return {*kept.values()}

@@ -1,0 +1,108 @@
+"""What a picture's file says beside its pixels: its color profile, and what can be left aside."""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageCms
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")
+MAX_PROFILE_BYTES = 16 << 20
+SAME = 2  # of 255: profiles that differ by no more show the same
+
+SRGB = ImageCms.createProfile("sRGB")
+
+
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The kind of each chunk of a PNG, and the whole chunk."""
+    at = len(PNG_SIGNATURE)
+    while at + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, at)
+        yield kind, content[at : at + 12 + length]
+        at += 12 + length
+
+
+def without_metadata(content: bytes) -> tuple[BinaryIO, bytes | None]:
+    """A PNG of the chunks alone that make the picture, and the color profile of the others.
+
+    Raises:
+        ValueError: it is no PNG.
+    """
+    if not content.startswith(PNG_SIGNATURE):
+        raise ValueError("no PNG")
+    kept, profile = [PNG_SIGNATURE], None
+    for kind, chunk in png_chunks(content):
+        if kind in PNG_PIXELS:
+            kept.append(chunk)
+        elif kind == b"iCCP":
+            profile = unpack_profile(chunk[8:-4])
+    return io.BytesIO(b"".join(kept)), profile
+
+
+def unpack_profile(data: bytes) -> bytes | None:
+    """The profile in the data of an iCCP chunk; None if it is damaged or too large."""
+    _, _, packed = data.partition(b"\0")  # after its name; the method of compression is first
+    unpacking = zlib.decompressobj()
+    try:
+        profile = unpacking.decompress(packed[1:], MAX_PROFILE_BYTES)
+    except zlib.error:
+        return None
+    return None if unpacking.unconsumed_tail else profile
+
+
+def significant_bits(head: bytes) -> int | None:
+    """How many of a grey PNG's bits its sBIT chunk calls significant; None if it has none.
+
+    Args:
+        head: the first bytes of the file; the chunk is before the pixels.
+    """
+    for kind, chunk in png_chunks(head):
+        if kind == b"sBIT" and len(chunk) > 12:
+            return chunk[8]
+    return None
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """The image in the colors that a viewer shows; as it is, if its profile is missing or broken.
+
+    Args:
+        image: of the modes L, LA, P, RGB, RGBA or CMYK; others are left as they are.
+        profile: the ICC profile in its file.
+    """
+    if not profile:
+        return image
+    if image.mode == "P" or "transparency" in image.info:
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    with_alpha = image.mode in ("LA", "RGBA")
+    plain = image.convert(image.mode[:-1]) if with_alpha else image
+    transform = transform_of(profile, plain.mode)
+    if transform is None:
+        return image
+    shown = transform.apply(plain)
+    if with_alpha:
+        shown.putalpha(image.getchannel("A"))
+    return shown
+
+
+@functools.lru_cache(maxsize=64)
+def transform_of(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """What turns colors of a profile into sRGB; None if they are that, or the profile is broken."""
+    if mode not in ("L", "RGB", "CMYK"):
+        return None
+    try:
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        transform = ImageCms.buildTransform(opened, SRGB, mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+    shades = np.linspace(0, 255, 9).astype(np.uint8)
+    ramps = np.stack(np.meshgrid(*[shades] * 3), axis=-1).reshape(27, 27, 3)
+    probe = Image.fromarray(ramps).convert(mode)
+    change = np.asarray(transform.apply(probe), int) - np.asarray(probe.convert("RGB"), int)
+    return transform if np.abs(change).max() > SAME else None
