@@ -145,6 +145,8 @@ class Checkpoints:
                 self.state.read(prefix).expect_partial().assert_existing_objects_matched()
                 return candidate
             except READ_ERRORS as error:
+                if candidate not in self._saved():  # a training has deleted it for newer ones
+                    return self.restore(step)
                 logger.warning("%s %s and not used: %s", prefix, fault, first_line(error))
         if self.steps() or step is not None or (self.directory / "checkpoint").exists():
             of = "" if step is None else f" of step {step}"

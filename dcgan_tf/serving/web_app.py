@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import re
 import threading
@@ -62,7 +63,7 @@ class GeneratorCache:
         self._lock = threading.Lock()
         self._cached = functools.lru_cache(maxsize=4)(self._load)
         self._intact: set[Hashable] = set()  # a damaged one may be written again
-        self.sampler(self.checkpoints()[-1])
+        self.newest()
 
     @property
     def config(self) -> Config:
@@ -80,11 +81,15 @@ class GeneratorCache:
         Raises:
             UserError: there are none.
         """
-        with self._lock:
-            names = [*filter(self._is_intact, checkpoint_names(self.run))]
-        if not names:
-            raise UserError(f"{self.run.checkpoints} has no intact checkpoint")
-        return names
+        names = checkpoint_names(self.run)
+        while True:
+            with self._lock:
+                intact = [*filter(self._is_intact, names)]
+            before, names = names, checkpoint_names(self.run)
+            if intact:
+                return intact
+            if names == before:  # if not, a training has deleted them for newer ones
+                raise UserError(f"{self.run.checkpoints} has no intact checkpoint")
 
     def _is_intact(self, checkpoint: str) -> bool:
         key = self._key(checkpoint)
@@ -106,6 +111,21 @@ class GeneratorCache:
         """A checkpoint's generator as a function; loaded by one thread at a time."""
         with self._lock:
             return self._cached(checkpoint, self._key(checkpoint))
+
+    def newest(self) -> Sampler:
+        """The newest generator that is intact; a training may delete others meanwhile.
+
+        Raises:
+            UserError: there is none.
+        """
+        names = checkpoint_names(self.run)
+        while True:
+            for name in reversed(names):
+                with contextlib.suppress(UserError):
+                    return self.sampler(name)
+            before, names = names, checkpoint_names(self.run)
+            if names == before:
+                raise UserError(f"{self.run.checkpoints} has no intact checkpoint")
 
     def _load(self, checkpoint: str, _: Hashable) -> Sampler:
         generator, _, _ = load_generator(self.run, checkpoint)
@@ -219,8 +239,10 @@ def make_app(run: RunDirectory) -> flask.Flask:
         return seeded_noise(cache.config, seed, numbers, classes=classes, label=number)
 
     def generate(noise: np.ndarray) -> np.ndarray:
+        chosen = flask.request.args.get("checkpoint")
+        if chosen is None:
+            return cache.newest()(noise)
         names = cache.checkpoints()
-        chosen = flask.request.args.get("checkpoint", names[-1])
         if chosen == "best":
             chosen = str(Checkpoints(run.checkpoints).step_of("best"))
         if chosen not in names:

@@ -5,7 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
+from dcgan_tf import load_run
 from dcgan_tf.commands import train
+from dcgan_tf.run import checkpoints
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.serving.web_app import make_app
 from tests.conftest import RESOLVED
@@ -66,3 +68,32 @@ def test_generators_are_kept_while_their_files_are_the_same(make_run, monkeypatc
     RunDirectory(run).write_config(*RunDirectory(run).read_config())  # as a run that goes on does
     picture(client.get("/api/image.png"))
     assert len(loaded) == at_start
+
+
+def test_a_training_deletes_checkpoints_while_the_newest_is_asked_for(
+    make_run, monkeypatch, caplog
+):
+    run = make_run("run", "--max_steps=4", "--checkpoint_steps=1")
+    client = make_app(RunDirectory(run)).test_client()
+    expected = client.get("/api/image.png").data
+    folder = run / "checkpoints"
+    read_back = checkpoints.read_back
+
+    def step_on(prefix):
+        """Puts a newer checkpoint in place of the newest, which is being read."""
+        monkeypatch.setattr(checkpoints, "read_back", read_back)
+        old = prefix.rpartition("-")[2]
+        new = str(int(old) + 1)
+        for path in folder.glob(f"ckpt-{old}.*"):
+            path.rename(path.with_name(path.name.replace(old, new)))
+        listed = folder / "checkpoint"
+        listed.write_text(listed.read_text().replace(f"-{old}", f"-{new}"))
+        read_back(prefix)
+
+    monkeypatch.setattr(checkpoints, "read_back", step_on)
+    client = make_app(RunDirectory(run)).test_client()  # loads the newest
+    assert client.get("/api/image.png").data == expected
+    assert client.get("/api/run").get_json()["checkpoints"] == ["2", "3", "5"]
+    monkeypatch.setattr(checkpoints, "read_back", step_on)
+    assert load_run(run).step == 6
+    assert "is damaged" not in caplog.text
