@@ -55,7 +55,7 @@ UNROLLED = {"unroll_steps": 2}
             "unrolled discriminator",
         ),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_each_config_takes_its_step(settings, step, arguments, name):
     config = Config.from_flags(settings)
@@ -78,7 +78,7 @@ def test_each_config_takes_its_step(settings, step, arguments, name):
             "TF_ENABLE_ONEDNN_OPTS=0, or give `discriminator_batch=separate`",
         ),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_what_unrolling_does_not_go_with_is_refused(monkeypatch, settings, told):
     monkeypatch.setattr("dcgan_tf.steps.make_step.onednn_is_on", lambda: True)
