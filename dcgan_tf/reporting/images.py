@@ -120,8 +120,10 @@ def save_gif(path: Path, pictures: list[np.ndarray], durations: int | list[int])
         pictures: uint8 [H, W] or [H, W, 3], all of one shape.
         durations: milliseconds, of each picture or of all.
     """
+    # Were it given the file, imageio would write once more, and fail aloud, where a disk is full.
+    content = iio.imwrite("<bytes>", pictures, extension=".gif", duration=durations, loop=0)
     with atomic_write(path) as file:
-        iio.imwrite(file, pictures, extension=".gif", duration=durations, loop=0)
+        file.write(content)
 
 
 def save_training_gif(path: Path, frames: list[Path]) -> None:
