@@ -1,10 +1,13 @@
 """The notebook runs from top to bottom, on a few steps in place of its epochs."""
 
+import inspect
 from pathlib import Path
 
 import nbclient
 import nbformat
 
+from dcgan_tf.settings.config import Config
+from dcgan_tf.steps.make_step import make_step
 from tests.conftest import ROOT
 
 PARAMETERS = "EPOCHS, MAX_STEPS, EVALUATED_IMAGES = 1, 5, 200"
@@ -37,6 +40,8 @@ def test_notebook_runs_and_shows_what_is_saved_in_it(tmp_path, monkeypatch):
     )
     assert kinds == wanted and sum(map(len, kinds)) > 15
     assert sources(ran) == sources(saved) and len(sources(saved)) == 4
+    step = make_step(Config())  # which a default run traces
+    assert sources(saved)[-1] == f"{inspect.getsource(step)}\n"
 
 
 def test_saved_notebook_is_small_and_in_order():
