@@ -12,7 +12,7 @@ from dcgan_tf.reporting import history, report, tensorboard
 from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.run_directory import RunDirectory
 from tests import test_resume
-from tests.conftest import finish, fork, one_sentence, start, train_command
+from tests.conftest import finish, fork, one_sentence, train_command
 from tests.forks import left_over, wait_in_fork
 from tests.test_resume import assert_same_run, flags
 
@@ -161,7 +161,7 @@ def test_second_run_in_a_directory_is_refused(tmp_path, digits_dir, long_run, he
     assert wait_in_fork((tmp_path / "run" / "config.json").exists, first)
     refused = 0
     while first.is_alive() and refused < 10:
-        second = start(command)
+        second = fork(command)
         _, err = second.communicate()
         if first.is_alive():
             assert second.returncode == 1 and "is in use by another process" in err

@@ -1,5 +1,11 @@
+import contextlib
+import errno
+import gc
+import io
+
 import imageio.v3 as iio
 import numpy as np
+import pytest
 
 from dcgan_tf.reporting.images import image_grid, save_gif, save_png, save_training_gif
 
@@ -75,3 +81,24 @@ def test_damaged_frames_and_those_of_another_size_are_left_out(tmp_path, caplog)
 def test_columns_of_a_grid():
     grid = image_grid(np.zeros((6, 4, 4, 1), np.uint8), border=1, zoom=1, columns=3)
     assert grid.shape == (2 * 5 + 1, 3 * 5 + 1)
+
+
+def test_a_gif_on_a_full_disk_is_one_error_and_no_more(tmp_path, monkeypatch):
+    """What the writer of GIFs would do once more as it is deleted is told aloud."""
+    told = []
+    monkeypatch.setattr("sys.unraisablehook", told.append)
+
+    class Full(io.BytesIO):
+        def write(self, content):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    @contextlib.contextmanager
+    def full_disk(path):
+        with Full() as file:
+            yield file
+
+    monkeypatch.setattr("dcgan_tf.reporting.images.atomic_write", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save_gif(tmp_path / "a.gif", [np.zeros((20, 20), np.uint8)] * 2, 100)
+    gc.collect()
+    assert told == []
