@@ -32,6 +32,8 @@ SETTINGS = {
     "convolutions": "subpixel",
     "eval_every": 0,
     "device": "cpu",
+    "reading": 1,
+    "ordering": 1,
 }
 
 

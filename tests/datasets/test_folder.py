@@ -42,7 +42,7 @@ def on_disk(monkeypatch):
 def load(source, size=8, split="train", **settings):
     """The images of a folder or .zip; none are held out, and the cache is beside it."""
     cache = str(source.parent / "cache")
-    defaults = {"max_bad_images": 0.0, "held_out": 0.0, "cache_dir": cache}
+    defaults = {"max_bad_images": 0.0, "held_out": 0.0, "cache_dir": cache, "reading": 1}
     given = {"data_dir": str(source), "image_size": size} | settings
     return folder.load_folder(Config(**defaults | given), split)
 
