@@ -12,7 +12,7 @@ from dcgan_tf.conditional.label_inputs import stack_of
 from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.distributed.replicas import replica_slice
 from dcgan_tf.losses import TUTORIAL_LOSSES, Losses, make_losses
-from dcgan_tf.models import ImageShape
+from dcgan_tf.models import ImageShape, seeded
 from dcgan_tf.optimizers import make_optimizer
 from dcgan_tf.regularization.augmentation import Augmentation, augment, make_augmentations
 from dcgan_tf.regularization.penalties import (
@@ -307,10 +307,10 @@ def make_gan(config: Config, image_shape: ImageShape, classes: Classes = UNLABEL
     Raises:
         UserError: the architecture has no models for images of that size.
     """
-    keras.utils.set_random_seed(config.seed)
-    generator, discriminator = (
-        make(config, image_shape, len(classes)) for make in model_makers(config)
-    )
+    make_generator, make_discriminator = model_makers(config)
+    with seeded(config.seed):
+        generator = make_generator(config, image_shape, len(classes))
+        discriminator = make_discriminator(config, image_shape, len(classes))
     ema_generator = None
     if config.ema_decay is not None:
         ema_generator = keras.models.clone_model(stack_of(generator))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -105,6 +106,20 @@ def all_layers(model: keras.Model) -> Iterator[layers.Layer]:
             yield from all_layers(layer)
         else:
             yield layer
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """The weights of layers that are made within are functions of the seed.
+
+    Keras draws the seeds of its initializers from Python's `random`, whose state is put back.
+    """
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 @contextlib.contextmanager

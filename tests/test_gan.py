@@ -1,3 +1,5 @@
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -143,3 +145,21 @@ def test_learning_rates_of_their_own():
     gan = make_gan(learning_rate=1e-3, discriminator_learning_rate=4e-3)
     assert float(gan.generator_optimizer.learning_rate) == pytest.approx(1e-3)
     assert float(gan.discriminator_optimizer.learning_rate) == pytest.approx(4e-3)
+
+
+def test_making_a_gan_leaves_the_users_random_states_alone():
+    """And its weights are the same whatever these are."""
+
+    def drawn():
+        return random.random(), np.random.rand(), float(tf.random.uniform([]))
+
+    weights, draws = [], []
+    for seed, make in ((5, None), (5, make_gan), (6, make_gan)):
+        random.seed(seed)
+        np.random.seed(seed)
+        tf.random.set_seed(seed)
+        weights.append(make().generator.get_weights() if make else None)
+        draws.append(drawn())
+    assert draws[0] == draws[1] != draws[2]
+    for ours, theirs in zip(weights[1], weights[2], strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -45,8 +45,9 @@ def train(config: Config, run_dir: str | Path | None = None, resume: bool = True
       TensorFlow orders that step's operations by the names of layers, and Keras counts these on.
     - Where TensorFlow was imported before `dcgan_tf`, it may compute with other kernels than the
       command (oneDNN's are off); a warning says so.
-    - Weights are drawn from Keras's global seed: while another thread draws from it, as a second
-      training does, they are others. Start trainings one after the other, or in processes.
+    - Keras draws the seeds of weights from Python's `random`: while another thread draws from it,
+      as a second training does, they are others. Start trainings one after the other, or in
+      processes.
 
     Args:
         config: the settings of the run.
