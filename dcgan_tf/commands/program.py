@@ -23,6 +23,7 @@ def program_name() -> str:
 
 def as_flags(text: str) -> str:
     """What the package says of its settings, `name` or `name=value`, as of the command's flags."""
+    text = re.sub(r"`([a-z_0-9]+)=False`", r"--no\1", text)
     return re.sub(r"`([a-z_0-9]+(=[^`]*)?)`", r"--\1", text)
 
 

@@ -146,7 +146,7 @@ def test_warnings_speak_of_flags_too():
     "text, shown",
     [
         ("`dropout` 0, or `pack=2`", "--dropout 0, or --pack=2"),
-        ("add `discriminator_batch_norm=False`", "add --discriminator_batch_norm=False"),
+        ("add `discriminator_batch_norm=False`", "add --nodiscriminator_batch_norm"),
         ("a `Config`, `tf.data` or an `a b`", "a `Config`, `tf.data` or an `a b`"),
         ("no ` at all", "no ` at all"),
     ],
