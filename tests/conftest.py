@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -99,6 +100,15 @@ def write_idx(path, images):
 def write_labels(path, labels):
     """Writes labels as an IDX file."""
     path.write_bytes(struct.pack(">ii", 2049, len(labels)) + labels.astype(np.uint8).tobytes())
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Each test draws the same random numbers, whatever ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    if "tensorflow" in sys.modules:
+        sys.modules["tensorflow"].random.set_seed(0)
 
 
 @pytest.fixture
