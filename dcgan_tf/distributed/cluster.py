@@ -127,6 +127,15 @@ def barrier() -> None:
     all_reduce_sum([0.0])
 
 
+def wait_until_all_know() -> None:
+    """Returns once every worker has the sums before this, so that each can end for its own reason.
+
+    A worker that ends while another still waits for a sum leaves that one with a lost connection.
+    """
+    with contextlib.suppress(*LOST):  # whoever calls this has its sums already
+        barrier()
+
+
 def check_shared(run: RunDirectory) -> None:
     """Refuses workers that do not see the run that the chief resumes.
 
@@ -138,6 +147,7 @@ def check_shared(run: RunDirectory) -> None:
     here = float(run.config_file.exists())
     blind = round(all_reduce_sum([float(here < broadcast(here))])[0])
     if blind:
+        wait_until_all_know()
         raise UserError(
             f"{blind} of {workers()} workers do not see the run that worker 0 resumes: give "
             f"all the same `run_dir`, on a file system that they share"
@@ -156,6 +166,7 @@ def check_same(config: Config, images: Images, labels: Labels | None = None) -> 
     here = zlib.crc32(repr([settings, describe(images, labels)]).encode())
     others = round(all_reduce_sum([float(here != broadcast(here))])[0])
     if others:
+        wait_until_all_know()
         raise UserError(
             f"{others} of {workers()} workers were started with other settings or images than "
             f"worker 0: give all of them the same flags"
