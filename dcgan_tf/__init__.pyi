@@ -1,7 +1,7 @@
 from .data import make_batches as make_batches
 from .datasets.loading import load_images as load_images
+from .distributed.step_random import StepRandom as StepRandom
 from .gan import Gan as Gan
-from .gan import StepRandom as StepRandom
 from .gan import make_gan as make_gan
 from .models import make_discriminator as make_discriminator
 from .models import make_generator as make_generator

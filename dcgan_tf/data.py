@@ -14,7 +14,7 @@ from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
 PREFETCHED = 4  # batches
-ORDER = 0  # a stream of random numbers, among those of `gan.StepRandom.seed`
+ORDER = 0  # a stream of random numbers, among those of `StepRandom.seed`
 Batch: TypeAlias = Any  # images, or (images, ids of their classes)
 
 # Whatever the user's keras.json says: images are NHWC, and float32.
@@ -105,13 +105,10 @@ def make_batches(
 def epoch_order(config: Config, epoch: tf.Tensor, num_images: int) -> tf.Tensor:
     """The order of an epoch: a permutation of the indices of all images, int64 [num_images]."""
     indices, seed = tf.range(num_images, dtype=tf.int64), [config.seed, epoch]
-    if (
-        config.ordering == 1
-    ):  # repeats after 256 epochs, and seeds that are equal modulo 256 share it
+    if config.ordering == 1:  # repeats after 256 epochs; seeds equal modulo 256 share it
         return tf.random.experimental.index_shuffle(indices, seed, indices[-1])
-    return tf.random.experimental.stateless_shuffle(
-        indices, tf.random.experimental.stateless_fold_in(seed, ORDER)
-    )
+    seed = tf.random.experimental.stateless_fold_in(seed, ORDER)
+    return tf.random.experimental.stateless_shuffle(indices, seed)
 
 
 def make_gather(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -21,7 +21,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.timing import print_setup
 from dcgan_tf.commands import program
-from dcgan_tf.gan import Gan, StepRandom
+from dcgan_tf.distributed.step_random import StepRandom
+from dcgan_tf.gan import Gan
 from dcgan_tf.reporting.plots import save_figure
 from dcgan_tf.steps.unrolled import unrolled_step
 from dcgan_tf.train_step import train_step

@@ -9,7 +9,8 @@ from dcgan_tf import data
 from dcgan_tf.conditional.label_inputs import stack_of
 from dcgan_tf.conditional.labels import Classes, Labels
 from dcgan_tf.datasets import loading
-from dcgan_tf.gan import StepRandom, make_gan
+from dcgan_tf.distributed.step_random import StepRandom
+from dcgan_tf.gan import make_gan
 from dcgan_tf.reporting.grids import real_grid
 from dcgan_tf.sampling.noise import seeded_noise
 from dcgan_tf.settings.choices import ARCHITECTURES

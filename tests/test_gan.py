@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from dcgan_tf import gan as gans
-from dcgan_tf.gan import StepRandom
+from dcgan_tf.distributed.step_random import StepRandom
 from dcgan_tf.losses import TUTORIAL_LOSSES
 from tests.small import make_config
 

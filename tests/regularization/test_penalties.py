@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf.conditional.labels import Classes
-from dcgan_tf.gan import Gan, StepRandom
+from dcgan_tf.distributed.step_random import StepRandom
+from dcgan_tf.gan import Gan
 from dcgan_tf.regularization.pack import Pack
 from dcgan_tf.regularization.penalties import (
     Critique,

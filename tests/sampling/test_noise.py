@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from dcgan_tf.gan import StepRandom
+from dcgan_tf.distributed.step_random import StepRandom
 from dcgan_tf.sampling.noise import seeded_noise
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
