@@ -213,6 +213,10 @@ class Trainer:
             add_evaluation()
             report.end_evaluation()
 
+        def end_run() -> None:
+            report.show(self.sample_grid())
+            report.end_steps()
+
         def end_epoch() -> None:
             if stopped is None and self.evaluation_is_due:
                 add_evaluation()
@@ -239,6 +243,8 @@ class Trainer:
                 ) from None
             report.add(output)
             step += count
+            if report.preview_is_due:
+                report.show(self.sample_grid())
 
             save_is_due = schedule.save_is_due(step, saved_at)
             stopped, save_is_due = agree_on_stop(stop.received, save_is_due)
@@ -246,7 +252,7 @@ class Trainer:
             if schedule.report_is_due(step):
                 save(end_epoch, draws=not run_ends)  # a run that ends draws afterwards
             elif run_ends:
-                save(report.end_steps)
+                save(end_run)
             elif save_is_due:
                 save(lambda: None)
             if run_ends:

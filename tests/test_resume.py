@@ -93,7 +93,7 @@ def test_finished_run_has_everything(finished_run):
         "tensorboard",
     }
     samples = sorted(path.name for path in (finished_run / "samples").iterdir())
-    assert samples == ["epoch_0001.png", "epoch_0002.png", "init.png", "reals.png"]
+    assert samples == ["epoch_0001.png", "epoch_0002.png", "init.png", "latest.png", "reals.png"]
     header, *rows = table(finished_run)
     assert header == [
         *("epoch", "step", "gen_loss", "disc_loss", "d_real", "d_fake"),

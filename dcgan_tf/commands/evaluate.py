@@ -70,10 +70,12 @@ def table(found: dict[str, Any]) -> str:
     """What `evaluate_run` found: a column for each checkpoint, and one for real images."""
     checkpoints = found["checkpoints"]
     columns = [*checkpoints.values(), found["real"]]
+    steps = [f"step {step}" for step in checkpoints] if len(checkpoints) > 1 else ["generated"]
     lines = [
         f"{found['num_images']:,} generated against {found['num_held_out']:,} "
         f"{found['compared_with']} images, evaluated with: {found['feature_extractor']}",
-        row("", [*(f"step {step}" for step in checkpoints), "real"]),
+        "the fewer the images, the larger the Fréchet distance: compare those of as many",
+        row("", [*steps, "real"]),
     ]
     for name, metric in METRICS.items():
         values = [column[name] for column in columns if name in column]
@@ -85,11 +87,18 @@ def table(found: dict[str, Any]) -> str:
                 label = found["classes"][i] if i < len(found["classes"]) else i
                 cells = [metric.show_class(value) for value in of_class]
                 lines.append(row(f"{metric.label}, {label}", cells))
-    memories = [checkpoint["memorisation"] for checkpoint in checkpoints.values()]
-    held_out = {"distance": memories[0]["held_out_distance"], "closer": 0.01}
-    for name, label in MEMORISATION_ROWS.items():
-        values = [*(memory[name] for memory in memories), held_out[name]]
-        lines.append(row(label, [f"{value:.3f}" for value in values]))
+    if found["compared_with"] == "held-out":
+        memories = [checkpoint["memorisation"] for checkpoint in checkpoints.values()]
+        held_out = {"distance": memories[0]["held_out_distance"], "closer": 0.01}
+        for name, label in MEMORISATION_ROWS.items():
+            values = [*(memory[name] for memory in memories), held_out[name]]
+            lines.append(row(label, [f"{value:.3f}" for value in values]))
+    else:
+        lines.append("no images are held out, which would show copies of training images")
+    few = min(found["num_images"], found["num_held_out"])
+    if hidden := [metric.label for metric in METRICS.values() if metric.min_images > few]:
+        names = ", ".join(label for label in hidden if not label.startswith(" "))
+        lines.append(f"left out, as {few} images are too few: {names}")
     if found["warning"]:
         lines.append(f"warning: {found['warning']}")
     return "\n".join(lines)

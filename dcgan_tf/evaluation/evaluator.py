@@ -157,8 +157,9 @@ class Evaluator:
             labels: theirs, int [N], in a conditional run.
 
         Returns:
-            Each metric's value by its name; none of classes if the feature extractor knows none,
-            nor of the labels' agreement with them if it knows fewer than the run has.
+            Each metric's value by its name; without those for which there are too few images,
+            those of classes if the feature extractor knows none, and the labels' agreement with
+            them if it knows fewer than the run has.
         """
         features, probabilities = self.feature_extractor(images)
         known = 0 if probabilities is None else probabilities.shape[1]
@@ -173,7 +174,8 @@ class Evaluator:
         return {
             name: metric.function(comparison)
             for name, metric in self.metrics.items()
-            if not (metric.of_classes and probabilities is None)
+            if min(len(features), len(self.held_out)) >= metric.min_images
+            and not (metric.of_classes and probabilities is None)
             and not (metric.of_labels and labels is None)
             and not (metric.of_classes and metric.of_labels and len(self.classes) > known)
         }

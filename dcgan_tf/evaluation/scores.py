@@ -19,6 +19,7 @@ from dcgan_tf.evaluation.metrics import (
 )
 
 MOST_CLASSES = 10
+FEW_IMAGES = 100
 BY = "_by_"  # between a metric and the features that it compares
 
 Value = float | np.ndarray  # one figure, or float64 [classes]: a fraction for each class
@@ -93,6 +94,7 @@ class Metric(NamedTuple):
         function: from a Comparison to the value.
         of_classes: whether it needs class probabilities.
         of_labels: whether it needs labels, which a conditional run has.
+        min_images: of each kind; of fewer, its value says nothing.
         in_training: whether it is cheap enough to be evaluated during training, too.
         baseline: the name of its value for real images, if that is recorded during training.
         scale: what a value is multiplied by before it is shown.
@@ -104,6 +106,7 @@ class Metric(NamedTuple):
     function: Callable[[Comparison], Value]
     of_classes: bool = False
     of_labels: bool = False
+    min_images: int = 0
     in_training: bool = False
     baseline: str | None = None
     scale: float = 1.0
@@ -136,14 +139,26 @@ METRICS = {
         baseline="frechet_baseline",
         panel=DISTANCE,
     ),
-    "kid": Metric("KID × 1000", lambda both: both.kid[0], scale=1000),
-    "kid_standard_error": Metric("  its standard error", lambda both: both.kid[1], scale=1000),
-    "precision": Metric(
-        "precision", lambda both: both.manifolds.precision, in_training=True, panel=OVERLAP
+    "kid": Metric("KID × 1000", lambda both: both.kid[0], min_images=FEW_IMAGES, scale=1000),
+    "kid_standard_error": Metric(
+        "  its standard error", lambda both: both.kid[1], min_images=FEW_IMAGES, scale=1000
     ),
-    "recall": Metric("recall", lambda both: both.manifolds.recall, in_training=True, panel=OVERLAP),
-    "density": Metric("density", lambda both: both.manifolds.density),
-    "coverage": Metric("coverage", lambda both: both.manifolds.coverage),
+    "precision": Metric(
+        "precision",
+        lambda both: both.manifolds.precision,
+        min_images=FEW_IMAGES,
+        in_training=True,
+        panel=OVERLAP,
+    ),
+    "recall": Metric(
+        "recall",
+        lambda both: both.manifolds.recall,
+        min_images=FEW_IMAGES,
+        in_training=True,
+        panel=OVERLAP,
+    ),
+    "density": Metric("density", lambda both: both.manifolds.density, min_images=FEW_IMAGES),
+    "coverage": Metric("coverage", lambda both: both.manifolds.coverage, min_images=FEW_IMAGES),
     "classifier_score": Metric(
         "classifier score", lambda both: both.classes.score, of_classes=True
     ),

@@ -101,6 +101,19 @@ class History(tf.train.experimental.PythonState):
             np.nansum(seconds),
         )
 
+    def seconds(self, start: int) -> float:
+        """How long the steps after `start` took, with all that came between them."""
+        return float(np.nansum(self.times[start:, 1]))
+
+    def pace(self, start: int) -> float:
+        """The seconds of a step after `start`, with all that comes between two; NaN if unknown.
+
+        Steps that traced the graph are left out.
+        """
+        step_seconds, seconds = self.times[start:].T
+        timed = seconds[~np.isnan(step_seconds)]
+        return float(timed.mean()) if len(timed) else np.nan
+
     def by_quality(self) -> list[int]:
         """The steps that were evaluated, the one with the smallest Fréchet distance first.
 

@@ -118,4 +118,7 @@ def draw_metric(
     if baseline is not None:
         best = np.nanargmin(values)
         axes.plot(epochs[best], values[best], "*", color="tab:red", markersize=12, label="best")
-        axes.plot(epochs, baseline, "--", color="tab:gray", label="real images")
+        if len(epochs) == 1:
+            axes.axhline(baseline[0], linestyle="--", color="tab:gray", label="real images")
+        else:
+            axes.plot(epochs, baseline, "--", color="tab:gray", label="real images")

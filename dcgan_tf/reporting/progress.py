@@ -11,7 +11,7 @@ from tqdm import tqdm
 from dcgan_tf.evaluation.scores import METRICS, MOST_CLASSES, Evaluation
 from dcgan_tf.reporting.history import EpochMetrics
 
-FORECAST_SECONDS = 15  # of the first epoch, after which a run says how long all of it takes
+FORECAST_SECONDS = 15  # of training, after which a run says how long all of it takes
 HOUR = 3600
 
 
@@ -20,16 +20,12 @@ class Progress:
 
     Args:
         steps_per_epoch: steps of one epoch.
-        batch_size: images of one step.
         last_step: the step at which the run ends.
         faster: what to do where that takes more than an hour.
     """
 
-    def __init__(
-        self, steps_per_epoch: int, batch_size: int, last_step: int, faster: str = ""
-    ) -> None:
+    def __init__(self, steps_per_epoch: int, last_step: int, faster: str = "") -> None:
         self.steps_per_epoch = steps_per_epoch
-        self.batch_size = batch_size
         self.last_step = last_step
         self.epochs = -(-last_step // steps_per_epoch)
         self.faster = faster
@@ -37,10 +33,16 @@ class Progress:
         self.bar: tqdm | None = None
         self.epoch = 0  # the bar's
 
-    def update(self, row: EpochMetrics) -> None:
-        """Moves the bar to `row.step`; the numbers are the epoch's means so far."""
-        if self.forecast_is_due and row.seconds > FORECAST_SECONDS and row.images_per_second > 0:
-            self.forecast(row)
+    def update(self, row: EpochMetrics, pace: float, seconds: float) -> None:
+        """Moves the bar to `row.step`; the numbers are the epoch's means so far.
+
+        Args:
+            row: of the epoch.
+            pace: the seconds of a step.
+            seconds: how long this process has trained.
+        """
+        if self.forecast_is_due and seconds > FORECAST_SECONDS and pace > 0:
+            self.forecast(row.step, pace)
         if not sys.stderr.isatty():
             return
         if row.epoch != self.epoch:
@@ -59,17 +61,17 @@ class Progress:
         self.bar.set_postfix_str(
             f"gen_loss {row.means.gen_loss:.3f}  disc_loss {row.means.disc_loss:.3f}  "
             f"{speed(row.images_per_second)}  "
-            f"left: {self.time_of(self.bar.total - step, row)}, "
-            f"run {self.time_of(self.last_step - row.step, row)}",
+            f"left: {time_of(self.bar.total - step, pace)}, "
+            f"run {time_of(self.last_step - row.step, pace)}",
             refresh=False,
         )
         self.bar.update(step - self.bar.n)
         self.bar.refresh()
 
-    def forecast(self, row: EpochMetrics) -> None:
+    def forecast(self, step: int, pace: float) -> None:
         """Says how long the rest of the run takes, unless a minute will do."""
         self.forecast_is_due = False
-        seconds = (self.last_step - row.step) * self.batch_size / row.images_per_second
+        seconds = (self.last_step - step) * pace
         if seconds > 60:
             self.close()
             faster = f"; {self.faster}" if self.faster and seconds > HOUR else ""
@@ -78,24 +80,36 @@ class Progress:
                 flush=True,
             )
 
-    def end_epoch(self, row: EpochMetrics, evaluation: Evaluation | None = None) -> None:
-        """Replaces the bar by one line on what the epoch came to, and one on its evaluation."""
+    def end_epoch(
+        self,
+        row: EpochMetrics,
+        pace: float,
+        seconds: float,
+        evaluation: Evaluation | None = None,
+    ) -> None:
+        """Replaces the bar by one line on what the epoch came to, and one on its evaluation.
+
+        Args:
+            row: of the epoch.
+            pace: the seconds of a step.
+            seconds: how long all took since the last line.
+            evaluation: of its last step.
+        """
         self.close()
-        self.forecast_is_due = False
+        within = row.step % self.steps_per_epoch
         print(
-            f"epoch {row.epoch}/{self.epochs}  step {row.step}  "
+            f"stopped in epoch {row.epoch} at step {within} of {self.steps_per_epoch}  "
+            if within
+            else f"epoch {row.epoch}/{self.epochs}  step {row.step}  ",
             f"gen_loss {row.means.gen_loss:.4f}  disc_loss {row.means.disc_loss:.4f}  "
             f"D(x) {row.means.d_real:.3f}  D(G(z)) {row.means.d_fake:.3f}  "
             f"{speed(row.images_per_second)}  "
-            f"took {duration(row.seconds)}  left {self.time_of(self.last_step - row.step, row)}",
+            f"took {duration(seconds)}  left {time_of(self.last_step - row.step, pace)}",
+            sep="",
             flush=True,
         )
         if evaluation is not None:
             print(f"  {describe(evaluation)}", flush=True)
-
-    def time_of(self, steps: int, row: EpochMetrics) -> str:
-        """How long some steps take, in words, at the speed of the epoch."""
-        return duration(steps * self.batch_size / row.images_per_second if steps else 0.0)
 
     def close(self) -> None:
         """Takes the bar off the terminal."""
@@ -114,6 +128,11 @@ def describe(evaluation: Evaluation) -> str:
                 words[-1] += f" (real images {metric.show(values[metric.baseline])})"
     by = f"by {evaluation.features.replace('_', ' ')}: " if evaluation.features else ""
     return by + "  ".join(words)
+
+
+def time_of(steps: int, pace: float) -> str:
+    """How long some steps take, in words."""
+    return duration(steps * pace if steps else 0.0)
 
 
 def speed(images_per_second: float) -> str:

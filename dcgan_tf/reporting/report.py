@@ -36,6 +36,7 @@ COLLECT_SECONDS = 0.5
 SCALARS_EVERY = 10
 DRAWING_SHARE = 0.05  # of the time, for plots and GIF, of which each takes longer than the last
 FIRST_DRAWING_SECONDS = 0.5  # about what the first takes
+PREVIEW_SECONDS = 60
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,8 @@ class Report:
         self.columns = GRID_COLUMNS if config.conditional else None
         self.history = history
         self.steps_per_epoch = steps_per_epoch
-        self.step = len(history.metrics)
+        self.step = self.began_at = len(history.metrics)
+        self.told_step = self.step - self.step % steps_per_epoch  # of the last line
         self.is_drawn = True
         self.drawing_seconds = FIRST_DRAWING_SECONDS
         self.finished: list[dict[str, str]] = []  # rows of metrics.csv, all but the last
@@ -76,10 +78,8 @@ class Report:
         self.patience = COLLECT_SECONDS if workers() == 1 else 0.0
         self.diagnostics = Diagnostics(config.loss, self.step)
         self.tensorboard = TensorBoard(run.events, self.step)
-        self.progress = Progress(
-            steps_per_epoch, config.images_per_step, last_step, faster_way(config)
-        )
-        self.reported_at = self.steps_began_at = self.drawn_at = time.perf_counter()
+        self.progress = Progress(steps_per_epoch, last_step, faster_way(config))
+        self.reported_at = self.steps_began_at = self.drawn_at = self.shown_at = time.perf_counter()
 
     def __enter__(self) -> Report:
         return self
@@ -153,7 +153,9 @@ class Report:
         self.last_logits = {"real": last.real_logits, "fake": last.fake_logits}
         self.pending = []
         self.traced = True
-        self.progress.update(self.last_epoch())
+        self.progress.update(
+            self.last_epoch(), self.history.pace(self.began_at), self.history.seconds(self.began_at)
+        )
         self.warn(self.diagnostics.warnings(self.history.metrics))
         self.reported_at = now
         self.steps_began_at = time.perf_counter()
@@ -173,6 +175,22 @@ class Report:
         yield
         self.steps_began_at = time.perf_counter()
 
+    @property
+    def preview_is_due(self) -> bool:
+        """Whether the newest images were shown more than a minute ago."""
+        return time.perf_counter() - self.shown_at > PREVIEW_SECONDS
+
+    def show(self, grid: np.ndarray) -> np.ndarray:
+        """Writes the newest grid, and returns its picture, uint8 [H, W, C].
+
+        Args:
+            grid: the fixed noise's images, float32 [N, H, W, C] in [-1, 1].
+        """
+        picture = image_grid(to_uint8(grid), columns=self.columns)
+        save_png(self.run.latest_grid, picture)
+        self.shown_at = time.perf_counter()
+        return picture
+
     def end_epoch(self, grid: np.ndarray, models: list[keras.Model]) -> None:
         """Shows what the epoch came to.
 
@@ -181,7 +199,7 @@ class Report:
             models: whose weights are shown as histograms.
         """
         row = self.last_epoch()
-        picture = image_grid(to_uint8(grid), columns=self.columns)
+        picture = self.show(grid)
         save_png(self.run.frame(row.epoch), picture)
         self.tensorboard.images("samples", picture, row.step)
         self.tensorboard.histograms(models, self.last_logits, row.step)
@@ -202,8 +220,10 @@ class Report:
         """Brings metrics.csv and the terminal up to date, at an epoch's end or the run's."""
         self.write_table()
         self.is_drawn = False
-        row = self.last_epoch()
-        self.progress.end_epoch(row, self.history.evaluation_of(row.step))
+        row, seconds = self.last_epoch(), self.history.seconds(self.told_step)
+        pace, evaluation = self.history.pace(self.began_at), self.history.evaluation_of(row.step)
+        self.progress.end_epoch(row, pace, seconds, evaluation)
+        self.told_step = row.step
 
     def write_table(self) -> None:
         """Rewrites metrics.csv from the history."""

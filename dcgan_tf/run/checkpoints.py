@@ -117,7 +117,8 @@ class Checkpoints:
             return int(self.best_file.read_text())
         except (OSError, ValueError):
             raise UserError(
-                f"{self.directory} has no best checkpoint: no epoch was evaluated (`eval_every`)"
+                f"{self.directory} has no best checkpoint, as no epoch was evaluated: leave out "
+                f"`checkpoint`"
             ) from None
 
     def restore(self, step: int | None = None) -> int | None:

@@ -116,6 +116,10 @@ class RunDirectory:
     def training_gif(self) -> Path:
         return self.path / "training.gif"
 
+    @property
+    def latest_grid(self) -> Path:
+        return self.samples / "latest.png"
+
     def frame(self, epoch: int) -> Path:
         """The grid after an epoch; 0 is before training."""
         return self.samples / (f"epoch_{epoch:04d}.png" if epoch else "init.png")

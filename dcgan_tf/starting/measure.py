@@ -63,7 +63,10 @@ def resolve_auto(config: Config, run: RunDirectory) -> Config:
         return config
     if run.config_file.exists():
         saved, _ = run.read_config()
-        return dataclasses.replace(config, **{name: getattr(saved, name) for name in unsettled})
+        settled: dict[str, Any] = {name: getattr(saved, name) for name in unsettled}
+        for name, value in settled.items():
+            print(f"{name:<14} {value} (as the run began)")
+        return dataclasses.replace(config, **settled)
     for name in unsettled:
         usual, other, trial = TRIALS[name]
         ratio, before = measure_once(name, trial, config) if is_chief() else (0.0, False)
@@ -71,7 +74,7 @@ def resolve_auto(config: Config, run: RunDirectory) -> Config:
         value = other if ratio > PAYS else usual
         where = ", measured on this processor before" if before else " here"
         print(f"{name:<14} {value} ({other} ran at {ratio:.1f}× the speed of {usual}{where})")
-        settled: dict[str, Any] = {name: value}
+        settled = {name: value}
         config = dataclasses.replace(config, **settled)
     return config
 

@@ -33,6 +33,9 @@ from dcgan_tf.steps.make_step import make_step
 from dcgan_tf.training import Evaluate, Trainer
 from dcgan_tf.transfer.init_from import start_from
 
+FEW_IMAGES = 200
+MAX_LEFT_OUT = 0.1  # of the images, in each epoch
+
 logger = logging.getLogger(__name__)
 
 
@@ -149,6 +152,8 @@ def print_first_lines(
     print(f"dataset        {config.dataset}: {len(images):,} images of {shape}{of_classes}")
     for name, line in (report.lines() if report else {}).items():
         print(f"{name:<14} {line}")
+    for name, line in images_lines(len(images), config.images_per_step).items():
+        print(f"{name:<14} {line}")
     for name in ("generator", "discriminator"):
         model = trainer.stacks[name]
         trainable = sum(math.prod(weights.shape) for weights in model.trainable_variables)
@@ -166,6 +171,30 @@ def print_first_lines(
         f"({trainer.schedule.steps_per_epoch} steps an epoch)",
         flush=True,
     )
+
+
+def images_lines(count: int, step_size: int) -> dict[str, str]:
+    """What is to be said of the number of training images, by the heading of its line.
+
+    Args:
+        count: the training images.
+        step_size: the images that a step takes.
+    """
+    lines = {}
+    if count < FEW_IMAGES:
+        lines["few images"] = (
+            "expect copies of them, or a collapse: docs/own_pictures.md tells what helps"
+        )
+    left_out = count % step_size
+    if left_out > MAX_LEFT_OUT * count:
+        fitting = next(
+            size for size in range(step_size, 0, -1) if count % size <= MAX_LEFT_OUT * count
+        )
+        lines["left out"] = (
+            f"{left_out} of the {count:,} images in each epoch, others every time; a step of "
+            f"{fitting} images would leave out {count % fitting}"
+        )
+    return lines
 
 
 def print_nothing_left(trainer: Trainer) -> None:

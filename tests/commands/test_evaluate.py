@@ -20,11 +20,11 @@ from tests.test_resume import table
 
 @pytest.fixture(scope="module")
 def copy_of_mnist(tmp_path_factory):
-    """50 training digits and 40 test digits, as IDX files."""
+    """50 training digits and 100 test digits, as IDX files."""
     folder = tmp_path_factory.mktemp("digits")
     with np.load(ROOT / "dcgan_tf" / "datasets" / "mnist.npz") as mnist:
         write_idx(folder / "train-images-idx3-ubyte", mnist["x_train"][:50])
-        write_idx(folder / "t10k-images-idx3-ubyte", mnist["x_test"][:40])
+        write_idx(folder / "t10k-images-idx3-ubyte", mnist["x_test"][:100])
     return folder
 
 

@@ -100,3 +100,43 @@ def test_what_is_not_drawn_yet_is_drawn_at_the_end(tmp_path, clock, drawn):
     with pytest.raises(OSError):
         train(clock, tmp_path / "failed", 30, OSError("no space"))
     assert drawn[-1] < 30
+
+
+def test_the_newest_grid_is_shown_once_a_minute_and_after_each_epoch(tmp_path, clock, drawn):
+    run = RunDirectory(tmp_path)
+    run.samples.mkdir()
+    grey, white = (np.full((16, 4, 4, 1), value, np.float32) for value in (0, 1))
+    with report.Report(run, Config(), History(), 100, 100) as shown:
+        clock[0] += 59
+        assert not shown.preview_is_due
+        clock[0] += 2
+        assert shown.preview_is_due
+        shown.show(grey)
+        assert not shown.preview_is_due
+        first = run.latest_grid.read_bytes()
+        shown.add(STEP)
+        with shown.pause():
+            clock[0] += 61
+            shown.end_epoch(white, [])
+        assert not shown.preview_is_due
+    assert first != run.latest_grid.read_bytes() == run.frame(1).read_bytes()
+
+
+def test_the_time_left_counts_what_comes_between_steps(tmp_path, clock, drawn, capsys):
+    """Epochs of one step: each line covers the seconds since the one before."""
+    (tmp_path / "samples").mkdir()
+    with report.Report(RunDirectory(tmp_path), Config(), History(), 1, 100) as shown:
+        for step in range(12):
+            clock[0] += 2
+            shown.add(STEP)
+            clock[0] += 1  # of an evaluation, say
+            with shown.pause():
+                if step % 4 == 3:
+                    shown.end_steps()
+    lines = [line for line in capsys.readouterr().out.splitlines() if "left" in line]
+    # Steps 1 to 4, the last collected after 2 of its 3 seconds; then 3 seconds a step.
+    assert [line.split("took ")[1] for line in lines] == [
+        "00:11  left 04:48",
+        "00:12  left 04:36",
+        "00:12  left 04:24",
+    ]

@@ -57,8 +57,13 @@ def test_a_run_goes_on_as_it_began(speeds, tmp_path, capsys):
     begun = Config(precision="float32", convolutions="subpixel", epochs=3)
     run.write_config(begun, {"number": 1, "shape": [28, 28, 1], "sha256": ""})
     assert resolve_auto(Config(epochs=5), run) == dataclasses.replace(begun, epochs=5)
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        f"precision      {begun.precision} (as the run began)",
+        f"convolutions   {begun.convolutions} (as the run began)",
+    ]
     assert resolve_auto(Config(precision="bfloat16"), run).precision == "bfloat16"
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().out.splitlines() == told[1:]
 
 
 def test_ratio_is_the_median_of_tries_in_turn(monkeypatch):
