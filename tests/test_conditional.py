@@ -220,7 +220,8 @@ def test_grids_show_a_class_a_row():
     np.testing.assert_array_equal(labels, np.repeat(np.eye(3)[:, None], 6, axis=1))
     assert (noise == noise[0]).all() and not np.array_equal(noise[0, 0], noise[0, 1])
     np.testing.assert_array_equal(
-        real_grid(trainer.images, trainer.labels)[:, 0, 0, 0], np.repeat([0, 100, 200], 6)
+        real_grid(trainer.config, trainer.images, trainer.labels)[:, 0, 0, 0],
+        np.repeat([0, 100, 200], 6),
     )
 
 

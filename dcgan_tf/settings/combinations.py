@@ -73,6 +73,10 @@ COMBINATIONS = (
         "`conditional` learns labels, and `dataset={0.dataset}` has none",
     ),
     Combination(
+        lambda config: config.conditional and config.clusters is not None,
+        "`conditional` learns the labels of the images, and `clusters` finds others: give one",
+    ),
+    Combination(
         lambda config: config.batch_size % config.pack != 0,
         "`batch_size={0.batch_size}` is not a multiple of `pack={0.pack}`",
     ),

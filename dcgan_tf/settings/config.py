@@ -59,6 +59,15 @@ class Config(Settings):
         "learn the labels too, so that images of a class can be asked for; those of a folder's "
         "images are the names of the folders in it",
     )
+    clusters: int | None = setting(
+        None,
+        "Data",
+        "learn labels that nobody gave: find this many clusters of similar images and tell the "
+        "models which is whose (self-conditioning; 50 for digits); images are drawn in the "
+        "clusters' proportions",
+        between(2, 1000),
+        of_models=True,
+    )
     image_size: int | None = setting(
         None,
         "Data",
@@ -375,6 +384,11 @@ class Config(Settings):
         for found, reason in COMBINATIONS:
             if found(self):
                 raise UserError(reason.format(self))
+
+    @property
+    def learns_labels(self) -> bool:
+        """Whether the models learn labels: those of the images, or their clusters."""
+        return self.conditional or self.clusters is not None
 
     @property
     def alternates(self) -> bool:

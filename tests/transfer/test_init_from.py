@@ -208,6 +208,7 @@ def test_run_that_does_not_match_is_refused(other, settings, shape, told):
 
 
 OTHER_VALUES = {
+    "clusters": 3,
     "architecture": "paper",
     "noise": "uniform",
     "noise_dim": 9,
