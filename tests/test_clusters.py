@@ -1,14 +1,17 @@
 """Clusters of images as labels that nobody gave, in runs from the command line."""
 
 import json
+import sys
 
 import imageio.v3 as iio
+import keras
 import numpy as np
 import pytest
 
 from dcgan_tf import load_run
 from dcgan_tf.commands import evaluate, sample, train
 from dcgan_tf.conditional.clusters import find_centers, nearest_centers
+from dcgan_tf.data import to_uint8
 from dcgan_tf.reporting.images import image_grid
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
@@ -18,7 +21,7 @@ from dcgan_tf.starting.image_clusters import MOST_PIXELS, find_clusters, read_cl
 from tests.conftest import finish, fork, one_sentence, train_command, write_idx
 from tests.test_resume import assert_same_run
 
-FLAGS = ["--clusters=5", "--base_filters=4"]
+FLAGS = ["--clusters=5", "--label_input=projection", "--base_filters=4"]
 
 
 def shaded(counts, size=8, seed=0):
@@ -133,6 +136,16 @@ def test_run_that_starts_from_another_keeps_its_clusters(run, digits_dir, mnist,
     theirs, ours = (read_clusters(each / "clusters.npz") for each in (run, other))
     np.testing.assert_array_equal(ours.numbers[:20], theirs.numbers[30:])
     np.testing.assert_array_equal(ours.centers, theirs.centers)
+
+
+def test_exported_generator_takes_a_cluster(run, tmp_path):
+    command = [sys.executable, "-m", "dcgan_tf", "export", f"--run_dir={run}"]
+    code, out, err = finish([*command, f"--output={tmp_path / 'export'}"], how=fork)
+    assert code == 0 and "a label from 0 to 4 to an image" in out and out.count("within") == 6, err
+    model = keras.saving.load_model(tmp_path / "export" / "generator.keras")
+    noise, label = load_run(run).noise(range(3))[:, :100], np.full(3, 4, np.int32)
+    images = load_run(run).sample(3, label=4).array
+    assert np.abs(to_uint8(model([noise, label])).astype(int) - images).max() <= 1
 
 
 def test_damaged_clusters_get_one_sentence(run_main, run, digits_dir, tmp_path):

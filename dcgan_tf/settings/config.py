@@ -173,6 +173,15 @@ class Config(Settings):
     discriminator_batch_norm: bool = setting(
         False, "Models", "batch norm in the discriminator", of_models=True
     )
+    label_input: str = setting(
+        "concat",
+        "Models",
+        "how labels come in: concat, beside the noise and as channels of images; projection, as a "
+        "scale and a shift after each batch norm of the generator, and by a projection in the "
+        "discriminator, which is faster with many classes",
+        one_of(("concat", "projection")),
+        of_models=True,
+    )
     batch_norm_momentum: float = setting(
         0.99, "Models", "decay of batch norm's moving averages", BELOW_ONE
     )
@@ -389,6 +398,11 @@ class Config(Settings):
     def learns_labels(self) -> bool:
         """Whether the models learn labels: those of the images, or their clusters."""
         return self.conditional or self.clusters is not None
+
+    @property
+    def has_class_layers(self) -> bool:
+        """Whether the models have layers of a class's own."""
+        return self.learns_labels and self.label_input == "projection"
 
     @property
     def alternates(self) -> bool:
