@@ -18,6 +18,7 @@ import keras
 from keras import layers
 
 from dcgan_tf.conditional.label_inputs import stack_of, with_label_input, with_label_maps
+from dcgan_tf.conditional.label_layers import with_class_norms, with_projection
 from dcgan_tf.layers import (
     Layers,
     conv_transpose,
@@ -53,8 +54,9 @@ def make_generator(config: Config, image_shape: ImageShape, classes: int = 0) ->
         UserError: images of that size can't be built by upsampling.
     """
     with compute_in(config.precision):
-        mapping = mapping_network(config, classes)
-        stack = generator_layers(config, image_shape, classes)
+        beside = classes if config.label_input == "concat" else 0
+        mapping = mapping_network(config, beside)
+        stack = generator_layers(config, image_shape, beside)
         return as_generator(config, [*mapping, *stack], classes)
 
 
@@ -64,7 +66,8 @@ def make_discriminator(config: Config, image_shape: ImageShape, classes: int = 0
     Arguments and what is raised are those of `make_generator`.
     """
     with compute_in(config.precision):
-        stack = discriminator_layers(config, image_shape, classes)
+        beside = classes if config.label_input == "concat" else 0
+        stack = discriminator_layers(config, image_shape, beside)
         return as_discriminator(config, image_shape, stack, classes)
 
 
@@ -83,6 +86,9 @@ def discriminator_layers(config: Config, image_shape: ImageShape, classes: int =
 
 def as_generator(config: Config, stack: Layers, classes: int) -> keras.Model:
     """The generator of a stack of layers; a conditional one takes [noise, labels]."""
+    if classes and config.label_input == "projection":
+        generator = with_class_norms(stack, config.noise_dim, classes)
+        return with_label_input(generator, config.noise_dim, classes)
     inputs = layers.Input((config.noise_dim + classes,))
     generator = keras.Sequential([inputs, *stack], name="generator")
     return with_label_input(generator, config.noise_dim, classes) if classes else generator
@@ -93,8 +99,11 @@ def as_discriminator(
 ) -> keras.Model:
     """The discriminator of a stack of layers; a conditional one takes [images, labels]."""
     *size, channels = image_shape
-    inputs = layers.Input((*size, channels + classes))
     pack = [Pack(config.pack)] if config.pack > 1 else []
+    if classes and config.label_input == "projection":
+        drawn = kernel_initializer(config)
+        return with_projection([*pack, *stack], image_shape, classes, config.pack, drawn)
+    inputs = layers.Input((*size, channels + classes))
     discriminator = keras.Sequential([inputs, *pack, *stack], name="discriminator")
     return with_label_maps(discriminator, image_shape, classes) if classes else discriminator
 

@@ -65,7 +65,7 @@ class Trainer:
     """
 
     def __init__(self, config: Config, images: Images, labels: Labels | None = None) -> None:
-        if config.conditional and labels is None:
+        if config.learns_labels and labels is None:
             raise UserError("a conditional run is trained on images with labels: give these, too")
         self.config = config
         self.images = images
@@ -167,7 +167,9 @@ class Trainer:
         try:
             with StopSignals() as stop, report, lost_workers_named():
                 if self.step == 0:
-                    report.begin(real_grid(self.images, self.labels), self.sample_grid())
+                    report.begin(
+                        real_grid(self.config, self.images, self.labels), self.sample_grid()
+                    )
                 else:
                     report.resume()
                 self._take_steps(checkpoints, report, evaluate, stop)

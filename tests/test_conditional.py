@@ -133,7 +133,11 @@ def test_labels_of_samples_have_the_datas_proportions_and_leave_the_noise_alone(
         {"loss": "wasserstein", "weight_clip": 0.01, "discriminator_batch": "joint"}
         | {"architecture": "dense"},
         {"preset": "blocks", "real_penalty": 1.0, "augment": "color"},
+        {"preset": "blocks", "label_input": "projection", "pack": 2, "real_penalty": 1.0},
         *thorough(
+            {"label_input": "projection", "precision": "bfloat16", "unroll_steps": 1},
+            {"label_input": "projection", "preset": "upsample", "ema_decay": 0.9}
+            | {"discriminator_batch": "joint", "mapping_layers": 1},
             {"preset": "paper", "jit_compile": True},
             {"preset": "upsample", "mapping_layers": 2, "precision": "bfloat16"}
             | {"augment": "cutout"},
@@ -220,7 +224,8 @@ def test_grids_show_a_class_a_row():
     np.testing.assert_array_equal(labels, np.repeat(np.eye(3)[:, None], 6, axis=1))
     assert (noise == noise[0]).all() and not np.array_equal(noise[0, 0], noise[0, 1])
     np.testing.assert_array_equal(
-        real_grid(trainer.images, trainer.labels)[:, 0, 0, 0], np.repeat([0, 100, 200], 6)
+        real_grid(trainer.config, trainer.images, trainer.labels)[:, 0, 0, 0],
+        np.repeat([0, 100, 200], 6),
     )
 
 

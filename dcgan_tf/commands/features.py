@@ -65,7 +65,7 @@ def main() -> None:
     config, _ = run_directory.read_config()
     if DATASETS[config.dataset].load_labels is None:
         raise UserError(f"--run_dir {flags.run_dir} learned {config.dataset}, which has no labels")
-    if config.conditional:
+    if config.learns_labels:
         raise UserError(
             f"--run_dir {flags.run_dir} is a conditional run, whose discriminator sees the labels: "
             f"give one that learned none"

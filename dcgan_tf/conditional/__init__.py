@@ -1,1 +1,1 @@
-"""Labels of images, and models that learn them."""
+"""Labels of images, given or found as clusters, and models that learn them."""

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 
-def with_label_input(generator: keras.Sequential, noise_dim: int, classes: int) -> keras.Model:
+def with_label_input(generator: keras.Model, noise_dim: int, classes: int) -> keras.Model:
     """A generator whose inputs are `noise` and `label`.
 
     Args:
@@ -42,7 +42,8 @@ def with_label_maps(
     return keras.Model([images, label], logits, name="conditional_discriminator")
 
 
-def stack_of(model: keras.Model) -> keras.Sequential:
+def stack_of(model: keras.Model) -> keras.Model:
     """The stack of a model, which a conditional one has behind its inputs; of another, itself."""
     is_conditional = len(getattr(model, "inputs", None) or ()) > 1
-    return model.layers[-1] if is_conditional else model
+    stack = model.layers[-1] if is_conditional else model
+    return stack if isinstance(stack, keras.Model) else model

@@ -119,7 +119,12 @@ def agree_on_stop(received: int | None, save_is_due: bool) -> tuple[int | None, 
 
 def broadcast(value: float) -> float:
     """The chief's value; each worker must call it at the same point."""
-    return all_reduce_sum([value if is_chief() else 0.0])[0]
+    return broadcast_all([value])[0]
+
+
+def broadcast_all(values: list[float]) -> list[float]:
+    """The chief's values, as many as this worker's; each must call it at the same point."""
+    return all_reduce_sum(values if is_chief() else [0.0] * len(values))
 
 
 def barrier() -> None:

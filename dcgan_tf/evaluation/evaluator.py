@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from dcgan_tf.conditional.labels import UNLABELLED, Labels
+from dcgan_tf.conditional.labels import UNLABELLED, Classes, Labels
 from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.datasets.loading import load_held_out, load_labels, load_training_labels, resize
 from dcgan_tf.evaluation.feature_extractors import (
@@ -78,6 +78,7 @@ class Evaluator:
         feature_extractor: in place of the dataset's own.
         labels: of the training images, in a conditional run.
         held_out: in place of the dataset's own.
+        classes: that the images are drawn of; by default those of the labels.
 
     Raises:
         UserError: there are too few images, or no feature extractor can be had.
@@ -92,9 +93,10 @@ class Evaluator:
         feature_extractor: FeatureExtractor | None = None,
         labels: Labels | None = None,
         held_out: Images | None = None,
+        classes: Classes = UNLABELLED,
     ) -> None:
         self.config = config
-        self.classes = labels.classes if labels else UNLABELLED
+        self.classes = labels.classes if labels else classes
         self.feature_extractor = feature_extractor or make_feature_extractor(config)
         self.num_images = num_images or self.feature_extractor.training_images
         labelled = Labelled(training, labels.numbers if labels else None)
@@ -139,9 +141,13 @@ class Evaluator:
 
     @property
     def sample_labels(self) -> np.ndarray | None:
-        """The labels that `samples` were asked for, int [num_images]; None if there are none."""
-        numbers = range(self.num_images)
-        return self.classes.draw(self.config.seed, numbers) if self.classes else None
+        """The labels that `samples` were asked for, int [num_images].
+
+        None if there are none, or if they are those of clusters, which other images do not have.
+        """
+        if self.real_labels is None:
+            return None
+        return self.classes.draw(self.config.seed, range(self.num_images))
 
     def samples(self, generator: keras.Sequential) -> np.ndarray:
         """The images to evaluate, uint8 [num_images, H, W, C]: those of the run's own seed."""
@@ -248,14 +254,15 @@ def evaluate_run(
     generators = load_all(run) if checkpoint == "all" else [load_generator(run, checkpoint)]
     training = load_training_images(run)
     labels = load_training_labels(config, training)
-    evaluator = Evaluator(config, training, num_images, labels=labels)
+    classes = run.read_classes()
+    evaluator = Evaluator(config, training, num_images, labels=labels, classes=classes)
     found: dict[str, Any] = {
         "feature_extractor": evaluator.feature_extractor.name,
         "num_images": num_images,
         "compared_with": evaluator.compared_with,
         "num_held_out": len(evaluator.held_out),
         "warning": evaluator.warning(),
-        "classes": list(evaluator.classes.names),
+        "classes": list(labels.names) if labels else [],
         "real": to_json(evaluator.baseline),
         "checkpoints": {},
     }

@@ -147,14 +147,15 @@ def random_bits(shape: list[int | tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
     return tf.reshape(some[start % IN_BLOCK :][: tf.reduce_prod(shape)], shape)
 
 
-def plain(model: keras.Sequential) -> keras.Sequential:
+def plain(model: keras.Model) -> keras.Model:
     """A copy of a model, made of Keras's own layers, in float32."""
 
-    def plain_layer(layer: layers.Layer) -> layers.Layer:
+    def plain_layer(layer: layers.Layer | keras.Operation) -> layers.Layer | keras.Operation:
         kind: Any = next(
             kind for kind in type(layer).__mro__ if kind.__module__.startswith("keras.")
         )
-        return kind.from_config(layer.get_config() | {"dtype": "float32"})
+        policy = {"dtype": "float32"} if isinstance(layer, layers.Layer) else {}
+        return kind.from_config(layer.get_config() | policy)
 
     copy = keras.models.clone_model(model, clone_function=plain_layer)
     copy.set_weights(model.get_weights())

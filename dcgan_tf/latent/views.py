@@ -209,7 +209,7 @@ def draw_top_activations(source: Source, output: Path) -> str:
         UserError: the discriminator sees labels, too, or the run's images are not to be had any
             more.
     """
-    if source.config.conditional:
+    if source.config.learns_labels:
         raise UserError(
             "`top_activations`: the discriminator of a conditional run sees labels beside its "
             "images: give a `run_dir` that learned none"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from dcgan_tf.files.archives import open_archive
 from dcgan_tf.files.atomic_files import atomic_write
-from dcgan_tf.settings.errors import UserError, first_line
 
 
 def save_weights(path: Path, model: keras.Model, step: int) -> None:
@@ -28,7 +26,7 @@ def load_weights(path: Path, model: keras.Model) -> None:
     Raises:
         UserError: they are damaged, or another model's.
     """
-    with _read(path) as archive:
+    with open_archive(path) as archive:
         model.set_weights([archive[name] for name in archive if name != "step"])
 
 
@@ -38,16 +36,5 @@ def weights_step(path: Path) -> int:
     Raises:
         UserError: they are damaged.
     """
-    with _read(path) as archive:
+    with open_archive(path) as archive:
         return int(archive["step"])
-
-
-@contextlib.contextmanager
-def _read(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            yield archive
-    except (FileNotFoundError, PermissionError):
-        raise
-    except Exception as error:  # what the parsers of .zip and .npy raise is no small set
-        raise UserError(f"{path} is damaged, or not of this run: {first_line(error)}") from None

@@ -18,8 +18,8 @@ def grid_noise(config: Config, classes: Classes) -> np.ndarray:
 
     In a conditional run, the same in each row, of which each is a class's.
     """
-    if not classes:
-        return seeded_noise(config, config.seed, range(GRID_IMAGES))
+    if not config.conditional:
+        return seeded_noise(config, config.seed, range(GRID_IMAGES), classes=classes)
     columns = range(GRID_COLUMNS)
     return np.concatenate(
         [
@@ -29,9 +29,9 @@ def grid_noise(config: Config, classes: Classes) -> np.ndarray:
     )
 
 
-def real_grid(images: Images, labels: Labels | None) -> np.ndarray:
+def real_grid(config: Config, images: Images, labels: Labels | None) -> np.ndarray:
     """The first training images, uint8 [N, H, W, C]; the first of the classes, row by row."""
-    if labels is None:
+    if labels is None or not config.conditional:
         return images[:GRID_IMAGES]
     members = [np.flatnonzero(labels.numbers == number) for number in shown(labels.classes)]
     return images[np.concatenate([np.resize(each, GRID_COLUMNS) for each in members])]

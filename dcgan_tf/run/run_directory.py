@@ -81,6 +81,11 @@ class RunDirectory:
         return self.path / "generator.npz"
 
     @property
+    def clusters_file(self) -> Path:
+        """The labels that nobody gave, see `starting.image_clusters`."""
+        return self.path / "clusters.npz"
+
+    @property
     def times_file(self) -> Path:
         return self.path / "step_times.npy"
 
@@ -263,7 +268,7 @@ def read_classes(images: dict[str, Any]) -> Classes:
         ValueError, TypeError, AttributeError: they are not there.
     """
     names, counts = zip(*images["classes"].items())
-    if not all(type(count) is int and count > 0 for count in counts):
+    if not all(type(count) is int and count >= 0 for count in counts):
         raise ValueError(f"classes have no such numbers of images: {counts}")
     return Classes(names, counts)
 
@@ -281,7 +286,11 @@ def load_training_images(run: RunDirectory) -> Images:
             f"or a link to it"
         )
     images = load_images(config)
-    if not same_images(describe(images, load_training_labels(config, images)), described):
+    labels = load_training_labels(config, images)
+    found = describe(images, labels)
+    if labels is None:  # those of clusters follow from the images
+        described = {name: described[name] for name in found}
+    if not same_images(found, described):
         raise UserError(
             f"{config.data_dir or config.dataset} does not hold the images that `run_dir` "
             f"{run.path} was trained on"

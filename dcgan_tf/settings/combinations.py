@@ -73,6 +73,19 @@ COMBINATIONS = (
         "`conditional` learns labels, and `dataset={0.dataset}` has none",
     ),
     Combination(
+        lambda config: config.conditional and config.clusters is not None,
+        "`conditional` learns the labels of the images, and `clusters` finds others: give one",
+    ),
+    Combination(
+        lambda config: config.has_class_layers and not config.generator_batch_norm,
+        "`label_input=projection` scales and shifts what the generator's batch norm makes: leave "
+        "out `generator_batch_norm=False`, or give `label_input=concat`",
+    ),
+    Combination(
+        lambda config: config.has_class_layers and config.fade_in > 0,
+        "`fade_in` grows models that have labels beside their inputs: give `label_input=concat`",
+    ),
+    Combination(
         lambda config: config.batch_size % config.pack != 0,
         "`batch_size={0.batch_size}` is not a multiple of `pack={0.pack}`",
     ),
@@ -114,6 +127,11 @@ IDLE = (
         ("batch_norm_momentum", "batch_norm_epsilon", "sync_batch_norm"),
         lambda config: not (config.generator_batch_norm or config.discriminator_batch_norm),
         "`{1}` is for batch norm, and neither model has any: leave it out",
+    ),
+    Idle(
+        ("label_input",),
+        lambda config: not config.learns_labels,
+        "`{1}` is for labels: add `conditional` or `clusters`, or leave it out",
     ),
     Idle(
         ("discriminator_batch",),

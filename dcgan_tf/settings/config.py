@@ -59,6 +59,15 @@ class Config(Settings):
         "learn the labels too, so that images of a class can be asked for; those of a folder's "
         "images are the names of the folders in it",
     )
+    clusters: int | None = setting(
+        None,
+        "Data",
+        "learn labels that nobody gave: find this many clusters of similar images and tell the "
+        "models which is whose (self-conditioning; 50 for digits); images are drawn in the "
+        "clusters' proportions",
+        between(2, 1000),
+        of_models=True,
+    )
     image_size: int | None = setting(
         None,
         "Data",
@@ -163,6 +172,15 @@ class Config(Settings):
     )
     discriminator_batch_norm: bool = setting(
         False, "Models", "batch norm in the discriminator", of_models=True
+    )
+    label_input: str = setting(
+        "concat",
+        "Models",
+        "how labels come in: concat, beside the noise and as channels of images; projection, as a "
+        "scale and a shift after each batch norm of the generator, and by a projection in the "
+        "discriminator, which is faster with many classes",
+        one_of(("concat", "projection")),
+        of_models=True,
     )
     batch_norm_momentum: float = setting(
         0.99, "Models", "decay of batch norm's moving averages", BELOW_ONE
@@ -375,6 +393,16 @@ class Config(Settings):
         for found, reason in COMBINATIONS:
             if found(self):
                 raise UserError(reason.format(self))
+
+    @property
+    def learns_labels(self) -> bool:
+        """Whether the models learn labels: those of the images, or their clusters."""
+        return self.conditional or self.clusters is not None
+
+    @property
+    def has_class_layers(self) -> bool:
+        """Whether the models have layers of a class's own."""
+        return self.learns_labels and self.label_input == "projection"
 
     @property
     def alternates(self) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from dcgan_tf.conditional.labels import Labels
+from dcgan_tf.conditional.labels import Classes, Labels
 from dcgan_tf.data import Images
 from dcgan_tf.datasets.loading import load_images, load_report, load_training_labels
 from dcgan_tf.datasets.report import Report
@@ -28,6 +28,7 @@ from dcgan_tf.run.run_directory import RunDirectory, as_started, device_name, op
 from dcgan_tf.serving.notebook import Run, load_run
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.starting.image_clusters import find_clusters, keep_clusters
 from dcgan_tf.starting.measure import resolve_auto
 from dcgan_tf.steps.make_step import make_step
 from dcgan_tf.training import Evaluate, Trainer
@@ -93,21 +94,26 @@ def train_run(
     with strategy.scope():
         make_step(config)  # refuses what does not go with it before images are read
     images = load_images(config)
-    labels = load_training_labels(config, images)
+    labels = given_labels = load_training_labels(config, images)
     report = load_report(config)
     with strategy.scope(), lost_workers_named():
         check_shared(run)
         config = resolve_auto(config, run)
+        check_same(config, images, labels)
+        if config.clusters:
+            clusters = find_clusters(config, images, run)
+            labels = clusters.labels
         trainer = Trainer(config, images, labels)
         origin = "from the start"
         if config.init_from and not Checkpoints(run.checkpoints).steps():
             other = RunDirectory(Path(config.init_from), "`init_from`")
             step = start_from(other, config, images.shape[1:], trainer.classes, trainer.stacks)
             origin = f"from {other.path} after step {step}"
-        check_same(config, images, labels)
         evaluates = trainer.is_evaluated and is_chief()
     # Outside the scope: what is trained for it is trained as on a single device.
-    evaluate = make_evaluation(config, images, labels) if evaluates else None
+    evaluate = None
+    if evaluates:
+        evaluate = make_evaluation(config, images, given_labels, trainer.classes)
     with (
         strategy.scope(),
         lost_workers_named(),
@@ -115,6 +121,8 @@ def train_run(
         if is_chief()
         else open_aside() as output,  # what only the chief keeps
     ):
+        if config.clusters:
+            keep_clusters(output, clusters)
         if start := trainer.restore(run):
             origin = f"resumed after step {start}"
         print_first_lines(trainer, path, origin, report)
@@ -127,14 +135,22 @@ def train_run(
             draw_run(output, trainer.history, trainer.schedule.steps_per_epoch)
 
 
-def make_evaluation(config: Config, images: Images, labels: Labels | None) -> Evaluate | None:
+def make_evaluation(
+    config: Config, images: Images, labels: Labels | None, classes: Classes
+) -> Evaluate | None:
     """What evaluates the generator in training; None, and a warning, if its images can't be.
+
+    Args:
+        config, images: of the run.
+        labels: that came with the images, in a conditional run.
+        classes: that the generator learns.
 
     Raises:
         UserError: they can't be, and a flag asks for it.
     """
     try:
-        return Evaluator(config, images, metrics=IN_TRAINING, labels=labels).evaluation
+        evaluator = Evaluator(config, images, metrics=IN_TRAINING, labels=labels, classes=classes)
+        return evaluator.evaluation
     except UserError as error:
         if config.eval_every is not None or config.inception_weights is not None:
             raise
@@ -148,7 +164,8 @@ def print_first_lines(
     """Says what is about to be trained, on what, and from where to where."""
     config, images = trainer.config, trainer.images
     shape = "×".join(map(str, images.shape[1:]))
-    of_classes = f" in {len(trainer.classes)} classes" if trainer.labels else ""
+    kind = "clusters" if config.clusters else "classes"
+    of_classes = f" in {len(trainer.classes)} {kind}" if trainer.labels else ""
     print(f"dataset        {config.dataset}: {len(images):,} images of {shape}{of_classes}")
     for name, line in (report.lines() if report else {}).items():
         print(f"{name:<14} {line}")

@@ -58,6 +58,7 @@ def lose(processes, lost, run_dir):
 
 def test_two_processes_do_what_one_does_and_go_on_as_one_or_three(digits_dir, tmp_path):
     flags = ["--base_filters=4", "--nogenerator_batch_norm", "--batch_size=12", "--epochs=4"]
+    flags += ["--clusters=3"]
     alone, together = tmp_path / "alone", tmp_path / "together"
     assert finish(train_command(alone, digits_dir, *flags), how=fork)[0] == 0
     lose(start_workers(2, together, digits_dir, *flags), 1, together)

@@ -208,6 +208,7 @@ def test_run_that_does_not_match_is_refused(other, settings, shape, told):
 
 
 OTHER_VALUES = {
+    "clusters": 3,
     "architecture": "paper",
     "noise": "uniform",
     "noise_dim": 9,
@@ -219,6 +220,7 @@ OTHER_VALUES = {
     "generator_batch_norm": False,
     "discriminator_batch_norm": True,
     "batch_norm_epsilon": 1e-5,
+    "label_input": "projection",
     "pack": 2,
 }
 

@@ -1,0 +1,85 @@
+"""The clusters of a run's images, which are found as it starts and kept in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dcgan_tf.conditional.clusters import Clusters, find_centers, nearest_centers
+from dcgan_tf.data import Images
+from dcgan_tf.datasets.loading import resize
+from dcgan_tf.distributed.cluster import broadcast_all
+from dcgan_tf.files.archives import open_archive
+from dcgan_tf.files.atomic_files import atomic_write
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
+
+MOST_PIXELS = 32  # a side, of the images that are compared
+MOST_IMAGES = 20_000  # that k-means sees
+CHUNK = 1000
+
+
+def find_clusters(config: Config, images: Images, run: RunDirectory) -> Clusters:
+    """The clusters of the training images; each worker must call it at the same point.
+
+    Args:
+        config: the settings; `clusters` says how many, unless fewer images differ.
+        images: the training images, uint8 [N, H, W, C].
+        run: whose clusters they are if it has some. Those of a new run are its own, or, so that
+            each keeps its number, those of the run that its weights are from (`init_from`).
+
+    Raises:
+        UserError: there are fewer images than clusters, or a file can't be used.
+    """
+    assert config.clusters is not None
+    if len(images) < config.clusters:
+        raise UserError(
+            f"`clusters` {config.clusters} is more than the {len(images)} training images: give "
+            f"fewer"
+        )
+    if run.clusters_file.exists():
+        found = read_clusters(run.clusters_file)
+    else:
+        centers = centers_of(config, images)
+        found = Clusters(assign(images, centers), centers)
+    # Two machines may round differently, and an image lie between two centers.
+    return found._replace(numbers=np.array(broadcast_all(found.numbers.tolist()), np.int64))
+
+
+def centers_of(config: Config, images: Images) -> np.ndarray:
+    """The centers of a new run's clusters, see `find_clusters`."""
+    if config.init_from:
+        other = RunDirectory(Path(config.init_from), "`init_from`")
+        if other.clusters_file.exists():
+            centers = read_clusters(other.clusters_file).centers
+            if centers.shape[3] == images.shape[3]:
+                return centers
+    few = np.linspace(0, len(images) - 1, min(len(images), MOST_IMAGES)).astype(int)
+    small = resize(images[few], min(MOST_PIXELS, images.shape[1]))
+    return find_centers(small[:], config.clusters or 0, config.seed)
+
+
+def assign(images: Images, centers: np.ndarray) -> np.ndarray:
+    """The number of each image's nearest center, int64 [N]."""
+    starts = range(0, len(images), CHUNK)
+    chunks = (resize(images[start : start + CHUNK], centers.shape[1]) for start in starts)
+    return np.concatenate([nearest_centers(chunk[:], centers) for chunk in chunks])
+
+
+def keep_clusters(run: RunDirectory, clusters: Clusters) -> None:
+    """Writes the clusters of a new run into its folder."""
+    if not run.clusters_file.exists():
+        with atomic_write(run.clusters_file) as file:
+            np.savez_compressed(file, **clusters._asdict())
+
+
+def read_clusters(path: Path) -> Clusters:
+    """What `keep_clusters` wrote.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    with open_archive(path) as archive:
+        return Clusters(archive["numbers"], archive["centers"])

@@ -1,0 +1,160 @@
+"""Clusters of images as labels that nobody gave, in runs from the command line."""
+
+import json
+import sys
+
+import imageio.v3 as iio
+import keras
+import numpy as np
+import pytest
+
+from dcgan_tf import load_run
+from dcgan_tf.commands import evaluate, sample, train
+from dcgan_tf.conditional.clusters import find_centers, nearest_centers
+from dcgan_tf.data import to_uint8
+from dcgan_tf.reporting.images import image_grid
+from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.starting import image_clusters
+from dcgan_tf.starting.image_clusters import MOST_PIXELS, find_clusters, read_clusters
+from tests.conftest import finish, fork, one_sentence, train_command, write_idx
+from tests.test_resume import assert_same_run
+
+FLAGS = ["--clusters=5", "--label_input=projection", "--base_filters=4"]
+
+
+def shaded(counts, size=8, seed=0):
+    """Images of a few shades, 40 apart, so many of each, in any order, with some noise."""
+    rng = np.random.default_rng(seed)
+    shades = rng.permutation(np.repeat(40 * np.arange(len(counts)), counts))
+    noise = rng.integers(0, 9, (len(shades), size, size, 1))
+    return (shades[:, None, None, None] + noise).astype(np.uint8), shades // 40
+
+
+def test_clusters_are_those_of_similar_images_the_largest_first():
+    images, shades = shaded([20, 70, 10, 50])
+    centers = find_centers(images, 4, seed=0)
+    order = np.array([1, 3, 0, 2])  # of the shades, by their counts
+    means = [images[shades == shade].mean(axis=0) for shade in order]
+    # But for what the 50 components leave out of 64 pixels.
+    np.testing.assert_allclose(centers.mean(axis=(1, 2, 3)), np.mean(means, axis=(1, 2, 3)), 1e-4)
+    np.testing.assert_allclose(centers, means, atol=3)
+    np.testing.assert_array_equal(order[nearest_centers(images, centers)], shades)
+
+
+def test_each_image_is_in_the_cluster_whose_center_is_nearest(mnist):
+    images = mnist[:2000, ..., np.newaxis]
+    centers = find_centers(images, 20, seed=3)
+    numbers = nearest_centers(images, centers)
+    distances = [((images.astype(float) - center) ** 2).sum(axis=(1, 2, 3)) for center in centers]
+    np.testing.assert_array_equal(numbers, np.argmin(distances, axis=0))
+    counts = np.bincount(numbers)
+    assert len(counts) == 20 and (np.diff(counts) <= 0).all()
+    np.testing.assert_array_equal(find_centers(images, 20, seed=3), centers)
+
+
+def test_where_fewer_images_differ_there_are_fewer_clusters():
+    images = np.repeat(np.uint8([0, 200, 100]), [5, 3, 4])[:, None, None, None] + np.zeros(
+        (8, 8, 1)
+    )
+    centers = find_centers(images.astype(np.uint8), 6, seed=0)
+    np.testing.assert_allclose(centers[:, 0, 0, 0], [0, 100, 200], atol=1e-3)
+
+
+def test_large_images_are_compared_small(tmp_path):
+    images, shades = shaded([5, 9], size=2 * MOST_PIXELS)
+    found = find_clusters(Config(clusters=2), images, RunDirectory(tmp_path / "new"))
+    assert found.centers.shape == (2, MOST_PIXELS, MOST_PIXELS, 1)
+    np.testing.assert_array_equal(found.numbers, 1 - shades)
+    assert found.labels.classes.names == ["0", "1"] and found.labels.classes.counts == [9, 5]
+    with pytest.raises(UserError, match="`clusters` 15 is more than the 14 training images"):
+        find_clusters(Config(clusters=15), images, RunDirectory(tmp_path / "new"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, digits_dir):
+    """A run of 12 steps on digits in five clusters, made by a process of its own."""
+    run_dir = tmp_path_factory.mktemp("runs") / "clusters"
+    command = train_command(run_dir, digits_dir, *FLAGS)
+    code, out, err = finish(command, how=fork)
+    assert code == 0 and "mnist: 50 images of 28×28×1 in 5 clusters" in out, err
+    return run_dir
+
+
+def test_run_goes_on_with_the_clusters_that_it_was_started_with(
+    run_main, run, digits_dir, tmp_path, monkeypatch
+):
+    """It ends as if it had not been stopped, though no cluster could be found again."""
+    stopped = tmp_path / "stopped"
+    flags = [*train_command(stopped, digits_dir, *FLAGS)[2:]]
+    assert run_main(train, *flags, "--max_steps=3")[0] == 0
+    monkeypatch.setattr(image_clusters, "find_centers", None)
+    monkeypatch.setattr(image_clusters, "nearest_centers", None)
+    for more in (["--max_steps=7"], ["--epochs=2"]):
+        code, out, err = run_main(train, f"--run_dir={stopped}", *more)
+        assert code == 0 and "resumed after step" in out, err
+    assert_same_run(stopped, run)
+
+
+def test_images_without_a_label_have_the_clusters_proportions(run_main, run, mnist):
+    numbers, centers = read_clusters(run / "clusters.npz")
+    assert len(centers) == 5
+    np.testing.assert_array_equal(nearest_centers(mnist[:50, ..., None], centers), numbers)
+    loaded = load_run(run)
+    assert loaded.classes.counts == tuple(np.bincount(numbers))
+    labels = loaded.noise(range(2000))[:, 100:].argmax(axis=1)
+    np.testing.assert_allclose(np.bincount(labels) / 2000, np.bincount(numbers) / 50, atol=0.04)
+    output = run.parent / "drawn.npz"
+    for flags in ([], ["--label=3"]):
+        assert run_main(sample, f"--run_dir={run}", f"--output={output}", *flags)[0] == 0
+        with np.load(output) as archive:
+            label = flags[0][-1] if flags else None
+            np.testing.assert_array_equal(archive["images"], loaded.sample(label=label))
+    grid = iio.imread(run / "samples" / "epoch_0002.png").astype(int)
+    assert np.abs(grid - image_grid(loaded.sample().array)).max() <= 1
+    reals = iio.imread(run / "samples" / "reals.png")
+    np.testing.assert_array_equal(reals, image_grid(mnist[:16, ..., None]))
+
+
+def test_run_is_evaluated_as_one_without_labels(run_main, run, tmp_path):
+    code, out, err = run_main(evaluate, f"--run_dir={run}", "--num_images=25")
+    assert code == 0 and "class distribution, 9" in out and "asked for" not in out, err
+    found = json.loads((run / "evaluation.json").read_text())
+    assert found["classes"] == [] and "class_distances" not in found["real"]
+
+
+def test_run_that_starts_from_another_keeps_its_clusters(run, digits_dir, mnist, tmp_path):
+    """Each image that the other run had is in the same cluster, though the seed is another."""
+    folder = tmp_path / "more"
+    folder.mkdir()
+    write_idx(folder / "train-images-idx3-ubyte", mnist[30:90])
+    other = tmp_path / "run"
+    command = train_command(other, folder, *FLAGS, f"--init_from={run}", "--seed=7")
+    code, out, err = finish([*command, "--max_steps=2"], how=fork)
+    assert code == 0 and "after step 12" in out, err
+    theirs, ours = (read_clusters(each / "clusters.npz") for each in (run, other))
+    np.testing.assert_array_equal(ours.numbers[:20], theirs.numbers[30:])
+    np.testing.assert_array_equal(ours.centers, theirs.centers)
+
+
+def test_exported_generator_takes_a_cluster(run, tmp_path):
+    command = [sys.executable, "-m", "dcgan_tf", "export", f"--run_dir={run}"]
+    code, out, err = finish([*command, f"--output={tmp_path / 'export'}"], how=fork)
+    assert code == 0 and "a label from 0 to 4 to an image" in out and out.count("within") == 6, err
+    model = keras.saving.load_model(tmp_path / "export" / "generator.keras")
+    noise, label = load_run(run).noise(range(3))[:, :100], np.full(3, 4, np.int32)
+    images = load_run(run).sample(3, label=4).array
+    assert np.abs(to_uint8(model([noise, label])).astype(int) - images).max() <= 1
+
+
+def test_damaged_clusters_get_one_sentence(run_main, run, digits_dir, tmp_path):
+    (tmp_path / "config.json").write_bytes((run / "config.json").read_bytes())
+    (tmp_path / "clusters.npz").write_bytes((run / "clusters.npz").read_bytes()[:-30])
+    code, _, err = run_main(train, f"--run_dir={tmp_path}", f"--data_dir={digits_dir}")
+    assert code == 1 and "clusters.npz is damaged" in err and one_sentence(err)
+
+
+def test_labels_of_two_origins_are_refused():
+    with pytest.raises(UserError, match="`clusters` finds others: give one"):
+        Config(clusters=5, conditional=True)
