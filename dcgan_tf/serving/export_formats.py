@@ -131,7 +131,7 @@ def make_interpreter(path: Path) -> Any:
             ) from None
         interpreter, resolvers = litert.Interpreter, litert.OpResolverType
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
+        warnings.filterwarnings("ignore", message="(?s).*use the LiteRT interpreter")
         return interpreter(
             str(path), experimental_op_resolver_type=resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         )
