@@ -1,3 +1,5 @@
-"""Measures speed, beside others. The package comes first: it has a say in TensorFlow."""
+"""Measures speed, beside others, with the kernels that commands take."""
 
-import dcgan_tf  # noqa: F401
+from dcgan_tf.commands.program import set_environment
+
+set_environment()

@@ -16,7 +16,7 @@ with quiet_tensorflow():  # once: whatever imports TensorFlow imports this befor
     import keras
     import tensorflow as tf
 
-    from dcgan_tf.run.run_directory import device_name
+    from dcgan_tf.run.devices import device_name
 
 PRODUCT_SIZE = 2048
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -16,10 +15,6 @@ from dcgan_tf.settings.errors import UserError
 PREFETCHED = 4  # batches
 ORDER = 0  # a stream of random numbers, among those of `StepRandom.seed`
 Batch: TypeAlias = Any  # images, or (images, ids of their classes)
-
-# Whatever the user's keras.json says: images are NHWC, and float32.
-keras.config.set_image_data_format("channels_last")
-keras.config.set_floatx("float32")
 
 
 def make_batches(

@@ -223,10 +223,10 @@ def make_gan(config: Config, image_shape: ImageShape, classes: Classes = UNLABEL
     with seeded(config.seed):
         generator = make_generator(config, image_shape, len(classes))
         discriminator = make_discriminator(config, image_shape, len(classes))
-    ema_generator = None
-    if config.ema_decay is not None:
-        ema_generator = keras.models.clone_model(stack_of(generator))
-        ema_generator.set_weights(stack_of(generator).get_weights())
+        ema_generator = None
+        if config.ema_decay is not None:
+            ema_generator = keras.models.clone_model(stack_of(generator))
+            ema_generator.set_weights(stack_of(generator).get_weights())
     return Gan(
         generator,
         discriminator,

@@ -133,10 +133,19 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def compute_in(precision: str) -> Iterator[None]:
-    """Layers that are made within compute in this precision, with float32 weights.
+    """Keras objects that are made within compute in this precision, with float32 weights, on NHWC.
 
-    Their images are NHWC, whatever Keras is configured for elsewhere.
+    What Keras is configured for elsewhere has no say in them, and is put back.
+
+    Raises:
+        UserError: Keras runs on another backend than TensorFlow.
     """
+    backend = keras.config.backend()
+    if backend != "tensorflow":
+        raise UserError(
+            f"Keras runs on the backend {backend}, and these models need TensorFlow: set the "
+            f"environment variable KERAS_BACKEND to tensorflow before Keras is imported"
+        )
     before = keras.config.image_data_format(), keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")

@@ -1,10 +1,10 @@
-"""Answers questions about training, once. The package comes first: it has a say in TensorFlow."""
+"""Answers questions about training, once, with the kernels that commands take."""
 
 import os
 
-import dcgan_tf  # noqa: F401
-from dcgan_tf.commands.program import quiet_tensorflow
+from dcgan_tf.commands.program import quiet_tensorflow, set_environment
 
+set_environment()
 ENVIRONMENT = dict(os.environ)  # for commands, which keep TensorFlow quiet themselves
 
 with quiet_tensorflow():

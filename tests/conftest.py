@@ -11,8 +11,10 @@ import matplotlib
 import numpy as np
 import pytest
 
-import dcgan_tf  # noqa: F401  # before TensorFlow, as commands do
+from dcgan_tf.commands.program import set_environment
 from tests.forks import ROOT, Fork
+
+set_environment()  # before TensorFlow is imported, as commands do
 
 BATCH_SIZE = 8
 STEPS_PER_EPOCH = 6

@@ -47,8 +47,6 @@ def main() -> None:
     """Reads the flags, classifies by each kind of features, and prints the accuracies."""
     (flags,) = parse(__doc__, FeatureFlags)
     with quiet_tensorflow():
-        import keras
-
         from dcgan_tf.datasets.loading import resize
         from dcgan_tf.evaluation.classifier import load_labelled
         from dcgan_tf.evaluation.linear_probe import (
@@ -57,7 +55,7 @@ def main() -> None:
             probe,
             train_with_pseudo_labels,
         )
-        from dcgan_tf.models import make_discriminator
+        from dcgan_tf.models import make_discriminator, seeded
         from dcgan_tf.run.run_directory import RunDirectory, load_training_images
         from dcgan_tf.sampling.sampler import load_discriminator, load_generator, sample_images
 
@@ -79,8 +77,8 @@ def main() -> None:
     chosen = pick_labelled(labels["train"], flags.labels, flags.seed)
     sets["train"], labels["train"] = sets["train"][chosen], labels["train"][chosen]
 
-    keras.utils.set_random_seed(flags.seed)
-    untrained = make_discriminator(config, sets["train"].shape[1:])
+    with seeded(flags.seed):
+        untrained = make_discriminator(config, sets["train"].shape[1:])
     print(f"{len(chosen):,} labelled images, {len(sets['test']):,} test images")
     for name, model in (
         ("raw pixels", None),

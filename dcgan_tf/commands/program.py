@@ -1,4 +1,4 @@
-"""What every command runs in: one-sentence errors, streams that may close, quiet TensorFlow."""
+"""What every command runs in: its environment, one-sentence errors, streams that may close."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class FlagFormatter(logging.Formatter):
 def run(main: Callable[[], Any]) -> NoReturn:
     """Runs a command's `main` and exits: 0 if it returns, else one sentence and non-zero."""
     program = program_name()
+    set_environment()
     open_standard_streams()
     out, err = PipeSafeStream(sys.stdout), PipeSafeStream(sys.stderr)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -65,6 +66,16 @@ def run(main: Callable[[], Any]) -> NoReturn:
         line = "".join(letter if letter.isprintable() else " " for letter in as_flags(message))
         print(f"{program}: {line}", file=sys.stderr)
         sys.exit(code)
+
+
+def set_environment() -> None:
+    """Has Keras run on TensorFlow, and TensorFlow take oneDNN's kernels, once they are imported.
+
+    Whatever the user has Keras run on elsewhere. TensorFlow has oneDNN's convolutions, and leaves
+    them off where a processor has no AVX-512; the user's own TF_ENABLE_ONEDNN_OPTS counts.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def open_standard_streams() -> None:

@@ -14,7 +14,7 @@ from dcgan_tf.data import scale
 from dcgan_tf.datasets.disk_images import Split
 from dcgan_tf.datasets.loading import load_labels
 from dcgan_tf.files.atomic_files import atomic_write
-from dcgan_tf.models import compute_in
+from dcgan_tf.models import compute_in, seeded
 from dcgan_tf.settings.choices import DATASETS, resolve
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError, first_line
@@ -106,6 +106,7 @@ def load_labelled(
     return images, labels
 
 
+@seeded(0)
 def load_classifier(
     path: Path = WEIGHTS_FILE, shape: tuple[int, int, int] = DIGIT_SHAPE
 ) -> keras.Sequential:
@@ -166,20 +167,48 @@ def train_classifier(
         verbose: whether each epoch has a line.
         classes: how many there are.
     """
-    keras.utils.set_random_seed(seed)
-    classifier = make_classifier(images.shape[1:], classes)
-
-    def move(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.image.random_crop(tf.pad(image, [[2, 2], [2, 2], [0, 0]]), image.shape), label
-
-    batches = tf.data.Dataset.from_tensor_slices((images, labels)).shuffle(len(images))
-    batches = batches.map(move).batch(BATCH_SIZE)
-    batches = batches.map(lambda moved, label: (scale(moved), label)).prefetch(2)
-    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * len(batches))
-    classifier.compile(
-        keras.optimizers.Adam(rate),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+    with seeded(seed):
+        classifier = make_classifier(images.shape[1:], classes)
+    batches = moved_batches(images, labels, epochs, seed)
+    steps = len(batches) // epochs
+    with compute_in("float32"):
+        rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * steps)
+        classifier.compile(
+            keras.optimizers.Adam(rate),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+        )
+    classifier.fit(
+        batches, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=2 if verbose else 0
     )
-    classifier.fit(batches, epochs=epochs, shuffle=False, verbose=2 if verbose else 0)
     return classifier
+
+
+def moved_batches(
+    images: np.ndarray, labels: np.ndarray, epochs: int, seed: int
+) -> tf.data.Dataset:
+    """The shuffled batches of some epochs, of images that are moved by up to two pixels.
+
+    Arguments are those of `train_classifier`.
+
+    Returns:
+        A dataset of (images, labels), float32 [batch, H, W, C] in [-1, 1] and int [batch].
+    """
+    pixels, ids = tf.constant(images), tf.constant(labels)
+
+    def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(images)), [seed, epoch])
+
+        def move(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            margin = tf.pad(pixels[index], [[2, 2], [2, 2], [0, 0]])
+            of_image = tf.random.experimental.stateless_fold_in([seed, epoch], index)
+            moved = tf.image.stateless_random_crop(margin, images.shape[1:], of_image)
+            return moved, ids[index]
+
+        batches = tf.data.Dataset.from_tensor_slices(order).map(move).batch(BATCH_SIZE)
+        return batches.map(lambda moved, label: (scale(moved), label))
+
+    batches = tf.data.Dataset.range(epochs).flat_map(epoch_batches).prefetch(2)
+    return batches.apply(
+        tf.data.experimental.assert_cardinality(epochs * -(-len(images) // BATCH_SIZE))
+    )

@@ -22,7 +22,7 @@ from dcgan_tf.evaluation.classifier import (
     save_classifier,
     train_classifier,
 )
-from dcgan_tf.models import compute_in
+from dcgan_tf.models import compute_in, seeded
 from dcgan_tf.settings.choices import DATASETS
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
@@ -31,7 +31,7 @@ INCEPTION_SIZE = 299
 BANDS = 4
 BAND_SCALE = 0.15  # chosen by the comparison in docs/results.md
 LEAST_ENERGY = 1e-4
-CLASSIFIER_VERSION = 1  # to be raised when classifiers are made or trained differently
+CLASSIFIER_VERSION = 1  # to be raised when classifiers are made or trained by other rules
 
 
 class Features(NamedTuple):
@@ -174,7 +174,7 @@ def inception(config: Config) -> FeatureExtractor:
         UserError: its weights can't be downloaded, or are not in the user's file.
     """
     try:
-        with locked(default_cache_dir() / "inception"), compute_in("float32"):
+        with locked(default_cache_dir() / "inception"), compute_in("float32"), seeded(0):
             network = keras.applications.InceptionV3(
                 include_top=False, pooling="avg", weights=config.inception_weights
             )

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf.models import compute_in
+
 STEPS = 300
 LEARNING_RATE = 0.05
 
@@ -29,7 +31,8 @@ def project(
     """
     noise, labels = tf.Variable(starts[:, :noise_dim]), tf.constant(starts[:, noise_dim:])
     target = tf.constant(image[np.newaxis])
-    optimizer = keras.optimizers.Adam(LEARNING_RATE)
+    with compute_in("float32"):
+        optimizer = keras.optimizers.Adam(LEARNING_RATE)
     optimizer.build([noise])
 
     @tf.function(autograph=False)

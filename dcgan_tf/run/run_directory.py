@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import platform
 import re
@@ -35,8 +36,11 @@ from dcgan_tf.datasets.loading import load_images, load_training_labels
 from dcgan_tf.datasets.report import Report
 from dcgan_tf.files.atomic_files import atomic_write, make_folders
 from dcgan_tf.files.locks import lock
+from dcgan_tf.run.devices import cpu_kernels, device_name
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 3
 FIRST_VERSION = "0.1.0"  # wrote format 1, without its name
@@ -299,22 +303,15 @@ def load_training_images(run: RunDirectory) -> Images:
 
 
 def made_with() -> dict[str, str]:
-    """The versions and the device that a run is made with."""
+    """The versions, the device and the kernels of the CPU that a run is made with."""
     return {
         "dcgan_tf": __version__,
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "device": device_name(),
+        "cpu_kernels": cpu_kernels(),
     }
-
-
-def device_name() -> str:
-    """The device on which TensorFlow places the models."""
-    gpus = tf.config.get_visible_devices("GPU")
-    if gpus:
-        return tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name)
-    return "CPU"
 
 
 @contextlib.contextmanager
@@ -354,6 +351,7 @@ def open_run(
         try:
             described = describe(images, labels)
             _check(run, config, described, resume)
+            _tell_of_other_numbers(run)
             files = {"files": report.as_dict()} if report else {}
             run.write_config(config, described | files)
             make_folders(run.checkpoints)
@@ -404,6 +402,20 @@ def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bo
             f"`run_dir` {run.path} was trained, and its checkpoints are gone: put them back into "
             f"{run.checkpoints}, or give another folder"
         )
+
+
+def _tell_of_other_numbers(run: RunDirectory) -> None:
+    """Warns where a run goes on with another TensorFlow or with other kernels than it had."""
+    if not run.config_file.exists():
+        return
+    before, now = json.loads(run.config_file.read_text())["made_with"], made_with()
+    for name, shown in (("tensorflow", "TensorFlow"), ("cpu_kernels", "the kernels of")):
+        if before.get(name, now[name]) != now[name]:
+            logger.warning(
+                "`run_dir` %s was trained with %s %s so far, and goes on with %s: its numbers are "
+                "no longer those of a run that was never stopped",
+                *(run.path, shown, before[name], now[name]),
+            )
 
 
 def _brief(images: dict[str, Any]) -> str:

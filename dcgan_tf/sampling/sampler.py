@@ -13,6 +13,7 @@ import tensorflow as tf
 from dcgan_tf.conditional.label_inputs import stack_of
 from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.data import to_uint8
+from dcgan_tf.models import seeded
 from dcgan_tf.pretrained.weights import load_weights, weights_step
 from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.run_directory import RunDirectory
@@ -25,6 +26,7 @@ from dcgan_tf.transfer.growing import as_of_step, model_makers
 Sampler = Callable[[np.ndarray], np.ndarray]
 
 
+@seeded(0)  # what the checkpoint has takes the place of these weights
 def load_generator(
     run: RunDirectory, checkpoint: str | None = None
 ) -> tuple[keras.Sequential, Config, int]:
@@ -57,6 +59,7 @@ def load_generator(
     return as_of_step(generator, config, step), config, step
 
 
+@seeded(0)
 def load_discriminator(
     run: RunDirectory, checkpoint: str | None = None
 ) -> tuple[keras.Sequential, Config, int]:

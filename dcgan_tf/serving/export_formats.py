@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -19,6 +20,7 @@ from dcgan_tf.fast.keras_layers import plain
 from dcgan_tf.pretrained.weights import save_weights
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.sampling.sampler import compile_generator, load_generator
+from dcgan_tf.settings.errors import UserError
 
 INPUTS = ("noise", "label")
 
@@ -111,16 +113,33 @@ def convert(converter: tf.lite.TFLiteConverter) -> bytes:
         return converter.convert()
 
 
-def load_tflite(path: Path) -> Draw:
-    """By TensorFlow's interpreter, which draws image by image."""
+def make_interpreter(path: Path) -> Any:
+    """TensorFlow's interpreter of TFLite; LiteRT's, where TensorFlow no longer has one.
+
+    Raises:
+        UserError: there is neither.
+    """
+    if hasattr(tf.lite, "Interpreter"):
+        interpreter, resolvers = tf.lite.Interpreter, tf.lite.experimental.OpResolverType
+    else:
+        try:
+            litert = importlib.import_module("ai_edge_litert.interpreter")
+        except ImportError:
+            raise UserError(
+                "TFLite's files are compared with the run by LiteRT, as TensorFlow "
+                f"{tf.__version__} can't: pip install ai-edge-litert"
+            ) from None
+        interpreter, resolvers = litert.Interpreter, litert.OpResolverType
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
-        interpreter = tf.lite.Interpreter(
-            str(path),
-            experimental_op_resolver_type=(
-                tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-            ),
+        warnings.filterwarnings("ignore", message="(?s).*use the LiteRT interpreter")
+        return interpreter(
+            str(path), experimental_op_resolver_type=resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         )
+
+
+def load_tflite(path: Path) -> Draw:
+    """By an interpreter, which draws image by image."""
+    interpreter = make_interpreter(path)
     interpreter.allocate_tensors()
     # The noise has more dimensions than a label.
     given = sorted(interpreter.get_input_details(), key=lambda detail: -len(detail["shape"]))

@@ -24,10 +24,10 @@ import tensorflow as tf
 
 from dcgan_tf.datasets.cache import default_cache_dir, locked
 from dcgan_tf.distributed.cluster import broadcast, is_chief
-from dcgan_tf.fast.onednn import onednn_is_on
 from dcgan_tf.fast.subpixel import transpose
 from dcgan_tf.files.atomic_files import atomic_write
-from dcgan_tf.run.run_directory import VALUE_ERRORS, RunDirectory, device_name
+from dcgan_tf.run.devices import cpu_kernels, device_name
+from dcgan_tf.run.run_directory import VALUE_ERRORS, RunDirectory
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
@@ -127,8 +127,7 @@ def machine() -> str:
     except OSError:  # no Linux
         pass
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    kernels = "oneDNN" if onednn_is_on() else "Eigen"
-    software = f"TensorFlow {tf.__version__} with {kernels}"
+    software = f"TensorFlow {tf.__version__} with {cpu_kernels()}"
     model = zlib.crc32("\n".join(lines).encode())
     return f"{device_name()}, {cores} cores, {software}, {model:08x}"
 

@@ -24,7 +24,8 @@ from dcgan_tf.evaluation.evaluator import Evaluator
 from dcgan_tf.evaluation.scores import IN_TRAINING
 from dcgan_tf.reporting.report import draw_run
 from dcgan_tf.run.checkpoints import Checkpoints
-from dcgan_tf.run.run_directory import RunDirectory, as_started, device_name, open_run
+from dcgan_tf.run.devices import cpu_kernels, device_name
+from dcgan_tf.run.run_directory import RunDirectory, as_started, open_run
 from dcgan_tf.serving.notebook import Run, load_run
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
@@ -47,8 +48,9 @@ def train(config: Config, run_dir: str | Path | None = None, resume: bool = True
 
     - With `unroll_steps`, from the second training of a process on, they are so up to rounding:
       TensorFlow orders that step's operations by the names of layers, and Keras counts these on.
-    - Where TensorFlow was imported before `dcgan_tf`, it may compute with other kernels than the
-      command (oneDNN's are off); a warning says so.
+    - On a processor without AVX-512, TensorFlow leaves oneDNN's kernels off, and commands turn them
+      on: for their numbers, set TF_ENABLE_ONEDNN_OPTS=1 before TensorFlow is imported. The first
+      lines and `made_with` in config.json say whose kernels the CPU has.
     - Keras draws the seeds of weights from Python's `random`: while another thread draws from it,
       as a second training does, they are others. Start trainings one after the other, or in
       processes.
@@ -176,7 +178,8 @@ def print_first_lines(
         trainable = sum(math.prod(weights.shape) for weights in model.trainable_variables)
         print(f"{name:<14} {model.count_params():,} parameters, {trainable:,} trainable")
     print(f"training step  {trainer.describe_step()}")
-    print(f"device         {describe_devices(device_name())}")
+    kernels = f", {cpu_kernels()}'s kernels" if device_name() == "CPU" else ""
+    print(f"device         {describe_devices(device_name())}{kernels}")
     if config.device == "auto" and unused_gpu():
         logger.warning(
             "this machine has an NVIDIA GPU, and TensorFlow does not see it: "

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from dcgan_tf.fast.onednn import onednn_is_on
+from dcgan_tf.run.devices import onednn_is_on
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.steps.critic import critic_step

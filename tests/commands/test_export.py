@@ -1,5 +1,6 @@
 import errno
 import sys
+import types
 import zipfile
 
 import numpy as np
@@ -11,6 +12,7 @@ from dcgan_tf.sampling.noise import seeded_noise
 from dcgan_tf.serving import export_formats
 from dcgan_tf.settings.choices import ARCHITECTURES
 from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from tests import test_resume
 from tests.conftest import RESOLVED, finish, fork, one_sentence
 from tests.sampling.test_sampler import draw
@@ -43,6 +45,21 @@ def test_images_are_those_of_the_run(exported, run_main, finished_run, tmp_path,
     made = export_format.load(exported[0] / name)(seeded_noise(Config(), 4, range(5)))
     assert made.dtype == np.uint8
     assert np.abs(made.astype(int) - images).max() <= export_format.tolerance
+
+
+def test_tflite_is_read_by_litert_where_tensorflow_no_longer_reads_it(exported, monkeypatch):
+    file, noise = exported[0] / "generator.tflite", seeded_noise(Config(), 4, range(2))
+    images = export_formats.load_tflite(file)(noise)
+    litert = types.ModuleType("ai_edge_litert.interpreter")
+    litert.Interpreter = tf.lite.Interpreter
+    litert.OpResolverType = tf.lite.experimental.OpResolverType
+    monkeypatch.delattr(tf.lite, "Interpreter")
+    monkeypatch.setitem(sys.modules, litert.__name__, None)
+    with pytest.raises(UserError, match="can't: pip install ai-edge-litert$"):
+        export_formats.load_tflite(file)
+    monkeypatch.setitem(sys.modules, litert.__name__, litert)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", types.ModuleType("ai_edge_litert"))
+    np.testing.assert_array_equal(export_formats.load_tflite(file)(noise), images)
 
 
 def test_keras_file_is_of_keras_own_layers(exported):

@@ -29,7 +29,14 @@ def test_new_run_holds_its_config_and_what_made_it(tmp_path):
     assert config == Config(seed=3) and images["number"] == 50
     values = json.loads(run.config_file.read_text())
     assert values["format"] == FORMAT and values["made_with"]["dcgan_tf"] == dcgan_tf.__version__
-    assert values["made_with"].keys() == {"dcgan_tf", "python", "tensorflow", "keras", "device"}
+    assert values["made_with"].keys() == {
+        "dcgan_tf",
+        "python",
+        "tensorflow",
+        "keras",
+        "device",
+        "cpu_kernels",
+    }
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -52,6 +59,27 @@ def test_an_older_run_is_evaluated_as_it_was(tmp_path, number, settings, epochs,
     run.config_file.write_text(json.dumps(values))
     as_then = {"eval_every": epochs, "inception_weights": weights}
     assert run.read_config()[0] == Config(**settings | as_then)
+
+
+@pytest.mark.parametrize(
+    "name, value, told",
+    [
+        ("cpu_kernels", "another's", "with the kernels of another's so far, and goes on with"),
+        ("tensorflow", "2.17.0", "with TensorFlow 2.17.0 so far, and goes on with 2."),
+        ("python", "3.9.0", None),
+        ("cpu_kernels", None, None),  # as versions before this one wrote it
+    ],
+)
+def test_a_run_that_goes_on_with_other_numbers_says_so(tmp_path, caplog, name, value, told):
+    run = open_and_close(tmp_path)
+    open_and_close(tmp_path)
+    assert not caplog.records
+    values = json.loads(run.config_file.read_text())
+    values["made_with"].pop(name)
+    values["made_with"] |= {name: value} if value else {}
+    run.config_file.write_text(json.dumps(values))
+    open_and_close(tmp_path)
+    assert len(caplog.records) == (told is not None) and (told or "") in caplog.text
 
 
 def test_more_epochs_go_on_and_are_written_down(tmp_path):

@@ -5,7 +5,6 @@ import json
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.fast.onednn import onednn_is_on
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
 from dcgan_tf.starting import measure
@@ -140,7 +139,7 @@ def test_another_machine_is_measured_itself(speeds, measured, monkeypatch, tmp_p
         (measure.os, "sched_getaffinity", lambda _: range(999)),
         (measure.tf, "__version__", "9.9"),
         (measure, "device_name", lambda: "a GPU"),
-        (measure, "onednn_is_on", lambda: not onednn_is_on()),
+        (measure, "cpu_kernels", lambda: "another's"),
     ]
     (tmp_path / "another_processor").write_text("model name\t: another\nflags\t\t: sse\n\n")
     for count, change in enumerate(changes, start=2):
