@@ -107,16 +107,14 @@ def drop_events_after(directory: Path, step: int) -> None:
         if step == 0:
             path.unlink()
             continue
-        kept = []
-        try:
+        with (
+            atomic_write(path) as file,
+            tf.io.TFRecordWriter(file.name) as writer,
+            contextlib.suppress(tf.errors.DataLossError),
+        ):
             for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
                 if Event.FromString(record).step <= step:
-                    kept.append(record)
-        except tf.errors.DataLossError:
-            pass
-        with atomic_write(path) as file, tf.io.TFRecordWriter(file.name) as writer:
-            for record in kept:
-                writer.write(record)
+                    writer.write(record)
 
 
 def put_in_the_past(directory: Path) -> None:
