@@ -32,6 +32,7 @@ from dcgan_tf.run.checkpoints import Checkpoints, check_finite
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.run.schedule import Schedule
 from dcgan_tf.run.signals import StopSignals
+from dcgan_tf.settings.choices import PENALTIES
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import Diverged, Interrupted, UserError
 from dcgan_tf.steps.compile_step import compile_step, repeat_step
@@ -119,8 +120,8 @@ class Trainer:
 
     def describe_step(self) -> str:
         """Which step is taken, in a few words."""
-        penalty = ", with R1" if self.config.real_penalty else ""
-        return f"{choose_step(self.config).name}{penalty}"
+        names = [row.name for setting, row in PENALTIES.items() if getattr(self.config, setting)]
+        return ", with ".join([choose_step(self.config).name, *names])
 
     def sample_grid(self) -> np.ndarray:
         """Images of the fixed noise, float32 [N, H, W, C] in [-1, 1]; of classes, a row each."""

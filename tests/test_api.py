@@ -121,7 +121,7 @@ def test_train_returns_the_run_that_load_run_finds(trained):
 
 def test_train_goes_on(trained, capsys):
     run = dcgan_tf.train(trained.config, trained.path)
-    assert run.step == 100 and "nothing left to do" in capsys.readouterr().out
+    assert run.step == 100 and "a larger `epochs`" in capsys.readouterr().out
     with pytest.raises(dcgan_tf.UserError, match="holds a run already"):
         dcgan_tf.train(trained.config, trained.path, resume=False)
 

@@ -153,7 +153,7 @@ class PenalizedConfig(Config):
 
 def test_a_penalty(mnist, monkeypatch):
     """A row and a setting: R2, in every third step, at images of which it knows the slope."""
-    row = PenaltyRow("tests.test_recipes:r2_penalty", interval=3)
+    row = PenaltyRow("tests.test_recipes:r2_penalty", "R2", interval=3)
     monkeypatch.setitem(PENALTIES, "fake_penalty", row)
     monkeypatch.setitem(ARCHITECTURES, "dense", DENSE)
     settings = {"architecture": "dense", "batch_size": 8} | SMALL

@@ -1,7 +1,5 @@
 """Which step is taken, what a checkpoint holds of it, and how steps are repeated."""
 
-import inspect
-
 import keras
 import numpy as np
 import pytest
@@ -44,13 +42,18 @@ def test_a_run_is_evaluated_where_it_is_long_enough(mnist, settings, evaluated):
             critic_step,
             "the critic first, then the generator, with R1",
         ),
+        (
+            {"loss": "wasserstein", "gradient_penalty": 10.0},
+            critic_step,
+            "the critic first, then the generator, with the gradient penalty",
+        ),
         ({"unroll_steps": 1}, unrolled_step, "unrolled discriminator"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
 def test_a_trainer_takes_the_configs_step_and_tells_it(mnist, settings, step, described):
     trainer = dense_trainer(mnist, **settings)
-    taken = inspect.getclosurevars(trainer.train_step.python_function).nonlocals["step"]
+    (taken,) = trainer.train_step.python_function.args
     assert taken.func is step and taken.args == (trainer.gan,)
     assert trainer.describe_step() == described
 

@@ -39,7 +39,7 @@ def run(main: Callable[[], Any]) -> NoReturn:
     program = program_name()
     set_environment()
     open_standard_streams()
-    out, err = PipeSafeStream(sys.stdout), PipeSafeStream(sys.stderr)
+    out, err = PipeSafeStream(sys.stdout, as_flags), PipeSafeStream(sys.stderr)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         handler = logging.StreamHandler()
         handler.setFormatter(FlagFormatter("%(message)s"))
@@ -96,10 +96,15 @@ class PipeSafeStream:
     """A text stream whose reader may go away: a closed pipe or terminal ends no run.
 
     What is written from then on goes nowhere. Characters that the stream can't encode are escaped.
+
+    Args:
+        stream: the stream.
+        reword: what is made of each text first.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, reword: Callable[[str], str] = str) -> None:
         self._stream = stream
+        self._reword = reword
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -107,7 +112,8 @@ class PipeSafeStream:
     def write(self, text: str) -> int:
         encoding = self._stream.encoding or "utf-8"
         with self._ignoring_a_lost_reader():
-            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            shown = self._reword(text)
+            self._stream.write(shown.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
 
     def flush(self) -> None:

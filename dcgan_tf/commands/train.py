@@ -11,7 +11,7 @@ from pathlib import Path
 from dcgan_tf.commands.flags import parse_given
 from dcgan_tf.commands.memory import keep_freed_memory
 from dcgan_tf.commands.program import quiet_tensorflow
-from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.config import RULES, Config
 from dcgan_tf.settings.fields import Settings, setting
 
 
@@ -46,6 +46,8 @@ def main() -> None:
         run_directory = RunDirectory(run_dir)
         if goes_on:
             config = run_directory.resumed_config(given)
+        elif flags.resume and run_directory.config_file.exists():
+            run_directory.resumed_config({name: given[name] for name in {*given} & {*RULES}})
         if not flags.augment_preview:
             strategy = make_strategy(config)
     if flags.augment_preview:

@@ -174,7 +174,7 @@ def check_same(config: Config, images: Images, labels: Labels | None = None) -> 
         wait_until_all_know()
         raise UserError(
             f"{others} of {workers()} workers were started with other settings or images than "
-            f"worker 0: give all of them the same flags"
+            f"worker 0: give all of them the same"
         )
 
 

@@ -7,6 +7,7 @@ with the whole batch.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,6 +41,13 @@ def on_all_replicas(step: Callable[[tf.Tensor], Any]) -> Callable[[Any], Any]:
         are those of this worker's replicas, concatenated.
     """
     strategy = tf.distribute.get_strategy()
+    return tf.function(functools.partial(step_of_all, step, strategy), autograph=False)
+
+
+def step_of_all(
+    step: Callable[[tf.Tensor], Any], strategy: tf.distribute.Strategy, images: Any
+) -> Any:
+    """What `on_all_replicas` makes of a step."""
 
     def replica_step(images: tf.Tensor) -> Any:
         output = step(images)
@@ -47,16 +55,12 @@ def on_all_replicas(step: Callable[[tf.Tensor], Any]) -> Callable[[Any], Any]:
         means = context.all_reduce("MEAN", tf.stack(output.scalars))
         return output._replace(scalars=type(output.scalars)(*tf.unstack(means)))
 
-    @tf.function(autograph=False)
-    def step_of_all(images: Any) -> Any:
-        output = strategy.run(replica_step, args=(images,))
-        scalars = [strategy.experimental_local_results(values)[0] for values in output.scalars]
-        per_image = [strategy.experimental_local_results(values) for values in output[1:]]
-        return type(output)(
-            type(output.scalars)(*scalars), *(tf.concat(values, 0) for values in per_image)
-        )
-
-    return step_of_all
+    output = strategy.run(replica_step, args=(images,))
+    scalars = [strategy.experimental_local_results(values)[0] for values in output.scalars]
+    per_image = [strategy.experimental_local_results(values) for values in output[1:]]
+    return type(output)(
+        type(output.scalars)(*scalars), *(tf.concat(values, 0) for values in per_image)
+    )
 
 
 def distribute(make: Callable[..., tf.data.Dataset]) -> Iterator[Any]:

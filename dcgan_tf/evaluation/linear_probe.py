@@ -182,7 +182,18 @@ def fit_svm(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Returns:
         float32 [features + 1, classes], the classes in the order of their numbers.
     """
-    features = with_ones(features)
+    return fit_in_span(with_ones(features), labels)
+
+
+def fit_in_span(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The weights of `fit_svm`, where the last feature is 1 already.
+
+    Where there are fewer images than features, the weights are sums of the images' features, and
+    these are found: in as many dimensions as there are images.
+    """
+    if len(features) < features.shape[1]:
+        basis, coordinates = np.linalg.qr(features.T)
+        return basis @ fit_in_span(coordinates.T, labels)
     signs = np.where(labels[:, np.newaxis] == np.unique(labels), 1, -1).astype(np.float32)
     shape = features.shape[1], signs.shape[1]
     curvature = np.eye(shape[0]) + 2 * REGULARISATION * (features.T @ features)

@@ -37,7 +37,7 @@ from dcgan_tf.datasets.report import Report
 from dcgan_tf.files.atomic_files import atomic_write, make_folders
 from dcgan_tf.files.locks import lock
 from dcgan_tf.run.devices import cpu_kernels, device_name
-from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.config import RULES, Config
 from dcgan_tf.settings.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -234,12 +234,15 @@ def as_started(config: Config, run: RunDirectory) -> Config:
     """The config by whose rules the run in a folder was started, if there is one.
 
     Raises:
-        UserError: the run's config.json can't be used.
+        UserError: the run's config.json can't be used, or the config asks for others.
     """
     if not run.config_file.exists():
         return config
     saved, _ = run.read_config()
-    return dataclasses.replace(config, reading=saved.reading, ordering=saved.ordering)
+    values = {name: getattr(config, name) for name in RULES}
+    newest = {name: getattr(Config, name) for name in RULES}
+    run.refuse(saved.differences(dict(values.items() - newest.items())))
+    return dataclasses.replace(config, **{name: getattr(saved, name) for name in RULES})
 
 
 def describe(images: Images, labels: Labels | None = None) -> dict[str, Any]:

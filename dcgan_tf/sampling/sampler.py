@@ -106,6 +106,8 @@ def checkpoint_names(run: RunDirectory) -> list[str]:
 def file_identity(run: RunDirectory, checkpoint: str) -> tuple[tuple[int, ...], ...]:
     """What tells a checkpoint's files from others of the same name, made later or elsewhere.
 
+    It is the same for a copy that keeps the times, and on a file system without lasting inodes.
+
     Args:
         run: the run.
         checkpoint: one of `checkpoint_names`.
@@ -116,7 +118,7 @@ def file_identity(run: RunDirectory, checkpoint: str) -> tuple[tuple[int, ...], 
     for file in files:
         with contextlib.suppress(FileNotFoundError):  # it is being deleted
             stat = file.stat()
-            found.append((stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns))
+            found.append((stat.st_size, stat.st_mtime_ns))
     return tuple(found)
 
 

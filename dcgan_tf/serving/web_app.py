@@ -242,9 +242,9 @@ def make_app(run: RunDirectory) -> flask.Flask:
         chosen = flask.request.args.get("checkpoint")
         if chosen is None:
             return cache.newest()(noise)
-        names = cache.checkpoints()
         if chosen == "best":
             chosen = str(Checkpoints(run.checkpoints).step_of("best"))
+        names = cache.checkpoints()  # a training may have deleted others meanwhile
         if chosen not in names:
             bad(f"checkpoint must be one of {', '.join(names)} or best")
         return cache.sampler(chosen)(noise)

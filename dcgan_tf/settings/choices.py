@@ -62,10 +62,12 @@ class PenaltyRow(NamedTuple):
 
     Attributes:
         function: the penalty of the images of a step, without its factor.
+        name: what a run's first lines call it.
         interval: it is due in every `interval`-th step, and `interval` times as large there.
     """
 
     function: str
+    name: str
     interval: int = 1
 
 
@@ -142,8 +144,10 @@ LOSSES = {
 PENALTIES = {
     # Lazily, as in Karras et al., 2020, section 3.1 (there every 16th step, with Adam's constants
     # adjusted to it; here they are not).
-    "real_penalty": PenaltyRow(".regularization.penalties:r1_penalty", interval=8),
-    "gradient_penalty": PenaltyRow(".regularization.penalties:gradient_penalty"),
+    "real_penalty": PenaltyRow(".regularization.penalties:r1_penalty", "R1", interval=8),
+    "gradient_penalty": PenaltyRow(
+        ".regularization.penalties:gradient_penalty", "the gradient penalty"
+    ),
 }
 
 # In the order in which they are applied.

@@ -148,7 +148,7 @@ def make_evaluation(
         classes: that the generator learns.
 
     Raises:
-        UserError: they can't be, and a flag asks for it.
+        UserError: they can't be, and a setting asks for it.
     """
     try:
         evaluator = Evaluator(config, images, metrics=IN_TRAINING, labels=labels, classes=classes)
@@ -218,11 +218,11 @@ def images_lines(count: int, step_size: int) -> dict[str, str]:
 
 
 def print_nothing_left(trainer: Trainer) -> None:
-    """Says that a run has ended, and which flags continue it."""
+    """Says that a run has ended, and which settings continue it."""
     config = trainer.config
     ends = {
-        "--epochs": config.epochs * trainer.schedule.steps_per_epoch,
-        "--max_steps": config.max_steps,
+        "`epochs`": config.epochs * trainer.schedule.steps_per_epoch,
+        "`max_steps`": config.max_steps,
     }
-    reached = " and ".join(flag for flag in ends if ends[flag] == trainer.schedule.last_step)
+    reached = " and ".join(name for name in ends if ends[name] == trainer.schedule.last_step)
     print(f"nothing left to do: to train further, give a larger {reached}")

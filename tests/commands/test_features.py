@@ -70,17 +70,31 @@ def test_a_linear_machine_finds_a_line():
     assert found > 0.9
 
 
-@pytest.mark.parametrize("classes", [2, 5])
-def test_support_vector_machines_are_those_of_liblinear(classes):
+@pytest.mark.parametrize("classes, images", [(2, 300), (5, 300), (5, 16)])
+def test_support_vector_machines_are_those_of_liblinear(classes, images):
     rng = np.random.default_rng(classes)
-    features = rng.uniform(-1, 1, (300, 20)).astype(np.float32)
-    labels = (features[:, :classes] + rng.normal(0, 0.3, (300, classes))).argmax(axis=1)
+    features = rng.uniform(-1, 1, (images, 20)).astype(np.float32)
+    labels = (features[:, :classes] + rng.normal(0, 0.3, (images, classes))).argmax(axis=1)
     weights = linear_probe.fit_svm(features, labels)
     theirs = LinearSVC(C=linear_probe.REGULARISATION, tol=1e-8, dual=False).fit(features, labels)
     expected = np.append(theirs.coef_, theirs.intercept_[:, np.newaxis], axis=1).T
     np.testing.assert_allclose(weights[:, -len(theirs.coef_) :], expected, atol=1e-3)
     found = (linear_probe.with_ones(features) @ weights).argmax(axis=1)
     np.testing.assert_array_equal(found, theirs.predict(features))
+
+
+def test_no_matrix_is_as_wide_as_there_are_features_where_images_are_few(monkeypatch):
+    """The paper's discriminator has 15,360: their covariances alone would take 1.9 GB."""
+    decomposed, cholesky = [], np.linalg.cholesky
+
+    def decompose(matrix):
+        decomposed.append(len(matrix))
+        return cholesky(matrix)
+
+    monkeypatch.setattr("numpy.linalg.cholesky", decompose)
+    features = np.random.default_rng(0).uniform(-1, 1, (20, 3000)).astype(np.float32)
+    weights = linear_probe.fit_svm(features, np.arange(20) % 2)
+    assert weights.shape == (3001, 2) and decomposed == [20]
 
 
 def test_generated_images_are_added_where_the_classifier_is_sure(monkeypatch):

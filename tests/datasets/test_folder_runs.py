@@ -102,6 +102,9 @@ def test_an_older_run_goes_on_with_its_images(
     assert "20 .jfif: they are not read by `reading=1`" in caplog.text
     assert described(run_dir)["reading"] == described(run_dir)["ordering"] == 1
     assert described(run_dir)["images"]["number"] == number
+    if how != "run_dir alone":
+        code, _, err = run_main(train, *given, "--reading=2", "--max_steps=2")
+        assert code == 1 and "--reading was 1, is 2" in err
     code, _, err = run_main(
         sample, f"--run_dir={run_dir}", "--nearest", f"--output={tmp_path}/a.png"
     )

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -65,6 +66,20 @@ def test_settings_are_hyper_parameters(tmp_path):
     found = HParamsPluginData.FromString(content).session_start_info.hparams
     assert found["learning_rate"].number_value == 1e-4 and found["loss"].string_value == "bce"
     assert found["flip"].bool_value is False and found["data_dir"].string_value == ""
+
+
+@pytest.mark.parametrize("low", [1.0, 5.0, -3e38, 0.0])
+def test_values_that_are_nearly_the_same_have_a_histogram(low, tmp_path):
+    """As gammas have after few small steps, and logits of images that are all alike."""
+    values = np.array([low, np.nextafter(np.float32(low), np.float32(np.inf))], np.float32)
+    writer = tf.summary.create_file_writer(str(tmp_path))
+    with writer.as_default(step=7):
+        write_histogram("values", values)
+    writer.close()
+    accumulator = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    buckets = tf.make_ndarray(accumulator.Tensors("values")[0].tensor_proto)
+    assert buckets[0, 2] == buckets[-1, 2] == 1 and buckets[:, 2].sum() == 2
 
 
 def test_histograms_are_those_of_tensorflow(tmp_path):

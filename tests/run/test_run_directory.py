@@ -10,7 +10,7 @@ import pytest
 import dcgan_tf
 from dcgan_tf.commands import train
 from dcgan_tf.run import run_directory
-from dcgan_tf.run.run_directory import FORMAT, RunDirectory, open_run
+from dcgan_tf.run.run_directory import FORMAT, RunDirectory, as_started, open_run
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from tests.conftest import fork, one_sentence, train_command
@@ -304,3 +304,11 @@ def test_run_goes_on_by_its_folder_alone(run_main, small_run):
         code, _, err = run_main(train, alone, *given)
         assert code == 1 and told in err and one_sentence(err), given
     assert before == {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+
+
+def test_rules_that_are_asked_for_are_those_of_the_run_or_refused(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.write_config(Config(), {"number": 1, "shape": [28, 28, 1], "sha256": ""})
+    assert as_started(Config(epochs=3), run) == Config(epochs=3)
+    with pytest.raises(UserError, match="`ordering` was 2, is 1"):
+        as_started(Config(ordering=1), run)
