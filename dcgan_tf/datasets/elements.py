@@ -196,11 +196,17 @@ def read_labels(labels: Any, number: int) -> np.ndarray:
         raise UserError(f"`labels` can't be read as an array: {first_line(error)}") from None
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
-    if values.ndim != 1 or values.dtype.kind not in "buiUS":
+    is_text = values.dtype.kind in "OS" and all(
+        isinstance(each, (str, bytes)) for each in values.flat
+    )
+    if is_text and values.ndim == 1:
+        text = [each if isinstance(each, str) else each.decode(errors="replace") for each in values]
+        values = np.array(text)
+    if values.ndim != 1 or values.dtype.kind not in "buiU":
         raise UserError(
             f"`labels` must be the ids or names of classes, [N], not {values.dtype} "
             f"{[*values.shape]}"
         )
     if len(values) != number:
         raise UserError(f"`labels` are {len(values):,}, and `images` {number:,}")
-    return np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values
+    return values

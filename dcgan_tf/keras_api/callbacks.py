@@ -81,10 +81,10 @@ class WatchedReport(Report):
 
     def add(self, output: StepOutput) -> None:
         super().add(output)
-        figures = {name: np.ravel(value) for name, value in output.scalars._asdict().items()}
-        self.taken += len(figures["gen_loss"])
+        self.taken += int(np.prod(output.scalars.gen_loss.shape))  # 1, or several at once
         if self.hears_steps:
-            logs = {name: float(values[-1]) for name, values in figures.items()}
+            figures = output.scalars._asdict().items()
+            logs = {name: float(np.ravel(value)[-1]) for name, value in figures}
             self.tell("on_train_batch_end", (self.taken - 1) % self.steps_per_epoch, logs)
         if self.taken % self.steps_per_epoch:
             self.begin_step()

@@ -106,7 +106,7 @@ class DCGAN(keras.Model):
         if isinstance(x, tf.data.Dataset):
             if y is not None:
                 raise UserError("`y` is for arrays: a dataset has its labels beside the images")
-            return super().fit(self.batches_of(x), epochs=epochs, **others)
+            return super().fit(self.batches_of(x), epochs=epochs, shuffle=False, **others)
         check_images(x, y)
         self.check(x.shape[1:], y is not None)
         if y is not None and not (np.min(y) >= 0 and np.max(y) < len(self.classes)):
@@ -117,7 +117,8 @@ class DCGAN(keras.Model):
         steps = len(x) // self.config.images_per_step
         start, taken = int(self.gan.step), (epochs - others.get("initial_epoch", 0)) * steps
         batches = make_batches(x, self.config, start, start + taken, labels=y)
-        return super().fit(batches, epochs=epochs, **{"steps_per_epoch": steps} | others)
+        others = {"steps_per_epoch": steps} | others
+        return super().fit(batches, epochs=epochs, shuffle=False, **others)
 
     def batches_of(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """The full batches of a dataset, of images in [-1, 1], with labels for a conditional model.
