@@ -47,7 +47,7 @@ def read_some(images: Any, labelled: bool) -> Iterator[Some]:
     Raises:
         UserError: these are no images, or can't be read twice in the same order.
     """
-    if hasattr(images, "shape") and hasattr(images, "__getitem__"):  # of NumPy, TensorFlow, HDF5, …
+    if getattr(images, "shape", ()) and hasattr(images, "__getitem__"):  # NumPy, TensorFlow, HDF5
         for start in range(0, len(images), CHUNK):
             yield as_batch(images[start : start + CHUNK], is_stack=True), None
         return
