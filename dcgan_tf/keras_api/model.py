@@ -114,10 +114,10 @@ class DCGAN(keras.Model):
                 f"`y` has labels from {np.min(y)} to {np.max(y)}, and there are "
                 f"{len(self.classes)} classes, counted from 0"
             )
-        steps = len(x) // self.config.images_per_step
-        start, taken = int(self.gan.step), (epochs - others.get("initial_epoch", 0)) * steps
+        others = {"steps_per_epoch": len(x) // self.config.images_per_step} | others
+        taken = (epochs - others.get("initial_epoch", 0)) * others["steps_per_epoch"]
+        start = int(self.gan.step)
         batches = make_batches(x, self.config, start, start + taken, labels=y)
-        others = {"steps_per_epoch": steps} | others
         return super().fit(batches, epochs=epochs, shuffle=False, **others)
 
     def batches_of(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
