@@ -3,6 +3,7 @@ from .datasets.loading import load_images as load_images
 from .distributed.step_random import StepRandom as StepRandom
 from .gan import Gan as Gan
 from .gan import make_gan as make_gan
+from .keras_api.model import DCGAN as DCGAN
 from .models import make_discriminator as make_discriminator
 from .models import make_generator as make_generator
 from .reporting.images import ImageGrid as ImageGrid

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.datasets.disk_images import Images
+from dcgan_tf.datasets.disk_images import Images, check_images
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
@@ -49,8 +49,9 @@ def make_batches(
         (images, labels), the labels int32 [images_per_step / num_replicas].
 
     Raises:
-        UserError: there are fewer images than a step takes.
+        UserError: there are fewer images than a step takes, or they are of another kind.
     """
+    check_images(images, labels)
     batch_size = config.images_per_step
     if len(images) < batch_size:
         raise UserError(f"{len(images):,} images are fewer than the {batch_size} that a step takes")

@@ -13,7 +13,7 @@ import tensorflow as tf
 from dcgan_tf.conditional.label_inputs import stack_of
 from dcgan_tf.conditional.labels import UNLABELLED, Labels
 from dcgan_tf.data import Batch, Images, make_batches
-from dcgan_tf.datasets.disk_images import DiskImages
+from dcgan_tf.datasets.disk_images import DiskImages, check_images
 from dcgan_tf.distributed.cluster import (
     agree_on_stop,
     barrier,
@@ -53,8 +53,8 @@ class Trainer:
         labels: of the images, in a conditional run.
 
     Raises:
-        UserError: the settings do not go with the step or with each other, or a conditional run
-            has no labels.
+        UserError: the settings do not go with the step or with each other, a conditional run has
+            no labels, or the images are of another kind.
 
     Attributes:
         gan: what is trained.
@@ -68,6 +68,7 @@ class Trainer:
     def __init__(self, config: Config, images: Images, labels: Labels | None = None) -> None:
         if config.learns_labels and labels is None:
             raise UserError("a conditional run is trained on images with labels: give these, too")
+        check_images(images, labels and labels.numbers)
         self.config = config
         self.images = images
         self.labels = labels
@@ -147,12 +148,18 @@ class Trainer:
             checkpoints.restore(step)
         return step
 
-    def fit(self, run: RunDirectory, evaluate: Evaluate | None = None) -> None:
-        """Trains from the current step to the last.
+    def fit(
+        self,
+        run: RunDirectory,
+        evaluate: Evaluate | None = None,
+        make_report: Callable[..., Report] = Report,
+    ) -> None:
+        """Trains from the current step to the last, or until the report stops it.
 
         Args:
             run: where everything goes.
             evaluate: called after the epochs in which an evaluation is due; None to skip it.
+            make_report: what makes the report, of the arguments of `Report`.
 
         Raises:
             Interrupted: a signal asked to stop, and everything is saved.
@@ -162,7 +169,7 @@ class Trainer:
         """
         checkpoints = Checkpoints(run.checkpoints, self.state)
         schedule = self.schedule
-        report = Report(
+        report = make_report(
             run, self.config, self.history, schedule.steps_per_epoch, schedule.last_step
         )
         try:
@@ -233,7 +240,7 @@ class Trainer:
         on_disk = isinstance(self.images, DiskImages)
         most_at_once = 1 if on_disk else self.config.steps_per_execution
         batches = self.make_iterator()
-        while step < last:
+        while step < last and not report.stops:
             count = schedule.steps_at_once(step, most_at_once)
             try:
                 output = self.take(batches, count, at_once=most_at_once > 1)
@@ -251,7 +258,7 @@ class Trainer:
 
             save_is_due = schedule.save_is_due(step, saved_at)
             stopped, save_is_due = agree_on_stop(stop.received, save_is_due)
-            run_ends = step == last or stopped is not None
+            run_ends = step == last or stopped is not None or report.stops
             if schedule.report_is_due(step):
                 save(end_epoch, draws=not run_ends)  # a run that ends draws afterwards
             elif run_ends:

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from dcgan_tf.settings.config import LARGEST_SIZE
+from dcgan_tf.settings.errors import UserError
 
 Split = Literal["train", "test"]
 CHUNK = 64
@@ -124,6 +125,21 @@ def fingerprint(images: Images) -> str:
     if isinstance(images, DiskImages):
         images.sha256 = total.hexdigest()
     return total.hexdigest()
+
+
+def check_images(images: Images, labels: np.ndarray | None = None) -> None:
+    """Refuses what is not images, uint8 [N, H, W, C], with a label each, if there are any.
+
+    Raises:
+        UserError: it is not.
+    """
+    kind, shape = getattr(images, "dtype", type(images).__name__), np.shape(images)
+    if kind != np.uint8 or len(shape) != 4:
+        raise UserError(f"`images` must be uint8 [N, H, W, C] in [0, 255], not {kind} {[*shape]}")
+    if labels is not None and np.shape(labels) != shape[:1]:
+        raise UserError(
+            f"`labels` must be [{len(images)}], one an image, not {[*np.shape(labels)]}"
+        )
 
 
 def is_shape(shape: Sequence[int]) -> bool:

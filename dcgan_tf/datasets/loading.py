@@ -87,7 +87,7 @@ def load_training_labels(config: Config, images: Images) -> Labels | None:
     classes = labels.classes
     if empty := [name for name, count in zip(classes.names, classes.counts) if not count]:
         why = "they are held out or damaged: add more, or give a smaller `held_out`"
-        told = f"; {why}" if config.dataset == "folder" else ""
+        told = f"; {why}" if config.dataset in ("folder", "arrays") else ""
         raise UserError(
             f"`conditional`: {source} has no training images of {', '.join(empty)}{told}"
         )

@@ -52,7 +52,12 @@ class Report:
         history: the steps so far, those of the checkpoint that the run goes on from.
         steps_per_epoch: steps of one epoch.
         last_step: the step at which the run ends.
+
+    Attributes:
+        stops: whether the run is to end before.
     """
+
+    stops = False
 
     def __init__(
         self,

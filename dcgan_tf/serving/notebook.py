@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from dcgan_tf.conditional.labels import UNLABELLED, Classes
+from dcgan_tf.datasets.passed import Passed, ValueRange, passing, read_passed
 from dcgan_tf.evaluation.evaluator import LEAST_IMAGES, evaluate_run
 from dcgan_tf.latent.interpolation import interpolate_through
 from dcgan_tf.pretrained.generators import pretrained_run
@@ -55,6 +56,7 @@ class Run:
     generator: keras.Sequential = dataclasses.field(repr=False)
     classes: Classes = dataclasses.field(repr=False, default=UNLABELLED)
     _files: Hashable = dataclasses.field(repr=False, default=())
+    _passed: Passed | None = dataclasses.field(repr=False, default=None, compare=False)
 
     @functools.cached_property
     def discriminator(self) -> keras.Sequential:
@@ -202,11 +204,18 @@ class Run:
         path = interpolate_through(noise, frames, kind, False, self.config.noise_dim)
         return ImageGrid(self.generate(path).array, columns=frames + 1, overlap=True)
 
-    def evaluate(self, num_images: int = 10_000) -> dict[str, dict[str, Any]]:
+    def evaluate(
+        self,
+        num_images: int = 10_000,
+        images: Any = None,
+        labels: Any = None,
+        value_range: ValueRange | None = None,
+    ) -> dict[str, dict[str, Any]]:
         """Compares generated images with images that no training saw.
 
         Args:
             num_images: how many of each kind, at most.
+            images, labels, value_range: as `train` was given them, of a run that it did not return.
 
         Returns:
             The scores of the `generated` images, and as many training images' in their place: of
@@ -218,7 +227,9 @@ class Run:
         """
         if num_images < LEAST_IMAGES:
             raise UserError(f"num_images must be at least {LEAST_IMAGES}, not {num_images}")
-        found, *_ = evaluate_run(self._directory(), str(self.step), num_images, None)
+        passed = read_passed(self.config, images, labels, value_range) or self._passed
+        with passing(passed):
+            found, *_ = evaluate_run(self._directory(), str(self.step), num_images, None)
         return {"generated": found["checkpoints"][self.step], "real": found["real"]}
 
 

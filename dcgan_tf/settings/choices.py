@@ -100,6 +100,12 @@ DATASETS = {
         ".datasets.folder:folder_report",
     ),
     "tfrecords": Dataset(".datasets.tfrecords:load_tfrecords", None, "pixels_and_edges"),
+    "arrays": Dataset(
+        ".datasets.passed:load_passed",
+        ".datasets.passed:load_passed_labels",
+        "pixels_and_edges",
+        ".datasets.passed:passed_class_names",
+    ),
 }
 
 ARCHITECTURES = {

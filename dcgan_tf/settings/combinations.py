@@ -115,14 +115,26 @@ class Idle(NamedTuple):
         return None
 
 
-FOR_FOLDERS = Idle(
-    ("fit", "background", "max_bad_images", "held_out", "cache_dir", "reading"),
-    lambda config: config.dataset != "folder",
-    "`{1}` is for `dataset` folder, not for {0.dataset}",
+FOR_SOME_DATASETS = (
+    Idle(
+        ("fit", "background", "max_bad_images", "reading"),
+        lambda config: config.dataset != "folder",
+        "`{1}` is for `dataset` folder, not for {0.dataset}",
+    ),
+    Idle(
+        ("held_out", "cache_dir"),
+        lambda config: config.dataset not in ("folder", "arrays"),
+        "`{1}` is for `dataset` folder or arrays, not for {0.dataset}",
+    ),
+    Idle(
+        ("data_dir",),
+        lambda config: config.dataset == "arrays",
+        "`{1}` is not for `dataset` arrays, whose images Python passes to train: leave it out",
+    ),
 )
 
 IDLE = (
-    FOR_FOLDERS,
+    *FOR_SOME_DATASETS,
     Idle(
         ("batch_norm_momentum", "batch_norm_epsilon", "sync_batch_norm"),
         lambda config: not (config.generator_batch_norm or config.discriminator_batch_norm),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dcgan_tf.settings.choices import ARCHITECTURES, AUGMENTATIONS, DATASETS, LOSSES
-from dcgan_tf.settings.combinations import COMBINATIONS, FOR_FOLDERS, IDLE
+from dcgan_tf.settings.combinations import COMBINATIONS, FOR_SOME_DATASETS, IDLE
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.settings.fields import (
     AT_LEAST_ONE,
@@ -94,8 +94,8 @@ class Config(Settings):
     held_out: float = setting(
         0.1,
         "Data",
-        "fraction of a folder's images that are kept from training, to evaluate with, unless they "
-        "are in folders called train and test",
+        "fraction of the images of a folder, or of arrays, that are kept from training, to "
+        "evaluate with, unless they are in folders called train and test",
         BELOW_ONE,
     )
     cache_dir: str | None = setting(
@@ -127,7 +127,10 @@ class Config(Settings):
         one_of(PRESETS),
     )
     dataset: str = setting(
-        "mnist", "Data", f"images to learn: {', '.join(DATASETS)}", one_of(DATASETS)
+        "mnist",
+        "Data",
+        f"images to learn: {', '.join(DATASETS)} (those that Python passes to train)",
+        one_of(DATASETS),
     )
     architecture: str = setting(
         "tutorial", "Models", ", ".join(ARCHITECTURES), one_of(ARCHITECTURES), of_models=True
@@ -454,11 +457,11 @@ class Config(Settings):
         that goes on with it, not those that it was started on.
 
         Raises:
-            UserError: a value is not one that the setting can have, or is for a folder, and the
-                dataset is none.
+            UserError: a value is not one that the setting can have, or is for another dataset.
         """
-        if fault := FOR_FOLDERS.fault(self, given):
-            raise UserError(fault)
+        for idle in FOR_SOME_DATASETS:
+            if fault := idle.fault(self, given):
+                raise UserError(fault)
         free = {name: value for name, value in given.items() if name not in self.fixed()}
         if "epochs" in free:
             free = {"max_steps": None} | free

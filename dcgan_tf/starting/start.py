@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import logging
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from dcgan_tf.conditional.labels import Classes, Labels
 from dcgan_tf.data import Images
 from dcgan_tf.datasets.loading import load_images, load_report, load_training_labels
+from dcgan_tf.datasets.passed import ValueRange, passing, read_passed
 from dcgan_tf.datasets.report import Report
 from dcgan_tf.distributed.cluster import (
     check_same,
@@ -22,6 +28,9 @@ from dcgan_tf.distributed.cluster import (
 from dcgan_tf.distributed.strategy import describe_devices, make_strategy, unused_gpu
 from dcgan_tf.evaluation.evaluator import Evaluator
 from dcgan_tf.evaluation.scores import IN_TRAINING
+from dcgan_tf.keras_api.callbacks import WatchedReport, check_callbacks
+from dcgan_tf.keras_api.model import DCGAN
+from dcgan_tf.reporting.report import Report as ProgressReport
 from dcgan_tf.reporting.report import draw_run
 from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.devices import cpu_kernels, device_name
@@ -41,7 +50,16 @@ MAX_LEFT_OUT = 0.1  # of the images, in each epoch
 logger = logging.getLogger(__name__)
 
 
-def train(config: Config, run_dir: str | Path | None = None, resume: bool = True) -> Run:
+def train(
+    config: Config,
+    run_dir: str | Path | None = None,
+    resume: bool = True,
+    *,
+    images: Any = None,
+    labels: Any = None,
+    value_range: ValueRange | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Run:
     """Starts or resumes a run, as `dcgan train` does, on the devices that the config names.
 
     The numbers are those of the command, bit for bit, with these exceptions:
@@ -60,6 +78,14 @@ def train(config: Config, run_dir: str | Path | None = None, resume: bool = True
         run_dir: its folder; new, empty, or of a run with the same settings and images. By default
             it is named by the settings, under `runs/`.
         resume: whether to go on with a run; if not, a folder in use is refused.
+        images: for `dataset=arrays`, the images, [N, H, W, C] or grey [N, H, W]; or what yields
+            images, batches of them, or either with labels, such as a `tf.data.Dataset`: the same
+            ones in the same order each time. `held_out` of them are kept from training.
+        labels: of all images, [N], whole numbers or text, in a `conditional` run.
+        value_range: which values are black and white; by default they are uint8, in [0, 255].
+        callbacks: are told of each step and epoch, with the columns of metrics.csv, and may set
+            `self.model.stop_training`: `self.model` is a `DCGAN`. What they raise comes out once
+            the run is saved.
 
     Returns:
         The run, as of its newest checkpoint.
@@ -69,12 +95,18 @@ def train(config: Config, run_dir: str | Path | None = None, resume: bool = True
         OSError: something can't be read or written.
     """
     path = Path(run_dir or config.default_run_dir())
-    train_run(config, path, make_strategy(config), resume)
-    return load_run(path)
+    passed = read_passed(config, images, labels, value_range)
+    with passing(passed):
+        train_run(config, path, make_strategy(config), resume, callbacks)
+    return dataclasses.replace(load_run(path), _passed=passed)
 
 
 def train_run(
-    config: Config, path: Path, strategy: tf.distribute.Strategy, resume: bool = True
+    config: Config,
+    path: Path,
+    strategy: tf.distribute.Strategy,
+    resume: bool = True,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> None:
     """Starts or resumes a run.
 
@@ -83,6 +115,7 @@ def train_run(
         path: its folder; new, empty, or of a run with the same settings and images.
         strategy: whose devices train it.
         resume: whether to go on with a run; if not, a folder in use is refused.
+        callbacks: Keras's, see `train`.
 
     Raises:
         UserError: the run can't be started, or was asked to stop.
@@ -95,6 +128,7 @@ def train_run(
         raise UserError("`sync_batch_norm` is for several replicas, and here is one: leave it out")
     with strategy.scope():
         make_step(config)  # refuses what does not go with it before images are read
+        check_callbacks(callbacks)
     images = load_images(config)
     labels = given_labels = load_training_labels(config, images)
     report = load_report(config)
@@ -132,9 +166,21 @@ def train_run(
         if ended and not (trainer.evaluation_is_due and evaluate):
             print_nothing_left(trainer)
         if not ended or trainer.evaluation_is_due:  # which all workers wait for
-            trainer.fit(output, evaluate)
+            trainer.fit(output, evaluate, report_to(callbacks, trainer))
         elif is_chief():  # it may have been killed once all was saved, while it drew
             draw_run(output, trainer.history, trainer.schedule.steps_per_epoch)
+
+
+def report_to(
+    callbacks: Sequence[keras.callbacks.Callback], trainer: Trainer
+) -> Callable[..., ProgressReport]:
+    """What makes the report of a run, which tells its callbacks, if there are any."""
+    if not callbacks:
+        return ProgressReport
+    shape = trainer.images.shape[1:]
+    model = DCGAN(trainer.config, shape, trainer.classes, trainer.gan)
+    model.compile()
+    return functools.partial(WatchedReport, callbacks, model)
 
 
 def make_evaluation(

@@ -1,0 +1,216 @@
+"""A GAN as a `keras.Model`, whose training step is the project's own."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf.conditional.labels import UNLABELLED, Classes
+from dcgan_tf.data import make_batches, scale
+from dcgan_tf.datasets.disk_images import check_images
+from dcgan_tf.gan import Gan, make_gan
+from dcgan_tf.models import ImageShape
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.steps.make_step import make_step
+from dcgan_tf.train_step import StepScalars
+from dcgan_tf.training import dropout_seeds
+
+
+@keras.saving.register_keras_serializable("dcgan_tf")
+class DCGAN(keras.Model):
+    """A GAN with `compile`, `fit`, `predict`, `save` and callbacks, as Keras has them.
+
+    `model.predict(noise)`, or `model.predict([noise, labels])`, draws images, float32 [N, H, W, C]
+    in [-1, 1], by the EMA generator if there is one. The metrics are the means of `StepScalars`.
+
+    Args:
+        config: the settings; its batch size, optimizers, losses and step are taken.
+        image_shape: height, width and channels.
+        classes: of a conditional model; a number stands for classes of the same size.
+        gan: in place of a new one.
+
+    Raises:
+        UserError: the settings do not go with each other or with the images.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        image_shape: ImageShape,
+        classes: Classes | int = UNLABELLED,
+        gan: Gan | None = None,
+    ) -> None:
+        super().__init__(name="dcgan")
+        if isinstance(classes, int):
+            classes = Classes([*map(str, range(classes))], [1] * classes)
+        if config.conditional != bool(classes):
+            raise UserError("`conditional=True` and `classes` go together: give both, or neither")
+        self.config = config
+        self.image_shape = tuple(image_shape)
+        self.classes = classes
+        self.gan = gan or make_gan(config, self.image_shape, classes)
+        self.take = make_step(config)
+        # What Keras saves of a model, it finds among its attributes.
+        self.generator = self.gan.generator
+        self.discriminator = self.gan.discriminator
+        self.ema_generator = self.gan.ema_generator
+        self.generator_optimizer = self.gan.generator_optimizer
+        self.discriminator_optimizer = self.gan.discriminator_optimizer
+        self.means = [keras.metrics.Mean(name) for name in StepScalars._fields]
+        self.built = True
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return self.means
+
+    def compile(self, run_eagerly: bool = False, steps_per_execution: int = 1) -> None:
+        """Makes it ready to `fit`. The optimizers are the GAN's; `optimizer` is the generator's."""
+        super().compile(
+            self.gan.generator_optimizer,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=self.config.jit_compile,
+        )
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        **others: Any,
+    ) -> keras.callbacks.History:
+        """Trains, as `keras.Model.fit` does.
+
+        Args:
+            x: images, uint8 [N, H, W, C] in [0, 255], in the order that `train` takes them in; or
+                a `tf.data.Dataset` of images or (image, label), batched or not, uint8 or float32
+                in [-1, 1].
+            y: the ids of the images' classes, int [N], for a conditional model.
+            batch_size: the config's; batches are full ones.
+            epochs: as Keras's.
+            others: `callbacks`, `verbose`, `initial_epoch`, `steps_per_epoch`.
+
+        Raises:
+            UserError: the images or labels are of another kind.
+        """
+        if batch_size not in (None, self.config.images_per_step):
+            raise UserError(
+                f"`batch_size` is the config's, {self.config.images_per_step}, not {batch_size}"
+            )
+        if isinstance(x, tf.data.Dataset):
+            if y is not None:
+                raise UserError("`y` is for arrays: a dataset has its labels beside the images")
+            return super().fit(self.batches_of(x), epochs=epochs, shuffle=False, **others)
+        check_images(x, y)
+        self.check(x.shape[1:], y is not None)
+        if y is not None and not (np.min(y) >= 0 and np.max(y) < len(self.classes)):
+            raise UserError(
+                f"`y` has labels from {np.min(y)} to {np.max(y)}, and there are "
+                f"{len(self.classes)} classes, counted from 0"
+            )
+        others = {"steps_per_epoch": len(x) // self.config.images_per_step} | others
+        taken = (epochs - others.get("initial_epoch", 0)) * others["steps_per_epoch"]
+        start = int(self.gan.step)
+        batches = make_batches(x, self.config, start, start + taken, labels=y)
+        return super().fit(batches, epochs=epochs, shuffle=False, **others)
+
+    def batches_of(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """The full batches of a dataset, of images in [-1, 1], with labels for a conditional model.
+
+        Raises:
+            UserError: its elements are of another kind, or they are too few.
+        """
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(dataset.element_spec)
+        rank = getattr(images, "shape", tf.TensorShape(None)).rank
+        if rank not in (3, 4):
+            raise UserError(
+                f"the dataset must have images [H, W, C], or batches of them, not {images}"
+            )
+        self.check(images.shape[rank - 3 :], labels is not None or not self.classes)
+        size = self.config.images_per_step
+        dataset = (dataset.rebatch if rank == 4 else dataset.batch)(size, drop_remainder=True)
+
+        def as_batch(*element: Any) -> Any:
+            images = scale(element[0]) if element[0].dtype == tf.uint8 else element[0]
+            return (images, tf.cast(element[1], tf.int32)) if self.classes else images
+
+        dataset = dataset.map(as_batch)
+        first = next((batch for batch in dataset.take(1)), None)
+        if first is None:
+            raise UserError(f"the dataset has fewer images than the {size} that a step takes")
+        values = first[0] if self.classes else first
+        low, high = float(tf.reduce_min(values)), float(tf.reduce_max(values))
+        if images.dtype not in (tf.uint8, tf.float32) or not -1 <= low < 0 < high <= 1:
+            raise UserError(
+                f"the dataset has images of {images.dtype.name}, its first batch from {low:g} to "
+                f"{high:g}: they must be uint8 in [0, 255], or float32 in [-1, 1]"
+            )
+        return dataset
+
+    def check(self, image_shape: tuple[int, ...], labelled: bool) -> None:
+        """Refuses images of another shape, or without labels if it is conditional.
+
+        Raises:
+            UserError: they are.
+        """
+        if tuple(image_shape) != self.image_shape:
+            raise UserError(
+                f"the images are {[*image_shape]}, and the model is for {[*self.image_shape]}"
+            )
+        if self.classes and not labelled:
+            raise UserError(
+                "a conditional model is trained on images with labels: give these as `y`, or a "
+                "dataset of (image, label)"
+            )
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One step of the config's algorithm."""
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        for mean, value in zip(self.means, self.take(self.gan, images, labels).scalars):
+            mean.update_state(value)
+        return {mean.name: mean.result() for mean in self.means}
+
+    def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
+        """Images of noise, [N, noise_dim], or of [noise, labels], always as when sampling."""
+        if self.classes:
+            noise, labels = inputs
+            one_hot = tf.one_hot(tf.cast(labels, tf.int32), len(self.classes))
+            inputs = tf.concat([noise, one_hot], axis=1)
+        return self.gan.sampling_generator(inputs, training=False)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "config": dataclasses.asdict(self.config),
+            "image_shape": self.image_shape,
+            "classes": [[*self.classes.names], [*self.classes.counts]],
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> DCGAN:
+        settings, shape = Config.from_file(config["config"]), tuple(config["image_shape"])
+        return cls(settings, shape, Classes(*config["classes"]))
+
+    def get_compile_config(self) -> dict[str, Any]:
+        return {"steps_per_execution": self.steps_per_execution}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**config)
+
+    @property
+    def random_state(self) -> list[Any]:
+        """What the random numbers of the next step depend on, beside the seed."""
+        return [self.gan.step, *dropout_seeds(self.gan.discriminator)]
+
+    def save_own_variables(self, store: Any) -> None:
+        for index, variable in enumerate(self.random_state):
+            store[str(index)] = np.asarray(variable)
+
+    def load_own_variables(self, store: Any) -> None:
+        for index, variable in enumerate(self.random_state):
+            variable.assign(store[str(index)][()])

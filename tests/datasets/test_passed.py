@@ -1,0 +1,251 @@
+"""Images that a program passes: what they may be, what is refused, and runs on them."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import dcgan_tf
+from dcgan_tf.commands import evaluate, sample, train
+from dcgan_tf.data import make_batches
+from dcgan_tf.datasets import passed
+from dcgan_tf.datasets.disk_images import DiskImages, fingerprint
+from dcgan_tf.datasets.passed import read_passed
+from dcgan_tf.settings.choices import ARCHITECTURES
+from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
+from dcgan_tf.training import Trainer
+from tests.small import DENSE
+
+ARRAYS = Config(dataset="arrays", held_out=0.0)
+LABELLED = Config(dataset="arrays", conditional=True)
+
+
+class Iterated:
+    """What yields images each time anew, and does not say how many."""
+
+    def __init__(self, make):
+        self.make = make
+
+    def __iter__(self):
+        return iter(self.make())
+
+
+class Sequence:
+    """What has a length and items and no iterator, as a `keras.utils.PyDataset` of old."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index % len(self.items)]
+
+
+@pytest.fixture
+def digits(mnist):
+    """150 real digits, uint8 [150, 28, 28]: two chunks and a part of one."""
+    return mnist[:150]
+
+
+FORMS = {
+    "with channels": lambda x: {"images": x[..., np.newaxis]},
+    "grey": lambda x: {"images": x},
+    "tensor": lambda x: {"images": tf.constant(x)},
+    "list of arrays": lambda x: {"images": [*x]},
+    "list of pictures": lambda x: {"images": [Image.fromarray(each) for each in x]},
+    "iterated": lambda x: {"images": Iterated(lambda: x)},
+    "sequence": lambda x: {"images": Sequence([*x])},
+    "dataset": lambda x: {"images": tf.data.Dataset.from_tensor_slices(x[..., np.newaxis])},
+    "batches": lambda x: {"images": tf.data.Dataset.from_tensor_slices(x[..., None]).batch(40)},
+    "pairs": lambda x: {"images": [*zip(x, range(len(x)))]},
+    "in [0, 1]": lambda x: {"images": x / 255, "value_range": (0, 1)},
+    "in [-1, 1]": lambda x: {"images": x.astype("f") / 127.5 - 1, "value_range": (-1, 1)},
+    "int64": lambda x: {"images": x.astype(int), "value_range": (0, 255)},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_images_are_the_same_in_whatever_form(digits, form):
+    found = read_passed(ARRAYS, **FORMS[form](digits)).images["train"]
+    np.testing.assert_array_equal(found, digits[..., np.newaxis])
+
+
+def test_held_out_images_stay_held_out_when_more_are_added(digits):
+    numbered = np.broadcast_to(np.arange(150, dtype="u1")[:, None, None, None], (150, 4, 4, 3))
+    config = Config(dataset="arrays", held_out=0.2)
+    few, all_of_them = (read_passed(config, numbered[:count]).images for count in (100, 150))
+    few, all_of_them = (
+        {split: images[:, 0, 0, 0] for split, images in each.items()} for each in (few, all_of_them)
+    )
+    assert sorted(np.concatenate([*all_of_them.values()])) == [*range(150)]
+    assert {*few["test"]} < {*all_of_them["test"]} and {*few["train"]} < {*all_of_them["train"]}
+    assert 15 <= len(all_of_them["test"]) <= 45
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["beside", "in pairs"])
+@pytest.mark.parametrize("kind", [int, str, bytes])
+def test_labels_are_the_ids_of_their_classes(digits, own, kind):
+    labels = np.arange(150) % 3 * 5 + 2  # 2, 7, 12
+    named = labels.astype(kind) if kind is not bytes else labels.astype("S")
+    images = tf.data.Dataset.from_tensor_slices((digits, named)).batch(32) if own else digits
+    if own:
+        images = images.map(lambda image, label: (image[..., tf.newaxis], label))
+    found = read_passed(LABELLED, images, None if own else named)
+    names = ["2", "7", "12"] if kind is int else ["12", "2", "7"]
+    assert found.class_names == names
+    assert sum(map(len, found.images.values())) == 150
+    for split, pixels in found.images.items():
+        assert len(found.labels[split]) == len(pixels) > 0
+        for image, label in zip(pixels, found.labels[split]):
+            (index, *_) = np.flatnonzero((digits == image[..., 0]).all((1, 2)))
+            assert names[label] == str(labels[index])
+
+
+def test_many_images_go_into_a_file_that_goes_with_them(digits, tmp_path, monkeypatch):
+    config = Config(dataset="arrays", cache_dir=str(tmp_path), held_out=0.4)
+    in_memory = read_passed(config, digits).images
+    monkeypatch.setattr(passed, "MEMORY_LIMIT", 70 * 28 * 28)
+    found = read_passed(config, digits).images
+    assert isinstance(found["train"], DiskImages) and isinstance(found["test"], np.ndarray)
+    assert not [*tmp_path.iterdir()]
+    for split in found:
+        np.testing.assert_array_equal(found[split][:], in_memory[split])
+    with pytest.raises(UserError, match="may never end: give them a length"):
+        read_passed(config, Iterated(lambda: itertools.cycle(digits)))
+
+
+ONE_HOT = np.eye(10)[np.arange(150) % 10]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda x: {"images": x / 255.0}, "float64, with values such as 0 and 1: say which are"),
+        (lambda x: {"images": (x / 255).astype("u1")}, "no value above 1, and 255 is white"),
+        (lambda x: {"images": x.astype(int)}, "`images` are int64, with values such as 0 and 255"),
+        (lambda x: {"images": x / 255, "value_range": (-1, 0.5)}, "outside `value_range=.-1, 0.5"),
+        (lambda x: {"images": x / np.nan, "value_range": (0, 1)}, "infinite or not a number"),
+        (lambda x: {"images": x / 255, "value_range": (1, 0)}, "values of black and white, such"),
+        (lambda x: {"images": x / 255, "value_range": 1}, "values of black and white, such as"),
+        (lambda x: {"images": x * 1j}, "`images` must be numbers, not complex128"),
+        (lambda x: {"images": x[:0]}, "`images` are none"),
+        (lambda x: {"images": []}, "`images` are none"),
+        (lambda x: {"images": x[0]}, r"one has the shape \[28\]"),
+        (lambda x: {"images": x.reshape(150, -1)}, r"one has the shape \[784\]"),
+        (lambda x: {"images": x[:, :20]}, r"one has the shape \[20, 28\]"),
+        (lambda x: {"images": np.stack([x] * 5, -1)}, r"one has the shape \[28, 28, 5\]"),
+        (lambda x: {"images": [x[0], x[1, :20, :20]]}, r"shapes, \[28, 28, 1\] and \[20, 20, 1\]"),
+        (lambda x: {"images": [[1, 2], [3]]}, "`images` can't be read as arrays|has the shape"),
+        (lambda x: {"images": "faces/"}, "not str; pictures in a folder are for `dataset=folder`"),
+        (lambda x: {"images": 5}, "or a list of images, not int"),
+        (lambda x: {"images": np.array(5)}, "or a list of images, not ndarray"),
+        (lambda x: {"images": [{"image": x[0], "label": 3}]}, "dictionaries, of image, label"),
+        (lambda x: {"images": [Image.fromarray(x[0]).convert("P")]}, "a picture of mode P"),
+        (lambda x: {"images": (each for each in x)}, "generator, which can be read only once"),
+        (lambda x: {"images": tf.data.Dataset.from_tensor_slices(x).repeat()}, "never end"),
+        (
+            lambda x: {"images": tf.data.Dataset.from_tensor_slices(x).shuffle(150)},
+            "in another order each time, so that no run could be resumed: leave out the shuffling",
+        ),
+        (lambda x: {"images": x, "labels": range(149)}, "`labels` are 149, and `images` 150"),
+        (lambda x: {"images": x, "labels": ONE_HOT}, r"\[N\], not float64 \[150, 10\]"),
+        (lambda x: {"images": x, "labels": ONE_HOT[:, 0]}, r"\[N\], not float64 \[150\]"),
+        (lambda x: {"images": [*zip(x, ONE_HOT)]}, r"label of shape \[10\] with 1 images: give"),
+        (lambda x: {"images": [*zip(x, range(150))], "labels": range(150)}, "labels of their own"),
+        (lambda x: {"labels": range(150)}, "are of `images`: give these, too"),
+    ],
+)
+def test_what_is_no_images_is_refused_in_a_sentence(digits, change, message):
+    with pytest.raises(UserError, match=message) as error:
+        read_passed(LABELLED, **{"images": None} | change(digits))
+    assert "\n" not in str(error.value)
+
+
+def test_images_and_settings_that_do_not_go_together(digits):
+    with pytest.raises(UserError, match="the config has `dataset=mnist`"):
+        read_passed(Config(), digits)
+    with pytest.raises(UserError, match="`labels` are for `conditional=True`"):
+        read_passed(ARRAYS, digits, range(150))
+    with passed.passing(read_passed(LABELLED, digits)), pytest.raises(UserError, match="without"):
+        passed.load_passed_labels(LABELLED, "train")
+    with pytest.raises(UserError, match="`data_dir` is not for `dataset` arrays"):
+        Config.from_preset(dataset="arrays", data_dir="x")
+    with pytest.raises(UserError, match="`held_out` is for `dataset` folder or arrays, not for mn"):
+        Config.from_preset(held_out=0.5)
+
+
+@pytest.mark.parametrize(
+    "images, labels, message",
+    [
+        (np.ones((9, 28, 28, 1)), None, r"uint8 \[N, H, W, C\] in \[0, 255\], not float64"),
+        (np.ones((9, 28, 28), "u1"), None, r"not uint8 \[9, 28, 28\]"),
+        (np.ones((9, 28, 28, 1), "u1"), np.ones(8, int), r"`labels` must be \[9\], one an image"),
+    ],
+)
+def test_batches_and_trainers_refuse_what_is_no_images(images, labels, message):
+    with pytest.raises(UserError, match=message):
+        make_batches(images, Config(batch_size=4), 0, 1, labels=labels)
+    if labels is None:
+        with pytest.raises(UserError, match=message):
+            Trainer(Config(batch_size=4), images)
+
+
+@pytest.fixture
+def settings(monkeypatch):
+    """Of a small conditional run, 3 steps an epoch."""
+    monkeypatch.setitem(ARCHITECTURES, "dense", DENSE)
+    return {
+        "dataset": "arrays",
+        "architecture": "dense",
+        "conditional": True,
+        "image_size": 14,
+        "batch_size": 40,
+        "epochs": 2,
+        "eval_every": 1,
+        "held_out": 0.2,
+        "precision": "float32",
+        "convolutions": "native",
+    }
+
+
+def test_a_run_on_arrays_goes_on_with_the_same_alone(digits, settings, tmp_path, run_main):
+    data = {"images": digits / 255, "labels": np.arange(150) % 2, "value_range": (0, 1)}
+    run = dcgan_tf.train(Config(**settings | {"max_steps": 3}), tmp_path / "run", **data)
+    assert run.classes.names == ("0", "1") and sum(run.classes.counts) < 150
+    found = run.evaluate(20)
+    config = run.config
+    again = dcgan_tf.load_run(run.path)
+    assert again.step == run.step == 3 and again.evaluate(20, **data) == found
+    with pytest.raises(UserError, match="images in Python alone: pass them there"):
+        again.evaluate(20)
+    with pytest.raises(UserError, match="does not hold the images that"):
+        again.evaluate(20, **data | {"images": digits[::-1] / 255})
+    with pytest.raises(UserError, match="learns other images: they were 1"):
+        dcgan_tf.train(config, run.path, **data | {"images": digits[::-1] / 255})
+    with pytest.raises(UserError, match="learns other images"):
+        dcgan_tf.train(config, run.path, **data | {"labels": 1 - data["labels"]})
+    for command in (train, evaluate):
+        code, _, err = run_main(command, f"--run_dir={run.path}")
+        assert code == 1 and err.count("\n") == 1
+        assert "--dataset=arrays has its images in Python alone: pass them there, as dcgan" in err
+    output = tmp_path / "x.png"
+    code, _, err = run_main(sample, f"--run_dir={run.path}", f"--output={output}", "--label=1")
+    assert code == 0 and output.is_file(), err
+    assert dcgan_tf.train(Config(**settings), run.path, **data).step == 6
+
+
+def test_a_run_that_python_starts_without_images_leaves_nothing(settings, tmp_path):
+    with pytest.raises(UserError, match="pass them there"):
+        dcgan_tf.train(Config(**settings), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_fingerprint_is_that_of_the_pixels(digits, settings, tmp_path):
+    """What is on disk counts as the same images as what is in memory."""
+    one = read_passed(ARRAYS, digits).images["train"]
+    assert fingerprint(one) == fingerprint(digits[..., np.newaxis])
