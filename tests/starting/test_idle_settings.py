@@ -69,7 +69,7 @@ def test_what_a_new_run_refuses_one_that_goes_on_refuses(given, tmp_path):
     run = RunDirectory(tmp_path)
     described = {"number": 1, "shape": [28, 28, 1], "sha256": ""}
     run.write_config(Config(), described)
-    with pytest.raises(UserError, match="is for `dataset` folder, not for mnist"):
+    with pytest.raises(UserError, match="is for `dataset` folder( or arrays)?, not for mnist"):
         run.resumed_config(given)
     run.write_config(Config(dataset="folder"), described)
     assert given.items() <= dataclasses.asdict(run.resumed_config(given)).items()
