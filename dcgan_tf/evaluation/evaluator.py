@@ -344,5 +344,5 @@ def spread(images: Images, number: int) -> np.ndarray:
 
 def shrink(images: Images) -> np.ndarray:
     """Images with at most MEMORY_SIZE pixels a side."""
-    size = min(MEMORY_SIZE, images.shape[1])
-    return resize(images, None if size == images.shape[1] else size)[:]
+    height, width = (min(MEMORY_SIZE, side) for side in images.shape[1:3])
+    return resize(images, (height, width))[:]

@@ -138,7 +138,7 @@ def extract_by(classifier: keras.Sequential) -> Extract:
     model = tf.function(keras.Model(classifier.inputs, outputs), reduce_retracing=True)
 
     def extract(images: np.ndarray) -> Features:
-        resized = scale(resize(images, classifier.input_shape[1]))
+        resized = scale(resize(images, classifier.input_shape[1:3]))
         return Features(*(output.numpy() for output in model(resized, training=False)))
 
     return extract

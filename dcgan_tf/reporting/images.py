@@ -59,7 +59,7 @@ def image_grid(
         starts = range(0, len(images) - 1, columns - 1)
         images = np.concatenate([images[start : start + columns] for start in starts])
     count, height, width, channels = images.shape
-    zoom = zoom or (max(1, 84 // height) if count <= 64 else 1)
+    zoom = zoom or (max(1, 84 // max(height, width)) if count <= 64 else 1)
     images = images.repeat(zoom, axis=1).repeat(zoom, axis=2)
     height, width = height * zoom + border, width * zoom + border
     columns = columns or int(np.ceil(np.sqrt(count)))
