@@ -34,6 +34,7 @@ from dcgan_tf.layers import (
 from dcgan_tf.regularization.pack import Pack
 from dcgan_tf.settings.choices import ARCHITECTURES, resolve
 from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.errors import UserError
 from dcgan_tf.settings.image_size import start_and_blocks
 
 ImageShape = tuple[int, ...]  # height, width, channels

@@ -14,6 +14,7 @@ from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 from dcgan_tf.datasets.endings import HEIC, READINGS, ending, readable
 from dcgan_tf.datasets.image_files import Files
 from dcgan_tf.datasets.metadata import to_srgb, without_metadata
+from dcgan_tf.datasets.transparency import RGBA
 from dcgan_tf.settings.errors import DamagedImages, UserError, first_line
 from dcgan_tf.settings.image_size import Size
 
@@ -32,7 +33,7 @@ class ImageFormat(NamedTuple):
 
     Attributes:
         size: height and width.
-        channels: one or three.
+        channels: one, three, or four with alpha.
         background: red, green and blue.
         fit: see `Config.fit`.
         reading: see `Config.reading`.
@@ -50,6 +51,11 @@ class ImageFormat(NamedTuple):
     def resized(self) -> Size:
         """Width and height, in Pillow's order."""
         return self.size[1], self.size[0]
+
+    @property
+    def margin(self) -> tuple[int, ...]:
+        """What is around padded images: the background, or nothing where it may show through."""
+        return (0, 0, 0, 0) if self.channels == RGBA else self.background[: self.channels]
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -186,7 +192,7 @@ def pixels_of(image: Image.Image, image_format: ImageFormat, profile: bytes | No
         fitted = to_srgb(fitted, profile)
     fitted = flatten(fitted, image_format, white)
     if image_format.fit == "pad":
-        colour = image_format.background[: image_format.channels]
+        colour = image_format.margin
         fitted = ImageOps.pad(fitted, size, Image.Resampling.LANCZOS, colour)
     fitted = fitted.resize(size, Image.Resampling.LANCZOS)
     return np.asarray(fitted).reshape(image_format.shape)
@@ -210,7 +216,7 @@ def crop(image: Image.Image, size: Size) -> Image.Image:
 
 
 def flatten(image: Image.Image, image_format: ImageFormat, white: float) -> Image.Image:
-    """The image without transparency, with 8 bits in each of one or three channels."""
+    """The image with 8 bits in each channel, on the background unless alpha is one of them."""
     is_deep = image.mode in DEEP_GREY_MODES or (image_format.reading > 1 and image.mode == "F")
     if is_deep:
         shades, clear = np.asarray(image, np.float32), image.info.get("transparency")
@@ -218,6 +224,9 @@ def flatten(image: Image.Image, image_format: ImageFormat, white: float) -> Imag
         image = Image.fromarray(in_8_bits)
         if clear is not None:
             image.putalpha(Image.fromarray(np.where(shades == clear, 0, 255).astype(np.uint8)))
+    if image_format.channels == RGBA:
+        clear = image.has_transparency_data
+        return (image if clear else image.convert("RGB")).convert("RGBA")
     if image.has_transparency_data:
         behind = Image.new("RGBA", image.size, image_format.background)
         image = Image.alpha_composite(behind, image.convert("RGBA"))

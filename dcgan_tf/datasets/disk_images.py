@@ -143,7 +143,7 @@ def check_images(images: Images, labels: np.ndarray | None = None) -> None:
 
 
 def is_shape(shape: Sequence[int]) -> bool:
-    """Whether images can have this shape, [H, W, C]: they are grey or colored."""
+    """Whether images can have this shape, [H, W, C]: grey, colored or with alpha."""
     *sides, channels = shape
     is_size = len(sides) == 2 and all(1 <= side <= LARGEST_SIDE for side in sides)
-    return is_size and channels in (1, 3)
+    return is_size and channels in (1, 3, 4)

@@ -61,8 +61,8 @@ def load_folder(config: Config, split: Split) -> Images:
     a file, which later calls use again for as long as the images stay the same.
 
     Returns:
-        uint8 [N, H, W, C] in [0, 255], in the order of the sorted paths; C is 1
-        where all images are grey, else 3.
+        uint8 [N, H, W, C] in [0, 255], in the order of the sorted paths; C is
+        what `channels` says; by default 1 where all images are grey, else 3.
 
     Raises:
         UserError: the source is missing, has no images or too many damaged ones, or the
@@ -139,7 +139,9 @@ def open_folder(config: Config) -> Iterator[Folder]:
         is_kept = not fit_in_memory(files, image_format)
         note = cache / f"{digest(files, image_format)}.survey" if is_kept else None
         survey = look(files, image_format, note)
-        image_format = image_format._replace(channels=survey.channels, white=survey.white)
+        image_format = image_format._replace(
+            channels=config.channels or survey.channels, white=survey.white
+        )
         yield Folder(files, image_format, survey, cache)
 
 

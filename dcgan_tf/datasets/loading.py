@@ -8,6 +8,7 @@ import tensorflow as tf
 from dcgan_tf.conditional.labels import Labels
 from dcgan_tf.datasets.disk_images import Images, Split
 from dcgan_tf.datasets.report import Report
+from dcgan_tf.datasets.transparency import premultiplied, straight
 from dcgan_tf.settings.choices import DATASETS, resolve
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
@@ -121,6 +122,7 @@ def resize(images: Images, size: Size | None) -> Images:
         return images
     resized = np.empty((len(images), *size, images.shape[3]), np.uint8)
     for start in range(0, len(images), 1000):
-        some = tf.image.resize(images[start : start + 1000], size, antialias=True)
+        pixels = premultiplied(tf.cast(images[start : start + 1000], tf.float32))
+        some = straight(tf.image.resize(pixels, size, antialias=True))
         resized[start : start + 1000] = np.rint(some)
     return resized

@@ -179,7 +179,7 @@ def read_note(path: Path) -> tuple[tuple[int, ...], int, str]:
         if type(value) is not int or not AT_LEAST_ONE.holds(value):
             raise ValueError(f"{str(value)[:50]!r} is not {AT_LEAST_ONE.wanted()}")
     if not is_shape(shape[1:]):
-        raise ValueError(f"{str(shape)[:50]} is no shape of images, grey or coloured")
+        raise ValueError(f"{str(shape)[:50]} is no shape of images, grey, coloured or with alpha")
     return tuple(shape), shards, str(sha256)
 
 

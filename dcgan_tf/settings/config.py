@@ -12,6 +12,7 @@ from dcgan_tf.settings.fields import (
     AT_LEAST_ONE,
     AT_LEAST_ZERO,
     BELOW_ONE,
+    CHANNELS,
     FRACTION,
     NOT_NEGATIVE,
     POSITIVE,
@@ -76,6 +77,13 @@ class Config(Settings):
         "(default: the data's own; 64 for a folder)",
         IMAGE_SIZE,
         one_form=parse_size,
+    )
+    channels: int | None = setting(
+        None,
+        "Data",
+        "of a folder's images: 1 for grey, 3 for color, 4 to learn their transparency, too "
+        "(default: 1 if all are grey, else 3, with `background` behind transparent pixels)",
+        CHANNELS,
     )
     fit: str = setting(
         "crop",

@@ -36,6 +36,7 @@ AT_LEAST_ZERO = at_least(0)
 AT_LEAST_ONE = at_least(1)
 POSITIVE = Rule(lambda: "a number above 0", lambda value: value > 0 and math.isfinite(value))
 NOT_NEGATIVE = Rule(lambda: "a number from 0 up", lambda value: value >= 0 and math.isfinite(value))
+CHANNELS = Rule(lambda: "1, 3 or 4", lambda value: value in (1, 3, 4))
 BELOW_ONE = Rule(
     lambda: "a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1
 )
