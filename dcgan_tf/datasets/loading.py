@@ -126,3 +126,9 @@ def resize(images: Images, size: Size | None) -> Images:
         some = straight(tf.image.resize(pixels, size, antialias=True))
         resized[start : start + 1000] = np.rint(some)
     return resized
+
+
+def shrink(images: Images, most: int) -> np.ndarray:
+    """Images, uint8 [N, H, W, C], of at most so many pixels a side."""
+    height, width = (min(most, side) for side in images.shape[1:3])
+    return resize(images, (height, width))[:]
