@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.datasets.disk_images import Images, check_images
+from dcgan_tf.datasets.transparency import premultiplied, straight
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
@@ -127,10 +128,14 @@ def flip(images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
 
 
 def scale(images: tf.Tensor) -> tf.Tensor:
-    """uint8 in [0, 255] to float32 in [-1, 1], the range of the generator's tanh."""
-    return (tf.cast(images, tf.float32) - 127.5) / 127.5
+    """uint8 in [0, 255] to float32 in [-1, 1], the range of the generator's tanh.
+
+    Colors that have an alpha beside them are multiplied by it, see `datasets.transparency`.
+    """
+    return (premultiplied(tf.cast(images, tf.float32)) - 127.5) / 127.5
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """float32 in [-1, 1] to uint8 in [0, 255], without normalizing each image."""
-    return np.clip(np.rint(np.asarray(images) * 127.5 + 127.5), 0, 255).astype(np.uint8)
+    """The inverse of `scale`: float32 in [-1, 1] to uint8 in [0, 255], each image alike."""
+    pixels = np.asarray(straight(np.asarray(images) * 127.5 + 127.5))
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)

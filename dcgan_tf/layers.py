@@ -15,6 +15,7 @@ from keras import layers
 
 from dcgan_tf.fast import keras_layers as fast_layers
 from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.image_size import Size
 
 Layers = list[layers.Layer]
 
@@ -40,8 +41,8 @@ def mapping_network(config: Config, classes: int = 0) -> Layers:
     return stack
 
 
-def first_block(config: Config, filters: int, size: int) -> Layers:
-    """From 1×1 to size×size: transposed convolution, batch norm, ReLU."""
+def first_block(config: Config, filters: int, size: Size) -> Layers:
+    """From 1×1 to this height and width: transposed convolution, batch norm, ReLU."""
     conv = layers.Conv2DTranspose(
         filters, size, use_bias=False, kernel_initializer=kernel_initializer(config)
     )
@@ -63,8 +64,8 @@ def discriminator_block(config: Config, filters: int, block: int, norm: bool) ->
     ]
 
 
-def conv_to_logit(config: Config, size: int) -> Layers:
-    """One convolution over the whole of a size×size feature map."""
+def conv_to_logit(config: Config, size: Size) -> Layers:
+    """One convolution over the whole of a feature map of this height and width."""
     conv = layers.Conv2D(
         1, size, use_bias=False, kernel_initializer=kernel_initializer(config), dtype="float32"
     )

@@ -1,9 +1,10 @@
 """The generator and the discriminator, as Keras Sequential stacks of small blocks.
 
-Every generator turns noise, float32 [batch, noise_dim], into images, float32 [batch, size, size,
-channels] in [-1, 1]; every discriminator turns such images into logits, float32 [batch, 1]. An
-image size is a starting size times a power of the stride, and each block multiplies by the stride.
-With the stride of 2, sizes are 4, 5, 6 or 7 times a power of two.
+Every generator turns noise, float32 [batch, noise_dim], into images, float32 [batch, height,
+width, channels] in [-1, 1]; every discriminator turns such images into logits, float32 [batch, 1].
+An image size is a starting size times a power of the stride, and each block multiplies by the
+stride. With the stride of 2, the shorter side is 4, 5, 6 or 7 times a power of two, and the longer
+one a multiple of the same power.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ from dcgan_tf.regularization.pack import Pack
 from dcgan_tf.settings.choices import ARCHITECTURES, resolve
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.image_size import start_and_blocks
 
 ImageShape = tuple[int, ...]  # height, width, channels
 
-SMALLEST_START = 4
 POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 OUTPUT: dict[str, Any] = {"activation": "tanh", "dtype": "float32"}
 
 
 def make_generator(config: Config, image_shape: ImageShape, classes: int = 0) -> keras.Model:
-    """The generator of the config's architecture, for images [size, size, channels].
+    """The generator of the config's architecture, for images [height, width, channels].
 
     Args:
         config: the settings.
@@ -61,7 +62,7 @@ def make_generator(config: Config, image_shape: ImageShape, classes: int = 0) ->
 
 
 def make_discriminator(config: Config, image_shape: ImageShape, classes: int = 0) -> keras.Model:
-    """The discriminator of the config's architecture, for images [size, size, channels].
+    """The discriminator of the config's architecture, for images [height, width, channels].
 
     Arguments and what is raised are those of `make_generator`.
     """
@@ -160,14 +161,14 @@ def compute_in(precision: str) -> Iterator[None]:
 
 def tutorial_generator(config: Config, image_shape: ImageShape) -> Layers:
     """https://www.tensorflow.org/tutorials/generative/dcgan: 2,330,944 parameters at 28×28×1."""
-    start, blocks = start_and_blocks(image_shape[0], config.stride)
+    start, blocks = start_and_blocks(image_shape, config.stride)
     filters = [config.base_filters * 2**i for i in reversed(range(blocks))]
-    dense = start * start * 2 * filters[0]
+    dense = start[0] * start[1] * 2 * filters[0]
     stack = [
         layers.Dense(dense, use_bias=False, kernel_initializer=kernel_initializer(config)),
         *generator_norm(config),
         layers.LeakyReLU(config.negative_slope),
-        layers.Reshape((start, start, 2 * filters[0])),
+        layers.Reshape((*start, 2 * filters[0])),
     ]
     for block, count in enumerate(filters):
         stack += [
@@ -180,7 +181,7 @@ def tutorial_generator(config: Config, image_shape: ImageShape) -> Layers:
 
 def tutorial_discriminator(config: Config, image_shape: ImageShape) -> Layers:
     """https://www.tensorflow.org/tutorials/generative/dcgan: 212,865 parameters at 28×28×1."""
-    _, blocks = start_and_blocks(image_shape[0], config.stride)
+    _, blocks = start_and_blocks(image_shape, config.stride)
     stack = []
     for block in range(blocks):
         stack += [
@@ -190,34 +191,3 @@ def tutorial_discriminator(config: Config, image_shape: ImageShape) -> Layers:
             *dropout(config, config.dropout, block),
         ]
     return [*stack, *dense_to_logit(config)]
-
-
-def start_and_blocks(image_size: int, stride: int) -> tuple[int, int]:
-    """Splits an image size into a starting size and a number of blocks: 96 is 6·2⁴.
-
-    Args:
-        image_size: pixels a side.
-        stride: of each block, from 2 up.
-
-    Returns:
-        A start from 4 up to, but not including, 4 strides; and how often the stride multiplies it.
-
-    Raises:
-        UserError: the size is no such product; names the nearest that are.
-    """
-    start, blocks = image_size, 0
-    while start >= SMALLEST_START * stride and start % stride == 0:
-        start, blocks = start // stride, blocks + 1
-    starts = range(SMALLEST_START, SMALLEST_START * stride)
-    if start in starts and blocks:
-        return start, blocks
-    power = stride
-    while SMALLEST_START * stride * power <= image_size:
-        power *= stride
-    below = image_size // power * power
-    smallest = SMALLEST_START * stride
-    nearest = [below, below + power] if image_size > smallest else [smallest]
-    raise UserError(
-        f"`image_size` {image_size} is not {starts[0]} to {starts[-1]} times a power of "
-        f"`stride` {stride}: {' or '.join(map(str, nearest))} would do"
-    )

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from dcgan_tf.models import make_discriminator, make_generator, start_and_blocks
+from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.image_size import height_and_width, start_and_blocks
 from dcgan_tf.settings.presets import PRESETS
 
 MNIST = (28, 28, 1)
@@ -178,19 +179,33 @@ def test_every_preset_builds_every_size(name, size, channels):
 @pytest.mark.parametrize(
     "size, stride, split",
     [
-        (8, 2, (4, 1)),
-        (28, 2, (7, 2)),
-        (64, 2, (4, 4)),
-        (96, 2, (6, 4)),
-        (160, 2, (5, 5)),
-        (28, 4, (7, 1)),
-        (64, 4, (4, 2)),
-        (36, 3, (4, 2)),
-        (33, 3, (11, 1)),
+        ((8, 8), 2, ((4, 4), 1)),
+        ((28, 28), 2, ((7, 7), 2)),
+        ((64, 64), 2, ((4, 4), 4)),
+        ((96, 96), 2, ((6, 6), 4)),
+        ((160, 160), 2, ((5, 5), 5)),
+        ((28, 28), 4, ((7, 7), 1)),
+        ((64, 64), 4, ((4, 4), 2)),
+        ((36, 36), 3, ((4, 4), 2)),
+        ((33, 33), 3, ((11, 11), 1)),
+        ((64, 128), 2, ((4, 8), 4)),
+        ((56, 64), 2, ((7, 8), 3)),
+        ((64, 56), 2, ((8, 7), 3)),
+        ((160, 96), 2, ((10, 6), 4)),
+        ((64, 80), 4, ((4, 5), 2)),
     ],
 )
 def test_sizes_are_a_start_times_a_power_of_the_stride(size, stride, split):
     assert start_and_blocks(size, stride) == split
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("size", [(16, 40), (48, 32)])
+def test_every_preset_builds_rectangles(name, size):
+    config, shape = preset(name, base_filters=2), (*size, 4)
+    images = make_generator(config, shape)(np.zeros((2, 100), np.float32))
+    assert images.shape == (2, *shape)
+    assert make_discriminator(config, shape)(images).shape == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +227,26 @@ def test_sizes_are_a_start_times_a_power_of_the_stride(size, stride, split):
 def test_size_that_cannot_be_built_names_the_nearest(size, stride, nearest):
     message = f"`image_size` {size} .* power of `stride` {stride}: {nearest} would do"
     with pytest.raises(UserError, match=message):
-        start_and_blocks(size, stride)
+        start_and_blocks((size, size), stride)
+
+
+@pytest.mark.parametrize(
+    "size, nearest",
+    [
+        ((60, 68), "56x64 or 64x64"),
+        ((68, 60), "64x56 or 64x64"),
+        ((64, 100), "64x96 or 64x112"),
+        ((100, 64), "96x64 or 112x64"),
+        ((56, 68), "56x64 or 56x72"),
+        ((5, 20), "8x20"),
+    ],
+)
+def test_rectangle_that_cannot_be_built_names_the_nearest(size, nearest):
+    nearest = nearest.replace("64x64", "64")
+    with pytest.raises(UserError, match=f"{size[0]}x{size[1]} needs .*: {nearest} would do"):
+        start_and_blocks(size, 2)
+    for each in nearest.split(" or "):
+        start_and_blocks(height_and_width(each), 2)
 
 
 def test_stride_of_four_scales_in_one_block():

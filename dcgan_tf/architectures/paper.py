@@ -12,8 +12,9 @@ from dcgan_tf.layers import (
     first_block,
     generator_block,
 )
-from dcgan_tf.models import OUTPUT, ImageShape, start_and_blocks
+from dcgan_tf.models import OUTPUT, ImageShape
 from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.image_size import start_and_blocks
 
 
 def paper_generator(config: Config, image_shape: ImageShape) -> Layers:
@@ -22,7 +23,7 @@ def paper_generator(config: Config, image_shape: ImageShape) -> Layers:
     At 64×64×3: 4×4×512, 8×8×256, 16×16×128, 32×32×64, 64×64×3; 3,576,704 trainable parameters
     with a kernel of 4 and a noise of 100.
     """
-    start, blocks = start_and_blocks(image_shape[0], config.stride)
+    start, blocks = start_and_blocks(image_shape, config.stride)
     stack = [layers.Reshape((1, 1, config.noise_dim))]
     for block in range(blocks):
         filters = config.base_filters * 2 ** (blocks - 1 - block)
@@ -36,7 +37,7 @@ def paper_discriminator(config: Config, image_shape: ImageShape) -> Layers:
     At 64×64×3: 2,765,568 trainable parameters with a kernel of 4. The first block has no batch
     norm.
     """
-    start, blocks = start_and_blocks(image_shape[0], config.stride)
+    start, blocks = start_and_blocks(image_shape, config.stride)
     stack = []
     for block in range(blocks):
         filters = config.base_filters * 2**block
@@ -49,8 +50,8 @@ def blocks_discriminator(config: Config, image_shape: ImageShape) -> Layers:
 
     At 32×32: 16×16×64, 8×8×128, and an 8×8 convolution to the logit.
     """
-    start, blocks = start_and_blocks(image_shape[0], config.stride)
+    start, blocks = start_and_blocks(image_shape, config.stride)
     stack = []
     for block in range(blocks - 1):
         stack += discriminator_block(config, config.base_filters * 2**block, block, norm=True)
-    return [*stack, *conv_to_logit(config, config.stride * start)]
+    return [*stack, *conv_to_logit(config, (config.stride * start[0], config.stride * start[1]))]

@@ -14,8 +14,9 @@ from dcgan_tf.layers import (
     same_size_conv,
     strided_conv,
 )
-from dcgan_tf.models import OUTPUT, ImageShape, start_and_blocks
+from dcgan_tf.models import OUTPUT, ImageShape
 from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.image_size import start_and_blocks
 
 
 def upsample_generator(config: Config, image_shape: ImageShape) -> Layers:
@@ -23,11 +24,13 @@ def upsample_generator(config: Config, image_shape: ImageShape) -> Layers:
 
     Odena et al., 2016, Deconvolution and Checkerboard Artifacts, tell why.
     """
-    start, blocks = start_and_blocks(image_shape[0], config.stride)
+    start, blocks = start_and_blocks(image_shape, config.stride)
     filters = [config.base_filters * 2**i for i in reversed(range(blocks))]
     stack = [
-        layers.Dense(start * start * filters[0], kernel_initializer=kernel_initializer(config)),
-        layers.Reshape((start, start, filters[0])),
+        layers.Dense(
+            start[0] * start[1] * filters[0], kernel_initializer=kernel_initializer(config)
+        ),
+        layers.Reshape((*start, filters[0])),
     ]
     for count in filters:
         stack += [
@@ -41,7 +44,7 @@ def upsample_generator(config: Config, image_shape: ImageShape) -> Layers:
 
 def upsample_discriminator(config: Config, image_shape: ImageShape) -> Layers:
     """Strided convolutions whose batch norm comes last, after the dropout; none in the first."""
-    _, blocks = start_and_blocks(image_shape[0], config.stride)
+    _, blocks = start_and_blocks(image_shape, config.stride)
     stack = []
     for block in range(blocks):
         stack += [

@@ -7,7 +7,7 @@ as large. run/ is a run directory with the generator alone, its kernels in float
 commands that need no more. The others compute in float32. The command says how near that comes to
 the images that the run draws in its own precision, loads each file again, and compares its images
 with the generator's. The generator of a conditional run takes `label`, too, int32 [N]: the number
-of a class in the order of the run's.
+of a class in the order of the run's. Floats of images with transparency are colors times alpha.
 """
 
 import dataclasses

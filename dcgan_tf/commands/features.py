@@ -73,7 +73,7 @@ def main() -> None:
     sets, labels = {}, {}
     for split in ("train", "test"):
         images, labels[split] = load_labelled(config, split)
-        sets[split] = resize(images, config.image_size)[:]
+        sets[split] = resize(images, config.height_and_width)[:]
     chosen = pick_labelled(labels["train"], flags.labels, flags.seed)
     sets["train"], labels["train"] = sets["train"][chosen], labels["train"][chosen]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import re
 import shutil
 import sys
 import textwrap
@@ -86,9 +85,7 @@ def _refusal(error: flags.Error, fields: list[dataclasses.Field]) -> str:
     name, _, value = given.partition("=")
     for field in fields:
         if name.removeprefix("--") in (field.name, field.metadata["old_name"]):
-            is_size = re.fullmatch(r"[0-9]+[xX×*][0-9]+", value)
-            hint = ": images are square, give the pixels of one side" if is_size else ""
-            return f"{name} must be {wanted(field)}, not {value!r}{hint}"
+            return f"{name} must be {wanted(field)}, not {value!r}"
     return f"{error} (--help lists the flags)".replace("\n", " ")
 
 

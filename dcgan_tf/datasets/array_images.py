@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from dcgan_tf.datasets.endings import readable
+from dcgan_tf.datasets.transparency import RGBA
 from dcgan_tf.settings.errors import UserError, first_line
 
 IMAGES_AND_LABELS = {"x": "y", "X": "y", "images": "labels", "data": "labels"}
@@ -30,10 +31,10 @@ class Place(NamedTuple):
 class ArrayImages:
     """The images of some files of arrays, in each of which one image or many are.
 
-    Arrays are [H, W], [H, W, C], [N, H, W], [N, H, W, C] or, as in PyTorch, [N, C, H, W], with one
-    channel or three: uint8, other whole numbers in [0, 255], grey of 16 bits, or floats, all of
-    them in [0, 1] or all in [-1, 1]. In a .npz, `x_train` has its labels in `y_train`, and `images`
-    in `labels`.
+    Arrays are [H, W], [H, W, C], [N, H, W], [N, H, W, C] or, as in PyTorch, [N, C, H, W], with 1, 3
+    or 4 channels: uint8, other whole numbers in [0, 255], grey of 16 bits, or floats, all of them
+    in [0, 1] or all in [-1, 1]. In a .npz, `x_train` has its labels in `y_train`, and `images` in
+    `labels`.
 
     Args:
         source: which the user gave.
@@ -90,7 +91,7 @@ class ArrayImages:
             UserError: it has another shape or type.
         """
         where = f"`data_dir` {self.source}: {name}{f', {key},' if key else ''}"
-        wanted = "[H, W], [H, W, C], [N, H, W] or [N, H, W, C] with one channel or three"
+        wanted = "[H, W], [H, W, C], [N, H, W] or [N, H, W, C] with 1, 3 or 4 channels"
         stack = as_stack(values)
         if stack is None:
             raise UserError(f"{where} is {values.dtype} {[*values.shape]}, not {wanted}")
@@ -183,14 +184,14 @@ def describe_key(key: str, arrays: dict[str, np.ndarray]) -> tuple[list[str], np
 
 def as_stack(values: np.ndarray) -> np.ndarray | None:
     """An array of one image or many as [N, H, W, C]; None if it can't be told what it is."""
-    shape, channels = values.shape, (1, 3)
+    shape, channels = values.shape, (1, 3, RGBA)
     if values.size == 0:
         return None
     if values.ndim == 2:
         return values[np.newaxis, ..., np.newaxis]
     if values.ndim == 3 and shape[-1] in channels:
         return values[np.newaxis]
-    if values.ndim == 3 and shape[0] not in channels:
+    if values.ndim == 3 and shape[0] not in (1, 3):
         return values[..., np.newaxis]
     if values.ndim == 4 and shape[-1] in channels:
         return values
@@ -200,7 +201,7 @@ def as_stack(values: np.ndarray) -> np.ndarray | None:
 
 
 def as_file(image: np.ndarray, lowest: float) -> BinaryIO:
-    """An image, [H, W, C], as a PPM, or as a TIFF if it has 16 bits."""
+    """An image, [H, W, C], as a PPM, or as a TIFF if it has 16 bits or alpha."""
     content = io.BytesIO()
     if image.dtype == np.uint16:
         Image.fromarray(image[..., 0]).save(content, "TIFF")
@@ -211,6 +212,10 @@ def as_file(image: np.ndarray, lowest: float) -> BinaryIO:
     elif image.dtype == np.bool_:
         image = image * np.uint8(255)
     height, width, channels = image.shape
+    if channels == RGBA:
+        Image.fromarray(np.ascontiguousarray(image, np.uint8)).save(content, "TIFF")
+        content.seek(0)
+        return content
     content.write(f"P{5 if channels == 1 else 6} {width} {height} 255\n".encode())
     content.write(np.ascontiguousarray(image, np.uint8).tobytes())
     content.seek(0)

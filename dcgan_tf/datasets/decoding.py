@@ -1,4 +1,4 @@
-"""One image file of any kind, decoded to a square of 8-bit pixels."""
+"""One image file of any kind, decoded to 8-bit pixels of a given size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 from dcgan_tf.datasets.endings import HEIC, READINGS, ending, readable
 from dcgan_tf.datasets.image_files import Files
 from dcgan_tf.datasets.metadata import to_srgb, without_metadata
+from dcgan_tf.datasets.transparency import RGBA
 from dcgan_tf.settings.errors import DamagedImages, UserError, first_line
+from dcgan_tf.settings.image_size import Size
 
 DEEP_GREY_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 GREY_MODES = ("1", "L", "LA", *DEEP_GREY_MODES)
@@ -30,15 +32,15 @@ class ImageFormat(NamedTuple):
     """What every image gets.
 
     Attributes:
-        size: pixels a side.
-        channels: one or three.
+        size: height and width.
+        channels: one, three, or four with alpha.
         background: red, green and blue.
         fit: see `Config.fit`.
         reading: see `Config.reading`.
         white: the value of grey of more than 8 bits that is white.
     """
 
-    size: int
+    size: Size
     channels: int
     background: tuple[int, ...]
     fit: str
@@ -46,9 +48,19 @@ class ImageFormat(NamedTuple):
     white: float = DEEPEST
 
     @property
+    def resized(self) -> Size:
+        """Width and height, in Pillow's order."""
+        return self.size[1], self.size[0]
+
+    @property
+    def margin(self) -> tuple[int, ...]:
+        """What is around padded images: the background, or nothing where it may show through."""
+        return (0, 0, 0, 0) if self.channels == RGBA else self.background[: self.channels]
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Of one image: [H, W, C]."""
-        return self.size, self.size, self.channels
+        return *self.size, self.channels
 
 
 def parse_colour(name: str) -> tuple[int, ...]:
@@ -125,7 +137,8 @@ def has_colour(files: Files, image_format: ImageFormat, name: str) -> bool:
     """
 
     def by_header(image: Image.Image, _: bytes | None) -> tuple[bool, bool]:
-        is_padded = image_format.fit == "pad" and image.width != image.height
+        height, width = image_format.size
+        is_padded = image_format.fit == "pad" and image.width * height != image.height * width
         shows_background = image.has_transparency_data or is_padded
         is_behind = shows_background and len(set(image_format.background)) > 1
         return image.mode not in GREY_MODES, is_behind
@@ -141,7 +154,7 @@ def has_colour(files: Files, image_format: ImageFormat, name: str) -> bool:
 
 
 def decode(files: Files, image_format: ImageFormat, name: str) -> np.ndarray | str:
-    """The image as uint8 [size, size, C], or what is wrong with the file.
+    """The image as uint8 [H, W, C], or what is wrong with the file.
 
     Raises:
         DamagedImages: it is there and can't be read, which may pass.
@@ -158,50 +171,52 @@ def decode(files: Files, image_format: ImageFormat, name: str) -> np.ndarray | s
 
 
 def pixels_of(image: Image.Image, image_format: ImageFormat, profile: bytes | None) -> np.ndarray:
-    """An opened image as uint8 [size, size, C]; raises as `open_image`.
+    """An opened image as uint8 [H, W, C]; raises as `open_image`.
 
     Args:
         image: whose header alone is read yet.
         image_format: what it gets.
         profile: its ICC profile, which reading 1 leaves aside.
     """
-    size = image_format.size
+    size = image_format.resized
     # Pillow scales the grey of a PPM by the maximum that its header gives.
     white = DEEPEST if image.format == "PPM" else image_format.white
-    image.draft(None, (2 * size, 2 * size))  # spares most of a large JPEG's work
+    image.draft(None, (2 * size[0], 2 * size[1]))  # spares most of a large JPEG's work
     image.load()
     with contextlib.suppress(Exception):  # damaged EXIF is no reason to lose the image
         ImageOps.exif_transpose(image, in_place=True)
-    square = crop(image) if image_format.fit == "crop" else image
+    fitted = crop(image, image_format.size) if image_format.fit == "crop" else image
     if image_format.reading > 1 and profile:
-        if square.mode in SHRUNK_FIRST and not square.has_transparency_data:
-            square = shrink(square, image_format)  # so that few pixels have their colors changed
-        square = to_srgb(square, profile)
-    square = flatten(square, image_format, white)
+        if fitted.mode in SHRUNK_FIRST and not fitted.has_transparency_data:
+            fitted = shrink(fitted, image_format)  # so that few pixels have their colors changed
+        fitted = to_srgb(fitted, profile)
+    fitted = flatten(fitted, image_format, white)
     if image_format.fit == "pad":
-        colour = image_format.background[: image_format.channels]
-        square = ImageOps.pad(square, (size, size), Image.Resampling.LANCZOS, colour)
-    square = square.resize((size, size), Image.Resampling.LANCZOS)
-    return np.asarray(square).reshape(image_format.shape)
+        colour = image_format.margin
+        fitted = ImageOps.pad(fitted, size, Image.Resampling.LANCZOS, colour)
+    fitted = fitted.resize(size, Image.Resampling.LANCZOS)
+    return np.asarray(fitted).reshape(image_format.shape)
 
 
 def shrink(image: Image.Image, image_format: ImageFormat) -> Image.Image:
-    """The image in its size within the square."""
-    size = (image_format.size, image_format.size)
+    """The image in its size within the wanted one."""
+    size = image_format.resized
     if image_format.fit == "pad":
         return ImageOps.contain(image, size, Image.Resampling.LANCZOS)
     return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def crop(image: Image.Image) -> Image.Image:
-    """The largest square in the middle."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return image.crop((left, top, left + side, top + side))
+def crop(image: Image.Image, size: Size) -> Image.Image:
+    """The largest part in the middle that has the proportions of a height and width."""
+    # Rounded to whole pixels.
+    width = min(image.width, max(1, round(image.height * size[1] / size[0])))
+    height = min(image.height, max(1, round(image.width * size[0] / size[1])))
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
 
 
 def flatten(image: Image.Image, image_format: ImageFormat, white: float) -> Image.Image:
-    """The image without transparency, with 8 bits in each of one or three channels."""
+    """The image with 8 bits in each channel, on the background unless alpha is one of them."""
     is_deep = image.mode in DEEP_GREY_MODES or (image_format.reading > 1 and image.mode == "F")
     if is_deep:
         shades, clear = np.asarray(image, np.float32), image.info.get("transparency")
@@ -209,6 +224,9 @@ def flatten(image: Image.Image, image_format: ImageFormat, white: float) -> Imag
         image = Image.fromarray(in_8_bits)
         if clear is not None:
             image.putalpha(Image.fromarray(np.where(shades == clear, 0, 255).astype(np.uint8)))
+    if image_format.channels == RGBA:
+        clear = image.has_transparency_data
+        return (image if clear else image.convert("RGB")).convert("RGBA")
     if image.has_transparency_data:
         behind = Image.new("RGBA", image.size, image_format.background)
         image = Image.alpha_composite(behind, image.convert("RGBA"))

@@ -14,8 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from dcgan_tf.settings.config import LARGEST_SIZE
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.image_size import LARGEST_SIDE
 
 Split = Literal["train", "test"]
 CHUNK = 64
@@ -143,5 +143,7 @@ def check_images(images: Images, labels: np.ndarray | None = None) -> None:
 
 
 def is_shape(shape: Sequence[int]) -> bool:
-    """Whether images can have this shape, [H, W, C]: they are square, and grey or colored."""
-    return len(shape) == 3 and 1 <= shape[0] == shape[1] <= LARGEST_SIZE and shape[2] in (1, 3)
+    """Whether images can have this shape, [H, W, C]: grey, colored or with alpha."""
+    *sides, channels = shape
+    is_size = len(sides) == 2 and all(1 <= side <= LARGEST_SIDE for side in sides)
+    return is_size and channels in (1, 3, 4)

@@ -150,8 +150,8 @@ def as_batch(image: Any, is_stack: bool = False) -> np.ndarray:
         batch = batch[..., np.newaxis] if is_stack else batch[np.newaxis]
     if batch.ndim != 4 or not is_shape(batch.shape[1:]):
         raise UserError(
-            f"`images` must be square, grey or with three channels, [N, H, W, C] or [N, H, W], and "
-            f"one has the shape {[*values.shape[is_stack:]]}"
+            f"`images` must be [N, H, W, C] with 1, 3 or 4 channels (red, green, blue, alpha), or "
+            f"grey [N, H, W], and one has the shape {[*values.shape[is_stack:]]}"
         )
     return batch
 

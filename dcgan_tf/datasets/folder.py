@@ -29,8 +29,9 @@ from dcgan_tf.datasets.workers import in_parallel
 from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.image_size import show_size
 
-DEFAULT_SIZE = 64
+DEFAULT_SIZE = (64, 64)
 MEMORY_LIMIT = 64 << 20
 KNOWN_DAMAGE: dict[tuple, Damaged] = {}  # of what this process decoded
 CACHE_VERSION = 2  # to be raised when images are decoded differently
@@ -55,13 +56,13 @@ class Folder(NamedTuple):
 def load_folder(config: Config, split: Split) -> Images:
     """Decodes the images of one split of the user's folder, nested ones included, or .zip.
 
-    Images are made square as `fit` says, and resized. Hidden files and system folders are left out.
-    What takes more than MEMORY_LIMIT, or is to be labelled, goes into a file, which later calls use
-    again for as long as the images stay the same.
+    Images get the proportions of `image_size` as `fit` says, and are resized. Hidden files and
+    system folders are left out. What takes more than MEMORY_LIMIT, or is to be labelled, goes into
+    a file, which later calls use again for as long as the images stay the same.
 
     Returns:
-        uint8 [N, image_size, image_size, C] in [0, 255], in the order of the sorted paths; C is 1
-        where all images are grey, else 3.
+        uint8 [N, H, W, C] in [0, 255], in the order of the sorted paths; C is
+        what `channels` says; by default 1 where all images are grey, else 3.
 
     Raises:
         UserError: the source is missing, has no images or too many damaged ones, or the
@@ -133,12 +134,14 @@ def open_folder(config: Config) -> Iterator[Folder]:
     with open_source(source, config.reading) as files, warnings.catch_warnings():
         # Pillow's remarks on odd files; what it can't decode is reported below.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        size = config.image_size or DEFAULT_SIZE
+        size = config.height_and_width or DEFAULT_SIZE
         image_format = ImageFormat(size, 3, background, config.fit, config.reading)
         is_kept = not fit_in_memory(files, image_format)
         note = cache / f"{digest(files, image_format)}.survey" if is_kept else None
         survey = look(files, image_format, note)
-        image_format = image_format._replace(channels=survey.channels, white=survey.white)
+        image_format = image_format._replace(
+            channels=config.channels or survey.channels, white=survey.white
+        )
         yield Folder(files, image_format, survey, cache)
 
 
@@ -232,7 +235,8 @@ def digest(files: Files, image_format: ImageFormat) -> str:
             state = (files.source / file_of(name)).stat()
             states.append([name, state.st_size, state.st_mtime_ns])
     names = [] if is_folder else files.names
-    # What reading 1 decoded is under the name that it always had.
-    form = image_format[:4] if image_format.reading == 1 else image_format
+    # What was decoded to squares, or by reading 1, is under the name that it always had.
+    form = [show_size(image_format.size), *image_format[1:]]
+    form = form[:4] if image_format.reading == 1 else form
     what = [CACHE_VERSION, form, str(files.source.resolve()), states, names]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]

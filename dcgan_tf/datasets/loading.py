@@ -8,9 +8,11 @@ import tensorflow as tf
 from dcgan_tf.conditional.labels import Labels
 from dcgan_tf.datasets.disk_images import Images, Split
 from dcgan_tf.datasets.report import Report
+from dcgan_tf.datasets.transparency import premultiplied, straight
 from dcgan_tf.settings.choices import DATASETS, resolve
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.image_size import Size
 
 
 def load_images(config: Config) -> Images:
@@ -49,7 +51,9 @@ def load_held_out(config: Config) -> Images:
 
 def load_split(config: Config, split: Split) -> Images:
     """Reads the images of one split, however few; returns and raises as `load_held_out`."""
-    return resize(resolve(DATASETS[config.dataset].load_images)(config, split), config.image_size)
+    return resize(
+        resolve(DATASETS[config.dataset].load_images)(config, split), config.height_and_width
+    )
 
 
 def load_labels(config: Config, split: Split) -> np.ndarray:
@@ -104,20 +108,27 @@ def load_report(config: Config) -> Report | None:
     return resolve(report)(config) if report else None
 
 
-def resize(images: Images, size: int | None) -> Images:
-    """Resizes square images with antialiasing; leaves them alone if the size is theirs or None.
+def resize(images: Images, size: Size | None) -> Images:
+    """Resizes images with antialiasing; leaves them alone if the size is theirs or None.
 
     Args:
         images: uint8 [N, H, W, C].
-        size: pixels a side.
+        size: height and width.
 
     Returns:
-        uint8 [N, size, size, C].
+        uint8 [N, *size, C].
     """
-    if size in (None, images.shape[1]):
+    if size in (None, images.shape[1:3]):
         return images
-    resized = np.empty((len(images), size, size, images.shape[3]), np.uint8)
+    resized = np.empty((len(images), *size, images.shape[3]), np.uint8)
     for start in range(0, len(images), 1000):
-        some = tf.image.resize(images[start : start + 1000], (size, size), antialias=True)
+        pixels = premultiplied(tf.cast(images[start : start + 1000], tf.float32))
+        some = straight(tf.image.resize(pixels, size, antialias=True))
         resized[start : start + 1000] = np.rint(some)
     return resized
+
+
+def shrink(images: Images, most: int) -> np.ndarray:
+    """Images, uint8 [N, H, W, C], of at most so many pixels a side."""
+    height, width = (min(most, side) for side in images.shape[1:3])
+    return resize(images, (height, width))[:]

@@ -137,7 +137,7 @@ def read_splits(
     brightest, held_out, labels = 0, [], []
     random = np.random.default_rng(0)  # so that the same are held out if more are added
     for some, labels_of_some in read_some(images, labelled):
-        pixels = resize(to_uint8(some, value_range), config.image_size)[:]
+        pixels = resize(to_uint8(some, value_range), config.height_and_width)[:]
         if shape and pixels.shape[1:] != shape:
             raise UserError(
                 f"`images` have different shapes, {[*shape]} and {[*pixels.shape[1:]]}: resize them"

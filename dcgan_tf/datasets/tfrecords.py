@@ -30,6 +30,7 @@ from dcgan_tf.files.atomic_files import (
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError, first_line
 from dcgan_tf.settings.fields import AT_LEAST_ONE
+from dcgan_tf.settings.image_size import show_size
 
 COMPARED = 1 << 30  # bytes: larger sets are not read as a whole before their use
 
@@ -118,11 +119,11 @@ def load_tfrecords(config: Config, split: Split) -> DiskImages:
     if config.data_dir is None:
         raise UserError("`dataset` tfrecords needs `data_dir`: the folder they were written to")
     images = read_tfrecords(Path(config.data_dir), split)
-    if config.image_size not in (None, images.shape[1]):
+    if config.height_and_width not in (None, images.shape[1:3]):
+        found = show_size(images.shape[1:3])
         raise UserError(
-            f"`image_size` {config.image_size}: the images in {config.data_dir} have "
-            f"{images.shape[1]} pixels a side: give `image_size` {images.shape[1]}, or write them "
-            f"again with the other size"
+            f"`image_size` {config.image_size}: the images in {config.data_dir} have a size of "
+            f"{found}: give `image_size` {found}, or write them again with the other size"
         )
     return images
 
@@ -178,7 +179,7 @@ def read_note(path: Path) -> tuple[tuple[int, ...], int, str]:
         if type(value) is not int or not AT_LEAST_ONE.holds(value):
             raise ValueError(f"{str(value)[:50]!r} is not {AT_LEAST_ONE.wanted()}")
     if not is_shape(shape[1:]):
-        raise ValueError(f"{str(shape)[:50]} is no shape of square images, grey or coloured")
+        raise ValueError(f"{str(shape)[:50]} is no shape of images, grey, coloured or with alpha")
     return tuple(shape), shards, str(sha256)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from dcgan_tf.conditional.labels import UNLABELLED, Classes, Labels
 from dcgan_tf.datasets.disk_images import Images
-from dcgan_tf.datasets.loading import load_held_out, load_labels, load_training_labels, resize
+from dcgan_tf.datasets.loading import load_held_out, load_labels, load_training_labels, shrink
 from dcgan_tf.evaluation.feature_extractors import (
     FeatureExtractor,
     Features,
@@ -202,7 +202,7 @@ class Evaluator:
 
     @functools.cached_property
     def shrunk_training(self) -> np.ndarray:
-        return shrink(self.training)
+        return shrink(self.training, MEMORY_SIZE)
 
     @functools.cached_property
     def held_out_distances(self) -> np.ndarray:
@@ -211,7 +211,7 @@ class Evaluator:
 
     def nearest_training(self, images: Images) -> tuple[np.ndarray, np.ndarray]:
         """As `nearest`, among the training images as the run sees them (`flip`)."""
-        return nearest(shrink(images), self.shrunk_training, mirrored=self.config.flip)
+        return nearest(shrink(images, MEMORY_SIZE), self.shrunk_training, mirrored=self.config.flip)
 
     def memorisation(self, images: np.ndarray) -> tuple[Memorisation, np.ndarray, np.ndarray]:
         """How near images come to the training images.
@@ -340,9 +340,3 @@ def to_json(scores: dict[str, Value]) -> dict[str, Any]:
 def spread(images: Images, number: int) -> np.ndarray:
     """At most so many images, or labels of theirs, from all over the set."""
     return images[np.linspace(0, len(images) - 1, min(number, len(images))).astype(int)]
-
-
-def shrink(images: Images) -> np.ndarray:
-    """Images with at most MEMORY_SIZE pixels a side."""
-    size = min(MEMORY_SIZE, images.shape[1])
-    return resize(images, None if size == images.shape[1] else size)[:]

@@ -12,8 +12,10 @@ import tensorflow as tf
 
 from dcgan_tf.data import scale
 from dcgan_tf.datasets.cache import default_cache_dir, locked
+from dcgan_tf.datasets.decoding import parse_colour
 from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.datasets.loading import resize
+from dcgan_tf.datasets.transparency import laid_on
 from dcgan_tf.evaluation.classifier import (
     CLASSES,
     classify,
@@ -138,7 +140,7 @@ def extract_by(classifier: keras.Sequential) -> Extract:
     model = tf.function(keras.Model(classifier.inputs, outputs), reduce_retracing=True)
 
     def extract(images: np.ndarray) -> Features:
-        resized = scale(resize(images, classifier.input_shape[1]))
+        resized = scale(resize(images, classifier.input_shape[1:3]))
         return Features(*(output.numpy() for output in model(resized, training=False)))
 
     return extract
@@ -148,11 +150,13 @@ def pixels_and_edges(config: Config) -> FeatureExtractor:
     """64 features that need no weights: where the image has which colours, and how sharp it is.
 
     They are the averages of 4×4 parts of the image; and, of 2×2 parts, the logarithm of the mean
-    square of each of the four finest bands of a Laplacian pyramid (Burt and Adelson, 1983).
+    square of each of the four finest bands of a Laplacian pyramid (Burt and Adelson, 1983). Of
+    images with transparency they are 80: alpha is averaged, too.
     """
 
     def extract(images: np.ndarray) -> Features:
-        layer = scale(np.broadcast_to(images, (*images.shape[:3], 3)))
+        channels = max(3, images.shape[3])
+        layer = scale(np.broadcast_to(images, (*images.shape[:3], channels)))
         parts = [tf.image.resize(layer, (4, 4), "area")]
         for _ in range(BANDS):
             coarser = tf.nn.avg_pool2d(layer, 2, 2, "SAME")
@@ -169,6 +173,8 @@ def pixels_and_edges(config: Config) -> FeatureExtractor:
 
 def inception(config: Config) -> FeatureExtractor:
     """InceptionV3 as trained on ImageNet, without its top: 2,048 features (Heusel et al., 2017).
+
+    Images with transparency are laid on the run's background.
 
     Raises:
         UserError: its weights can't be downloaded, or are not in the user's file.
@@ -189,11 +195,11 @@ def inception(config: Config) -> FeatureExtractor:
             f"`inception_weights` {config.inception_weights} can't be used ({reason}): give "
             f"keras.applications' InceptionV3 weights without top, a .h5 file"
         ) from None
-    model = tf.function(network, reduce_retracing=True)
+    model, background = tf.function(network, reduce_retracing=True), parse_colour(config.background)
 
     def extract(images: np.ndarray) -> Features:
-        size = (INCEPTION_SIZE, INCEPTION_SIZE)
-        large = tf.image.resize(np.broadcast_to(images, (*images.shape[:3], 3)), size)
+        size, opaque = (INCEPTION_SIZE, INCEPTION_SIZE), laid_on(images, np.array(background))
+        large = tf.image.resize(np.broadcast_to(opaque, (*images.shape[:3], 3)), size)
         return Features(model(scale(large), training=False).numpy(), None)
 
     return FeatureExtractor("InceptionV3", 50, extract)

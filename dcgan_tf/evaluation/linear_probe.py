@@ -58,8 +58,8 @@ def pooled_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf
 
 def pool(maps: tf.Tensor) -> tf.Tensor:
     """The greatest values of at most 4×4 fields of each map, float32 [N, fields · filters]."""
-    side = -(-maps.shape[1] // POOLED)
-    pooled = tf.nn.max_pool2d(maps, side, side, "SAME")
+    sides = [-(-side // POOLED) for side in maps.shape[1:3]]
+    pooled = tf.nn.max_pool2d(maps, sides, sides, "SAME")
     return tf.reshape(pooled, [-1, int(np.prod(pooled.shape[1:]))])
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dcgan_tf.datasets.disk_images import DiskImages
+from dcgan_tf.datasets.transparency import premultiplied
 
 KID_BLOCKS = 10
 PRECISION_NEIGHBOURS = 3
@@ -215,5 +216,5 @@ def nearest(
 
 
 def flatten(images: np.ndarray) -> np.ndarray:
-    """uint8 [N, H, W, C] to float32 [N, H · W · C]."""
-    return images.reshape(len(images), -1).astype(np.float32)
+    """uint8 [N, H, W, C] to float32 [N, H · W · C], colors times their alpha."""
+    return premultiplied(images.astype(np.float32)).reshape(len(images), -1)

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from dcgan_tf.data import scale
 from dcgan_tf.datasets.disk_images import Images
+from dcgan_tf.datasets.transparency import RGBA
 from dcgan_tf.evaluation.activations import (
     apply_in_batches,
     hidden_convolutions,
@@ -102,7 +103,8 @@ def guided_backpropagation(
         filter: its index.
 
     Returns:
-        uint8 [N, H, W, C]: 128 where the gradient is 0, 255 or 0 where it is greatest in size.
+        uint8 [N, H, W, C]: 128 where the gradient is 0, 255 or 0 where it is greatest in size; an
+        alpha channel is opaque.
     """
     batch = scale(images)
     with tf.GradientTape() as tape:
@@ -111,4 +113,7 @@ def guided_backpropagation(
         greatest = tf.reduce_sum(tf.reduce_max(activations, axis=[1, 2]))
     gradients = tape.gradient(greatest, batch).numpy()
     strongest = np.abs(gradients).max(axis=(1, 2, 3), keepdims=True)
-    return np.rint(127.5 + 127.5 * gradients / np.maximum(strongest, 1e-12)).astype(np.uint8)
+    shown = np.rint(127.5 + 127.5 * gradients / np.maximum(strongest, 1e-12)).astype(np.uint8)
+    if shown.shape[3] == RGBA:
+        shown[..., 3] = 255
+    return shown

@@ -179,10 +179,10 @@ def draw_projection(source: Source, output: Path, path: Path) -> str:
     Raises:
         UserError: it can't be read.
     """
-    size, _, channels = source.generator.output_shape[1:]
+    *size, channels = source.generator.output_shape[1:]
     config = source.config
     wanted = ImageFormat(
-        size, channels, parse_colour(config.background), config.fit, config.reading
+        (size[0], size[1]), channels, parse_colour(config.background), config.fit, config.reading
     )
 
     def open_file(_: str) -> BinaryIO:

@@ -6,7 +6,9 @@ images are changed in the same ways, in both models' losses, so that the generat
 the changes; its gradient goes back through them.
 
 Each function takes images, float32 [batch, H, W, C] in [-1, 1], and random numbers, float32
-[batch, 3] in [0, 1), and returns images of the same shape. The ranges are the paper's.
+[batch, 3] in [0, 1), and returns images of the same shape. The ranges are the paper's. Images with
+transparency have colors that are multiplied by their alpha: these change as what is seen does, and
+alpha only moves with them.
 """
 
 from __future__ import annotations
@@ -16,18 +18,21 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from dcgan_tf.datasets.transparency import RGBA
 from dcgan_tf.distributed.replicas import replica_slice
 from dcgan_tf.settings.choices import AUGMENTATIONS, resolve
 from dcgan_tf.settings.config import Config
 
 SHIFT = 1 / 8  # of the size, at most
 HOLE = 1 / 2  # of the size
-GRAY = 0.0
+GRAY, CLEAR = 0.0, -1.0
 
 
 def color(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
     """Changes brightness by ±0.5, saturation by 0 to 2 times, contrast by 0.5 to 1.5 times."""
     brightness, saturation, contrast = tf.unstack(numbers[..., None, None, None], axis=1)
+    if images.shape[3] == RGBA:
+        return color_beside_alpha(images, brightness, saturation, contrast)
     images += brightness - 0.5
     gray = tf.reduce_mean(images, axis=3, keepdims=True)
     images = gray + (images - gray) * 2.0 * saturation
@@ -35,12 +40,33 @@ def color(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
     return mean + (images - mean) * (contrast + 0.5)
 
 
+def color_beside_alpha(
+    images: tf.Tensor, brightness: tf.Tensor, saturation: tf.Tensor, contrast: tf.Tensor
+) -> tf.Tensor:
+    """The same of straight colors, by how visible they are; alpha stays as it is."""
+    alpha = (images[..., 3:] + 1.0) / 2.0
+    colors = images[..., :3] + 1.0 - alpha  # in [-1, 1], times alpha
+    colors += alpha * (brightness - 0.5)
+    gray = tf.reduce_mean(colors, axis=3, keepdims=True)
+    colors = gray + (colors - gray) * 2.0 * saturation
+    sums = (tf.reduce_sum(each, axis=[1, 2, 3], keepdims=True) for each in (gray, alpha))
+    mean = alpha * tf.math.divide_no_nan(*sums)
+    colors = mean + (colors - mean) * (contrast + 0.5)
+    return tf.concat([colors + alpha - 1.0, images[..., 3:]], axis=3)
+
+
 def translation(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """Shifts images by up to an eighth of their size; what comes in is grey."""
+    """Shifts images by up to an eighth of their size; what comes in is grey or transparent."""
     height, width = images.shape[1:3]
     rows = shifts(numbers[:, 0], height)
     columns = shifts(numbers[:, 1], width)
-    return tf.einsum("nij,nkl,njlc->nikc", rows, columns, images, optimize="optimal")
+    moved = images - blank(images)
+    return tf.einsum("nij,nkl,njlc->nikc", rows, columns, moved, optimize="optimal") + blank(images)
+
+
+def blank(images: tf.Tensor) -> float:
+    """The value of pixels that show nothing."""
+    return CLEAR if images.shape[3] == RGBA else GRAY
 
 
 def shifts(numbers: tf.Tensor, size: int) -> tf.Tensor:
@@ -56,11 +82,12 @@ def half_up(number: float) -> int:
 
 
 def cutout(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """Makes a square of half the size grey; its centre is anywhere, so that it may reach out."""
+    """Makes a part of half the size grey or transparent; its centre is anywhere, so that it may
+    reach out."""
     height, width = images.shape[1:3]
     rows = holes(numbers[:, 0], height)[:, :, tf.newaxis, tf.newaxis]
     columns = holes(numbers[:, 1], width)[:, tf.newaxis, :, tf.newaxis]
-    return tf.where(rows & columns, GRAY, images)
+    return tf.where(rows & columns, blank(images), images)
 
 
 def holes(numbers: tf.Tensor, size: int) -> tf.Tensor:

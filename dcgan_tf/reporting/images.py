@@ -10,6 +10,7 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 
+from dcgan_tf.datasets.transparency import laid_on
 from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.settings.errors import UserError, first_line
 
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 FRAME_MS = 200
 LAST_FRAME_MS = 3000
 MOST_FRAMES = 100  # a GIF of more is too long to watch, and to write as a run is stopped
+CHECK, CHECKS = 6, (255, 205)  # pixels a side, and shades, of what shows through transparency
 MOST_PIXELS = 2**25  # of all images that a picture or a GIF shows
 
 
@@ -45,22 +47,26 @@ def image_grid(
 ) -> np.ndarray:
     """Lays images out row by row, enlarged without smoothing if they are small.
 
+    Transparency shows a checkered ground.
+
     Args:
-        images: uint8 [N, H, W, C], C 1 or 3.
+        images: uint8 [N, H, W, C], C 1, 3 or 4.
         border: pixels of white between and around the tiles.
         zoom: how often each pixel is repeated; by default, so that small tiles can be seen.
         columns: images in a row; by default, so that the grid is a square.
         overlap: whether each row begins with the image that the one above it ends with.
 
     Returns:
-        uint8 [height, width] for C 1, [height, width, 3] for C 3.
+        uint8 [height, width] for C 1, else [height, width, 3].
     """
     if overlap and columns:
         starts = range(0, len(images) - 1, columns - 1)
         images = np.concatenate([images[start : start + columns] for start in starts])
-    count, height, width, channels = images.shape
-    zoom = zoom or (max(1, 84 // height) if count <= 64 else 1)
+    count, height, width, _ = images.shape
+    zoom = zoom or (max(1, 84 // max(height, width)) if count <= 64 else 1)
     images = images.repeat(zoom, axis=1).repeat(zoom, axis=2)
+    images = laid_on(images, checkers(*images.shape[1:3]))
+    channels = images.shape[3]
     height, width = height * zoom + border, width * zoom + border
     columns = columns or int(np.ceil(np.sqrt(count)))
     rows = -(-count // columns)
@@ -71,12 +77,28 @@ def image_grid(
     return grid[..., 0] if channels == 1 else grid
 
 
+def checkers(height: int, width: int) -> np.ndarray:
+    """A checkered ground, uint8 [height, width, 1]."""
+    rows, columns = (np.arange(side) // CHECK for side in (height, width))
+    return np.where((rows[:, np.newaxis] + columns) % 2, *CHECKS)[..., np.newaxis]
+
+
+def as_picture(image: np.ndarray, zoom: int = 1) -> np.ndarray:
+    """One image, uint8 [H, W, C], enlarged without smoothing and with its transparency.
+
+    Returns:
+        uint8 [height, width] for C 1, else [height, width, C].
+    """
+    picture = image.repeat(zoom, axis=0).repeat(zoom, axis=1)
+    return picture[..., 0] if picture.shape[2] == 1 else picture
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageGrid:
     """Images that a notebook shows as a grid; NumPy and TensorFlow take it for its array.
 
     Attributes:
-        array: uint8 [N, H, W, C] in [0, 255], C 1 or 3.
+        array: uint8 [N, H, W, C] in [0, 255]; C 4 has an alpha, and straight colors beside it.
         columns: images in a row of the grid; by default, so that it is a square.
         overlap: whether each row begins with the image that the one above it ends with.
     """

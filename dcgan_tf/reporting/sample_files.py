@@ -11,7 +11,7 @@ import imageio.v3 as iio
 import numpy as np
 
 from dcgan_tf.files.atomic_files import atomic_folder, atomic_write, check_file, is_free
-from dcgan_tf.reporting.images import check_picture, image_grid, save_png
+from dcgan_tf.reporting.images import as_picture, check_picture, image_grid, save_png
 from dcgan_tf.settings.errors import UserError
 
 Shape = tuple[int, ...]
@@ -76,6 +76,5 @@ def _write_folder(folder: Path, batches: Iterator[np.ndarray], shape: Shape) -> 
     with atomic_folder(folder) as part:
         images = (image for batch in batches for image in batch)
         for index, image in enumerate(images):
-            picture = image_grid(image[np.newaxis], border=0, zoom=1)
             # Not flushed: that may take longer than to draw them, as the seed does again.
-            iio.imwrite(part / f"{index:06d}.png", picture)
+            iio.imwrite(part / f"{index:06d}.png", as_picture(image))

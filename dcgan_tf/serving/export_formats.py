@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.data import to_uint8
+from dcgan_tf.datasets.transparency import straight
 from dcgan_tf.fast.keras_layers import plain
 from dcgan_tf.pretrained.weights import save_weights
 from dcgan_tf.run.run_directory import RunDirectory
@@ -70,8 +71,9 @@ def write_saved_model(exported: Exported, path: Path) -> None:
 
     @tf.function(input_signature=specs)
     def serve(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        pixels = model(inputs[0] if len(inputs) == 1 else inputs, training=False) * 127.5 + 127.5
-        return {"images": tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, 255.0), tf.uint8)}
+        images = model(inputs[0] if len(inputs) == 1 else inputs, training=False)
+        pixels = tf.round(straight(images * 127.5 + 127.5))
+        return {"images": tf.cast(tf.clip_by_value(pixels, 0.0, 255.0), tf.uint8)}
 
     module = tf.Module()
     module.generator = model

@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException
 
 from dcgan_tf.conditional.labels import Classes
 from dcgan_tf.latent.interpolation import interpolate
-from dcgan_tf.reporting.images import image_grid
+from dcgan_tf.reporting.images import as_picture
 from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.sampling.noise import seeded_noise
@@ -283,7 +283,7 @@ def bad(sentence: str) -> NoReturn:
 
 def png(image: np.ndarray, zoom: int = 1) -> bytes:
     """An image, uint8 [H, W, C], as a PNG, enlarged without smoothing."""
-    return iio.imwrite("<bytes>", image_grid(image[np.newaxis], 0, zoom), extension=".png")
+    return iio.imwrite("<bytes>", as_picture(image, zoom), extension=".png")
 
 
 def as_png(images: np.ndarray) -> flask.Response:

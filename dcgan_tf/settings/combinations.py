@@ -117,7 +117,7 @@ class Idle(NamedTuple):
 
 FOR_SOME_DATASETS = (
     Idle(
-        ("fit", "background", "max_bad_images", "reading"),
+        ("channels", "fit", "background", "max_bad_images", "reading"),
         lambda config: config.dataset != "folder",
         "`{1}` is for `dataset` folder, not for {0.dataset}",
     ),

@@ -12,6 +12,7 @@ from dcgan_tf.settings.fields import (
     AT_LEAST_ONE,
     AT_LEAST_ZERO,
     BELOW_ONE,
+    CHANNELS,
     FRACTION,
     NOT_NEGATIVE,
     POSITIVE,
@@ -22,13 +23,13 @@ from dcgan_tf.settings.fields import (
     setting,
     some_of,
 )
+from dcgan_tf.settings.image_size import IMAGE_SIZE, Size, height_and_width, parse_size
 from dcgan_tf.settings.presets import PRESETS, implied
 
 EVAL_EPOCHS = 5
 EVAL_STEPS = 250
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 LONGEST_NAME = 180  # of a folder; file systems take 255 bytes
-LARGEST_SIZE = 8192  # pixels a side
 FITS = ("crop", "pad", "stretch")
 OF_REFERENCE = {"precision": "float32", "convolutions": "native"}
 RULES = ("reading", "ordering")  # which a run keeps, and which do not name it
@@ -68,18 +69,27 @@ class Config(Settings):
         between(2, 1000),
         of_models=True,
     )
-    image_size: int | None = setting(
+    image_size: str | int | None = setting(
         None,
         "Data",
-        "resize to this many pixels a side: 4 to 7 times a power of two, with the default stride "
+        "resize to this many pixels a side, or to HEIGHTxWIDTH: with the default stride, the "
+        "shorter side is 4 to 7 times a power of two, and the longer one a multiple of that power "
         "(default: the data's own; 64 for a folder)",
-        between(1, LARGEST_SIZE),
+        IMAGE_SIZE,
+        one_form=parse_size,
+    )
+    channels: int | None = setting(
+        None,
+        "Data",
+        "of a folder's images: 1 for grey, 3 for color, 4 to learn their transparency, too "
+        "(default: 1 if all are grey, else 3, with `background` behind transparent pixels)",
+        CHANNELS,
     )
     fit: str = setting(
         "crop",
         "Data",
-        "what makes a folder's images square: crop to the middle, pad with the background, or "
-        "stretch",
+        "what gives a folder's images the proportions of `image_size`: crop to the middle, pad "
+        "with the background, or stretch",
         one_of(FITS),
     )
     background: str = setting(
@@ -416,6 +426,11 @@ class Config(Settings):
     def limits_slope(self) -> bool:
         """Whether the discriminator's slope is limited, as the Wasserstein loss needs."""
         return self.weight_clip is not None or self.gradient_penalty is not None
+
+    @property
+    def height_and_width(self) -> Size | None:
+        """The sides of the images; None for those that the data have."""
+        return None if self.image_size is None else height_and_width(self.image_size)
 
     @property
     def images_per_step(self) -> int:

@@ -36,6 +36,7 @@ AT_LEAST_ZERO = at_least(0)
 AT_LEAST_ONE = at_least(1)
 POSITIVE = Rule(lambda: "a number above 0", lambda value: value > 0 and math.isfinite(value))
 NOT_NEGATIVE = Rule(lambda: "a number from 0 up", lambda value: value >= 0 and math.isfinite(value))
+CHANNELS = Rule(lambda: "1, 3 or 4", lambda value: value in (1, 3, 4))
 BELOW_ONE = Rule(
     lambda: "a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1
 )
@@ -66,6 +67,7 @@ def setting(
     old_values: dict[str, str] | None = None,
     before: object = None,
     is_path: bool = False,
+    one_form: Callable[[Any], Any] | None = None,
 ) -> Any:
     """Declares one setting: a dataclass field that is also a flag.
 
@@ -84,6 +86,7 @@ def setting(
         before: the value of runs that were started before there was the setting, where it is not
             the default.
         is_path: whether the value names a file or folder, in which ~ is the user's home.
+        one_form: from a value in any form that is taken to the one that is kept.
     """
     metadata = {
         "group": group,
@@ -95,6 +98,7 @@ def setting(
         "old_values": old_values or {},
         "before": default if before is None else before,
         "is_path": is_path,
+        "one_form": one_form or (lambda value: value),
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -132,7 +136,7 @@ class Settings:
             if value is None and field.default is None:
                 continue
             kind = value_type(field)
-            accepted = (int, float) if kind is float else kind
+            accepted = (int, float) if kind is float else value_types(field)
             is_kind = isinstance(value, accepted) and (type(value) is not bool or kind is bool)
             if isinstance(value, str):
                 check_text(field.name, value)
@@ -163,9 +167,9 @@ def wanted(field: dataclasses.Field) -> str:
 
 
 def expand(field: dataclasses.Field, value: Any) -> Any:
-    """The value of a setting, with the user's home for a ~ at the start of a path."""
+    """The value of a setting in its one form, with the user's home for a ~ in a path."""
     is_path = field.metadata["is_path"] and isinstance(value, str)
-    return os.path.expanduser(value) if is_path else value
+    return os.path.expanduser(value) if is_path else field.metadata["one_form"](value)
 
 
 def plain(value: Any) -> Any:
@@ -175,5 +179,11 @@ def plain(value: Any) -> Any:
 
 
 def value_type(field: dataclasses.Field) -> type:
-    """The type of a setting's value, without the `None` of one that may stay unset."""
-    return (*typing.get_args(field.type), field.type)[0]
+    """The type of a setting's value as a flag."""
+    return value_types(field)[0]
+
+
+def value_types(field: dataclasses.Field) -> tuple[type, ...]:
+    """The types of a setting's value, without the `None` of one that may stay unset."""
+    types = typing.get_args(field.type) or (field.type,)
+    return tuple(each for each in types if each is not type(None))

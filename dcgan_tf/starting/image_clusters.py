@@ -8,7 +8,8 @@ import numpy as np
 
 from dcgan_tf.conditional.clusters import Clusters, find_centers, nearest_centers
 from dcgan_tf.data import Images
-from dcgan_tf.datasets.loading import resize
+from dcgan_tf.datasets.loading import resize, shrink
+from dcgan_tf.datasets.transparency import premultiplied
 from dcgan_tf.distributed.cluster import broadcast_all
 from dcgan_tf.files.archives import open_archive
 from dcgan_tf.files.atomic_files import atomic_write
@@ -57,15 +58,16 @@ def centers_of(config: Config, images: Images) -> np.ndarray:
             if centers.shape[3] == images.shape[3]:
                 return centers
     few = np.linspace(0, len(images) - 1, min(len(images), MOST_IMAGES)).astype(int)
-    small = resize(images[few], min(MOST_PIXELS, images.shape[1]))
-    return find_centers(small[:], config.clusters or 0, config.seed)
+    small = shrink(images[few], MOST_PIXELS)
+    return find_centers(premultiplied(small.astype(np.float32)), config.clusters or 0, config.seed)
 
 
 def assign(images: Images, centers: np.ndarray) -> np.ndarray:
     """The number of each image's nearest center, int64 [N]."""
     starts = range(0, len(images), CHUNK)
-    chunks = (resize(images[start : start + CHUNK], centers.shape[1]) for start in starts)
-    return np.concatenate([nearest_centers(chunk[:], centers) for chunk in chunks])
+    chunks = (resize(images[start : start + CHUNK], centers.shape[1:3])[:] for start in starts)
+    pixels = (premultiplied(chunk.astype(np.float32)) for chunk in chunks)
+    return np.concatenate([nearest_centers(some, centers) for some in pixels])
 
 
 def keep_clusters(run: RunDirectory, clusters: Clusters) -> None:

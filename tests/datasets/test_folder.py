@@ -134,6 +134,19 @@ def test_a_wide_image_is_cropped_padded_or_stretched(source):
         assert np.abs(row[[1, 6, 10]] - [RED, GREEN, BLUE]).max() < 20
 
 
+def test_a_rectangle_is_cropped_padded_or_stretched_to_in_the_same_way(source):
+    save(source / "a.png", blocks(RED, GREEN, BLUE, side=12))  # 12×36
+    assert np.array_equal(load(source, (12, 24))[0], blocks(RED, GREEN, BLUE, side=12)[:, 6:30])
+    tall = load(source, (24, 4))[0]  # 12×2 of the middle, doubled
+    assert tall.shape == (24, 4, 3) and (tall == GREEN).all()
+    padded = load(source, (20, 36), fit="pad", background="black")[0]
+    assert np.array_equal(padded[4:16], blocks(RED, GREEN, BLUE, side=12))
+    assert not padded[:4].any() and not padded[16:].any()
+    stretched = load(source, (6, 36), fit="stretch")[0].astype(int)
+    for row in stretched:
+        assert np.abs(row[[5, 17, 30]] - [RED, GREEN, BLUE]).max() < 3
+
+
 def test_padding_has_the_backgrounds_colour_which_grey_images_may_lack(source):
     save(source / "tall.png", np.full((16, 8), 90, np.uint8))
     grey = load(source, fit="pad", background="#202020")[0, ..., 0]

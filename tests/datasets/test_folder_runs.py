@@ -165,8 +165,8 @@ def test_a_label_is_found_in_either_form_of_unicode(run_main, tmp_path):
     "flag, told",
     [
         (
-            "--image_size=128x64",
-            "from 1 to 8192, not '128x64': images are square, give the pixels",
+            "--image_size=64x",
+            "from 1 to 8192, or two as HEIGHTxWIDTH, not '64x'",
         ),
         ("--batch_size=1e3", "must be a whole number from 1 to 2147483647, not '1e3'"),
         ("--epochs=", "--epochs must be a whole number"),

@@ -56,6 +56,36 @@ def test_contrast_is_of_each_image():
     np.testing.assert_allclose(np.mean(changed, (1, 2, 3)), images.mean((1, 2, 3)), atol=1e-5)
 
 
+def test_colors_beside_an_alpha_change_as_those_of_an_opaque_image_do():
+    numbers, opaque = tf.constant([[0.9, 0.3, 0.1], [0.2, 0.8, 0.7]]), some_images(2)
+    expected = color(opaque, numbers)
+    alpha = np.ones_like(opaque[..., :1])
+    changed = color(np.concatenate([opaque, alpha], axis=3), numbers)
+    np.testing.assert_allclose(changed[..., :3], expected, atol=1e-5)
+    np.testing.assert_array_equal(changed[..., 3:], alpha)
+    # Half as visible, in the lower half of an image that is transparent elsewhere.
+    half = (opaque + 1) / 2 - 1
+    clear = np.full([2, 16, 16, 4], -1.0, "f")
+    below = np.concatenate([half, np.zeros_like(alpha)], axis=3)
+    changed = color(np.concatenate([clear, below], axis=1), numbers)
+    np.testing.assert_allclose(changed[:, 16:, :, :3], (expected + 1) / 2 - 1, atol=1e-5)
+    np.testing.assert_array_equal(changed[:, 16:, :, 3:], np.zeros_like(alpha))
+    np.testing.assert_allclose(changed[:, :16], clear[:, :16], atol=1e-6)
+
+
+def test_color_of_a_transparent_image_is_a_number():
+    clear = np.full([1, 4, 4, 4], -1.0, "f")
+    np.testing.assert_array_equal(color(clear, tf.constant([[0.9, 0.9, 0.9]])), clear)
+
+
+def test_what_comes_in_beside_an_alpha_is_transparent():
+    images = np.ones([1, 16, 16, 4], "f")
+    moved = translation(images, tf.constant([[0.99, 0.99, 0.0]])).numpy()
+    assert (moved[:, :14, :14] == 1).all() and (moved[:, 14:] == -1).all()
+    cut = cutout(images, tf.constant([[0.0, 0.0, 0.0]])).numpy()
+    assert (cut[:, :4, :4] == -1).all() and (cut[:, 4:] == 1).all()
+
+
 @pytest.mark.parametrize("numbers", [(0.0, 0.0), (0.5, 0.5), (0.99, 0.3), (0.2, 0.99)])
 def test_translation_shifts_and_fills_with_gray(numbers):
     images = some_images(1, size=16)

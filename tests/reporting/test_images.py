@@ -7,7 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from dcgan_tf.reporting.images import image_grid, save_gif, save_png, save_training_gif
+from dcgan_tf.reporting.images import as_picture, image_grid, save_gif, save_png, save_training_gif
 
 
 def test_grid_puts_images_row_by_row_enlarged_without_smoothing():
@@ -27,6 +27,23 @@ def test_colour_grid_keeps_its_channels():
     images[..., 0] = 200
     grid = image_grid(images)
     assert grid.ndim == 3 and grid[5, 5].tolist() == [200, 0, 0]
+
+
+def test_transparency_shows_a_checkered_ground_in_a_grid_and_stays_in_a_picture():
+    images = np.zeros((4, 24, 36, 4), np.uint8)
+    images[:, :, 12:] = (200, 100, 0, 255)
+    grid = image_grid(images, zoom=1, border=2)
+    assert grid.shape == (2 * 26 + 2, 2 * 38 + 2, 3)
+    tile = grid[2:26, 2:38]
+    assert {int(value) for value in np.unique(tile[:, :12])} == {205, 255}
+    assert (tile[:6, :6] == 205).all() and (tile[:6, 6:12] == 255).all()
+    assert (tile[:, 12:] == (200, 100, 0)).all()
+    picture = as_picture(images[0], zoom=2)
+    assert picture.shape == (48, 72, 4) and picture[0, 0, 3] == 0 and picture[0, 71, 3] == 255
+
+
+def test_small_rectangles_are_enlarged_by_their_longer_side():
+    assert image_grid(np.zeros((1, 10, 42, 1), np.uint8), border=0).shape == (20, 84)
 
 
 def test_gif_has_every_picture_in_order_and_repeats(tmp_path):

@@ -112,6 +112,23 @@ def test_only_settings_that_change_the_result_count_as_differences():
     ]
 
 
+def test_a_size_has_one_form_however_it_is_given():
+    for given in ("64x128", "64X128", (64, 128), [64, 128]):
+        assert Config(image_size=given).image_size == "64x128"
+    for given in (64, "64", "64x64", (64, 64), np.int64(64)):
+        assert Config(image_size=given).image_size == 64
+    assert Config(image_size="64x128").height_and_width == (64, 128)
+    assert Config.from_flags({"image_size": "64x128"}).default_run_dir().endswith("_size=64x128")
+    same = Config.with_new_names({"image_size": "64"})
+    assert Config(image_size=64).differences(same) == []
+
+
+@pytest.mark.parametrize("size", [0, True, 2.5, "wide", (64, 128, 3), (64, 9000), "0x64"])
+def test_a_size_of_no_image_is_refused(size):
+    with pytest.raises(UserError, match="`image_size` must be a whole number .* HEIGHTxWIDTH, not"):
+        Config(image_size=size)
+
+
 def test_settings_of_models_are_all_that_weights_are_computed_with():
     assert {"negative_slope", "batch_norm_epsilon", "kernel_size"} < {*Config.of_models()}
     assert not {"dropout", "batch_norm_momentum", "epochs", "seed"} & {*Config.of_models()}

@@ -1,0 +1,54 @@
+"""Images with an alpha channel: straight as uint8, as files have them, premultiplied within models.
+
+Straight, a color stands beside its alpha, and that of a transparent pixel is whatever a program
+left there. Premultiplied (Porter and Duff, 1984), it is times its alpha: a transparent pixel has
+one value, and a mean of pixels, as in resizing and at the soft edges that a generator makes, is the
+mean of what one sees.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+RGBA = 4  # channels of images with transparency; others are left as they are
+OF_COLORS = np.array([1, 1, 1, 0], np.float32)
+OF_ALPHA = np.array([0, 0, 0, 1], np.float32)
+VISIBLE = 0.5  # of 255: less alpha is none in 8 bits
+
+
+def premultiplied(pixels: tf.Tensor) -> tf.Tensor:
+    """Straight pixels, float32 [..., C] in [0, 255], with their colors times their alpha."""
+    if pixels.shape[-1] != RGBA:
+        return pixels
+    return pixels * (OF_COLORS * (pixels[..., 3:] / 255.0) + OF_ALPHA)
+
+
+def straight(pixels: tf.Tensor) -> tf.Tensor:
+    """Premultiplied pixels, float32 [..., C] in [0, 255], with their colors over their alpha.
+
+    Colors brighter than their alpha, which a generator may make, are white; those of transparent
+    pixels black.
+    """
+    if pixels.shape[-1] != RGBA:
+        return pixels
+    alpha = tf.clip_by_value(pixels[..., 3:], 0.0, 255.0)
+    colors = tf.clip_by_value(pixels[..., :3], 0.0, alpha)
+    over = tf.where(alpha < VISIBLE, 0.0, 255.0 / tf.maximum(alpha, VISIBLE))
+    return tf.concat([colors * over, alpha], axis=-1)
+
+
+def laid_on(images: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """Images without their transparency: before a ground.
+
+    Args:
+        images: straight uint8 [N, H, W, C].
+        ground: in [0, 255], which NumPy broadcasts to [H, W, 3].
+
+    Returns:
+        uint8 [N, H, W, 3]; the same images, if they have no alpha.
+    """
+    if images.shape[-1] != RGBA:
+        return images
+    alpha = images[..., 3:].astype(np.float32) / 255.0
+    return np.rint(images[..., :3] * alpha + ground * (1.0 - alpha)).astype(np.uint8)
