@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
@@ -137,3 +138,19 @@ def test_every_bound_has_one_source():
     bounded = [Requirement(text) for texts in every for text in texts]
     names = [requirement.name for requirement in bounded if requirement.specifier]
     assert len(names) == len(set(names))
+
+
+def test_what_the_documents_write_into_a_clone_is_ignored(tmp_path):
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    told = re.findall(r"--output ([^\s`]+)", "\n".join(page.read_text() for page in pages))
+    names = {name for name in told if not name.startswith(("/", "docs/"))}
+    assert len(names) > 5
+    names |= {"samples.png", "evaluation.json", "closest.png", "export"}
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    for name in names:
+        path = tmp_path / name
+        path.touch() if path.suffix else path.mkdir()
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    ignored = subprocess.run([*git, "check-ignore", *names], stdout=subprocess.PIPE, text=True)
+    assert names - {*ignored.stdout.split()} == set()

@@ -4,13 +4,12 @@ Generated images are compared with images that no training saw; the column `real
 on real data: what training images score, the best that can be hoped for. For a conditional run,
 there are also the fraction of images that a classifier takes for what was asked for, and the
 distance within each class. evaluation.json has all figures; closest.png shows the generated images
-that come nearest to a training image, each below it. Both go into the current folder where the
-generator is a --pretrained one.
+that come nearest to a training image, each below it. For a --pretrained generator, both go into the
+current folder.
 """
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,7 +57,7 @@ def main() -> None:
         RunDirectory(flags.run_path), flags.checkpoint, flags.num_images, flags.inception_weights
     )
     print(table(found), flush=True)
-    output = RunDirectory(Path(flags.run_dir or "."))
+    output = RunDirectory(flags.output_folder)
     pairs = image_grid(np.concatenate([originals, closest]), columns=len(closest))
     save_png(output.closest_picture, pairs)
     with atomic_write(output.evaluation_file) as file:

@@ -29,13 +29,19 @@ COMPARED = 16
 class ExportFlags(CheckpointFlags, GeneratorFlags):
     """What to export, and where to."""
 
-    output: str = setting("export", "Export", "folder for the files, new or empty", is_path=True)
+    output: str | None = setting(
+        None,
+        "Export",
+        "folder for the files, new or empty (default: export, in the run's folder, or for a "
+        "--pretrained generator in the current one)",
+        is_path=True,
+    )
 
 
 def main() -> None:
     """Reads the flags, writes each format, and compares its images with the run's."""
     (flags,) = parse(__doc__, ExportFlags)
-    folder = Path(flags.output)
+    folder = Path(flags.output) if flags.output else flags.output_folder / "export"
     if not is_free(folder):
         raise UserError(f"--output {folder} is in use: give a new or an empty folder")
     with quiet_tensorflow():

@@ -69,3 +69,8 @@ class GeneratorFlags(Settings):
         if self.pretrained is not None:
             return pretrained_run(self.pretrained)
         return Path(str(self.run_dir))
+
+    @property
+    def output_folder(self) -> Path:
+        """Where what is made of the generator goes: its run's folder, or else the current one."""
+        return Path(self.run_dir or ".")

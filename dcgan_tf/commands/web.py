@@ -1,8 +1,8 @@
 """Serves the generator of a run as a web page on this machine.
 
 New images at a click, of a class if the run is conditional, interpolation between any two of them,
-latent arithmetic with three, and the training's progress and curves. The page lists the HTTP API
-behind it, which gives JSON and PNGs.
+latent arithmetic with three, and the training's progress and curves, which follow a run that still
+trains. The page lists the HTTP API behind it, which gives JSON and PNGs.
 """
 
 import dataclasses

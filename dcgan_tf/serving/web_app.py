@@ -159,15 +159,21 @@ def make_app(run: RunDirectory) -> flask.Flask:
 
     @app.get("/api/run")
     def describe() -> flask.Response:
-        """What there is to choose from."""
+        """What there is to choose from, and when the run last wrote something to show."""
         check_names()
+        config, described = run.read_config()
+        checkpoints = cache.checkpoints()
+        best = best_step()
         return flask.jsonify(
             name=run.path.resolve().name,
-            noise=cache.config.noise,
+            noise=config.noise,
+            shape=described["shape"],
             classes=list(cache.classes.names),
-            checkpoints=cache.checkpoints(),
+            checkpoints=checkpoints,
+            best=best if best in checkpoints else None,
             epochs=[*run.frames()],
             plots=[name for name, attribute in PLOTS.items() if getattr(run, attribute).exists()],
+            changed=last_change(run),
         )
 
     @app.get("/api/images")
@@ -225,6 +231,12 @@ def make_app(run: RunDirectory) -> flask.Flask:
             bad(f"name must be one of {', '.join(PLOTS)}")
         return as_file(getattr(run, PLOTS[name]), f"plot {name}")
 
+    def best_step() -> str | None:
+        """The best checkpoint's name; None where none was evaluated."""
+        with contextlib.suppress(UserError):
+            return str(Checkpoints(run.checkpoints).step_of("best"))
+        return None
+
     def noise_of(numbers: Sequence[int], label: str) -> np.ndarray:
         """The noise of images, whose class the parameter `label` names, if it is given."""
         seed, classes = integer("seed", 0, MAX_SEED), cache.classes
@@ -250,6 +262,18 @@ def make_app(run: RunDirectory) -> flask.Flask:
         return cache.sampler(chosen)(noise)
 
     return app
+
+
+def last_change(run: RunDirectory) -> float:
+    """When a plot, a table or a grid was last written, in seconds since 1970.
+
+    Files are written beside their places and moved there, which changes the time of their folder.
+    """
+    times = [0.0]
+    for folder in (run.path, run.samples):
+        with contextlib.suppress(FileNotFoundError):  # a generator alone has no grids
+            times.append(folder.stat().st_mtime)
+    return max(times)
 
 
 def check_names(*known: str) -> None:

@@ -42,11 +42,11 @@ def name(request):
 
 @pytest.fixture(scope="module")
 def exported_once(tmp_path_factory):
-    output = tmp_path_factory.mktemp("export") / "out"
-    command = [sys.executable, "-m", "dcgan_tf", "export", f"--run_dir={SMALL_RUN}"]
-    code, _, err = finish([*command, f"--output={output}"], how=fork)
-    assert code == 0, err
-    return output / "run"
+    run = shutil.copytree(SMALL_RUN, tmp_path_factory.mktemp("export") / "small")
+    command = [sys.executable, "-m", "dcgan_tf", "export", f"--run_dir={run}"]
+    code, out, err = finish(command, how=fork)
+    assert code == 0 and f"{run}/export/run: within" in out, err
+    return run / "export" / "run"
 
 
 @pytest.fixture
@@ -159,9 +159,9 @@ def test_views_take_it(run_main, tmp_path):
         assert code == 0 and f"from step {STEPS['mnist']}: {view}" in out, err
 
 
-def test_exporting_it_gives_its_own_files(name, run_main, tmp_path):
-    flags = [f"--pretrained={name}", f"--output={tmp_path / 'export'}"]
-    code, out, err = run_main(export, *flags)
+def test_exporting_it_gives_its_own_files(name, run_main, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run_main(export, f"--pretrained={name}")
     assert code == 0 and "generator.keras: within 0 of 255" in out, err
     config, weights = (tmp_path / "export" / "run" / file for file in FILES)
     assert config.read_bytes() == (FOLDER / name / config.name).read_bytes()

@@ -1,15 +1,15 @@
 """The web page in a real browser: Debian's Chromium, without a screen."""
 
-import contextlib
+import base64
+import itertools
 import json
 import shutil
+import urllib.request
 
-import numpy as np
 import pytest
 
 selenium = pytest.importorskip("selenium", reason="needs selenium")
 from selenium import webdriver  # noqa: E402
-from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
@@ -22,145 +22,389 @@ pytestmark = pytest.mark.skipif(
     reason="needs Debian's chromium and chromium-driver",
 )
 
+# Before the page's own script: requests are written down and take a while, and what the page does
+# every five seconds it does at once. `described` changes what /api/run says.
+WATCHED = """
+window.asked = [];
+window.mostAtOnce = {};
+const send = window.fetch.bind(window), under = {}, every = window.setInterval;
+window.setInterval = (task, wait) => every(task, wait / 20);
+window.fetch = async (url, ...options) => {
+  const path = url.split("?")[0];
+  window.asked.push(url);
+  under[path] = (under[path] ?? 0) + 1;
+  window.mostAtOnce[path] = Math.max(window.mostAtOnce[path] ?? 0, under[path]);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const response = await send(url, ...options).finally(() => under[path]--);
+  const changes = JSON.parse(sessionStorage.getItem("described"));
+  if (path !== "/api/run" || !changes || !response.ok) return response;
+  return Response.json({ ...await response.json(), ...changes });
+};
+"""
 
-@contextlib.contextmanager
-def opened(port, downloads):
-    """The page in a browser, with its first images."""
+# How much lighter a color of the page is than another, as WCAG 2 computes contrast.
+LIGHTER = """
+const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+const luminance = (color) => {
+  canvas.fillStyle = color;
+  canvas.fillRect(0, 0, 1, 1);
+  const linear = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map((value) => {
+    const share = value / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+};
+const colorOf = (name) => {
+  const probe = document.body.appendChild(document.createElement("i"));
+  probe.style.color = `var(--${name})`;
+  const color = getComputedStyle(probe).color;
+  probe.remove();
+  return color;
+};
+const [one, other] = [...arguments].map((name) => luminance(colorOf(name)) + 0.05);
+return one / other;
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium():
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--window-size=1000,1400"):
+    for argument in ("--headless=new", "--no-sandbox"):
         options.add_argument(argument)
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    with webdriver.Chrome(options, service) as driver:
-        driver.get(f"http://127.0.0.1:{port}/")
-        wait(driver, lambda: len(tiles(driver)) == 16)
+    with webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver"))) as driver:
+        driver.execute_cdp_cmd("Page.enable", {})
+        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCHED})
         yield driver
 
 
 @pytest.fixture
-def browser(server, tmp_path):  # noqa: F811
-    with opened(server, tmp_path) as driver:
-        yield driver
+def open_page(chromium, tmp_path):
+    """Opens the page of a port, with its first images; afterwards nothing went wrong unseen."""
+    behavior = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    chromium.execute_cdp_cmd("Browser.setDownloadBehavior", behavior)
+    set_width(chromium, 1000)
+    prefer(chromium, "light")
+
+    def opened(port):
+        chromium.get(f"http://127.0.0.1:{port}/")
+        wait(chromium, lambda: is_loaded(chromium))
+        return chromium
+
+    yield opened
+    messages = [entry["message"] for entry in chromium.get_log("browser")]
+    of_ended_server = "/api/run - Failed to load resource: net::ERR_"
+    assert [each for each in messages if of_ended_server not in each] == []
+    chromium.get("about:blank")
+
+
+@pytest.fixture
+def browser(open_page, server):  # noqa: F811
+    return open_page(server)
+
+
+def set_width(driver, width):
+    size = {"width": width, "height": 1400, "deviceScaleFactor": 1, "mobile": width < 600}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def prefer(driver, scheme):
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
 
 def wait(driver, condition):
-    # The page may replace an image between its being found and its being read.
-    stale = [StaleElementReferenceException]
-    WebDriverWait(driver, 30, ignored_exceptions=stale).until(lambda _: condition())
+    WebDriverWait(driver, 30, poll_frequency=0.05).until(lambda _: condition())
+
+
+def is_loaded(driver):
+    """Whether every picture of the page has arrived."""
+    return driver.execute_script(
+        "return [...document.images].every((i) => i.closest('[hidden]') || i.naturalWidth > 0)"
+    )
+
+
+def find(driver, name):
+    return driver.find_element(By.ID, name)
 
 
 def tiles(driver):
     return driver.find_elements(By.CSS_SELECTOR, "#grid button")
 
 
-def source(driver, name):
-    return driver.find_element(By.ID, name).get_attribute("src")
+def picture_of(element):
+    return element.find_element(By.TAG_NAME, "img").get_attribute("src")
 
 
-def loaded(driver):
-    """Whether every picture of the page has arrived."""
-    return driver.execute_script(
-        "return [...document.images].every((i) => i.complete && i.naturalWidth > 0)"
+def letters(driver):
+    """The letters on the tiles by their numbers: on those that were chosen, and on others."""
+    found = {"true": {}, "false": {}}
+    shown = driver.execute_script(
+        "return [...document.querySelectorAll('#grid button')]"
+        ".map((each) => [each.ariaPressed, each.innerText])"
     )
+    for number, (pressed, letter) in enumerate(shown):
+        if letter:
+            found[pressed][number] = letter
+    return found["true"], found["false"]
 
 
-def test_click_select_slide_and_save(browser, tmp_path):
-    wait(browser, lambda: loaded(browser))
-    before = tiles(browser)[0].find_element(By.TAG_NAME, "img").get_attribute("src")
-    browser.find_element(By.ID, "new").click()
-
-    def changed():
-        first = tiles(browser)[0].find_element(By.TAG_NAME, "img")
-        return first.get_attribute("src") != before
-
-    wait(browser, changed)
-    for i in (4, 9, 2):
-        tiles(browser)[i].click()
-    assert "from=4&to=9&fraction=0.5" in source(browser, "interpolation")
-    assert "a=4&b=9&c=2" in source(browser, "arithmetic")
-    fraction = browser.find_element(By.ID, "fraction")
-    fraction.send_keys(Keys.ARROW_RIGHT)
-    assert "fraction=0.501" in source(browser, "interpolation")
-    epoch = browser.find_element(By.ID, "epoch")
-    epoch.send_keys(Keys.HOME)
-    assert source(browser, "frame").endswith("epoch=0")
-    wait(browser, lambda: loaded(browser))
-    browser.find_element(By.CSS_SELECTOR, "#grid a").click()
-    wait(browser, lambda: list(tmp_path.glob("seed_*_image_0.png")))
-    messages = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-    assert messages == []
+def address(driver, name):
+    """What the picture of a name was asked for by."""
+    return find(driver, f"{name}-save").get_attribute("href")
 
 
-def first_image(driver):
-    return tiles(driver)[0].find_element(By.TAG_NAME, "img")
+def shown_bytes(driver, name):
+    """The file that an image of the page shows."""
+    script = (
+        "const done = arguments[1];"
+        "fetch(document.getElementById(arguments[0]).src).then((r) => r.blob()).then((blob) => {"
+        "  const reader = new FileReader();"
+        "  reader.onload = () => done(reader.result.split(',')[1]);"
+        "  reader.readAsDataURL(blob); })"
+    )
+    return base64.b64decode(driver.execute_async_script(script, name))
 
 
-def test_class_with_two_spaces_in_its_name(run, tmp_path):  # noqa: F811
+def test_letters_stand_on_what_is_chosen_and_a_second_click_takes_one_back(browser):
+    assert letters(browser) == ({}, {0: "A", 1: "B", 2: "C"})
+    for number in (4, 9, 1):
+        tiles(browser)[number].click()
+    assert letters(browser) == ({4: "A", 9: "B", 1: "C"}, {})
+    assert "from=4&to=9&" in address(browser, "interpolation")
+    assert "a=4&b=9&c=1" in address(browser, "arithmetic")
+    ends = browser.find_elements(By.CSS_SELECTOR, ".path [data-place], .sum [data-place]")
+    shown = [picture_of(tiles(browser)[number]) for number in (4, 9, 4, 9, 1)]
+    assert [end.get_attribute("src") for end in ends] == shown
+    tiles(browser)[9].click()
+    assert letters(browser) == ({4: "A", 1: "C"}, {0: "B"})
+    assert "a=4&b=0&c=1" in address(browser, "arithmetic")
+    tiles(browser)[7].click()
+    assert letters(browser) == ({4: "A", 7: "B", 1: "C"}, {})
+    tiles(browser)[11].click()
+    assert letters(browser) == ({4: "A", 7: "B", 11: "C"}, {})
+    find(browser, "clear").click()
+    assert letters(browser) == ({}, {0: "A", 1: "B", 2: "C"})
+    tiles(browser)[3].click()
+    find(browser, "new").click()  # other images: what was chosen is not among them
+    wait(browser, lambda: picture_of(tiles(browser)[4]) != shown[0])
+    assert letters(browser) == ({}, {0: "A", 1: "B", 2: "C"})
+
+
+def test_slider_asks_for_one_image_at_a_time_and_shows_the_last(browser, server):  # noqa: F811
+    browser.execute_script(
+        "asked.length = 0;"
+        "for (let i = 0; i <= 100; i++) {"
+        "  document.getElementById('fraction').value = i / 200 + 0.25;"
+        "  document.getElementById('fraction').dispatchEvent(new Event('input')); }"
+    )
+    last = f"http://127.0.0.1:{server}/api/interpolation.png?seed=0&from=0&to=1&fraction=0.75"
+    with urllib.request.urlopen(last) as answer:
+        expected = answer.read()
+    wait(browser, lambda: shown_bytes(browser, "interpolation") == expected)
+    asked = [url for url in browser.execute_script("return asked") if url.startswith("/api/int")]
+    assert [url.rpartition("=")[2] for url in asked] == ["0.25", "0.75"]
+    assert browser.execute_script("return mostAtOnce")["/api/interpolation.png"] == 1
+    assert not any("arithmetic" in url for url in browser.execute_script("return asked"))
+
+
+def test_epochs_slide_and_images_are_saved(browser, server, finished_run, tmp_path):  # noqa: F811
+    assert find(browser, "epoch-shown").text == "epoch 2"
+    find(browser, "epoch").send_keys(Keys.HOME)
+    untrained = (finished_run / "samples" / "init.png").read_bytes()
+    wait(browser, lambda: shown_bytes(browser, "frame") == untrained)
+    assert find(browser, "epoch-shown").text == "untrained"
+    browser.find_elements(By.CSS_SELECTOR, "#grid a")[3].click()
+    path = tmp_path / "seed_0_image_3.png"
+    wait(browser, path.exists)
+    url = f"http://127.0.0.1:{server}/api/image.png?seed=0&number=3&zoom=8"
+    with urllib.request.urlopen(url) as answer:
+        assert path.read_bytes() == answer.read()
+
+
+def test_page_follows_a_run_that_trains(open_page, finished_run, tmp_path):
+    copy = shutil.copytree(finished_run, tmp_path / "run")
+    checkpoints, samples = copy / "checkpoints", copy / "samples"
+    kept = shutil.copytree(checkpoints, tmp_path / "kept")
+    for path in checkpoints.glob("ckpt-12.*"):
+        path.unlink()
+
+    def options():
+        return [option.text for option in Select(find(browser, "checkpoint")).options]
+
+    with served(copy) as port:
+        browser = open_page(port)
+        assert options() == ["newest: step 10", "step 10", "step 8"]
+        before = picture_of(tiles(browser)[0])
+        tiles(browser)[5].click()
+        shutil.copy(samples / "init.png", samples / "epoch_0003.png")
+        shutil.copy(samples / "reals.png", tmp_path / "losses.png")
+        (tmp_path / "losses.png").replace(copy / "losses.png")
+        (checkpoints / "best").write_text("8\n")
+        for path in kept.glob("ckpt-12.*"):
+            shutil.copy(path, checkpoints)
+        wait(browser, lambda: find(browser, "epoch-shown").text == "epoch 3")
+        wait(browser, lambda: picture_of(tiles(browser)[0]) != before)
+        assert options() == ["newest: step 12", "step 12", "step 10", "step 8, best"]
+        assert letters(browser)[0] == {5: "A"}
+        newest = (samples / "epoch_0003.png").read_bytes()
+        wait(browser, lambda: shown_bytes(browser, "frame") == newest)
+        browser.execute_script("document.querySelector('#plots img').id = 'losses'")
+        plot = (copy / "losses.png").read_bytes()
+        wait(browser, lambda: shown_bytes(browser, "losses") == plot)
+
+        # What one looks at stays: an older epoch, an older checkpoint.
+        find(browser, "epoch").send_keys(Keys.HOME)
+        Select(find(browser, "checkpoint")).select_by_visible_text("step 10")
+        wait(browser, lambda: picture_of(tiles(browser)[0]) == before)
+        shutil.copy(samples / "init.png", samples / "epoch_0004.png")
+        (checkpoints / "best").unlink()
+        wait(browser, lambda: find(browser, "epoch").get_attribute("max") == "4")
+        wait(browser, lambda: options()[-1] == "step 8")
+        assert find(browser, "epoch-shown").text == "untrained"
+        assert picture_of(tiles(browser)[0]) == before
+        for path in checkpoints.glob("ckpt-10.*"):  # until the training deletes it
+            path.unlink()
+        wait(browser, lambda: picture_of(tiles(browser)[0]) != before)
+        assert find(browser, "checkpoint").get_attribute("value") == ""
+        assert find(browser, "message").text == ""
+    wait(browser, lambda: "is dcgan web still running?" in find(browser, "message").text)
+
+
+def alt(driver):
+    return tiles(driver)[0].find_element(By.TAG_NAME, "img").get_attribute("alt")
+
+
+def test_class_with_two_spaces_in_its_name(open_page, run, tmp_path):  # noqa: F811
     copy = shutil.copytree(run, tmp_path / "run")
     config = json.loads((copy / "config.json").read_text())
     counts = config["images"]["classes"].values()
     config["images"]["classes"] = dict(zip(["two  spaces", *"123456789"], counts))
     (copy / "config.json").write_text(json.dumps(config))
-    with served(copy) as port, opened(port, tmp_path) as driver:
-        Select(driver.find_element(By.ID, "label")).select_by_index(1)
-        alt = "generated image 0 of seed 0, class two  spaces"
-        wait(driver, lambda: first_image(driver).get_attribute("alt") == alt)
+    with served(copy) as port:
+        browser = open_page(port)
+        Select(find(browser, "label")).select_by_index(1)
+        wait(browser, lambda: alt(browser) == "Image 0 of seed 0, class two  spaces")
 
 
-def test_class_is_chosen_and_interpolated_between(run, tmp_path):  # noqa: F811
-    with served(run) as port, opened(port, tmp_path) as driver:
-        choice = Select(driver.find_element(By.ID, "label"))
+def test_class_is_chosen_and_interpolated_between(open_page, run, tmp_path):  # noqa: F811
+    with served(run) as port:
+        browser = open_page(port)
+        choice = Select(find(browser, "label"))
         assert [option.text for option in choice.options] == ["any", *map(str, range(10))]
-        sources = {}
+        sources = []
         for label, place in (("7", 4), ("3", 9)):
             choice.select_by_visible_text(label)
-            alt = f"generated image 0 of seed 0, class {label}"
-            wait(driver, lambda alt=alt: first_image(driver).get_attribute("alt") == alt)
-            sources[label] = first_image(driver).get_attribute("src")
-            tiles(driver)[place].click()
-        assert sources["7"] != sources["3"]
-        assert "from=4&to=9&from_label=7&to_label=3" in source(driver, "interpolation")
-        caption = driver.find_element(By.ID, "interpolation-caption")
-        assert caption.text == "A = 4 (7) to B = 9 (3): 0.5"
-        pressed = driver.find_elements(By.CSS_SELECTOR, "#grid [aria-pressed=true]")
-        assert [each.get_attribute("data-number") for each in pressed] == ["9"]
-        wait(driver, lambda: loaded(driver))
-        driver.find_element(By.CSS_SELECTOR, "#grid a").click()
-        wait(driver, lambda: (tmp_path / "seed_0_image_0_3.png").exists())
-        assert [each for each in driver.get_log("browser") if each["level"] == "SEVERE"] == []
+            wait(browser, lambda label=label: alt(browser) == f"Image 0 of seed 0, class {label}")
+            sources.append(picture_of(tiles(browser)[place]))
+            tiles(browser)[place].click()
+        assert "from=4&to=9&from_label=7&to_label=3" in address(browser, "interpolation")
+        assert find(browser, "interpolation-caption").text == "4 (7) to 9 (3)"
+        ends = browser.find_elements(By.CSS_SELECTOR, ".path [data-place]")
+        assert [end.get_attribute("src") for end in ends] == sources
+        assert letters(browser) == ({9: "B"}, {0: "C"})
+        # Another checkpoint draws both anew, also the one whose class is not shown.
+        Select(find(browser, "checkpoint")).select_by_visible_text("step 8")
+        wait(browser, lambda: ends[0].get_attribute("src") != sources[0])
+        assert ends[1].get_attribute("src") == picture_of(tiles(browser)[9]) != sources[1]
+        browser.find_elements(By.CSS_SELECTOR, "#grid a")[0].click()
+        wait(browser, lambda: (tmp_path / "seed_0_image_0_3.png").exists())
 
 
 def test_page_of_a_run_without_classes_has_no_choice(browser):
-    assert not browser.find_element(By.ID, "classes").is_displayed()
+    assert not find(browser, "classes").is_displayed()
 
 
-def test_keyboard_alone_selects_images(browser):
-    first = tiles(browser)[0]
-    first.send_keys(Keys.ENTER)
-    assert first.get_attribute("aria-pressed") == "true"
-    browser.switch_to.active_element.send_keys(Keys.TAB)
-    assert browser.switch_to.active_element.text == "save"
+def test_keyboard_alone_reaches_all_and_shows_where_it_is(browser):
+    def press(key):
+        browser.switch_to.active_element.send_keys(key)
+        focused = browser.switch_to.active_element
+        style = "return getComputedStyle(arguments[0]).outlineStyle"
+        assert browser.execute_script(style, focused) == "solid"
+        return focused
+
+    find(browser, "seed").send_keys(Keys.NULL)
+    assert press(Keys.TAB) == find(browser, "new")
+    assert press(Keys.TAB) == tiles(browser)[0]
+    assert press(Keys.ARROW_RIGHT) == tiles(browser)[1]
+    assert press(Keys.ARROW_DOWN) == tiles(browser)[9]
+    assert press(Keys.ARROW_DOWN) == tiles(browser)[9]  # it is the last row
+    assert press(Keys.ENTER).text == "A"
+    assert press(Keys.TAB).accessible_name == "Save image 9"
+    assert press(Keys.TAB) == find(browser, "interpolation-save")
+    assert press(Keys.SHIFT + Keys.TAB).accessible_name == "Save image 9"
+    assert press(Keys.HOME) == tiles(browser)[0]
+    assert press(Keys.END) == tiles(browser)[15]
+    names = [press(Keys.TAB).accessible_name for _ in range(7)]
+    assert names == [
+        "Save image 15",
+        "Save the interpolation",
+        "Fraction of the path from A to B",
+        "Save the result",
+        "Epoch",
+        "Plot of the losses during training",
+        "HTTP API",
+    ]
+    assert not find(browser, "api").get_property("open")
+    press(Keys.ENTER)
+    assert "/api/arithmetic.png" in find(browser, "api").text
 
 
-def test_a_phones_width_needs_no_scrolling_sideways(browser):
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True},
+@pytest.mark.parametrize("width, columns", [(360, 4), (700, 8), (1000, 8), (1400, 8)])
+def test_every_width_is_filled_without_scrolling_sideways(browser, width, columns):
+    set_width(browser, width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    tops = [tile.location["y"] for tile in tiles(browser)]
+    rows = [len([*row]) for _, row in itertools.groupby(tops)]
+    assert rows == [columns] * (16 // columns)
+    cards = browser.find_elements(By.CSS_SELECTOR, ".card")
+    assert max(card.rect["x"] + card.rect["width"] for card in cards) >= width - 40
+    beside = find(browser, "training").location["y"] == find(browser, "images").location["y"]
+    assert beside == (width == 1400)
+
+
+def test_tiles_have_the_shape_of_the_images_on_a_checkered_ground(open_page, server):  # noqa: F811
+    browser = open_page(server)
+    browser.execute_script("sessionStorage.setItem('described', '{\"shape\": [28, 56, 4]}')")
+    try:
+        browser.refresh()
+        wait(browser, lambda: is_loaded(browser))
+        for image in browser.find_elements(By.CSS_SELECTOR, ".generated img"):
+            size = image.size
+            assert size["width"] / size["height"] == pytest.approx(2, rel=0.05)
+        grounds = browser.execute_script(
+            "return [...document.querySelectorAll('.generated .picture')]"
+            ".map((each) => getComputedStyle(each).backgroundImage)"
+        )
+        assert len(grounds) == 16 + 3 + 4
+        assert all(ground.startswith("conic-gradient") for ground in grounds)
+    finally:
+        browser.execute_script("sessionStorage.clear()")
+
+
+def test_colors_of_both_schemes_can_be_read(browser):
+    for scheme in ("light", "dark"):
+        prefer(browser, scheme)
+        pairs = itertools.product(("ground", "card", "field"), ("text", "quiet", "accent"))
+        for ground, text in [*pairs, ("on-accent", "accent")]:
+            lighter = browser.execute_script(LIGHTER, ground, text)
+            assert (lighter if scheme == "light" else 1 / lighter) >= 4.5, (scheme, ground, text)
+
+
+def test_everything_has_a_name_and_nothing_is_from_outside(browser, server):  # noqa: F811
+    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    roles = ["button", "link", "image", "combobox", "spinbutton", "slider", "region", "group"]
+    names = {role: [] for role in roles}
+    for node in nodes:
+        if not node["ignored"] and node["role"]["value"] in roles:
+            names[node["role"]["value"]].append(node["name"]["value"])
+    assert all(name for named in names.values() for name in named), names
+    assert names["combobox"] == ["Checkpoint"] and names["spinbutton"] == ["Seed"]
+    assert names["slider"] == ["Fraction of the path from A to B", "Epoch"]
+    assert "Image 1 of seed 0 B" in names["button"] and len(names["link"]) == 16 + 2 + 1
+    assert "Latent arithmetic: 0 − 1 + 2" in names["image"] and len(names["image"]) >= 9
+    asked = browser.execute_script(
+        "return performance.getEntriesByType('resource').map((entry) => entry.name)"
     )
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
-
-
-def test_dark_mode_and_alternative_texts(browser):
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia",
-        {"features": [{"name": "prefers-color-scheme", "value": "dark"}]},
-    )
-    script = (
-        "const c = document.createElement('canvas').getContext('2d', {willReadFrequently: true});"
-        "c.fillStyle = getComputedStyle(document.querySelector('button')).backgroundColor;"
-        "c.fillRect(0, 0, 1, 1); return [...c.getImageData(0, 0, 1, 1).data]"
-    )
-    assert np.mean(browser.execute_script(script)[:3]) < 100
-    images = browser.find_elements(By.TAG_NAME, "img")
-    assert len(images) >= 20 and all(image.get_attribute("alt") for image in images)
+    own = (f"http://127.0.0.1:{server}/api/", f"blob:http://127.0.0.1:{server}/", "data:")
+    assert len(asked) >= 5 and all(url.startswith(own) for url in asked)

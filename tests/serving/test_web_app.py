@@ -3,6 +3,7 @@ import concurrent.futures
 import contextlib
 import errno
 import json
+import os
 import random
 import shutil
 import socket
@@ -70,6 +71,25 @@ def test_checkpoints_frames_and_plots(client, finished_run):
     frame = client.get("/api/frame.png?epoch=2").data
     assert frame == (finished_run / "samples" / "epoch_0002.png").read_bytes()
     assert client.get("/api/plot.png").data == (finished_run / "losses.png").read_bytes()
+
+
+def test_a_run_says_its_shape_its_best_checkpoint_and_when_it_changed(finished_run, tmp_path):
+    copy = shutil.copytree(finished_run, tmp_path / "run")
+    client = make_app(RunDirectory(copy)).test_client()
+    before = client.get("/api/run").get_json()
+    assert before["shape"] == [28, 28, 1] and before["best"] is None
+    (copy / "checkpoints" / "best").write_text("10\n")
+    for name in ("losses.png", "samples/epoch_0002.png"):
+        for folder in (copy, copy / "samples"):
+            os.utime(folder, (0, 0))
+        started = time.time()
+        shutil.copy(copy / name, tmp_path / "new")
+        (tmp_path / "new").replace(copy / name)
+        after = client.get("/api/run").get_json()
+        assert abs(after["changed"] - started) < 60 and after["changed"] > before["changed"]
+    assert after["best"] == "10"
+    (copy / "checkpoints" / "best").write_text("9\n")  # is not there any more
+    assert client.get("/api/run").get_json()["best"] is None
 
 
 def test_epochs_are_those_whose_grids_are_there(client, finished_run):
