@@ -14,6 +14,7 @@ from dcgan_tf.distributed.step_random import AUGMENT_GENERATED, AUGMENT_REAL, St
 from dcgan_tf.losses import TUTORIAL_LOSSES, Losses, make_losses
 from dcgan_tf.models import ImageShape, seeded
 from dcgan_tf.optimizers import make_optimizer
+from dcgan_tf.regularization.adaptive import AdaptiveProbability, make_adaptive
 from dcgan_tf.regularization.augmentation import Augmentation, augment, make_augmentations
 from dcgan_tf.regularization.penalties import (
     Critique,
@@ -43,6 +44,8 @@ class Gan:
         losses: of both models.
         penalties: terms of the discriminator's loss.
         augmentations: of every image that the discriminator sees.
+        augment_probability: with which each augmentation is applied to an image.
+        adaptive: what adapts the probability, in its place.
         joint_batch: whether real and generated images go through the discriminator as one batch.
             Batch norm then normalizes both with the statistics of the mixture, which leaves a
             difference between their means visible to it.
@@ -63,6 +66,8 @@ class Gan:
         losses: Losses = TUTORIAL_LOSSES,
         penalties: Sequence[Penalty] = (),
         augmentations: Sequence[Augmentation] = (),
+        augment_probability: float = 1.0,
+        adaptive: AdaptiveProbability | None = None,
         joint_batch: bool = False,
         pack: int = 1,
         ema_generator: keras.Sequential | None = None,
@@ -82,6 +87,8 @@ class Gan:
         self.generator_needs_real = joint_batch or is_relative
         self.penalties = penalties
         self.augmentations = augmentations
+        self.augment_probability = augment_probability
+        self.adaptive = adaptive
         self.joint_batch = joint_batch
         self.pack = pack
         self.ema_generator = ema_generator
@@ -131,10 +138,13 @@ class Gan:
         self, real: tf.Tensor, fake: tf.Tensor, update: int = 0
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Real and generated images, each changed at random in the same ways."""
-        return (
-            augment(real, self.augmentations, self.random.seed(AUGMENT_REAL, update)),
-            augment(fake, self.augmentations, self.random.seed(AUGMENT_GENERATED, update)),
+        probability = self.adaptive.value if self.adaptive else self.augment_probability
+        seeds = (self.random.seed(use, update) for use in (AUGMENT_REAL, AUGMENT_GENERATED))
+        real, fake = (
+            augment(images, self.augmentations, seed, probability)
+            for images, seed in zip((real, fake), seeds)
         )
+        return real, fake
 
     def penalty(
         self,
@@ -231,7 +241,9 @@ def make_gan(config: Config, image_shape: ImageShape, classes: Classes = UNLABEL
         generator,
         discriminator,
         make_optimizer(config, config.generator_learning_rate),
-        make_optimizer(config, config.discriminator_learning_rate),
+        make_optimizer(
+            config, config.discriminator_learning_rate, updates=config.discriminator_steps
+        ),
         StepRandom(
             config.seed,
             config.batch_size,
@@ -243,6 +255,8 @@ def make_gan(config: Config, image_shape: ImageShape, classes: Classes = UNLABEL
         make_losses(config),
         make_penalties(config),
         make_augmentations(config),
+        config.augment_probability,
+        make_adaptive(config),
         joint_batch=config.discriminator_batch == "joint",
         pack=config.pack,
         ema_generator=ema_generator,

@@ -87,6 +87,20 @@ def hinge_discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> 
     )
 
 
+def relativistic_discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """How far real images are from looking more real than generated ones, pair by pair.
+
+    The mean of −log sigmoid(D(x) − D(G(z))), log 2 where the discriminator can't tell them apart
+    (Jolicoeur-Martineau, 2018; with R1 and R2 in Huang et al., 2024, R3GAN).
+    """
+    return tf.reduce_mean(tf.math.softplus(fake_logits - real_logits))
+
+
+def relativistic_generator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """How far generated images are from looking more real than real ones, pair by pair."""
+    return tf.reduce_mean(tf.math.softplus(real_logits - fake_logits))
+
+
 def wasserstein_critic_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
     """The mean score of generated images less that of real ones (Arjovsky et al., 2017).
 

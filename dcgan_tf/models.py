@@ -28,7 +28,9 @@ from dcgan_tf.layers import (
     dropout,
     generator_norm,
     kernel_initializer,
+    kernel_layers,
     mapping_network,
+    spectral_norm,
     strided_conv,
 )
 from dcgan_tf.regularization.pack import Pack
@@ -82,7 +84,8 @@ def discriminator_layers(config: Config, image_shape: ImageShape, classes: int =
     """The layers of the discriminator's stack, whose images have one-hot labels beside them."""
     *size, channels = image_shape
     shape = (*size, channels + classes)
-    return resolve(ARCHITECTURES[config.architecture].discriminator)(config, shape)
+    stack = resolve(ARCHITECTURES[config.architecture].discriminator)(config, shape)
+    return spectral_norm(config, stack)
 
 
 def as_generator(config: Config, stack: Layers, classes: int) -> keras.Model:
@@ -102,8 +105,9 @@ def as_discriminator(
     *size, channels = image_shape
     pack = [Pack(config.pack)] if config.pack > 1 else []
     if classes and config.label_input == "projection":
-        drawn = kernel_initializer(config)
-        return with_projection([*pack, *stack], image_shape, classes, config.pack, drawn)
+        last = kernel_layers(stack)[-1]
+        features, head, drawn = [*pack, *stack[:last]], stack[last:], kernel_initializer(config)
+        return with_projection(features, head, image_shape, classes, config.pack, drawn)
     inputs = layers.Input((*size, channels + classes))
     discriminator = keras.Sequential([inputs, *pack, *stack], name="discriminator")
     return with_label_maps(discriminator, image_shape, classes) if classes else discriminator

@@ -9,17 +9,20 @@ from dcgan_tf.models import compute_in
 from dcgan_tf.settings.config import Config
 
 
-def make_optimizer(config: Config, learning_rate: float | None) -> keras.optimizers.Optimizer:
+def make_optimizer(
+    config: Config, learning_rate: float | None, updates: int = 1
+) -> keras.optimizers.Optimizer:
     """Adam; in float16, within a `LossScaleOptimizer`.
 
     Args:
         config: the settings.
         learning_rate: the model's own, if it has one; else it is the config's.
+        updates: of the model, in a step.
     """
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     with compute_in("float32"):
         optimizer = keras.optimizers.Adam(
-            learning_rate or config.learning_rate,
+            schedule(config, learning_rate or config.learning_rate, updates),
             beta_1=config.beta_1,
             # The replicas' gradients are added up, and divided by this.
             loss_scale_factor=float(replicas) if replicas > 1 else None,
@@ -27,3 +30,15 @@ def make_optimizer(config: Config, learning_rate: float | None) -> keras.optimiz
         if config.precision == "float16":
             return keras.optimizers.LossScaleOptimizer(optimizer)
         return optimizer
+
+
+def schedule(
+    config: Config, rate: float, updates: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """A learning rate that stays as it is, or falls to 0 along a cosine, as the config says."""
+    if config.decay_steps is None:
+        return rate
+    constant = config.decay_from * updates
+    # A warm-up from the rate to the rate is a time before it falls.
+    warm_up = {"warmup_target": rate, "warmup_steps": constant} if constant else {}
+    return keras.optimizers.schedules.CosineDecay(rate, config.decay_steps * updates, **warm_up)

@@ -82,6 +82,8 @@ def train_step(gan: Gan, images: tf.Tensor, labels: tf.Tensor | None = None) -> 
     gan.discriminator_optimizer.apply_gradients(
         zip(disc_gradients, gan.discriminator.trainable_variables)
     )
+    if gan.adaptive:
+        gan.adaptive.update(real_logits, fake_logits, gan.step)
     gan.update_ema()
     gan.step.assign_add(1)
     return step_output(

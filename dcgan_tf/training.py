@@ -81,6 +81,7 @@ class Trainer:
 
         self.grid_noise = tf.Variable(grid_noise(config, self.classes), trainable=False)
         self.history = History()
+        adaptive = {"augmentation": self.gan.adaptive} if self.gan.adaptive else {}
         # These names are keys in every checkpoint that was ever written.
         self.state = tf.train.Checkpoint(
             **self.stacks,
@@ -90,6 +91,7 @@ class Trainer:
             step=self.gan.step,
             grid_noise=self.grid_noise,
             history=self.history,
+            **adaptive,
         )
 
     @property

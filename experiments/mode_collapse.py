@@ -40,7 +40,7 @@ REMEDIES = {
     "packed": "--pack 2",
     "unrolled": "--unroll_steps 5",
     "wasserstein": "--loss wasserstein --gradient_penalty 10",
-    "r1": "--real_penalty 1 --discriminator_batch_norm --dropout 0",
+    "r1": "--r1_gamma 1 --discriminator_batch_norm --dropout 0",
 }
 
 Counts = dict[int, tuple[int, float]]  # modes and their divergence, by the updates

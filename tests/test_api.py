@@ -243,7 +243,7 @@ def test_loop_of_ones_own(digits):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"real_penalty": 1.0},
+        {"r1_gamma": 1.0},
         {"unroll_steps": 2},
         {"loss": "wasserstein", "discriminator_steps": 2},
         {"precision": "float16"},

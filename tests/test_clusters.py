@@ -16,6 +16,7 @@ from dcgan_tf.reporting.images import image_grid
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.presets import PRESETS
 from dcgan_tf.starting import image_clusters
 from dcgan_tf.starting.image_clusters import MOST_PIXELS, find_clusters, read_clusters
 from tests.conftest import finish, fork, one_sentence, train_command, write_idx
@@ -155,6 +156,9 @@ def test_damaged_clusters_get_one_sentence(run_main, run, digits_dir, tmp_path):
     assert code == 1 and "clusters.npz is damaged" in err and one_sentence(err)
 
 
-def test_labels_of_two_origins_are_refused():
+def test_labels_of_two_origins_are_refused(monkeypatch):
+    monkeypatch.setitem(PRESETS, "paper", PRESETS["paper"] | {"clusters": 5})
+    assert Config.from_preset("paper").clusters == 5
+    assert Config.from_preset("paper", conditional=True).clusters is None
     with pytest.raises(UserError, match="`clusters` finds others: give one"):
         Config(clusters=5, conditional=True)

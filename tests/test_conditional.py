@@ -132,8 +132,8 @@ def test_labels_of_samples_have_the_datas_proportions_and_leave_the_noise_alone(
         {"preset": "blocks", "discriminator_batch": "joint", "pack": 2, "ema_decay": 0.9},
         {"loss": "wasserstein", "weight_clip": 0.01, "discriminator_batch": "joint"}
         | {"architecture": "dense"},
-        {"preset": "blocks", "real_penalty": 1.0, "augment": "color"},
-        {"preset": "blocks", "label_input": "projection", "pack": 2, "real_penalty": 1.0},
+        {"preset": "blocks", "r1_gamma": 1.0, "augment": "color"},
+        {"preset": "blocks", "label_input": "projection", "pack": 2, "r1_gamma": 1.0},
         *thorough(
             {"label_input": "projection", "precision": "bfloat16", "unroll_steps": 1},
             {"label_input": "projection", "preset": "upsample", "ema_decay": 0.9}
@@ -144,10 +144,10 @@ def test_labels_of_samples_have_the_datas_proportions_and_leave_the_noise_alone(
             {"precision": "float16", "loss": "hinge"},
             {"loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 2, "pack": 2},
             {"loss": "minimax", "unroll_steps": 2},
-            {"unroll_steps": 2, "real_penalty": 1.0, "discriminator_batch_norm": True},
-            {"precision": "float16", "discriminator_steps": 2, "real_penalty": 1.0},
+            {"unroll_steps": 2, "r1_gamma": 1.0, "discriminator_batch_norm": True},
+            {"precision": "float16", "discriminator_steps": 2, "r1_gamma": 1.0},
             {"loss": "least_squares", "reference": True, "noise": "uniform"},
-            {"init_from": "other", "fade_in": 4, "ema_decay": 0.5, "real_penalty": 1.0},
+            {"init_from": "other", "fade_in": 4, "ema_decay": 0.5, "r1_gamma": 1.0},
         ),
     ],
     ids=str,

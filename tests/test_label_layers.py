@@ -41,15 +41,16 @@ def test_discriminator_has_weights_of_a_class_for_its_features(pack):
     rng = np.random.default_rng(1)
     head = layers.Conv2D(1, 4)
     packs = [Pack(pack)] if pack > 1 else []
-    stack = [*packs, layers.Conv2D(3, 1, activation="relu"), head, layers.Flatten()]
-    discriminator = with_projection(stack, (4, 4, 1), 3, pack, keras.initializers.RandomNormal())
+    stack, shape = [*packs, layers.Conv2D(3, 1, activation="relu")], (4, 4, 1)
+    drawn = keras.initializers.RandomNormal()
+    discriminator = with_projection(stack, [head, layers.Flatten()], shape, 3, pack, drawn)
     random_weights(discriminator, rng)
     (of_class,) = (each for each in discriminator.get_weights() if each.ndim == 2)
     assert of_class.shape == (pack * 3, 4 * 4 * 3)
     images = rng.uniform(-1, 1, (6, 4, 4, 1)).astype("f")
     labels = np.array([0, 1, 2, 2, 1, 1], np.int32)
 
-    features = keras.Sequential(stack[:-2])(images).numpy().reshape(6 // pack, -1)
+    features = keras.Sequential(stack)(images).numpy().reshape(6 // pack, -1)
     kernel, bias = head.get_weights()
     of_class = of_class.reshape(pack, 3, -1)
     own = sum(of_class[i, labels[i::pack]] for i in range(pack))

@@ -86,6 +86,16 @@ def test_other_losses_against_numbers_worked_out_by_hand(name, disc_loss, gen_lo
     assert float(generator(None, fake)) == pytest.approx(gen_loss) and not relative
 
 
+def test_a_relative_loss_by_hand():
+    """Real logits of 0 and log 3, generated ones of 0: log(1 + 1) and log(1 + 3^∓1)."""
+    real, fake = logits(0, math.log(3)), logits(0, 0)
+    discriminator, generator, relative = losses.make_losses(config_of("relativistic"))
+    assert relative
+    expected = (math.log(2) + math.log(4 / 3)) / 2, (math.log(2) + math.log(4)) / 2
+    assert float(discriminator(real, fake)) == pytest.approx(expected[0])
+    assert float(generator(real, fake)) == pytest.approx(expected[1])
+
+
 def config_of(loss, **settings):
     """A config with this loss, and what it needs."""
     return Config.from_flags({"loss": loss} | settings)

@@ -260,13 +260,15 @@ def test_too_few_images_leave_no_run_behind(run_main, digits_dir, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "setting", ["--last_dropout=0.4", *thorough("--mapping_layers=2")], ids=lambda setting: setting
+    "given",
+    [
+        "--last_dropout=0.4 --spectral_norm --decay_steps=9 --augment=color --augment_target=0.6",
+        *thorough("--mapping_layers=2"),
+    ],
 )
-def test_run_with_a_setting_goes_on_as_if_it_had_not_stopped(
-    run_main, digits_dir, tmp_path, setting
-):
+def test_run_with_settings_goes_on_as_if_it_had_not_stopped(run_main, digits_dir, tmp_path, given):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    settings = [setting, "--base_filters=4", "--ema_decay=0.9"]
+    settings = [*given.split(), "--base_filters=4", "--ema_decay=0.9"]
     assert run_main(train, *flags(whole, digits_dir, *settings))[0] == 0
     for last in ("--max_steps=3", "--max_steps=7", "--epochs=2"):
         assert run_main(train, *flags(stopped, digits_dir, *settings, last))[0] == 0

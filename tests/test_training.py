@@ -36,11 +36,11 @@ def test_a_run_is_evaluated_where_it_is_long_enough(mnist, settings, evaluated):
     "settings, step, described",
     [
         ({}, train_step, "the tutorial's"),
-        ({"real_penalty": 1.0}, train_step, "the tutorial's, with R1"),
+        ({"r1_gamma": 1.0}, train_step, "the tutorial's, with R1"),
         (
-            {"discriminator_steps": 2, "real_penalty": 1.0},
+            {"discriminator_steps": 2, "r1_gamma": 1.0, "r2_gamma": 0.1},
             critic_step,
-            "the critic first, then the generator, with R1",
+            "the critic first, then the generator, with R1, with R2",
         ),
         (
             {"loss": "wasserstein", "gradient_penalty": 10.0},

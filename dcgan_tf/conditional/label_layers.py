@@ -1,7 +1,7 @@
 """Models with layers of a class's own: conditional batch norm, and a projection discriminator.
 
-Miyato and Koyama, 2018, cGANs with Projection Discriminator. Where there are many classes, this
-takes less time than a channel for each beside every image.
+Miyato and Koyama, 2018, cGANs with Projection Discriminator. Where there are many classes, no
+convolution has to go over a channel for each.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ def scale_and_shift(maps: keras.KerasTensor, one_hot: keras.KerasTensor) -> kera
 
 def with_projection(
     stack: Sequence[layers.Layer],
+    head: Sequence[layers.Layer],
     image_shape: tuple[int, ...],
     classes: int,
     pack: int,
@@ -56,8 +57,8 @@ def with_projection(
     """A discriminator whose logit has a term of the class: a weight of its own for each feature.
 
     Args:
-        stack: layers from images, float32 [batch, H, W, C], to logits, float32 [batch / pack, 1].
-            What the last one with weights takes are the features.
+        stack: layers from images, float32 [batch, H, W, C], to features, [batch / pack, …].
+        head: layers from features to logits, float32 [batch / pack, 1].
         image_shape: height, width and channels of the images.
         classes: the number of classes.
         pack: the number of images that have a logit in common, each with a label.
@@ -68,12 +69,11 @@ def with_projection(
     """
     images = layers.Input(image_shape, name="images")
     label = layers.Input((), name="label", dtype="int32")
-    last = max(index for index, layer in enumerate(stack) if hasattr(layer, "kernel_initializer"))
     features = images
-    for layer in stack[:last]:
+    for layer in stack:
         features = layer(features)
     logits = features
-    for layer in stack[last:]:
+    for layer in head:
         logits = layer(logits)
     flat = layers.Flatten(dtype="float32")(features)
     one_hot = keras.ops.reshape(keras.ops.one_hot(label, classes), (-1, pack * classes))

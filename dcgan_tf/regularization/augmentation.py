@@ -26,6 +26,7 @@ from dcgan_tf.settings.config import Config
 SHIFT = 1 / 8  # of the size, at most
 HOLE = 1 / 2  # of the size
 GRAY, CLEAR = 0.0, -1.0
+CHOICE = 1  # the stream of what is changed, within that of an augmentation
 
 
 def color(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
@@ -119,20 +120,32 @@ def make_augmentations(config: Config) -> list[Augmentation]:
     ]
 
 
-def augment(images: tf.Tensor, augmentations: Sequence[Augmentation], seed: tf.Tensor) -> tf.Tensor:
+def augment(
+    images: tf.Tensor,
+    augmentations: Sequence[Augmentation],
+    seed: tf.Tensor,
+    probability: float | tf.Tensor = 1.0,
+) -> tf.Tensor:
     """Changes each image at random, by numbers that are functions of the seed alone.
 
     Args:
         images: float32 [batch, H, W, C] in [-1, 1]; of this replica.
         augmentations: applied one after the other.
         seed: int [2].
+        probability: with which each is applied to an image.
 
     Returns:
         float32 of the same shape; colors may leave [-1, 1].
     """
     for change, stream in augmentations:
         stream_seed = tf.random.experimental.stateless_fold_in(seed, stream)
-        images = change(images, uniform(images.shape[0], stream_seed))
+        changed = change(images, uniform(images.shape[0], stream_seed))
+        if isinstance(probability, float) and probability == 1.0:
+            images = changed
+            continue
+        choice_seed = tf.random.experimental.stateless_fold_in(stream_seed, CHOICE)
+        is_changed = uniform(images.shape[0], choice_seed)[:, :1, tf.newaxis, tf.newaxis]
+        images = tf.where(is_changed < probability, changed, images)
     return images
 
 

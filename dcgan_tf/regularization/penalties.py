@@ -34,6 +34,11 @@ def r1_penalty(critique: Critique, real: tf.Tensor, fake: tf.Tensor) -> tf.Tenso
     return 0.5 * tf.reduce_mean(squared_slopes(critique.of_real, real))
 
 
+def r2_penalty(critique: Critique, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """R2: half the mean of ‖∇D‖² at generated images (Mescheder et al., 2018, equation 10)."""
+    return 0.5 * tf.reduce_mean(squared_slopes(critique.of_fake, fake))
+
+
 def gradient_penalty(critique: Critique, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     """The mean of (‖∇D‖ − 1)² at random points between real and generated images.
 
@@ -61,7 +66,7 @@ class Penalty(NamedTuple):
 
     Attributes:
         function: the penalty.
-        factor: by which it is multiplied: γ of R1, λ of the gradient penalty.
+        factor: by which it is multiplied: γ of R1 and R2, λ of the gradient penalty.
         interval: it is due in every `interval`-th step, and `interval` times as large there.
     """
 

@@ -48,6 +48,8 @@ class LossRow(NamedTuple):
         smoothable: whether it has a target for real images, so that the discriminator's loss takes
             `label_smoothing`.
         relative: whether the generator's loss depends on the logits of real images.
+        threshold: the logit from which on an image is taken for real; None if there is no such, and
+            logits can only be compared with each other.
     """
 
     discriminator: str
@@ -55,6 +57,7 @@ class LossRow(NamedTuple):
     probabilities: bool = False
     smoothable: bool = False
     relative: bool = False
+    threshold: float | None = 0.0
 
 
 class PenaltyRow(NamedTuple):
@@ -141,16 +144,26 @@ LOSSES = {
         ".losses:least_squares_discriminator_loss",
         ".losses:least_squares_generator_loss",
         smoothable=True,
+        threshold=0.5,
     ),
     "hinge": LossRow(".losses:hinge_discriminator_loss", ".losses:score_generator_loss"),
-    "wasserstein": LossRow(".losses:wasserstein_critic_loss", ".losses:score_generator_loss"),
+    "relativistic": LossRow(
+        ".losses:relativistic_discriminator_loss",
+        ".losses:relativistic_generator_loss",
+        relative=True,
+        threshold=None,
+    ),
+    "wasserstein": LossRow(
+        ".losses:wasserstein_critic_loss", ".losses:score_generator_loss", threshold=None
+    ),
 }
 
 # Keyed by the setting that holds its factor.
 PENALTIES = {
     # Lazily, as in Karras et al., 2020, section 3.1 (there every 16th step, with Adam's constants
     # adjusted to it; here they are not).
-    "real_penalty": PenaltyRow(".regularization.penalties:r1_penalty", "R1", interval=8),
+    "r1_gamma": PenaltyRow(".regularization.penalties:r1_penalty", "R1", interval=8),
+    "r2_gamma": PenaltyRow(".regularization.penalties:r2_penalty", "R2", interval=8),
     "gradient_penalty": PenaltyRow(
         ".regularization.penalties:gradient_penalty", "the gradient penalty"
     ),

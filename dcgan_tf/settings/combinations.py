@@ -29,9 +29,9 @@ COMBINATIONS = (
         "norm does not: add `discriminator_batch_norm=False`",
     ),
     Combination(
-        lambda config: config.real_penalty and config.sync_batch_norm,
-        "`real_penalty` is taken by each replica on its own part of the batch: leave out "
-        "`sync_batch_norm`, or give `real_penalty=0`",
+        lambda config: config.flattens_slope and config.sync_batch_norm,
+        "`r1_gamma` and `r2_gamma` are taken by each replica on its own part of the batch: leave "
+        "out `sync_batch_norm`, or give `r1_gamma=0` and `r2_gamma=0`",
     ),
     Combination(
         lambda config: config.gradient_penalty is not None and config.weight_clip is not None,
@@ -59,10 +59,10 @@ COMBINATIONS = (
         lambda config: (
             config.reference
             and config.discriminator_batch_norm
-            and (config.real_penalty or config.unroll_steps > 0)
+            and (config.flattens_slope or config.unroll_steps > 0)
         ),
-        "`reference` takes Keras's batch norm, whose second derivative is wrong; `real_penalty` "
-        "and `unroll_steps` depend on it: leave out `reference`",
+        "`reference` takes Keras's batch norm, whose second derivative is wrong; `r1_gamma`, "
+        "`r2_gamma` and `unroll_steps` depend on it: leave out `reference`",
     ),
     Combination(
         lambda config: config.fade_in > 0 and config.init_from is None,
@@ -139,6 +139,21 @@ IDLE = (
         ("batch_norm_momentum", "batch_norm_epsilon", "sync_batch_norm"),
         lambda config: not (config.generator_batch_norm or config.discriminator_batch_norm),
         "`{1}` is for batch norm, and neither model has any: leave it out",
+    ),
+    Idle(
+        ("decay_from",),
+        lambda config: config.decay_steps is None,
+        "`{1}` is where learning rates begin to fall: add `decay_steps`, or leave it out",
+    ),
+    Idle(
+        ("augment_probability", "augment_target"),
+        lambda config: config.augment == "none",
+        "`{1}` is for random changes to images: add `augment`, or leave it out",
+    ),
+    Idle(
+        ("augment_probability",),
+        lambda config: config.augment_target is not None,
+        "`{1}` is adapted, from 0 on, with `augment_target`: give one of them",
     ),
     Idle(
         ("label_input",),

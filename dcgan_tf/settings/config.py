@@ -186,12 +186,18 @@ class Config(Settings):
     discriminator_batch_norm: bool = setting(
         False, "Models", "batch norm in the discriminator", of_models=True
     )
+    spectral_norm: bool = setting(
+        False,
+        "Models",
+        "spectral norm in the discriminator: divide each kernel by its largest singular value",
+        of_models=True,
+    )
     label_input: str = setting(
         "concat",
         "Models",
         "how labels come in: concat, beside the noise and as channels of images; projection, as a "
-        "scale and a shift after each batch norm of the generator, and by a projection in the "
-        "discriminator, which is faster with many classes",
+        "scale and a shift after each batch norm of the generator, and a projection in the "
+        "discriminator",
         one_of(("concat", "projection")),
         of_models=True,
     )
@@ -226,6 +232,15 @@ class Config(Settings):
     discriminator_learning_rate: float | None = setting(
         None, "Training", "the discriminator's, where it differs", POSITIVE
     )
+    decay_steps: int | None = setting(
+        None,
+        "Training",
+        "let the learning rates fall to 0, along a cosine, over this many steps",
+        AT_LEAST_ONE,
+    )
+    decay_from: int = setting(
+        0, "Training", "steps before the learning rates fall (`decay_steps`)", AT_LEAST_ZERO
+    )
     beta_1: float = setting(0.9, "Training", "Adam's decay of the mean gradient", BELOW_ONE)
     discriminator_batch: str = setting(
         "separate",
@@ -255,10 +270,17 @@ class Config(Settings):
         "factor of (‖∇D‖ − 1)², for wasserstein (10 in its paper)",
         POSITIVE,
     )
-    real_penalty: float | None = setting(
+    r1_gamma: float | None = setting(
         None,
         "Losses and remedies",
         "factor of ½‖∇D‖² at real images (R1), against an overconfident discriminator; 0: none",
+        NOT_NEGATIVE,
+        old_name="real_penalty",
+    )
+    r2_gamma: float | None = setting(
+        None,
+        "Losses and remedies",
+        "factor of the same at generated images (R2), for loss=relativistic; 0: none",
         NOT_NEGATIVE,
     )
     unroll_steps: int = setting(
@@ -280,6 +302,16 @@ class Config(Settings):
         "random changes to every image that the discriminator sees, for few images: none, or some "
         f"of {','.join(AUGMENTATIONS)}",
         some_of(AUGMENTATIONS),
+    )
+    augment_probability: float = setting(
+        1.0, "Losses and remedies", "how often each of these is made of an image", FRACTION
+    )
+    augment_target: float | None = setting(
+        None,
+        "Losses and remedies",
+        "adapt augment_probability, from 0 on: more while the discriminator tells so many more "
+        "real images right than wrong (fraction of all; 0.6 in its paper), less while fewer",
+        FRACTION,
     )
     ema_decay: float | None = setting(
         None,
@@ -416,6 +448,11 @@ class Config(Settings):
     def has_class_layers(self) -> bool:
         """Whether the models have layers of a class's own."""
         return self.learns_labels and self.label_input == "projection"
+
+    @property
+    def flattens_slope(self) -> bool:
+        """Whether a penalty would have the discriminator flat at images: R1 or R2."""
+        return bool(self.r1_gamma or self.r2_gamma)
 
     @property
     def alternates(self) -> bool:

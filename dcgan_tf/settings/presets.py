@@ -43,7 +43,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "noise": "normal",
         "batch_size": 64,
         "learning_rate": 5e-4,
-        "real_penalty": 1.0,
+        "r1_gamma": 1.0,
         "ema_decay": 0.999,
         "epochs": 20,
     },
@@ -66,7 +66,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 32,
         "noise": "normal",
         "augment": "color,translation",
-        "real_penalty": 1.0,
+        "r1_gamma": 1.0,
         "ema_decay": 0.999,
         "epochs": 1_000_000,
         "max_steps": 30_000,  # the fewer the images, the shorter an epoch
@@ -85,6 +85,8 @@ def implied(given: dict[str, Any]) -> dict[str, Any]:
         values |= {"discriminator_steps": 5}
         if "gradient_penalty" not in given:
             values |= {"weight_clip": 0.01}
+    if given.get("conditional"):  # in place of a preset's clusters
+        values |= {"clusters": None}
     if "epochs" in given:  # in place of a preset's steps
         values |= {"max_steps": None}
     return values

@@ -59,6 +59,8 @@ def critic_step(
     gen_gradients = tape.gradient(scaled_gen_loss, generator.trainable_variables)
     gen_norm = gradient_norm(gen_gradients, gan.generator_optimizer)
     gan.generator_optimizer.apply_gradients(zip(gen_gradients, generator.trainable_variables))
+    if gan.adaptive:
+        gan.adaptive.update(real_logits, fake_logits, gan.step)
     gan.update_ema()
     gan.step.assign_add(1)
     # Of the discriminator, the figures of its last update.

@@ -70,6 +70,8 @@ def unrolled_step(
 
     gan.generator_optimizer.apply_gradients(zip(gen_gradients, gen_weights))
     gan.discriminator_optimizer.apply_gradients(zip(disc_gradients, disc_weights))
+    if gan.adaptive:
+        gan.adaptive.update(real_logits, fake_logits, gan.step)
     gan.update_ema()
     gan.step.assign_add(1)
     return step_output(

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from dcgan_tf.layers import Layers, mapping_network
+from dcgan_tf.layers import Layers, kernel_layers, mapping_network
 from dcgan_tf.models import (
     ImageShape,
     as_discriminator,
@@ -128,8 +128,7 @@ def model_makers(config: Config) -> tuple[Callable[..., keras.Model], Callable[.
 
 def block_end(stack: Layers, blocks: int) -> int:
     """The number of layers in the first blocks; a block starts at a layer with a kernel."""
-    starts = [i for i, layer in enumerate(stack) if hasattr(layer, "kernel_initializer")]
-    return [*starts, len(stack)][blocks]
+    return [*kernel_layers(stack), len(stack)][blocks]
 
 
 def unfold(model: keras.Sequential, stack: str) -> Layers:

@@ -47,15 +47,19 @@ def trained(strategy, config, digits, steps):
     "flags",
     [
         {"generator_batch_norm": False, "augment": "color,translation,cutout"}
-        | {"conditional": True},
+        | {"conditional": True, "augment_probability": 0.5},
         {"sync_batch_norm": True, "discriminator_batch_norm": True, "pack": 2},
         *thorough(
+            {"sync_batch_norm": True, "conditional": True, "label_input": "projection"}
+            | {"augment": "color", "augment_target": 0.6},
+            {"generator_batch_norm": False, "spectral_norm": True, "loss": "relativistic"}
+            | {"r2_gamma": 1.0, "decay_steps": 4},
             {"sync_batch_norm": True, "noise": "uniform", "loss": "hinge"},
             {"sync_batch_norm": True, "init_from": "other", "fade_in": 4},
             {"generator_batch_norm": False, "loss": "wasserstein", "weight_clip": 0.01}
             | {"discriminator_steps": 2},
             {"generator_batch_norm": False, "loss": "wasserstein", "gradient_penalty": 10.0},
-            {"generator_batch_norm": False, "real_penalty": 10.0},
+            {"generator_batch_norm": False, "r1_gamma": 10.0},
         ),
     ],
     ids=lambda flags: "-".join(flags),

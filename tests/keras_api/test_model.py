@@ -42,7 +42,7 @@ def compiled(config, classes=0):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"conditional": True}, {"discriminator_steps": 2, "batch_size": 4}, {"real_penalty": 1.0}],
+    [{}, {"conditional": True}, {"discriminator_steps": 2, "batch_size": 4}, {"r1_gamma": 1.0}],
     ids=["plain", "conditional", "critic", "penalty"],
 )
 def test_fit_is_the_projects_own_training(images, settings):

@@ -148,6 +148,25 @@ def test_each_kind_has_the_same_numbers_whatever_the_others_are():
     np.testing.assert_array_equal(both[kept], alone.numpy()[kept])
 
 
+def test_a_probability_says_how_many_images_are_changed_by_each_kind():
+    """Each kind decides for itself, and changes those that it does as if it changed all."""
+    images = np.repeat(some_images(1, 8), 4000, axis=0)
+    shown, is_changed = [], []
+    for names in ("color", "translation"):
+        augmentations = make_augmentations(Config(augment=names))
+        some = augmentation.augment(images, augmentations, SEED, 0.25).numpy()
+        changed = (some != images).any(axis=(1, 2, 3))
+        np.testing.assert_array_equal(some[changed], augment(images, names).numpy()[changed])
+        shown.append(some)
+        is_changed.append(changed)
+    assert is_changed[0].mean() == pytest.approx(0.25, abs=0.03)
+    # A translation by nothing, one in three times three, is not seen.
+    assert is_changed[1].mean() == pytest.approx(0.25 * 8 / 9, abs=0.03)
+    assert (is_changed[0] & is_changed[1]).mean() == pytest.approx(0.25**2 * 8 / 9, abs=0.02)
+    none = augmentation.augment(images, make_augmentations(Config(augment=ALL)), SEED, 0.0)
+    np.testing.assert_array_equal(none, images)
+
+
 def test_real_and_generated_images_are_changed_apart_and_anew_in_each_step(mnist):
     gan = dense_trainer(mnist, augment=ALL).gan
     images = tf.constant(some_images(8, 28, 1))

@@ -15,12 +15,13 @@ from dcgan_tf.regularization.penalties import (
     gradient_penalty,
     lazily,
     r1_penalty,
+    r2_penalty,
 )
 from dcgan_tf.settings.choices import PENALTIES
 from tests.conftest import thorough
 from tests.small import batches, dense_trainer, eagerly, make_trainer, record, train, values
 
-INTERVAL = PENALTIES["real_penalty"].interval
+INTERVAL = PENALTIES["r1_gamma"].interval
 ANYWHERE = StepRandom(seed=0, batch_size=6, noise_dim=1).places(4, pack=1)
 FACTOR = 2.0
 
@@ -42,6 +43,16 @@ def test_r1_of_a_discriminator_whose_slope_is_known():
     """D(x) = 3·x₁ + 4·x₂ has the gradient (3, 4), of length 5, everywhere: 5² / 2 = 12.5."""
     images = tf.random.stateless_normal([6, 1, 1, 2], [1, 2])
     assert r1(linear, images) == pytest.approx(12.5)
+
+
+def test_r2_is_the_same_of_the_generated_images_place():
+    """D(x) = x² has the slope 2·x: 0 at real images of 0, 2·3 at generated ones of 3."""
+    critique = Critique(lambda x: x[:, 0, 0] ** 2, lambda x: x[:, 0, 0] ** 2, ANYWHERE)
+    real, fake = tf.zeros([6, 1, 1, 1]), 3 * tf.ones([6, 1, 1, 1])
+    assert float(r1_penalty(critique, real, fake)) == 0
+    assert float(r2_penalty(critique, real, fake)) == pytest.approx(6**2 / 2)
+    critique = critique._replace(of_fake=lambda x: 0 * x[:, 0, 0])
+    assert float(r2_penalty(critique, real, fake)) == 0
 
 
 def test_r1_of_packs_is_the_mean_over_packs():
@@ -191,7 +202,7 @@ def test_the_penalty_is_part_of_every_step_in_which_it_is_due(mnist, settings, d
     """There, it adds what a slow reference does; where a step is unrolled, that is every step."""
     settings = {"dropout": 0.0, "precision": "float32", "convolutions": "native"} | settings
     plain, penalized = (
-        dense_trainer(mnist, real_penalty=factor, **settings) for factor in (None, FACTOR)
+        dense_trainer(mnist, r1_gamma=factor, **settings) for factor in (None, FACTOR)
     )
     for trainer in (plain, penalized):
         hidden = trainer.gan.discriminator.layers[1]
@@ -214,7 +225,7 @@ def test_the_penalty_is_part_of_every_step_in_which_it_is_due(mnist, settings, d
 
 def norm_trainer(mnist, **settings):
     """A trainer with R1, whose discriminator has batch norm between two dense layers."""
-    settings = {"real_penalty": FACTOR, "discriminator_batch_norm": True} | settings
+    settings = {"r1_gamma": FACTOR, "discriminator_batch_norm": True} | settings
     return dense_trainer(mnist, dropout=0.0, precision="float32", **settings)
 
 
@@ -318,7 +329,7 @@ def test_the_penalty_is_of_the_function_that_is_trained(mnist, batch):
 def test_a_step_with_a_penalty_moves_averages_as_one_without(mnist):
     ends = []
     for factor in (FACTOR, None):
-        trainer = norm_trainer(mnist, real_penalty=factor)
+        trainer = norm_trainer(mnist, r1_gamma=factor)
         eagerly(trainer)(next(batches(trainer)))
         ends.append(values(trainer.gan.discriminator.non_trainable_variables))
     for with_penalty, without in zip(*ends, strict=True):
@@ -353,6 +364,8 @@ def test_the_unrolled_discriminator_is_the_one_that_the_step_leads_to(mnist):
         {"discriminator_batch_norm": True, "discriminator_steps": 2},
         {"discriminator_batch_norm": True, "precision": "float16"},
         {"pack": 2, "augment": "color,translation,cutout", "loss": "hinge"},
+        {"loss": "relativistic", "r2_gamma": 1.0, "discriminator_batch": "joint"}
+        | {"discriminator_batch_norm": True},
         *thorough(
             {"discriminator_steps": 2},
             {"loss": "wasserstein", "weight_clip": 0.01, "discriminator_steps": 2},
@@ -364,7 +377,7 @@ def test_the_unrolled_discriminator_is_the_one_that_the_step_leads_to(mnist):
     ids=str,
 )
 def test_every_step_trains_with_it(mnist, settings):
-    train(dense_trainer(mnist, real_penalty=1.0, **settings), INTERVAL + 1)
+    train(dense_trainer(mnist, r1_gamma=1.0, **settings), INTERVAL + 1)
 
 
 @pytest.mark.parametrize(
@@ -384,4 +397,4 @@ def test_every_step_trains_with_it(mnist, settings):
     ids=str,
 )
 def test_convolutions_train_with_it(mnist, settings):
-    train(make_trainer(mnist, real_penalty=1.0, **settings), INTERVAL + 1)
+    train(make_trainer(mnist, r1_gamma=1.0, **settings), INTERVAL + 1)

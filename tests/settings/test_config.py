@@ -85,8 +85,9 @@ def test_unknown_dataset_names_all():
 
 
 def test_a_file_may_have_old_names_but_no_unknown_ones():
-    old = {"leaky_slope": 0.2, "steps_per_call": 4, "convolutions": "phases"}
-    config = Config(negative_slope=0.2, steps_per_execution=4, convolutions="subpixel")
+    old = {"leaky_slope": 0.2, "steps_per_call": 4, "convolutions": "phases", "real_penalty": 3.0}
+    new = {"negative_slope": 0.2, "steps_per_execution": 4, "convolutions": "subpixel"}
+    config = Config(**new, r1_gamma=3.0)
     assert Config(**Config.with_new_names(old)) == Config.from_flags(old) == config
     assert Config.unknown(dataclasses.asdict(config) | old) == []
     assert Config.unknown(old | {"sped": 1, "sneed": 1}) == ["sneed", "sped"]
@@ -166,7 +167,7 @@ def test_default_run_dir_is_no_longer_than_a_file_system_takes():
     [
         ({"preset": "paper", "gradient_penalty": 10.0}, "`gradient_penalty` needs .* each image"),
         ({"gradient_penalty": 10.0, "weight_clip": 0.1}, "two ways to the same end"),
-        ({"real_penalty": 1.0, "sync_batch_norm": True}, "leave out `sync_batch_norm`"),
+        ({"r1_gamma": 1.0, "sync_batch_norm": True}, "leave out `sync_batch_norm`"),
         ({"preset": "small", "reference": True}, "batch norm, whose second derivative is wrong"),
         (
             {"preset": "paper", "unroll_steps": 1, "reference": True},
@@ -191,8 +192,8 @@ def test_combination_that_makes_no_sense_is_refused_with_the_reason(given, told)
 
 
 def test_what_a_preset_brings_can_be_left_out():
-    config = Config.from_flags({"preset": "small", "unroll_steps": 2, "real_penalty": 0.0})
-    assert not config.real_penalty and config.augment == "color,translation"
+    config = Config.from_flags({"preset": "small", "unroll_steps": 2, "r1_gamma": 0.0})
+    assert not config.r1_gamma and config.augment == "color,translation"
     glorot = Config.from_flags({"preset": "paper", "initializer_stddev": 0.0, "image_size": 8})
     kernel = make_discriminator(glorot, (8, 8, 1)).layers[0].kernel.numpy()
     # Uniform within ± √(6 / (fan in + fan out)), for a kernel of 4×4 from 1 channel to 64.

@@ -37,13 +37,13 @@ UNROLLED = {"unroll_steps": 2}
             "the critic first, then the generator",
         ),
         (
-            {"discriminator_steps": 2, "precision": "float16", "real_penalty": 1.0},
+            {"discriminator_steps": 2, "precision": "float16", "r1_gamma": 1.0},
             critic_step,
             {"critic_updates": 2, "weight_clip": None},
             "the critic first, then the generator",
         ),
         (
-            {"unroll_steps": 1, "real_penalty": 1.0},
+            {"unroll_steps": 1, "r1_gamma": 1.0},
             unrolled_step,
             {"unroll_steps": 1, "zero_sum": False},
             "unrolled discriminator",

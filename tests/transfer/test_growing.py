@@ -137,7 +137,7 @@ def test_half_precision_blends_images_in_float32(precision):
             {"loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 2},
             {"loss": "wasserstein", "weight_clip": 0.01, "learning_rate": 1e-3},
             {"unroll_steps": 2},
-            {"real_penalty": 1.0, "discriminator_batch_norm": True},
+            {"r1_gamma": 1.0, "discriminator_batch_norm": True},
             {"pack": 2, "augment": "color,translation,cutout"},
             {"precision": "float16"},
         ),

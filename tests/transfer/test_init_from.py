@@ -220,6 +220,7 @@ OTHER_VALUES = {
     "generator_batch_norm": False,
     "discriminator_batch_norm": True,
     "batch_norm_epsilon": 1e-5,
+    "spectral_norm": True,
     "label_input": "projection",
     "pack": 2,
 }
