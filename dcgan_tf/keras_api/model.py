@@ -13,7 +13,7 @@ from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.data import make_batches, scale
 from dcgan_tf.datasets.disk_images import check_images
 from dcgan_tf.gan import Gan, make_gan
-from dcgan_tf.models import ImageShape
+from dcgan_tf.models import ImageShape, compute_in
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.steps.make_step import make_step
@@ -38,6 +38,7 @@ class DCGAN(keras.Model):
         UserError: the settings do not go with each other or with the images.
     """
 
+    @compute_in("float32")  # Keras casts what a model takes
     def __init__(
         self,
         config: Config,

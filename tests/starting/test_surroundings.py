@@ -69,6 +69,7 @@ from tests.small import DENSE
 ARCHITECTURES["dense"] = DENSE
 config = dcgan_tf.Config(**eval(sys.argv[1]))
 dcgan_tf.make_gan(config, (28, 28, 1))
+assert dcgan_tf.DCGAN(config, (28, 28, 1)).compute_dtype == "float32"
 same_after("asked for a GAN")
 run = dcgan_tf.train(config, sys.argv[2])
 run.sample(4)
