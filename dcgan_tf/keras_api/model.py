@@ -48,7 +48,7 @@ class DCGAN(keras.Model):
         super().__init__(name="dcgan")
         if isinstance(classes, int):
             classes = Classes([*map(str, range(classes))], [1] * classes)
-        if config.conditional != bool(classes):
+        if config.learns_labels != bool(classes):
             raise UserError("`conditional=True` and `classes` go together: give both, or neither")
         self.config = config
         self.image_shape = tuple(image_shape)
