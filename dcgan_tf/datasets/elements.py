@@ -143,6 +143,11 @@ def as_batch(image: Any, is_stack: bool = False) -> np.ndarray:
         values = np.asarray(image)
     except Exception as error:  # whatever another library's array raises
         raise UserError(f"`images` can't be read as arrays: {first_line(error)}") from None
+    if is_stack and values.ndim == 3 and values.shape[-1] in (1, 3, 4):
+        raise UserError(
+            f"`images` must be many, and […, {values.shape[1]}, {values.shape[2]}] is one: "
+            f"give images[np.newaxis], or grey ones as [N, H, W, 1]"
+        )
     batch = values
     if batch.ndim == 2 and not is_stack:
         batch = batch[np.newaxis, ..., np.newaxis]

@@ -85,7 +85,7 @@ def test_a_model_that_was_saved_goes_on_as_if_it_never_had_been(images, tmp_path
 
 def test_weights_are_saved_alone_by_callbacks(images, tmp_path):
     model, path = compiled(config_of()), tmp_path / "best.weights.h5"
-    best = keras.callbacks.ModelCheckpoint(path, "d_fake", 0, True, save_weights_only=True)
+    best = keras.callbacks.ModelCheckpoint(path, "d_fake", 0, True, True, mode="min")
     model.fit(images, verbose=0, callbacks=[best])
     other = compiled(config_of(seed=1))
     other.load_weights(path)
