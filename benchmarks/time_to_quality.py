@@ -38,7 +38,7 @@ from dcgan_tf.training import Trainer
 NUM_IMAGES = 5000
 FIRST_MOMENT = 0.02
 PICTURE = Path("time_to_quality.png")
-ALIKE = ("dataset", "data_dir", "image_size", "conditional", "init_from")
+ALIKE = ("dataset", "data_dir", "image_size", "channels", "conditional", "init_from")
 
 
 class Moment(NamedTuple):

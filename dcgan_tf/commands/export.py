@@ -3,11 +3,12 @@
 generator.keras and saved_model/ take noise, float32 [N, noise_dim]; the one gives images as float32
 in [-1, 1], the other, by its signature, as uint8 in [0, 255]. generator.tflite and
 generator_float16.tflite take the noise of one image and give float32 in [-1, 1]; the second is half
-as large. run/ is a run directory with the generator alone, its kernels in float16: --run_dir of the
-commands that need no more. The others compute in float32. The command says how near that comes to
-the images that the run draws in its own precision, loads each file again, and compares its images
-with the generator's. The generator of a conditional run takes `label`, too, int32 [N]: the number
-of a class in the order of the run's. Floats of images with transparency are colors times alpha.
+as large. generator.onnx takes and gives the same as generator.keras; it needs dcgan-tf[onnx]. run/
+is a run directory with the generator alone, its kernels in float16: --run_dir of the commands that
+need no more. The others compute in float32. The command says how near that comes to the images that
+the run draws in its own precision, loads each file again, and compares its images with the
+generator's. The generator of a conditional run takes `label`, too, int32 [N]: the number of a class
+in the order of the run's. Floats of images with transparency are colors times alpha.
 """
 
 import dataclasses
@@ -76,6 +77,8 @@ def main() -> None:
     differences = {}
     with atomic_folder(folder) as part, disk_errors("export", folder):
         for name, export_format in FORMATS.items():
+            if export_format.missing:
+                continue
             export_format.write(exported, part / name)
             made = export_format.load(part / name)(*inputs).astype(int)
             differences[name] = np.abs(made - images).max()
@@ -88,3 +91,7 @@ def main() -> None:
             flush(path)
     for name, difference in differences.items():
         print(f"{folder / name}: within {difference} of 255 of the generator's images")
+    for name, export_format in FORMATS.items():
+        if export_format.missing:
+            needed = f'pip install "dcgan-tf[{export_format.extra}]"'
+            print(f"{name}: left out, as {', '.join(export_format.missing)} is missing: {needed}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
 import io
 import shutil
 import warnings
@@ -89,21 +89,21 @@ def load_saved_model(path: Path) -> Draw:
 
 def write_tflite(exported: Exported, path: Path) -> None:
     """TFLite with float32 weights."""
-    path.write_bytes(convert(tf.lite.TFLiteConverter.from_keras_model(of_one_image(exported))))
+    path.write_bytes(convert(tf.lite.TFLiteConverter.from_keras_model(with_batch_of(1, exported))))
 
 
 def write_tflite_float16(exported: Exported, path: Path) -> None:
     """TFLite with float16 weights."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(of_one_image(exported))
+    converter = tf.lite.TFLiteConverter.from_keras_model(with_batch_of(1, exported))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
     path.write_bytes(convert(converter))
 
 
-def of_one_image(exported: Exported) -> keras.Model:
-    """The model of a batch of one: TFLite has no upsampling of a batch of any size."""
+def with_batch_of(size: int | None, exported: Exported) -> keras.Model:
+    """The model of batches of a size, None for any; TFLite upsamples a batch of one alone."""
     inputs = [
-        keras.Input(batch_shape=(1, *given.shape[1:]), dtype=given.dtype, name=name)
+        keras.Input(batch_shape=(size, *given.shape[1:]), dtype=given.dtype, name=name)
         for name, given in zip(INPUTS, exported.model.inputs)
     ]
     return keras.Model(inputs, exported.model(inputs[0] if len(inputs) == 1 else inputs))
@@ -156,6 +156,23 @@ def load_tflite(path: Path) -> Draw:
     return lambda *inputs: np.stack([draw_one(*each) for each in zip(*inputs)])
 
 
+def write_onnx(exported: Exported, path: Path) -> None:
+    """ONNX, by Keras's own exporter."""
+    model = with_batch_of(None, exported)
+    some = [tf.zeros([1, *given.shape[1:]], given.dtype) for given in model.inputs]
+    model(some[0] if len(some) == 1 else some)  # Keras exports what was called
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of NumPy, in tf2onnx
+        model.export(str(path), format="onnx", verbose=False)
+
+
+def load_onnx(path: Path) -> Draw:
+    """By ONNX Runtime, on the CPU."""
+    onnxruntime = importlib.import_module("onnxruntime")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda *inputs: to_uint8(session.run(None, dict(zip(INPUTS, inputs)))[0])
+
+
 def write_run(exported: Exported, path: Path) -> None:
     """A run directory with the generator alone, its kernels in float16."""
     run = RunDirectory(path)
@@ -181,11 +198,20 @@ class ExportFormat(NamedTuple):
         write: writes it to a path.
         load: loads it from there.
         tolerance: how far its images may be from the generator's, in units of [0, 255].
+        extra: of this package, which brings what it needs.
+        libraries: that it needs.
     """
 
     write: Callable[[Exported, Path], None]
     load: Callable[[Path], Draw]
     tolerance: int
+    extra: str = ""
+    libraries: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> list[str]:
+        """The libraries that it needs and that are not installed."""
+        return [name for name in self.libraries if importlib.util.find_spec(name) is None]
 
 
 # By the name of the file or folder.
@@ -194,5 +220,8 @@ FORMATS = {
     "saved_model": ExportFormat(write_saved_model, load_saved_model, 1),
     "generator.tflite": ExportFormat(write_tflite, load_tflite, 1),
     "generator_float16.tflite": ExportFormat(write_tflite_float16, load_tflite, 4),
+    "generator.onnx": ExportFormat(
+        write_onnx, load_onnx, 1, "onnx", ("onnx", "tf2onnx", "onnxruntime")
+    ),
     "run": ExportFormat(write_run, load_run, 4),
 }

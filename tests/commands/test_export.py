@@ -17,6 +17,8 @@ from tests import test_resume
 from tests.conftest import RESOLVED, finish, fork, one_sentence
 from tests.sampling.test_sampler import draw
 
+WRITTEN = {name for name, each in export_formats.FORMATS.items() if not each.missing}
+
 
 @pytest.fixture(scope="module")
 def exported(finished_run, tmp_path_factory):
@@ -30,13 +32,16 @@ def exported(finished_run, tmp_path_factory):
 
 def test_every_format_says_how_near_it_is(exported):
     folder, out = exported
-    assert {path.name for path in folder.iterdir()} == set(export_formats.FORMATS)
-    assert out.count("of 255 of the generator's images") == len(export_formats.FORMATS)
+    assert {path.name for path in folder.iterdir()} == WRITTEN
+    assert out.count("of 255 of the generator's images") == len(WRITTEN)
+    assert out.count('is missing: pip install "dcgan-tf[onnx]"') == 1 - (
+        "generator.onnx" in WRITTEN
+    )
     whole, half = (folder / f"generator{kind}.tflite" for kind in ("", "_float16"))
     assert half.stat().st_size < 0.6 * whole.stat().st_size
 
 
-@pytest.mark.parametrize("name", export_formats.FORMATS)
+@pytest.mark.parametrize("name", sorted(WRITTEN))
 def test_images_are_those_of_the_run(exported, run_main, finished_run, tmp_path, name):
     draw(run_main, finished_run, tmp_path / "a.npz", "--num_images=5", "--seed=4")
     with np.load(tmp_path / "a.npz") as archive:
@@ -62,6 +67,41 @@ def test_tflite_is_read_by_litert_where_tensorflow_no_longer_reads_it(exported, 
     np.testing.assert_array_equal(export_formats.load_tflite(file)(noise), images)
 
 
+@pytest.mark.skipif("generator.onnx" not in WRITTEN, reason="the extra onnx is not installed")
+def test_onnx_is_used_without_tensorflow(exported):
+    """In a process of its own, in which TensorFlow and this project can't be imported."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'keras', 'dcgan_tf']));"
+        "import numpy as np, onnxruntime;"
+        "session = onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider']);"
+        "(images,) = session.run(None, {'noise': np.zeros([3, 100], np.float32)});"
+        "print(images.shape, images.dtype, f'{images.sum():.2f}')"
+    )
+    file = exported[0] / "generator.onnx"
+    code, out, err = finish([sys.executable, "-c", code, str(file)])
+    expected = export_formats.load_keras(exported[0] / "generator.keras")
+    assert code == 0, err
+    assert out.startswith("(3, 28, 28, 1) float32")
+    assert float(out.split()[-1]) == pytest.approx(
+        (expected(np.zeros([3, 100], np.float32)) / 127.5 - 1).sum(), abs=3 * 784 / 255
+    )
+
+
+def test_a_format_whose_libraries_are_missing_is_left_out(
+    run_main, finished_run, tmp_path, monkeypatch
+):
+    for name in export_formats.FORMATS.keys() - {"generator.keras", "generator.onnx"}:
+        monkeypatch.delitem(export_formats.FORMATS, name)
+    needy = export_formats.FORMATS["generator.onnx"]._replace(libraries=("json", "no_such_library"))
+    monkeypatch.setitem(export_formats.FORMATS, "generator.onnx", needy)
+    code, out, err = run_main(export, f"--run_dir={finished_run}", f"--output={tmp_path / 'out'}")
+    assert code == 0, err
+    told = 'generator.onnx: left out, as no_such_library is missing: pip install "dcgan-tf[onnx]"'
+    assert told in out and [path.name for path in (tmp_path / "out").iterdir()] == [
+        "generator.keras"
+    ]
+
+
 def test_keras_file_is_of_keras_own_layers(exported):
     with zipfile.ZipFile(exported[0] / "generator.keras") as archive:
         description = archive.read("config.json").decode()
@@ -85,7 +125,7 @@ def test_every_architecture_is_exported(run_main, digits_dir, tmp_path):
         assert code == 0, err
         code, out, err = run_main(export, f"--run_dir={run}", f"--output={tmp_path / 'out' / name}")
         assert code == 0, err
-        assert out.count("of 255 of the generator's images") == len(export_formats.FORMATS)
+        assert out.count("of 255 of the generator's images") == len(WRITTEN)
 
 
 @pytest.mark.thorough

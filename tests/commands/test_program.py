@@ -59,6 +59,7 @@ def test_help_has_every_flag_in_its_group_with_its_default(run_main):
             "--image_size=2147483647",
             "--image_size must be a whole number from 1 to 8192, or two as",
         ),
+        ("--channels=2", "--channels must be 1, 3 or 4, not 2"),
         ("--image_size=64x0", "or two as HEIGHTxWIDTH, not '64x0'"),
         ("--image_size=-64", "or two as HEIGHTxWIDTH, not '-64'"),
         ("--image_size=64x64x3", "or two as HEIGHTxWIDTH, not '64x64x3'"),

@@ -28,6 +28,7 @@ IDLE = [
         "learning_rate` is for both models",
     ),
     ({"cache_dir": "x"}, "cache_dir` is for `dataset` folder"),
+    ({"channels": 4}, "channels` is for `dataset` folder"),
     ({"max_bad_images": 0.5}, "max_bad_images` is for `dataset` folder"),
 ]
 
