@@ -127,8 +127,8 @@ def trained_classifier(config: Config) -> FeatureExtractor:
                 f"training a classifier of {config.dataset}, once, to evaluate with: {path}",
                 flush=True,
             )
-            classifier = train_classifier(images, labels)
-            save_classifier(classifier, path)
+            save_classifier(train_classifier(images, labels), path)
+            classifier = load_classifier(path, images.shape[1:])  # as every later run has it
     right = classify(classifier, test) == test_labels
     name = f"{config.dataset} classifier, {right.mean():.2%} accuracy"
     return FeatureExtractor(name, 1000, extract_by(classifier))
