@@ -12,7 +12,7 @@ from dcgan_tf.conditional.label_inputs import stack_of
 from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.distributed.step_random import AUGMENT_GENERATED, AUGMENT_REAL, StepRandom
 from dcgan_tf.losses import TUTORIAL_LOSSES, Losses, make_losses
-from dcgan_tf.models import ImageShape, seeded
+from dcgan_tf.models import ImageShape
 from dcgan_tf.optimizers import make_optimizer
 from dcgan_tf.regularization.adaptive import AdaptiveProbability, make_adaptive
 from dcgan_tf.regularization.augmentation import Augmentation, augment, make_augmentations
@@ -24,6 +24,7 @@ from dcgan_tf.regularization.penalties import (
     with_weights,
 )
 from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.keras_settings import seeded
 from dcgan_tf.transfer.growing import model_makers
 
 Gradients = list[tf.Tensor]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from dcgan_tf.models import compute_in
 from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.keras_settings import compute_in
 
 
 def make_optimizer(

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from dcgan_tf.layers import kernel_layers
 from dcgan_tf.models import make_discriminator
+from dcgan_tf.regularization.spectral_norm import kernel_layers
 from dcgan_tf.settings.choices import ARCHITECTURES
 from dcgan_tf.settings.config import Config
 

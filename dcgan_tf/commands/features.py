@@ -55,9 +55,10 @@ def main() -> None:
             probe,
             train_with_pseudo_labels,
         )
-        from dcgan_tf.models import make_discriminator, seeded
+        from dcgan_tf.models import make_discriminator
         from dcgan_tf.run.run_directory import RunDirectory, load_training_images
         from dcgan_tf.sampling.sampler import load_discriminator, load_generator, sample_images
+        from dcgan_tf.settings.keras_settings import seeded
 
     run_directory = RunDirectory(Path(flags.run_dir))
     config, _ = run_directory.read_config()

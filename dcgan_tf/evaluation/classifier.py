@@ -14,10 +14,10 @@ from dcgan_tf.data import scale
 from dcgan_tf.datasets.disk_images import Split
 from dcgan_tf.datasets.loading import load_labels
 from dcgan_tf.files.atomic_files import atomic_write
-from dcgan_tf.models import compute_in, seeded
 from dcgan_tf.settings.choices import DATASETS, resolve
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError, first_line
+from dcgan_tf.settings.keras_settings import compute_in, seeded
 
 WEIGHTS_FILE = Path(__file__).parent / "mnist_classifier.npz"
 DIGIT_SHAPE = (28, 28, 1)

@@ -24,10 +24,10 @@ from dcgan_tf.evaluation.classifier import (
     save_classifier,
     train_classifier,
 )
-from dcgan_tf.models import compute_in, seeded
 from dcgan_tf.settings.choices import DATASETS
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.keras_settings import compute_in, seeded
 
 INCEPTION_SIZE = 299
 BANDS = 4

@@ -13,9 +13,10 @@ from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.data import make_batches, scale
 from dcgan_tf.datasets.disk_images import check_images
 from dcgan_tf.gan import Gan, make_gan
-from dcgan_tf.models import ImageShape, compute_in
+from dcgan_tf.models import ImageShape
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.keras_settings import compute_in
 from dcgan_tf.steps.make_step import make_step
 from dcgan_tf.train_step import StepScalars
 from dcgan_tf.training import dropout_seeds

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.models import compute_in
+from dcgan_tf.settings.keras_settings import compute_in
 
 STEPS = 300
 LEARNING_RATE = 0.05

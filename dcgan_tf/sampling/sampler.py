@@ -13,13 +13,13 @@ import tensorflow as tf
 from dcgan_tf.conditional.label_inputs import stack_of
 from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.data import to_uint8
-from dcgan_tf.models import seeded
 from dcgan_tf.pretrained.weights import load_weights, weights_step
 from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.sampling.noise import seeded_noise
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.keras_settings import seeded
 from dcgan_tf.transfer.growing import as_of_step, model_makers
 
 # From noise, as `seeded_noise` makes it, to images, uint8 [N, H, W, C] in [0, 255].

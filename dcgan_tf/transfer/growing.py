@@ -10,18 +10,19 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from dcgan_tf.layers import Layers, kernel_layers, mapping_network
+from dcgan_tf.layers import Layers, mapping_network
 from dcgan_tf.models import (
     ImageShape,
     as_discriminator,
     as_generator,
-    compute_in,
     discriminator_layers,
     generator_layers,
     make_discriminator,
     make_generator,
 )
+from dcgan_tf.regularization.spectral_norm import kernel_layers
 from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.keras_settings import compute_in
 
 OLD_LAYERS = 1 << 9  # a bit of the seed; the indices of dropout layers need less
 

@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from dcgan_tf.conditional.label_inputs import stack_of
 from dcgan_tf.conditional.labels import Classes, normal
-from dcgan_tf.models import ImageShape, seeded
+from dcgan_tf.models import ImageShape
 from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.keras_settings import seeded
 from dcgan_tf.transfer.growing import model_makers, smaller, unfold
 
 
