@@ -24,7 +24,6 @@ from matplotlib.figure import Figure
 from benchmarks.timing import print_setup
 from dcgan_tf.commands import program
 from dcgan_tf.commands.memory import keep_freed_memory
-from dcgan_tf.data import make_batches
 from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.datasets.loading import load_held_out, load_images
 from dcgan_tf.evaluation.evaluator import Evaluator
@@ -32,6 +31,7 @@ from dcgan_tf.reporting.plots import save_figure
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.starting.image_clusters import find_clusters
 from dcgan_tf.starting.measure import TRIALS, resolve_auto
 from dcgan_tf.training import Trainer
 
@@ -133,11 +133,14 @@ def read_run(text: str, settled: Config) -> Config:
 
 def train(config: Config, images: Images, evaluator: Evaluator, number: int) -> Iterator[Moment]:
     """Trains one run; its moments are evenly spaced on a logarithmic scale."""
-    trainer = Trainer(config, images)
+    labels = find_clusters(config, images).labels if config.clusters else None
+    trainer = Trainer(config, images, labels)
+    evaluator.classes = trainer.classes
+    batches = trainer.make_iterator()
     last = trainer.schedule.last_step
     moments = set(np.geomspace(FIRST_MOMENT * last, last, number).round().astype(int).tolist())
     seconds, losses = 0.0, []
-    for step, batch in enumerate(make_batches(images, config, 0, last), 1):
+    for step, batch in enumerate(batches, 1):
         began = time.perf_counter()
         output = trainer.train_step(batch)
         losses.append((float(output.scalars.gen_loss), float(output.scalars.disc_loss)))

@@ -69,8 +69,10 @@ def test_large_images_are_compared_small(tmp_path):
     assert found.centers.shape == (2, MOST_PIXELS, MOST_PIXELS, 1)
     np.testing.assert_array_equal(found.numbers, 1 - shades)
     assert found.labels.classes.names == ["0", "1"] and found.labels.classes.counts == [9, 5]
+    again = find_clusters(Config(clusters=2), images)
+    np.testing.assert_array_equal(again.numbers, found.numbers)
     with pytest.raises(UserError, match="`clusters` 15 is more than the 14 training images"):
-        find_clusters(Config(clusters=15), images, RunDirectory(tmp_path / "new"))
+        find_clusters(Config(clusters=15), images)
 
 
 @pytest.fixture(scope="module")

@@ -22,14 +22,15 @@ MOST_IMAGES = 20_000  # that k-means sees
 CHUNK = 1000
 
 
-def find_clusters(config: Config, images: Images, run: RunDirectory) -> Clusters:
+def find_clusters(config: Config, images: Images, run: RunDirectory | None = None) -> Clusters:
     """The clusters of the training images; each worker must call it at the same point.
 
     Args:
         config: the settings; `clusters` says how many, unless fewer images differ.
         images: the training images, uint8 [N, H, W, C].
         run: whose clusters they are if it has some. Those of a new run are its own, or, so that
-            each keeps its number, those of the run that its weights are from (`init_from`).
+            each keeps its number, those of the run that its weights are from (`init_from`). None
+            for images that are in no run.
 
     Raises:
         UserError: there are fewer images than clusters, or a file can't be used.
@@ -40,7 +41,7 @@ def find_clusters(config: Config, images: Images, run: RunDirectory) -> Clusters
             f"`clusters` {config.clusters} is more than the {len(images)} training images: give "
             f"fewer"
         )
-    if run.clusters_file.exists():
+    if run and run.clusters_file.exists():
         found = read_clusters(run.clusters_file)
     else:
         centers = centers_of(config, images)
