@@ -37,7 +37,7 @@ def trained(strategy, config, digits, steps):
     """A trainer after some steps, and what they returned."""
     labels = np.arange(len(digits)) % 3 if config.conditional else None
     with strategy.scope():
-        trainer = Trainer(config, digits, labels is not None and Labels(labels, "abc"))
+        trainer = Trainer(config, digits, None if labels is None else Labels(labels, "abc"))
         make = functools.partial(data.make_batches, digits, config, 0, steps, labels=labels)
         batches = distribute(make) if strategy.num_replicas_in_sync > 1 else iter(make())
         return trainer, [trainer.train_step(next(batches)) for _ in range(steps)]
