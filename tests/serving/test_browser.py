@@ -7,6 +7,8 @@ import re
 import shutil
 import urllib.request
 
+import imageio.v3 as iio
+import numpy as np
 import pytest
 
 selenium = pytest.importorskip("selenium", reason="needs selenium")
@@ -95,7 +97,7 @@ def open_page(chromium, tmp_path):
     yield opened
     messages = [entry["message"] for entry in chromium.get_log("browser")]
     # A test may end the server, or take the run away.
-    refused = re.compile(r"/api/(run|interpolation)\S* - Failed to load resource")
+    refused = re.compile(r"/api/(run|interpolation|\S* - .*: net::ERR_)")
     assert [each for each in messages if not refused.search(each)] == []
     chromium.get("about:blank")
 
@@ -156,16 +158,20 @@ def address(driver, name):
     return find(driver, f"{name}-save").get_attribute("href")
 
 
-def shown_bytes(driver, name):
-    """The file that an image of the page shows."""
+def shows(driver, name, picture):
+    """Whether an image of the page shows the pixels of a file."""
     script = (
-        "const done = arguments[1];"
-        "fetch(document.getElementById(arguments[0]).src).then((r) => r.blob()).then((blob) => {"
-        "  const reader = new FileReader();"
-        "  reader.onload = () => done(reader.result.split(',')[1]);"
-        "  reader.readAsDataURL(blob); })"
+        "const image = document.getElementById(arguments[0]);"
+        "const canvas = document.createElement('canvas');"
+        "canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;"
+        "canvas.getContext('2d').drawImage(image, 0, 0);"
+        "return canvas.toDataURL().split(',')[1]"
     )
-    return base64.b64decode(driver.execute_async_script(script, name))
+    shown = base64.b64decode(driver.execute_script(script, name))
+    if not shown:  # one picture is about to take the place of another
+        return False
+    found, expected = (iio.imread(each, plugin="pillow", mode="RGB") for each in (shown, picture))
+    return np.array_equal(found, expected)
 
 
 def test_letters_stand_on_what_is_chosen_and_a_second_click_takes_one_back(browser):
@@ -203,7 +209,7 @@ def test_slider_asks_for_one_image_at_a_time_and_shows_the_last(browser, server)
     last = f"http://127.0.0.1:{server}/api/interpolation.png?seed=0&from=0&to=1&fraction=0.75"
     with urllib.request.urlopen(last) as answer:
         expected = answer.read()
-    wait(browser, lambda: shown_bytes(browser, "interpolation") == expected)
+    wait(browser, lambda: shows(browser, "interpolation", expected))
     asked = [url for url in browser.execute_script("return asked") if url.startswith("/api/int")]
     assert [url.rpartition("=")[2] for url in asked] == ["0.25", "0.75"]
     assert browser.execute_script("return mostAtOnce")["/api/interpolation.png"] == 1
@@ -214,7 +220,7 @@ def test_epochs_slide_and_images_are_saved(browser, server, finished_run, tmp_pa
     assert find(browser, "epoch-shown").text == "epoch 2"
     find(browser, "epoch").send_keys(Keys.HOME)
     untrained = (finished_run / "samples" / "init.png").read_bytes()
-    wait(browser, lambda: shown_bytes(browser, "frame") == untrained)
+    wait(browser, lambda: shows(browser, "frame", untrained))
     assert find(browser, "epoch-shown").text == "untrained"
     browser.find_elements(By.CSS_SELECTOR, "#grid a")[3].click()
     path = tmp_path / "seed_0_image_3.png"
@@ -250,10 +256,10 @@ def test_page_follows_a_run_that_trains(open_page, finished_run, tmp_path):
         assert options() == ["newest: step 12", "step 12", "step 10", "step 8, best"]
         assert letters(browser)[0] == {5: "A"}
         newest = (samples / "epoch_0003.png").read_bytes()
-        wait(browser, lambda: shown_bytes(browser, "frame") == newest)
+        wait(browser, lambda: shows(browser, "frame", newest))
         browser.execute_script("document.querySelector('#plots img').id = 'losses'")
         plot = (copy / "losses.png").read_bytes()
-        wait(browser, lambda: shown_bytes(browser, "losses") == plot)
+        wait(browser, lambda: shows(browser, "losses", plot))
 
         # What one looks at stays: an older epoch, an older checkpoint.
         find(browser, "epoch").send_keys(Keys.HOME)
