@@ -69,12 +69,12 @@ def table(found: dict[str, Any]) -> str:
     """What `evaluate_run` found: a column for each checkpoint, and one for real images."""
     checkpoints = found["checkpoints"]
     columns = [*checkpoints.values(), found["real"]]
-    steps = [f"step {step}" for step in checkpoints] if len(checkpoints) > 1 else ["generated"]
+    steps = [f"step {step}" for step in checkpoints]
+    at, headings = (f" at {steps[0]}", ["generated"]) if len(steps) == 1 else ("", steps)
     lines = [
-        f"{found['num_images']:,} generated against {found['num_held_out']:,} "
+        f"{found['num_images']:,} generated{at} against {found['num_held_out']:,} "
         f"{found['compared_with']} images, evaluated with: {found['feature_extractor']}",
-        "the fewer the images, the larger the Fréchet distance: compare those of as many",
-        row("", [*steps, "real"]),
+        row("", [*headings, "real"]),
     ]
     for name, metric in METRICS.items():
         values = [column[name] for column in columns if name in column]
@@ -94,6 +94,7 @@ def table(found: dict[str, Any]) -> str:
             lines.append(row(label, [f"{value:.3f}" for value in values]))
     else:
         lines.append("no images are held out, which would show copies of training images")
+    lines.append("the fewer the images, the larger the Fréchet distance: compare those of as many")
     few = min(found["num_images"], found["num_held_out"])
     if hidden := [metric.label for metric in METRICS.values() if metric.min_images > few]:
         names = ", ".join(label for label in hidden if not label.startswith(" "))

@@ -13,14 +13,10 @@ def test_fewer_images_than_a_batch_gives_both_numbers(digits_dir):
 
 def test_resizing_keeps_flat_images_and_their_own_size(mnist):
     flat = np.full((3, 28, 28, 1), 77, np.uint8)
-    assert (loading.resize(flat, 64) == 77).all() and loading.resize(flat, 64).shape == (
-        3,
-        64,
-        64,
-        1,
-    )
-    assert loading.resize(flat, None) is flat and loading.resize(flat, 28) is flat
+    assert (loading.resize(flat, (64, 64)) == 77).all()
+    assert loading.resize(flat, (64, 64)).shape == (3, 64, 64, 1)
+    assert loading.resize(flat, None) is flat and loading.resize(flat, (28, 28)) is flat
     digits = mnist[:1500, ..., np.newaxis]
-    small = loading.resize(digits, 14)
+    small = loading.resize(digits, (14, 14))
     # Antialiased halving keeps the mean; picking every second pixel would not keep a blur.
     assert abs(small.mean() - digits.mean()) < 0.5 and len(small) == 1500

@@ -34,7 +34,7 @@ def test_every_dataset_has_a_feature_extractor():
 def test_digits_are_known_at_any_size(test_digits, size):
     digits, labels = test_digits
     features, probabilities = feature_extractors.make_feature_extractor(Config())(
-        resize(digits, size)
+        resize(digits, (size, size))
     )
     assert features.shape == (1500, 96) and features.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
@@ -152,7 +152,7 @@ def test_pixels_and_edges_grow_with_blur_noise_colour_and_repetition(size):
     digits = load_images(Config())
     rng = np.random.default_rng(0)
     ground = rng.integers(0, 128, (600, 1, 1, 3))
-    images = resize((digits[:600] // 2 + ground).astype(np.uint8), size)
+    images = resize((digits[:600] // 2 + ground).astype(np.uint8), (size, size))
     held_out, others = images[:300], images[300:].astype(float)
 
     def distance(changed):

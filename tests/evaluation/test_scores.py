@@ -47,7 +47,7 @@ def make_evaluator(images, metrics, probabilities=None):
 
 @pytest.fixture
 def images():
-    return np.random.default_rng(0).integers(0, 200, (50, 2, 2, 1), np.uint8)
+    return np.random.default_rng(0).integers(0, 200, (100, 2, 2, 1), np.uint8)
 
 
 def test_a_toy_metric_is_one_row(toy, images):
@@ -57,9 +57,9 @@ def test_a_toy_metric_is_one_row(toy, images):
 
     found = {
         "feature_extractor": "pixels",
-        "num_images": 50,
+        "num_images": 100,
         "compared_with": "held-out",
-        "num_held_out": 50,
+        "num_held_out": 100,
         "warning": None,
         "real": to_json(evaluator.baseline),
         "checkpoints": {
@@ -68,7 +68,7 @@ def test_a_toy_metric_is_one_row(toy, images):
         },
     }
     lines = evaluate.table(json.loads(json.dumps(found))).splitlines()
-    assert lines[1].split() == ["step", "7", "real"]
+    assert lines[1].split() == ["generated", "real"]
     assert lines[3].split() == ["difference", "of", "the", "means", "30.0", "0.0"]
 
     made = table.Evaluation(7, {"precision": 0.5, "toy": 3.0, "toy_baseline": 0.25})
@@ -84,7 +84,7 @@ def test_a_toy_metric_is_one_row(toy, images):
 
 
 def test_what_a_training_records(monkeypatch, images):
-    evaluator = make_evaluator(images, table.IN_TRAINING, np.eye(3)[np.arange(50) % 2])
+    evaluator = make_evaluator(images, table.IN_TRAINING, np.eye(3)[np.arange(100) % 2])
     monkeypatch.setattr(evaluator, "samples", lambda generator: images)
     made = evaluator.evaluation(7, None)
     assert list(made.columns()) == [
@@ -105,7 +105,7 @@ def test_metrics_of_classes_are_left_out_where_none_are_known(images):
 def test_labels_of_classes_that_the_extractor_does_not_know_are_not_compared(
     images, classes, known
 ):
-    labels = np.arange(50) % 2
+    labels = np.arange(100) % 2
     compared = make_evaluator(images, ["label_agreement"], np.eye(2)[labels])
     compared.classes = Classes(["a", "b", "c"][:classes], [1] * classes)
     assert compared.scores(images, labels) == ({"label_agreement": 1.0} if known else {})
@@ -128,6 +128,29 @@ def test_classes_beyond_the_runs_own_are_called_by_their_numbers():
     rows = [line.split()[2:] for line in evaluate.table(found).splitlines()[2:5]]
     cells = [["50.0%"] * 2, ["25.0%"] * 2, ["25.0%"] * 2]
     assert rows == [[name, *row] for name, row in zip(("zero", "one", "2"), cells)]
+
+
+def test_what_few_images_cannot_tell_is_left_out(images):
+    """Of 99 in place of 100."""
+    of_few = make_evaluator(images[:99], ["frechet_distance", "kid", "recall"]).scores(images[:99])
+    assert of_few.keys() == {"frechet_distance"}
+    of_few_generated = make_evaluator(images, ["frechet_distance", "kid"]).scores(images[:99])
+    assert of_few_generated.keys() == {"frechet_distance"}
+    found = {
+        "feature_extractor": "pixels",
+        "num_images": 10_000,
+        "compared_with": "training",
+        "num_held_out": 27,
+        "warning": None,
+        "real": to_json(of_few),
+        "checkpoints": {7: to_json(of_few), 9: to_json(of_few)},
+    }
+    lines = evaluate.table(found).splitlines()
+    assert lines[1].split() == ["step", "7", "step", "9", "real"]
+    assert "no images are held out, which would show copies of training images" in lines
+    assert lines[-1] == (
+        "left out, as 27 images are too few: KID × 1000, precision, recall, density, coverage"
+    )
 
 
 def test_what_several_metrics_need_is_computed_once(monkeypatch, images):
