@@ -46,12 +46,12 @@ class Gan:
         penalties: terms of the discriminator's loss.
         augmentations: of every image that the discriminator sees.
         augment_probability: with which each augmentation is applied to an image.
-        adaptive: what adapts the probability, in its place.
+        adaptive: if given, sets the probability instead of `augment_probability`.
         joint_batch: whether real and generated images go through the discriminator as one batch.
             Batch norm then normalizes both with the statistics of the mixture, which leaves a
             difference between their means visible to it.
         pack: the number of images that the discriminator sees at once.
-        ema_generator: an exponential moving average of the generator's stack.
+        ema_generator: an exponential moving average of the generator, without its label input.
         ema_decay: its decay.
         ema_warm_up: whether the decay starts small, so that the average does not cling to the
             first steps' weights.
@@ -79,7 +79,7 @@ class Gan:
         self.discriminator = discriminator
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
-        # With their moments made, a checkpoint can be restored before the first step.
+        # Makes the optimizers' variables: a checkpoint can be restored before the first step.
         generator_optimizer.build(generator.trainable_variables)
         discriminator_optimizer.build(discriminator.trainable_variables)
         self.random = random
@@ -206,14 +206,15 @@ class Gan:
 
 
 def with_labels(inputs: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor | list[tf.Tensor]:
-    """What a model takes: noise or images, and in a conditional run labels."""
+    """A model's inputs: noise or images, and labels in a conditional run."""
     return inputs if labels is None else [inputs, labels]
 
 
 def scaled(loss: tf.Tensor, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
-    """A loss times the scale of its optimizer, if that is a `LossScaleOptimizer` (float16).
+    """The loss times its optimizer's scale if that is a `LossScaleOptimizer` (float16).
 
     Small gradients would underflow (Micikevicius et al., 2018); the optimizer divides by the scale.
+    `scale_loss` of other optimizers would undo their division by the number of replicas.
     """
     is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     return optimizer.scale_loss(loss) if is_scaled else loss

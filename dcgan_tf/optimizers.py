@@ -12,12 +12,12 @@ from dcgan_tf.settings.keras_settings import compute_in
 def make_optimizer(
     config: Config, learning_rate: float | None, updates: int = 1
 ) -> keras.optimizers.Optimizer:
-    """Adam; in float16, within a `LossScaleOptimizer`.
+    """Adam, within a `LossScaleOptimizer` for float16.
 
     Args:
         config: the settings.
         learning_rate: the model's own, if it has one; else it is the config's.
-        updates: of the model, in a step.
+        updates: how many times a step updates the model.
     """
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     with compute_in("float32"):
@@ -39,6 +39,6 @@ def schedule(
     if config.decay_steps is None:
         return rate
     constant = config.decay_from * updates
-    # A warm-up from the rate to the rate is a time before it falls.
+    # A warm-up from the rate to the same rate holds it constant before the decay.
     warm_up = {"warmup_target": rate, "warmup_steps": constant} if constant else {}
     return keras.optimizers.schedules.CosineDecay(rate, config.decay_steps * updates, **warm_up)

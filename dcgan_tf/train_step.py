@@ -12,16 +12,16 @@ from dcgan_tf.gan import Gan, Gradients, scaled, with_labels
 
 
 class StepScalars(NamedTuple):
-    """The figures of one step, float32 scalars; on several replicas, the means of theirs.
+    """The metrics of one step, float32 scalars; those of several replicas are averaged.
 
     Attributes:
-        gen_loss, disc_loss: the losses, penalties included.
-        d_real, d_fake: the means of D(x) and D(G(z)), with D = sigmoid(logits): probabilities,
-            unless the loss makes the logits scores.
-        gen_gradient_norm, disc_gradient_norm: the norm of all gradients of a model together.
-        spread: the standard deviation of a pixel over the generated images, averaged over all
-            pixels, divided by that of the real images: near 1 in a good run, near 0 in a collapse.
-            Not a number where each replica has a single image.
+        gen_loss, disc_loss: the losses, including penalties.
+        d_real, d_fake: the means of D(x) and D(G(z)), with D = sigmoid(logits): probabilities only
+            if the loss is a cross-entropy.
+        gen_gradient_norm, disc_gradient_norm: the global norm of each model's gradients.
+        spread: the standard deviation of each pixel over the generated images, averaged over all
+            pixels, divided by the same of the real images, both before augmentation: near 1 in a
+            good run, near 0 in a collapse. NaN if a replica has only one image.
     """
 
     gen_loss: tf.Tensor
@@ -47,10 +47,11 @@ class StepOutput(NamedTuple):
 
 
 def train_step(gan: Gan, images: tf.Tensor, labels: tf.Tensor | None = None) -> StepOutput:
-    """One update of both models, as in the tutorial.
+    """Updates both models once, as the tutorial does.
 
-    With the default settings, there are no labels, augmentations, penalties or EMA generator, and
-    losses are not scaled.
+    With the default settings, noise is from N(0, 1), the losses are the tutorial's, and the
+    discriminator sees real and generated images in separate batches. There are no labels,
+    augmentations, penalties or EMA generator, and `scaled` returns the losses as they are.
 
     Args:
         gan: the models, their optimizers and losses.
@@ -59,9 +60,12 @@ def train_step(gan: Gan, images: tf.Tensor, labels: tf.Tensor | None = None) -> 
     """
     noise, fake_labels = gan.random.noise(), gan.random.labels()
 
+    # Like the tutorial's two tapes: both gradients are taken before either model is updated.
     with tf.GradientTape(persistent=True) as tape:
         generated_images = gan.generator(with_labels(noise, fake_labels), training=True)
-        real, fake = gan.augment(images, generated_images)
+        real, fake = images, generated_images
+        if gan.augmentations:
+            real, fake = gan.augment(images, generated_images)
 
         real_logits, fake_logits = gan.discriminate(real, fake, labels, fake_labels)
 
@@ -84,7 +88,8 @@ def train_step(gan: Gan, images: tf.Tensor, labels: tf.Tensor | None = None) -> 
     )
     if gan.adaptive:
         gan.adaptive.update(real_logits, fake_logits, gan.step)
-    gan.update_ema()
+    if gan.ema_generator:
+        gan.update_ema()
     gan.step.assign_add(1)
     return step_output(
         (images, generated_images),
@@ -124,10 +129,10 @@ def step_output(
 
 
 def gradient_norm(gradients: Gradients, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
-    """The norm of all gradients of a model together, float32 scalar.
+    """The global norm of a model's gradients, float32 scalar.
 
-    A `LossScaleOptimizer` is given scaled gradients and skips an update with infinite ones: the
-    norm is of the unscaled gradients, and 0 in an update that is skipped.
+    A `LossScaleOptimizer` is given scaled gradients, and skips updates whose gradients are not
+    finite: the norm is that of the unscaled gradients, or 0 if the update is skipped.
     """
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         scale = tf.convert_to_tensor(optimizer.dynamic_scale)
