@@ -8,30 +8,35 @@ mean of what one sees.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import tensorflow as tf
 
 RGBA = 4  # channels of images with transparency; others are left as they are
 OF_COLORS = np.array([1, 1, 1, 0], np.float32)
 OF_ALPHA = np.array([0, 0, 0, 1], np.float32)
 VISIBLE = 0.5  # of 255: less alpha is none in 8 bits
 
+Pixels = Any  # a NumPy array or a tensor, float32 [..., C] in [0, 255]
 
-def premultiplied(pixels: tf.Tensor) -> tf.Tensor:
-    """Straight pixels, float32 [..., C] in [0, 255], with their colors times their alpha."""
+
+def premultiplied(pixels: Pixels) -> Pixels:
+    """Straight pixels with their colors times their alpha."""
     if pixels.shape[-1] != RGBA:
         return pixels
     return pixels * (OF_COLORS * (pixels[..., 3:] / 255.0) + OF_ALPHA)
 
 
-def straight(pixels: tf.Tensor) -> tf.Tensor:
-    """Premultiplied pixels, float32 [..., C] in [0, 255], with their colors over their alpha.
+def straight(pixels: Pixels) -> Pixels:
+    """Premultiplied pixels with their colors over their alpha.
 
     Colors brighter than their alpha, which a generator may make, are white; those of transparent
     pixels black.
     """
     if pixels.shape[-1] != RGBA:
         return pixels
+    import tensorflow as tf  # takes seconds, and whoever asks for help has no pixels
+
     alpha = tf.clip_by_value(pixels[..., 3:], 0.0, 255.0)
     colors = tf.clip_by_value(pixels[..., :3], 0.0, alpha)
     over = tf.where(alpha < VISIBLE, 0.0, 255.0 / tf.maximum(alpha, VISIBLE))
