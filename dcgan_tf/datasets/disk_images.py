@@ -144,6 +144,7 @@ def check_images(images: Images, labels: np.ndarray | None = None) -> None:
 
 def is_shape(shape: Sequence[int]) -> bool:
     """Whether images can have this shape, [H, W, C]: grey, colored or with alpha."""
+    if len(shape) != 3:
+        return False
     *sides, channels = shape
-    is_size = len(sides) == 2 and all(1 <= side <= LARGEST_SIDE for side in sides)
-    return is_size and channels in (1, 3, 4)
+    return all(1 <= side <= LARGEST_SIDE for side in sides) and channels in (1, 3, 4)

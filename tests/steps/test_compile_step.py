@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf.distributed.replicas import on_all_replicas
+from dcgan_tf.distributed.strategy import mirrored_strategy
 from dcgan_tf.steps.compile_step import compile_step, repeat_step
 from dcgan_tf.train_step import StepOutput, StepScalars
 
@@ -26,8 +27,7 @@ def several_at_once():
 
 
 def on_replicas():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+    with mirrored_strategy(0).scope():  # the process's one
         on_all_replicas(figures)(tf.ones([2, 1]))
 
 
