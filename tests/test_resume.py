@@ -142,11 +142,12 @@ def test_first_lines_say_what_is_about_to_happen(run_main, digits_dir, tmp_path)
     assert code == 0
     for part in ("mnist: 50 images of 28×28×1", "2,330,944", "212,865", "CPU", "from the start"):
         assert part in out
-    assert out.splitlines()[-1].startswith("epoch 1/1  step 2  gen_loss ")
+    assert out.splitlines()[-1].startswith("stopped in epoch 1 at step 2 of 6  gen_loss ")
     code, out, _ = run_main(train, *flags(tmp_path / "run", digits_dir, "--max_steps=3"))
     assert "resumed after step 2, to step 3" in out
 
 
+@pytest.mark.thorough
 def test_run_stopped_by_max_steps_within_an_epoch_goes_on(
     run_main, finished_run, digits_dir, tmp_path
 ):
@@ -259,6 +260,7 @@ def test_too_few_images_leave_no_run_behind(run_main, digits_dir, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "given",
     [

@@ -10,6 +10,7 @@ import io
 import itertools
 import logging
 import math
+import shutil
 import time
 from collections.abc import Iterator
 
@@ -185,16 +186,14 @@ class Report:
         """Whether the newest images were shown more than a minute ago."""
         return time.perf_counter() - self.shown_at > PREVIEW_SECONDS
 
-    def show(self, grid: np.ndarray) -> np.ndarray:
-        """Writes the newest grid, and returns its picture, uint8 [H, W, C].
+    def show(self, grid: np.ndarray) -> None:
+        """Writes the newest grid.
 
         Args:
             grid: the fixed noise's images, float32 [N, H, W, C] in [-1, 1].
         """
-        picture = image_grid(to_uint8(grid), columns=self.columns)
-        save_png(self.run.latest_grid, picture)
+        save_png(self.run.latest_grid, image_grid(to_uint8(grid), columns=self.columns))
         self.shown_at = time.perf_counter()
-        return picture
 
     def end_epoch(self, grid: np.ndarray, models: list[keras.Model]) -> None:
         """Shows what the epoch came to.
@@ -204,8 +203,10 @@ class Report:
             models: whose weights are shown as histograms.
         """
         row = self.last_epoch()
-        picture = self.show(grid)
+        picture = image_grid(to_uint8(grid), columns=self.columns)
         save_png(self.run.frame(row.epoch), picture)
+        shutil.copyfile(self.run.frame(row.epoch), self.run.latest_grid)
+        self.shown_at = time.perf_counter()
         self.tensorboard.images("samples", picture, row.step)
         self.tensorboard.histograms(models, self.last_logits, row.step)
         scalars = row.columns()

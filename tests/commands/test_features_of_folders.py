@@ -34,6 +34,7 @@ def test_command_takes_any_number_of_classes(run_main, tmp_path, monkeypatch, cl
     assert lines[0].startswith(f"{6 * classes} labelled images") and len(lines) == 6
 
 
+@pytest.mark.thorough
 def test_generated_images_are_added_to_more_than_ten_classes(monkeypatch):
     monkeypatch.setattr(linear_probe, "CLASSIFIER_STEPS", 300)
     rng = np.random.default_rng(0)

@@ -40,6 +40,7 @@ def flags(request, run_main, mnist, tmp_path, monkeypatch):
     return ["--dataset=tfrecords", f"--data_dir={tmp_path / 'records'}"]
 
 
+@pytest.mark.thorough
 def test_every_command_takes_them(run_main, flags, tmp_path):
     run_dir, picture = tmp_path / "run", tmp_path / "out.png"
     small = ["--epochs=1", "--eval_every=1", "--base_filters=4", "--checkpoint_steps=20"]

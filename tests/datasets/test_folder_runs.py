@@ -37,6 +37,7 @@ def described(run_dir):
     return json.loads((run_dir / "config.json").read_text())
 
 
+@pytest.mark.thorough
 def test_the_first_lines_and_the_config_count_the_pictures(pictures, run_main, tmp_path):
     run_dir = tmp_path / "run"
     flags = [*TINY, f"--data_dir={pictures}", f"--run_dir={run_dir}", "--conditional"]
@@ -183,6 +184,7 @@ def test_a_flag_says_what_it_takes(run_main, flag, told):
     assert code == 1 and told in err and one_sentence(err)
 
 
+@pytest.mark.thorough
 def test_a_tilde_is_the_users_home(pictures, run_main, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     paths = ["--data_dir=~/pictures", "--run_dir=~/runs/mine", "--cache_dir=~/kept"]

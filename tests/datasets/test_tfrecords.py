@@ -244,6 +244,7 @@ def test_what_is_there_is_not_overwritten_and_a_failure_leaves_nothing(tmp_path,
     assert list((tmp_path / "other").iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_a_run_on_tfrecords_is_that_on_the_images_however_often_it_stops(
     run_main, finished_run, digits_dir, tmp_path
 ):

@@ -157,6 +157,7 @@ def test_a_step_that_needs_one_replica_is_refused(mirrored):
         make_step(config)
 
 
+@pytest.mark.thorough
 def test_one_process_trains_run_after_run_on_several_devices(digits_dir, tmp_path):
     settings = {"data_dir": str(digits_dir), "strategy": "mirrored", "max_steps": 1}
     settings |= {"batch_size": 8, "eval_every": 0, "precision": "float32"}

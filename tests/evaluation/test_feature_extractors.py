@@ -63,6 +63,7 @@ def labelled_dir(labelled_digits, monkeypatch):
     return labelled_digits
 
 
+@pytest.mark.thorough
 def test_other_labelled_sets_have_a_classifier_trained_once(labelled_dir, monkeypatch, capsys):
     config = Config(dataset="fashion_mnist", data_dir=str(labelled_dir))
     extractor = feature_extractors.make_feature_extractor(config)

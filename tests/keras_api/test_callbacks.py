@@ -170,6 +170,7 @@ def test_what_a_callback_raises_before_the_first_step_is_raised(train, tmp_path)
     assert train().step == 6
 
 
+@pytest.mark.thorough
 def test_a_learning_rate_that_a_callback_sets_is_saved_with_its_epoch(train):
     """The run resumed goes on with it, as one that was never stopped."""
     schedule = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)

@@ -37,6 +37,7 @@ def test_latent_walk_is_a_closed_gif(run_main, finished_run, tmp_path):
     assert [iio.immeta(tmp_path / "w.gif", index=i)["duration"] for i in (0, 5)] == [60, 60]
 
 
+@pytest.mark.thorough
 def test_equation_nearest_and_projection_are_drawn(run_main, finished_run, tmp_path):
     out = draw(run_main, finished_run, tmp_path / "e.png", "--arithmetic=(1,4)-2+5")
     assert "latent arithmetic of 3 terms" in out

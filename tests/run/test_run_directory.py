@@ -272,6 +272,7 @@ def small_run(tmp_path_factory, digits_dir):
     return run_dir, train_command(run_dir, digits_dir, *flags)[2:]
 
 
+@pytest.mark.thorough
 def test_run_goes_on_by_its_folder_alone(run_main, small_run):
     run_dir, flags = small_run
     alone = f"--run_dir={run_dir}"

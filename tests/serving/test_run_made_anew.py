@@ -29,6 +29,7 @@ def make_run(run_main, labelled_digits, tmp_path):
     return make
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_trained_anew_under_its_name(make_run, tmp_path):
     first = make_run("first")
     others = [make_run("seed", "--seed=5"), make_run("uniform", "--noise=uniform")]

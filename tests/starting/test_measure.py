@@ -77,6 +77,7 @@ def test_ratio_is_the_median_of_tries_in_turn(monkeypatch):
     assert measure.ratio(lambda: tf.zeros([]), lambda: tf.zeros([])) == 6 / 3
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_both_trials_run_here(precision):
     for _, _, trial in measure.TRIALS.values():

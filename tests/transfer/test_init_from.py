@@ -106,6 +106,7 @@ def test_models_and_average_are_taken_over_and_nothing_else(other):
     np.testing.assert_allclose(gan.ema_generator.get_weights()[0], moved, atol=1e-7)
 
 
+@pytest.mark.thorough
 def test_run_starts_with_the_other_runs_images_and_goes_on_without_it(
     run_main, other, pictures, tmp_path
 ):
