@@ -92,6 +92,7 @@ def test_every_public_name_is_documented():
         assert len(inspect.getdoc(each) or "") > 20, each
 
 
+@pytest.mark.thorough
 def test_function_keeps_its_name_from_the_module_of_the_same_name():
     code = "import dcgan_tf.train_step, dcgan_tf; print(type(dcgan_tf.train_step).__name__)"
     assert python(code).stdout == "function\n"

@@ -10,6 +10,7 @@ from dcgan_tf.evaluation.metrics import frechet_distance
 from dcgan_tf.settings.config import Config
 
 
+@pytest.mark.thorough
 def test_every_other_held_out_digit_is_compared_with(monkeypatch):
     monkeypatch.setattr(time_to_quality, "resolve_auto", lambda config, _: config)
     run = "fast base_filters=4 batch_size=8 max_steps=4 precision=float32 convolutions=native"

@@ -97,6 +97,7 @@ def test_no_matrix_is_as_wide_as_there_are_features_where_images_are_few(monkeyp
     assert weights.shape == (3001, 2) and decomposed == [20]
 
 
+@pytest.mark.thorough
 def test_generated_images_are_added_where_the_classifier_is_sure(monkeypatch):
     """Of two shades, ten images have labels; 300 more are drawn likewise."""
     monkeypatch.setattr(linear_probe, "CLASSIFIER_STEPS", 60)

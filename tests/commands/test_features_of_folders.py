@@ -15,6 +15,7 @@ def draw(labels, classes, rng):
     return (shades + rng.uniform(-3, 3, (len(labels), 16, 16, 1))).astype(np.uint8)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("classes", [3, 12])
 def test_command_takes_any_number_of_classes(run_main, tmp_path, monkeypatch, classes):
     monkeypatch.setattr(linear_probe, "CLASSIFIER_STEPS", 4)

@@ -79,6 +79,7 @@ def test_every_command_takes_them(run_main, flags, tmp_path):
     assert json.loads((tmp_path / "again" / "test.json").read_text())["shape"][1:] == [28, 28, 1]
 
 
+@pytest.mark.thorough
 def test_views_of_other_images_than_those_of_the_run_are_refused(run_main, flags, tmp_path, mnist):
     small = ["--max_steps=1", "--eval_every=0", "--base_filters=4"]
     assert run_main(train, *train_command(tmp_path / "run", "", *small, *flags)[2:])[0] == 0

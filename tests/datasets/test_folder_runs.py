@@ -119,6 +119,7 @@ def test_new_runs_have_the_newest_rules_and_older_ones_the_first():
     assert (older.reading, older.ordering) == (1, 1)
 
 
+@pytest.mark.thorough
 def test_more_pictures_are_learned_in_a_new_run(pictures, run_main, tmp_path):
     run_dir = tmp_path / "run"
     flags = [*TINY, f"--data_dir={pictures}", "--held_out=0"]
@@ -132,6 +133,7 @@ def test_more_pictures_are_learned_in_a_new_run(pictures, run_main, tmp_path):
     assert code == 0 and "41 images" in out, err
 
 
+@pytest.mark.thorough
 def test_grey_saved_as_color_goes_on_from_an_older_run_by_its_rules(run_main, tmp_path):
     for i in range(8):
         save(tmp_path / "grey" / f"{i}.png", np.full((16, 16, 3), i, np.uint8))
@@ -145,6 +147,7 @@ def test_grey_saved_as_color_goes_on_from_an_older_run_by_its_rules(run_main, tm
     assert code == 0, err
 
 
+@pytest.mark.thorough
 def test_a_label_is_found_in_either_form_of_unicode(run_main, tmp_path):
     forms = [unicodedata.normalize(form, "Käse") for form in ("NFC", "NFD")]
     for shade, name in enumerate([forms[1], "Brot"]):

@@ -2,6 +2,7 @@ import sys
 
 import imageio.v3 as iio
 import numpy as np
+import pytest
 
 from dcgan_tf.commands import train
 from tests.conftest import ROOT, finish, fork, one_sentence
@@ -22,6 +23,7 @@ def test_preview_draws_images_as_they_are_and_augmented(run_main, digits_dir, mn
     assert np.mean(changed) > 0.9
 
 
+@pytest.mark.thorough
 def test_preview_names_damaged_images(tmp_path):
     for i in range(40):
         iio.imwrite(tmp_path / f"{i}.png", np.full((16, 16), 6 * i, np.uint8))

@@ -78,6 +78,7 @@ def read_table(folder):
         return [*csv.DictReader(file)]
 
 
+@pytest.mark.thorough
 def test_drawing_takes_a_twentieth_of_the_time(tmp_path, clock, drawn):
     train(clock, tmp_path / "longer", 400)
     assert drawn[-1] == 400

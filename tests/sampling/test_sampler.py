@@ -120,6 +120,7 @@ def test_too_many_images_for_a_picture_are_refused_at_once(
     assert "can have 42,799: give" in err and not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 def test_what_the_user_has_keras_do_elsewhere_does_not_matter(finished_run, tmp_path):
     (tmp_path / "keras.json").write_text(
         json.dumps({"backend": "torch", "image_data_format": "channels_first", "floatx": "float16"})

@@ -76,6 +76,7 @@ def test_what_a_new_run_refuses_one_that_goes_on_refuses(given, tmp_path):
     assert given.items() <= dataclasses.asdict(run.resumed_config(given)).items()
 
 
+@pytest.mark.thorough
 def test_batch_norm_over_one_device_is_refused_to_a_new_run(run_main, labelled_digits, tmp_path):
     flags = [f"--data_dir={labelled_digits}", f"--run_dir={tmp_path / 'run'}", "--strategy=one"]
     flags += ["--batch_size=8", "--base_filters=2", "--eval_every=0", "--max_steps=1", *RESOLVED]

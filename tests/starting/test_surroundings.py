@@ -118,6 +118,7 @@ def test_another_backend_is_told_at_the_first_model(monkeypatch):
         dcgan_tf.make_gan(dcgan_tf.Config(), (28, 28, 1))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("given, late, is_on", [("0", "1", False), ("1", "0", True)])
 def test_the_kernels_are_those_that_tensorflow_has(given, late, is_on):
     """And not those of a variable that came too late."""
