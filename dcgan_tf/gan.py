@@ -192,12 +192,11 @@ class Gan:
         return tf.add_n(terms)
 
     def update_ema(self) -> None:
-        """Moves the EMA generator, if there is one, towards the generator.
+        """Moves the EMA generator towards the generator.
 
         Batch norm's moving averages are averaged, too.
         """
-        if self.ema_generator is None:
-            return
+        assert self.ema_generator is not None
         step = tf.cast(self.step, tf.float32)
         warm_up = (1.0 + step) / (10.0 + step) if self.ema_warm_up else 1.0
         decay = tf.minimum(self.ema_decay, warm_up)

@@ -7,11 +7,13 @@ those of Fashion-MNIST and CIFAR-10 take an hour or more on one core.
 """
 
 import dataclasses
+import functools
 import io
 from pathlib import Path
 
 import keras
 import numpy as np
+from keras import layers
 from PIL import Image
 
 from dcgan_tf.commands import program
@@ -19,8 +21,9 @@ from dcgan_tf.commands.flags import parse
 from dcgan_tf.data import scale
 from dcgan_tf.datasets.loading import load_labels, load_split
 from dcgan_tf.evaluation.classifier import (
+    CLASSES,
+    block,
     classify,
-    make_residual_classifier,
     save_classifier,
     train_classifier,
 )
@@ -28,6 +31,7 @@ from dcgan_tf.files.atomic_files import check_file
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.settings.fields import Settings, one_of, setting
+from dcgan_tf.settings.keras_settings import compute_in
 
 BATCH_SIZE = 125
 EPOCHS = 16
@@ -49,6 +53,27 @@ class ClassifierFlags(Settings):
         if Path(self.output).suffix != ".npz":
             raise UserError(f"--output {self.output} is not a .npz: give a file that ends so")
         check_file(Path(self.output), "--output")
+
+
+def make_residual_classifier(shape: tuple[int, int, int], classes: int = CLASSES) -> keras.Model:
+    """A small residual network (He et al., 2016), from float32 [N, H, W, C] to logits [N, classes].
+
+    Its last layer but one gives 192 features. It computes in float32, whatever Keras's policy is.
+    """
+
+    def apply(stack: list[layers.Layer], images: keras.KerasTensor) -> keras.KerasTensor:
+        return functools.reduce(lambda inputs, layer: layer(inputs), stack, images)
+
+    with compute_in("float32"):
+        images = layers.Input(shape)
+        features = apply(block(24, kernel_size=3), images)
+        for filters in (48, 96):
+            features = apply(block(filters, kernel_size=3, strides=2), features)
+            residual = [*block(filters, kernel_size=3), *block(filters, kernel_size=3)]
+            features = layers.Add()([features, apply(residual, features)])
+        features = apply(block(192, kernel_size=3, strides=2), features)
+        logits = layers.Dense(classes)(layers.GlobalAveragePooling2D()(features))
+        return keras.Model(images, logits, name="classifier")
 
 
 class AugmentedBatches(keras.utils.PyDataset):

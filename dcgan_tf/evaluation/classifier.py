@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import keras
@@ -45,27 +44,6 @@ def make_classifier(
             layers.Dense(classes),
         ]
         return keras.Sequential(stack, name="classifier")
-
-
-def make_residual_classifier(shape: tuple[int, int, int], classes: int = CLASSES) -> keras.Model:
-    """A small residual network (He et al., 2016), from float32 [N, H, W, C] to logits [N, classes].
-
-    Its last layer but one gives 192 features. It computes in float32, whatever Keras's policy is.
-    """
-
-    def apply(stack: list[layers.Layer], images: keras.KerasTensor) -> keras.KerasTensor:
-        return functools.reduce(lambda inputs, layer: layer(inputs), stack, images)
-
-    with compute_in("float32"):
-        images = layers.Input(shape)
-        features = apply(block(24, kernel_size=3), images)
-        for filters in (48, 96):
-            features = apply(block(filters, kernel_size=3, strides=2), features)
-            residual = [*block(filters, kernel_size=3), *block(filters, kernel_size=3)]
-            features = layers.Add()([features, apply(residual, features)])
-        features = apply(block(192, kernel_size=3, strides=2), features)
-        logits = layers.Dense(classes)(layers.GlobalAveragePooling2D()(features))
-        return keras.Model(images, logits, name="classifier")
 
 
 def block(filters: int, kernel_size: int, strides: int = 1) -> list[layers.Layer]:

@@ -10,10 +10,7 @@ import numpy as np
 
 from dcgan_tf.distributed.cluster import workers
 from dcgan_tf.keras_api.model import DCGAN
-from dcgan_tf.reporting.history import History
 from dcgan_tf.reporting.report import Report
-from dcgan_tf.run.run_directory import RunDirectory
-from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.train_step import StepOutput
 
@@ -29,28 +26,23 @@ class WatchedReport(Report):
     Args:
         callbacks: Keras's.
         model: the GAN in training, which they know as `self.model`.
-        run, config, history, steps_per_epoch, last_step: see `Report`.
+        of_report: the arguments of `Report`.
     """
 
     def __init__(
         self,
         callbacks: Sequence[keras.callbacks.Callback],
         model: DCGAN,
-        run: RunDirectory,
-        config: Config,
-        history: History,
-        steps_per_epoch: int,
-        last_step: int,
+        *of_report: Any,
     ) -> None:
-        super().__init__(run, config, history, steps_per_epoch, last_step)
+        super().__init__(*of_report)
         self.model = model
-        self.last_step = last_step
         self.taken = self.step
         self.error: BaseException | None = None
         self.callbacks = keras.callbacks.CallbackList(
             [*callbacks],
             model=model,
-            epochs=-(-last_step // self.steps_per_epoch),
+            epochs=-(-self.last_step // self.steps_per_epoch),
             steps=self.steps_per_epoch,
             verbose=0,
         )

@@ -10,7 +10,6 @@ import io
 import itertools
 import logging
 import math
-import shutil
 import time
 from collections.abc import Iterator
 
@@ -73,6 +72,7 @@ class Report:
         self.columns = GRID_COLUMNS if config.conditional else None
         self.history = history
         self.steps_per_epoch = steps_per_epoch
+        self.last_step = last_step
         self.step = self.began_at = len(history.metrics)
         self.told_step = self.step - self.step % steps_per_epoch  # of the last line
         self.is_drawn = True
@@ -205,7 +205,8 @@ class Report:
         row = self.last_epoch()
         picture = image_grid(to_uint8(grid), columns=self.columns)
         save_png(self.run.frame(row.epoch), picture)
-        shutil.copyfile(self.run.frame(row.epoch), self.run.latest_grid)
+        with atomic_write(self.run.latest_grid) as file:
+            file.write(self.run.frame(row.epoch).read_bytes())
         self.shown_at = time.perf_counter()
         self.tensorboard.images("samples", picture, row.step)
         self.tensorboard.histograms(models, self.last_logits, row.step)

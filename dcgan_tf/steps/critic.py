@@ -61,7 +61,8 @@ def critic_step(
     gan.generator_optimizer.apply_gradients(zip(gen_gradients, generator.trainable_variables))
     if gan.adaptive:
         gan.adaptive.update(real_logits, fake_logits, gan.step)
-    gan.update_ema()
+    if gan.ema_generator:
+        gan.update_ema()
     gan.step.assign_add(1)
     # Of the discriminator, the figures of its last update.
     return step_output(

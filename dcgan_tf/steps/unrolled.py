@@ -72,7 +72,8 @@ def unrolled_step(
     gan.discriminator_optimizer.apply_gradients(zip(disc_gradients, disc_weights))
     if gan.adaptive:
         gan.adaptive.update(real_logits, fake_logits, gan.step)
-    gan.update_ema()
+    if gan.ema_generator:
+        gan.update_ema()
     gan.step.assign_add(1)
     return step_output(
         (images, generated_images),
