@@ -136,6 +136,11 @@ def tiles(driver):
     return driver.find_elements(By.CSS_SELECTOR, "#grid button")
 
 
+def first_picture(driver):
+    """The address of the first tile's picture, in one call: the page may draw its tiles anew."""
+    return driver.execute_script("return document.querySelector('#grid button img').src")
+
+
 def picture_of(element):
     return element.find_element(By.TAG_NAME, "img").get_attribute("src")
 
@@ -238,12 +243,16 @@ def test_page_follows_a_run_that_trains(open_page, finished_run, tmp_path):
         path.unlink()
 
     def options():
-        return [option.text for option in Select(find(browser, "checkpoint")).options]
+        # In one call: the page may replace its options between two.
+        script = (
+            "return [...document.querySelectorAll('#checkpoint option')].map(each => each.text)"
+        )
+        return browser.execute_script(script)
 
     with served(copy) as port:
         browser = open_page(port)
         assert options() == ["newest: step 10", "step 10", "step 8"]
-        before = picture_of(tiles(browser)[0])
+        before = first_picture(browser)
         tiles(browser)[5].click()
         shutil.copy(samples / "init.png", samples / "epoch_0003.png")
         shutil.copy(samples / "reals.png", tmp_path / "losses.png")
@@ -252,7 +261,7 @@ def test_page_follows_a_run_that_trains(open_page, finished_run, tmp_path):
         for path in kept.glob("ckpt-12.*"):
             shutil.copy(path, checkpoints)
         wait(browser, lambda: find(browser, "epoch-shown").text == "epoch 3")
-        wait(browser, lambda: picture_of(tiles(browser)[0]) != before)
+        wait(browser, lambda: first_picture(browser) != before)
         assert options() == ["newest: step 12", "step 12", "step 10", "step 8, best"]
         assert letters(browser)[0] == {5: "A"}
         newest = (samples / "epoch_0003.png").read_bytes()
@@ -264,16 +273,16 @@ def test_page_follows_a_run_that_trains(open_page, finished_run, tmp_path):
         # What one looks at stays: an older epoch, an older checkpoint.
         find(browser, "epoch").send_keys(Keys.HOME)
         Select(find(browser, "checkpoint")).select_by_visible_text("step 10")
-        wait(browser, lambda: picture_of(tiles(browser)[0]) == before)
+        wait(browser, lambda: first_picture(browser) == before)
         shutil.copy(samples / "init.png", samples / "epoch_0004.png")
         (checkpoints / "best").unlink()
         wait(browser, lambda: find(browser, "epoch").get_attribute("max") == "4")
         wait(browser, lambda: options()[-1] == "step 8")
         assert find(browser, "epoch-shown").text == "untrained"
-        assert picture_of(tiles(browser)[0]) == before
+        assert first_picture(browser) == before
         for path in checkpoints.glob("ckpt-10.*"):  # until the training deletes it
             path.unlink()
-        wait(browser, lambda: picture_of(tiles(browser)[0]) != before)
+        wait(browser, lambda: first_picture(browser) != before)
         assert find(browser, "checkpoint").get_attribute("value") == ""
         assert find(browser, "message").text == ""
         config = (copy / "config.json").rename(tmp_path / "config.json")
