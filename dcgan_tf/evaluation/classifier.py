@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import keras
@@ -44,6 +45,32 @@ def make_classifier(
             layers.Dense(classes),
         ]
         return keras.Sequential(stack, name="classifier")
+
+
+def make_residual_classifier(
+    shape: tuple[int, int, int], classes: int = CLASSES, precision: str = "float32"
+) -> keras.Model:
+    """A residual network of 20 layers (He et al., 2016), which computes in this precision.
+
+    From float32 [N, H, W, C] in [-1, 1] to float32 logits [N, classes]; its last layer but one
+    gives 80 features.
+    """
+
+    def apply(stack: list[layers.Layer], images: keras.KerasTensor) -> keras.KerasTensor:
+        return functools.reduce(lambda inputs, layer: layer(inputs), stack, images)
+
+    with compute_in(precision):
+        images = layers.Input(shape)
+        features = apply(block(16, kernel_size=3), images)
+        for filters, stride in ((16, 1), (40, 2), (80, 2)):
+            for strides in (stride, 1, 1):
+                *residual, _ = [*block(filters, 3, strides), *block(filters, 3)]
+                shortcut = block(filters, 1, strides)[:2] if strides > 1 else []
+                together = [apply(shortcut, features), apply(residual, features)]
+                features = layers.ReLU()(layers.Add()(together))
+        pooled = layers.GlobalAveragePooling2D()(features)
+        logits = layers.Dense(classes, dtype="float32")(pooled)
+        return keras.Model(images, logits, name="classifier")
 
 
 def block(filters: int, kernel_size: int, strides: int = 1) -> list[layers.Layer]:
