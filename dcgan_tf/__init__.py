@@ -3,8 +3,8 @@
 Beside the tutorial, read `data`, `models`, `layers`, `losses`, `optimizers`, `gan`, `train_step`,
 `training`; then `run/checkpoints` and `reporting/images` (the GIF).
 
-The names are those of `__init__.pyi`, and each is imported when it is first used. The package
-changes nothing outside itself: the environment and the process are its commands' to set.
+`__init__.pyi` lists the public names, which are imported lazily. The package does not change the
+environment, the process or Keras's settings. Only its commands do.
 """
 
 import lazy_loader

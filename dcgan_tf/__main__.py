@@ -21,14 +21,14 @@ def main() -> NoReturn:
     if name in COMMANDS:
         sys.argv[0] += f" {name}"
         run(importlib.import_module(f"dcgan_tf.commands.{name}").main)
-    run(lambda: answer(name))
+    run(lambda: print_help_or_version(name))
 
 
-def answer(argument: str) -> None:
+def print_help_or_version(argument: str) -> None:
     """Prints the help or the version.
 
     Raises:
-        UserError: it is something else that was asked for.
+        UserError: there is no such command.
     """
     if argument in ("-h", "--help"):
         print(f"usage: {sys.argv[0]} COMMAND [flags]\n")

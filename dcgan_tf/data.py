@@ -1,4 +1,4 @@
-"""Images of a dataset, and the pipeline that turns them into shuffled batches in [-1, 1]."""
+"""The input pipeline: from uint8 images to shuffled float32 batches in [-1, 1]."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dcgan_tf.datasets.transparency import premultiplied, straight
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
-PREFETCHED = 4  # batches
-ORDER = 0  # a stream of random numbers, among those of `StepRandom.seed`
-Batch: TypeAlias = Any  # images, or (images, ids of their classes)
+PREFETCHED_BATCHES = 4
+ORDER = 0  # the random stream of the data order, beside those of `StepRandom`
+Batch: TypeAlias = Any  # images, or (images, labels)
 
 
 def make_batches(
@@ -28,29 +28,28 @@ def make_batches(
     num_replicas: int = 1,
     labels: np.ndarray | None = None,
 ) -> tf.data.Dataset:
-    """The shuffled batches of the steps from `start` up to `stop`, one a step for each replica.
+    """Shuffled batches for the steps from `start` up to, but not including, `stop`.
 
-    Each epoch goes through the images in an order of its own, a function of the seed and the
-    epoch's index, so that training can start at any step. Only full batches are made: the images
-    left out differ from epoch to epoch.
+    The order of an epoch is a function of the seed and the epoch's index, so training can start at
+    any step. Only full batches are made. The images left out differ from epoch to epoch.
 
     Args:
         images: uint8 [N, H, W, C] in [0, 255].
-        config: its `seed`, `ordering`, `images_per_step`, `discriminator_steps` and `flip` are
-            used.
+        config: uses `seed`, `ordering`, `images_per_step`, `discriminator_steps` and `flip`.
         start: the first step, counted from 0 at the start of training.
         stop: the step after the last.
-        device: to which the batches are copied ahead of their step, if it is not the CPU.
-        replicas: which replicas to make batches for, interleaved in this order.
-        num_replicas: into how many parts each batch is split.
-        labels: the ids of the images' classes, int [N], in a conditional run.
+        device: the device to prefetch batches to; None for the CPU.
+        replicas: the replicas to make batches for. Each step has one batch per replica, in this
+            order.
+        num_replicas: the number of parts that a step's images are split into.
+        labels: class ids, int [N], in a conditional run.
 
     Returns:
         A dataset of images, float32 [images_per_step / num_replicas, H, W, C] in [-1, 1]; or of
         (images, labels), the labels int32 [images_per_step / num_replicas].
 
     Raises:
-        UserError: there are fewer images than a step takes, or they are of another kind.
+        UserError: there are fewer images than a step takes, or their shape or dtype is wrong.
     """
     check_images(images, labels)
     batch_size = config.images_per_step
@@ -59,7 +58,7 @@ def make_batches(
     steps_per_epoch = len(images) // batch_size
     gather = make_gather(images)
     ids = None if labels is None else tf.constant(labels, tf.int32)
-    # The discriminator's updates within a step each have a batch, and each replica its part of it.
+    # Each discriminator update within a step has its own batch, and each replica a part of it.
     shape = [config.discriminator_steps, num_replicas, -1]
     parts = np.arange(batch_size).reshape(shape).swapaxes(0, 1).reshape(num_replicas, -1)
     parts = tf.constant(parts[replicas.start : replicas.stop])
@@ -79,13 +78,13 @@ def make_batches(
     def make_batch(step: tf.Tensor, part: tf.Tensor, chosen: tf.Tensor) -> Batch:
         batch = scale(gather(chosen))
         if config.flip:
-            # The noise of a step is drawn from (seed, step): flips need numbers of their own.
+            # Noise uses the seed (seed, step), so flips need another one.
             chances = tf.random.stateless_uniform([batch_size], [config.seed, -1 - step])
             batch = flip(batch, tf.gather(chances, parts[part]))
         return batch if ids is None else (batch, tf.gather(ids, chosen))
 
     options = tf.data.Options()
-    # The tuner's thread sleeps for up to a minute, and a run that is stopped would wait for it.
+    # The tuner's thread sleeps for up to a minute, which would delay the end of a stopped run.
     options.autotune.enabled = False
     do_not_convert = tf.autograph.experimental.do_not_convert
     epochs = tf.data.Dataset.range(start // steps_per_epoch, -(-stop // steps_per_epoch))
@@ -96,20 +95,20 @@ def make_batches(
     )
     if device is not None:
         return batches.apply(tf.data.experimental.prefetch_to_device(device))
-    return batches.prefetch(PREFETCHED)
+    return batches.prefetch(PREFETCHED_BATCHES)
 
 
 def epoch_order(config: Config, epoch: tf.Tensor, num_images: int) -> tf.Tensor:
-    """The order of an epoch: a permutation of the indices of all images, int64 [num_images]."""
+    """The order of an epoch: a permutation of all image indices, int64 [num_images]."""
     indices, seed = tf.range(num_images, dtype=tf.int64), [config.seed, epoch]
-    if config.ordering == 1:  # repeats after 256 epochs; seeds equal modulo 256 share it
+    if config.ordering == 1:  # repeats after 256 epochs, and for seeds equal modulo 256
         return tf.random.experimental.index_shuffle(indices, seed, indices[-1])
     seed = tf.random.experimental.stateless_fold_in(seed, ORDER)
     return tf.random.experimental.stateless_shuffle(indices, seed)
 
 
 def make_gather(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function from indices, int64 [k], to the images there, uint8 [k, H, W, C]."""
+    """A function from indices, int64 [k], to those images, uint8 [k, H, W, C]."""
     if isinstance(images, np.ndarray):
         pixels = tf.constant(images)
         return lambda indices: tf.gather(pixels, indices)
@@ -122,7 +121,7 @@ def make_gather(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def flip(images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
-    """Mirrors the images left to right whose chance, float32 [k] in [0, 1), is below one half."""
+    """Flips an image left to right if its `chance`, float32 [k] in [0, 1), is below one half."""
     mirrored = tf.reverse(images, axis=[2])
     return tf.where(chance[:, tf.newaxis, tf.newaxis, tf.newaxis] < 0.5, mirrored, images)
 
@@ -130,12 +129,12 @@ def flip(images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
 def scale(images: tf.Tensor) -> tf.Tensor:
     """uint8 in [0, 255] to float32 in [-1, 1], the range of the generator's tanh.
 
-    Colors that have an alpha beside them are multiplied by it, see `datasets.transparency`.
+    With an alpha channel, colors are premultiplied; see `datasets.transparency`.
     """
     return (premultiplied(tf.cast(images, tf.float32)) - 127.5) / 127.5
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """The inverse of `scale`: float32 in [-1, 1] to uint8 in [0, 255], each image alike."""
+    """The inverse of `scale`: float32 in [-1, 1] to uint8 in [0, 255]."""
     pixels = np.asarray(straight(np.asarray(images) * 127.5 + 127.5))
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)

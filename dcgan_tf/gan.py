@@ -33,7 +33,7 @@ Gradients = list[tf.Tensor]
 class Gan:
     """A generator and a discriminator that can be trained.
 
-    Create and train it within the scope of its `tf.distribute.Strategy`.
+    Create and train it within the scope of a `tf.distribute.Strategy` if there is one.
 
     Args:
         generator: from noise, float32 [batch, noise_dim], to images, float32 [batch, H, W, C] in
@@ -44,17 +44,16 @@ class Gan:
         random: the random numbers of each step.
         losses: of both models.
         penalties: terms of the discriminator's loss.
-        augmentations: of every image that the discriminator sees.
-        augment_probability: with which each augmentation is applied to an image.
-        adaptive: if given, sets the probability instead of `augment_probability`.
+        augmentations: applied to every image that the discriminator sees.
+        augment_probability: the probability that an augmentation is applied to an image.
+        adaptive: adapts the probability during training, in place of `augment_probability`.
         joint_batch: whether real and generated images go through the discriminator as one batch.
-            Batch norm then normalizes both with the statistics of the mixture, which leaves a
-            difference between their means visible to it.
+            Batch norm then uses the statistics of the mixture, and a difference between the means
+            of the two remains visible.
         pack: the number of images that the discriminator sees at once.
         ema_generator: an exponential moving average of the generator, without its label input.
-        ema_decay: its decay.
-        ema_warm_up: whether the decay starts small, so that the average does not cling to the
-            first steps' weights.
+        ema_decay: the decay of the average.
+        ema_warm_up: whether the decay starts small, so the average soon forgets the first steps.
     """
 
     def __init__(
@@ -98,9 +97,9 @@ class Gan:
 
     @property
     def sampling_generator(self) -> keras.Sequential:
-        """The stack that images are drawn from, the moving average if there is one.
+        """The stack to sample from: the EMA generator's if there is one.
 
-        In a conditional run, it takes one-hot labels beside the noise.
+        In a conditional run, its input is the noise concatenated with one-hot labels.
         """
         return self.ema_generator or stack_of(self.generator)
 
@@ -115,10 +114,10 @@ class Gan:
         """The logits of real and of generated images in training mode, float32 [batch / pack, 1].
 
         Args:
-            real, fake: the images, float32 [batch, H, W, C] in [-1, 1]. Either may be None unless
-                both go through the discriminator as one batch; its logits are then None.
-            real_labels, fake_labels: the ids of their classes, int [batch], in a conditional run.
-            discriminator: in place of the GAN's own.
+            real, fake: the images, float32 [batch, H, W, C] in [-1, 1]. Without `joint_batch`,
+                either may be None, and then its logits are None.
+            real_labels, fake_labels: class ids, int [batch], in a conditional run.
+            discriminator: used in place of the GAN's own.
         """
         discriminator = discriminator or self.discriminator
         if self.joint_batch:
@@ -138,7 +137,7 @@ class Gan:
     def augment(
         self, real: tf.Tensor, fake: tf.Tensor, update: int = 0
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Real and generated images, each changed at random in the same ways."""
+        """Applies the same augmentations to real and generated images, at random."""
         probability = self.adaptive.value if self.adaptive else self.augment_probability
         seeds = (self.random.seed(use, update) for use in (AUGMENT_REAL, AUGMENT_GENERATED))
         real, fake = (
@@ -159,18 +158,18 @@ class Gan:
     ) -> tf.Tensor:
         """The sum of the penalties on the discriminator, float32 scalar.
 
-        Each differentiates the discriminator exactly as the loss uses it, and leaves the moving
-        averages of batch norm unchanged.
+        Each differentiates the discriminator exactly as the loss uses it, and does not update the
+        moving averages of batch norm.
 
         Args:
             real, fake, real_labels, fake_labels: see `discriminate`.
             update: the index of the update within the step.
-            weights: in place of the discriminator's trainable ones.
-            lazy: whether penalties are due only in some steps; their gradient is then with respect
-                to the weights alone.
+            weights: used in place of the discriminator's trainable weights.
+            lazy: whether each penalty is computed only every `interval` steps. Its gradient then
+                reaches the weights alone.
         """
         if lazy:
-            fake = tf.stop_gradient(fake)  # its gradient reaches the weights alone
+            fake = tf.stop_gradient(fake)
         beside_real, beside_fake = (fake, real) if self.joint_batch else (None, None)
         places = self.random.places(len(real.shape), self.pack, update)
         weights = weights or self.discriminator.trainable_variables
@@ -192,10 +191,7 @@ class Gan:
         return tf.add_n(terms)
 
     def update_ema(self) -> None:
-        """Moves the EMA generator towards the generator.
-
-        Batch norm's moving averages are averaged, too.
-        """
+        """Updates the EMA generator, including the moving averages of batch norm."""
         assert self.ema_generator is not None
         step = tf.cast(self.step, tf.float32)
         warm_up = (1.0 + step) / (10.0 + step) if self.ema_warm_up else 1.0
@@ -205,30 +201,31 @@ class Gan:
 
 
 def with_labels(inputs: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor | list[tf.Tensor]:
-    """A model's inputs: noise or images, and labels in a conditional run."""
+    """The inputs of a model: noise or images, with labels in a conditional run."""
     return inputs if labels is None else [inputs, labels]
 
 
 def scaled(loss: tf.Tensor, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
-    """The loss times its optimizer's scale if that is a `LossScaleOptimizer` (float16).
+    """The loss, scaled if its optimizer is a `LossScaleOptimizer` (float16).
 
-    Small gradients would underflow (Micikevicius et al., 2018); the optimizer divides by the scale.
-    `scale_loss` of other optimizers would undo their division by the number of replicas.
+    Without scaling, small gradients underflow (Micikevicius et al., 2018). The optimizer divides by
+    the scale again. `scale_loss` of other optimizers would undo their division by the number of
+    replicas.
     """
     is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     return optimizer.scale_loss(loss) if is_scaled else loss
 
 
 def make_gan(config: Config, image_shape: ImageShape, classes: Classes = UNLABELLED) -> Gan:
-    """The GAN of a run, as it is before the first step.
+    """The GAN of a run before its first step, with initial weights even under `init_from`.
 
     Args:
-        config: the settings; the weights of `init_from` are not in place yet.
+        config: the settings.
         image_shape: height, width and channels.
-        classes: of the training images, in a conditional run.
+        classes: the classes of the training images, in a conditional run.
 
     Raises:
-        UserError: the architecture has no models for images of that size.
+        UserError: the architecture can't make images of that size.
     """
     make_generator, make_discriminator = model_makers(config)
     with seeded(config.seed):
@@ -262,6 +259,6 @@ def make_gan(config: Config, image_shape: ImageShape, classes: Classes = UNLABEL
         pack=config.pack,
         ema_generator=ema_generator,
         ema_decay=config.ema_decay or 0.0,
-        # The weights of another run are trained ones from the first step on.
+        # Weights from another run are trained already.
         ema_warm_up=config.init_from is None or config.fade_in > 0,
     )

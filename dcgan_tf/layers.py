@@ -1,8 +1,8 @@
-"""The blocks that the models are stacked from: convolutions, normalisation, dropout.
+"""The building blocks of the models, each a list of Keras layers.
 
-Every block is a list of Keras layers. Some are those of `fast/keras_layers.py`, which hold the same
-weights and compute the same: batch norm and dropout, unless under `reference`, and convolutions
-under `convolutions=subpixel`.
+Some layers come from `fast/keras_layers.py` in place of Keras: batch norm and dropout unless
+`reference` is set, convolutions if `convolutions` is "subpixel". They have the same weights and
+compute the same.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from dcgan_tf.settings.image_size import Size
 
 Layers = list[layers.Layer]
 
-LAST_DROPOUT = 100  # its number: no model has so many blocks
+LAST_DROPOUT = 100  # index of the last one; no model has that many blocks
 
 
 def mapping_network(config: Config, classes: int = 0) -> Layers:
-    """From z to a latent vector of the same length (Karras et al., 2019, section 2).
+    """A mapping network from z to a latent vector of the same length; empty by default.
 
-    z, with a one-hot label beside it in a conditional run, is scaled to the square root of its
-    size, and goes through dense layers with LeakyReLU. Their weights are drawn from He's
-    distribution, so that no layer makes its values smaller. Without `mapping_layers`, none.
+    Karras et al., 2019, section 2. z, with its one-hot label in a conditional run, is scaled to a
+    norm of √length and passed through dense layers with LeakyReLU. He initialization keeps its
+    scale.
     """
     if not config.mapping_layers:
         return []
@@ -42,7 +42,7 @@ def mapping_network(config: Config, classes: int = 0) -> Layers:
 
 
 def first_block(config: Config, filters: int, size: Size) -> Layers:
-    """From 1×1 to this height and width: transposed convolution, batch norm, ReLU."""
+    """Upsamples from 1×1 to `size`: transposed convolution, batch norm, ReLU."""
     conv = layers.Conv2DTranspose(
         filters, size, use_bias=False, kernel_initializer=kernel_initializer(config)
     )
@@ -65,7 +65,7 @@ def discriminator_block(config: Config, filters: int, block: int, norm: bool) ->
 
 
 def conv_to_logit(config: Config, size: Size) -> Layers:
-    """One convolution over the whole of a feature map of this height and width."""
+    """Reduces a feature map of this height and width to one logit, by one convolution."""
     conv = layers.Conv2D(
         1, size, use_bias=False, kernel_initializer=kernel_initializer(config), dtype="float32"
     )
@@ -121,9 +121,9 @@ def discriminator_norm(config: Config) -> Layers:
 
 
 def batch_norm(config: Config) -> Layers:
-    """Batch norm, whose scale γ starts at 1, or near it where the weights are drawn from N."""
-    deviation = config.initializer_stddev
-    ones = keras.initializers.RandomNormal(1.0, deviation) if deviation else "ones"
+    """Batch norm. Its scale γ starts at 1, or from N(1, σ²) if `initializer_stddev` is given."""
+    stddev = config.initializer_stddev
+    ones = keras.initializers.RandomNormal(1.0, stddev) if stddev else "ones"
     return [
         normalizations(config).BatchNormalization(
             momentum=config.batch_norm_momentum,
@@ -134,10 +134,10 @@ def batch_norm(config: Config) -> Layers:
     ]
 
 
-def dropout(config: Config, rate: float, number: int) -> Layers:
-    """Dropout with random numbers of its own, by its number, or no layer where the rate is 0."""
-    # The run's own seed is that of the noise.
-    return [normalizations(config).Dropout(rate, seed=config.seed + 1 + number)] if rate else []
+def dropout(config: Config, rate: float, index: int) -> Layers:
+    """Dropout with its own random seed, or no layer if the rate is 0."""
+    # `config.seed` itself is the seed of the noise.
+    return [normalizations(config).Dropout(rate, seed=config.seed + 1 + index)] if rate else []
 
 
 def last_dropout(config: Config) -> Layers:
@@ -145,17 +145,17 @@ def last_dropout(config: Config) -> Layers:
 
 
 def kernel_initializer(config: Config) -> keras.initializers.Initializer:
-    """A new initializer for each layer: one that is shared would draw the same numbers again."""
+    """A new initializer for each layer. A shared one would draw the same weights again."""
     if not config.initializer_stddev:
         return keras.initializers.GlorotUniform()
     return keras.initializers.RandomNormal(0.0, config.initializer_stddev)
 
 
 def convolutions(config: Config) -> ModuleType:
-    """Where convolutions come from: TensorFlow's kernels by Keras, or sub-pixel convolutions."""
+    """The module of the convolutions: Keras, or sub-pixel convolutions from `fast/`."""
     return fast_layers if config.convolutions == "subpixel" else layers
 
 
 def normalizations(config: Config) -> ModuleType:
-    """Where batch norm and dropout come from: Keras under `reference`, else `fast/`."""
+    """The module of batch norm and dropout: Keras with `reference`, otherwise `fast/`."""
     return layers if config.reference else fast_layers

@@ -1,7 +1,7 @@
 """The adversarial losses: pure functions of the discriminator's logits.
 
 Each takes the logits of real and of generated images, float32 [batch / pack, 1], and returns a
-float32 scalar. With D = sigmoid(logits), the tutorial's are the first two.
+float32 scalar. D is sigmoid(logits). The tutorial's losses are the first two.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from dcgan_tf.settings.config import Config
 
 
 def cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """The mean of −t log D − (1 − t) log(1 − D), on any number of replicas.
+    """The mean of −t log D − (1 − t) log(1 − D) over one replica's batch.
 
-    `keras.losses.BinaryCrossentropy` would also divide by the number of replicas, and the optimizer
-    does that already.
+    `keras.losses.BinaryCrossentropy` would also divide by the number of replicas, which the
+    optimizer already does.
     """
     losses = keras.losses.binary_crossentropy(targets, logits, from_logits=True)
     return tf.reduce_mean(losses)
@@ -30,11 +30,11 @@ def cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 def discriminator_loss(
     real_logits: tf.Tensor, fake_logits: tf.Tensor, label_smoothing: float = 0.0
 ) -> tf.Tensor:
-    """How far the discriminator is from calling real images 1 and generated ones 0.
+    """Cross-entropy with a target of 1 for real images and 0 for generated images.
 
-    The mean of −log D(x) plus the mean of −log(1 − D(G(z))): 2 log 2 = 1.386 where it can't tell
-    them apart. Smoothing is one-sided, as in Salimans et al., 2016, section 3.4: the target of
-    real images is 1 − label_smoothing, that of generated ones stays 0.
+    The mean of −log D(x) plus the mean of −log(1 − D(G(z))). It is 2 log 2 = 1.386 if the
+    discriminator can't tell them apart. Label smoothing is one-sided (Salimans et al., 2016,
+    section 3.4): the target of real images becomes 1 − label_smoothing.
     """
     real_targets = tf.ones_like(real_logits) * (1.0 - label_smoothing)
     real_loss = cross_entropy(real_targets, real_logits)
@@ -43,10 +43,10 @@ def discriminator_loss(
 
 
 def generator_loss(real_logits: tf.Tensor | None, fake_logits: tf.Tensor) -> tf.Tensor:
-    """How far the generator is from having its images called 1: the mean of −log D(G(z)).
+    """Cross-entropy with a target of 1 for generated images: the mean of −log D(G(z)).
 
-    This is the non-saturating loss of Goodfellow et al., 2014, section 3: log 2 = 0.693 where the
-    discriminator can't tell.
+    This is the non-saturating loss of Goodfellow et al., 2014, section 3. It is log 2 = 0.693 if
+    the discriminator can't tell real from generated images.
     """
     return cross_entropy(tf.ones_like(fake_logits), fake_logits)
 
@@ -54,7 +54,7 @@ def generator_loss(real_logits: tf.Tensor | None, fake_logits: tf.Tensor) -> tf.
 def minimax_generator_loss(real_logits: tf.Tensor | None, fake_logits: tf.Tensor) -> tf.Tensor:
     """The mean of log(1 − D(G(z))), Goodfellow et al., 2014, equation 1.
 
-    Its gradient vanishes where the discriminator is sure, which is when the generator needs it.
+    Its gradient vanishes when the discriminator is confident, just when the generator needs it.
     """
     return -cross_entropy(tf.zeros_like(fake_logits), fake_logits)
 
@@ -62,9 +62,10 @@ def minimax_generator_loss(real_logits: tf.Tensor | None, fake_logits: tf.Tensor
 def least_squares_discriminator_loss(
     real_logits: tf.Tensor, fake_logits: tf.Tensor, label_smoothing: float = 0.0
 ) -> tf.Tensor:
-    """Half the mean squared distances of real logits from 1 and of generated ones from 0.
+    """Half the mean squared error with a target of 1 for real images and 0 for generated images.
 
-    Mao et al., 2017, equation 9. Smoothing moves the target of real images to 1 − label_smoothing.
+    Mao et al., 2017, equation 9. With label smoothing, the target of real images is
+    1 − label_smoothing.
     """
     real_loss = tf.reduce_mean((real_logits - (1.0 - label_smoothing)) ** 2)
     return 0.5 * (real_loss + tf.reduce_mean(fake_logits**2))
@@ -73,12 +74,12 @@ def least_squares_discriminator_loss(
 def least_squares_generator_loss(
     real_logits: tf.Tensor | None, fake_logits: tf.Tensor
 ) -> tf.Tensor:
-    """Half the mean squared distance of generated images' logits from 1 (Mao et al., 2017)."""
+    """Half the mean squared error with a target of 1 for generated images (Mao et al., 2017)."""
     return 0.5 * tf.reduce_mean((fake_logits - 1.0) ** 2)
 
 
 def hinge_discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    """The mean by which real logits fall short of 1, and generated ones exceed −1.
+    """The mean of max(0, 1 − D(x)) plus the mean of max(0, 1 + D(G(z))), with D the logits.
 
     Lim and Ye, 2017.
     """
@@ -88,29 +89,29 @@ def hinge_discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> 
 
 
 def relativistic_discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    """How far real images are from looking more real than generated ones, pair by pair.
+    """The mean of −log sigmoid(D(x) − D(G(z))) over pairs of images, with D the logits.
 
-    The mean of −log sigmoid(D(x) − D(G(z))), log 2 where the discriminator can't tell them apart
-    (Jolicoeur-Martineau, 2018; with R1 and R2 in Huang et al., 2024, R3GAN).
+    Jolicoeur-Martineau, 2018; used with R1 and R2 by Huang et al., 2024 (R3GAN). It is
+    log 2 = 0.693 if the discriminator can't tell them apart.
     """
     return tf.reduce_mean(tf.math.softplus(fake_logits - real_logits))
 
 
 def relativistic_generator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    """How far generated images are from looking more real than real ones, pair by pair."""
+    """The mean of −log sigmoid(D(G(z)) − D(x)) over pairs of images, with D the logits."""
     return tf.reduce_mean(tf.math.softplus(real_logits - fake_logits))
 
 
 def wasserstein_critic_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    """The mean score of generated images less that of real ones (Arjovsky et al., 2017).
+    """The mean score of generated images minus that of real images (Arjovsky et al., 2017).
 
-    Its negative estimates the Wasserstein distance, as far as the critic is 1-Lipschitz.
+    Its negative estimates the Wasserstein distance if the critic is 1-Lipschitz.
     """
     return tf.reduce_mean(fake_logits) - tf.reduce_mean(real_logits)
 
 
 def score_generator_loss(real_logits: tf.Tensor | None, fake_logits: tf.Tensor) -> tf.Tensor:
-    """The negative mean score of generated images, for the hinge and the Wasserstein loss."""
+    """The negative mean score of generated images, for the hinge and Wasserstein losses."""
     return -tf.reduce_mean(fake_logits)
 
 
@@ -119,8 +120,8 @@ class Losses(NamedTuple):
 
     Attributes:
         discriminator, generator: the losses.
-        relative: whether the generator's depends on the logits of real images; else it may be
-            given None for them.
+        relative: whether the generator's loss depends on the logits of real images. If not, they
+            may be None.
     """
 
     discriminator: Callable[..., tf.Tensor]

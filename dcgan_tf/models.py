@@ -2,9 +2,8 @@
 
 Every generator turns noise, float32 [batch, noise_dim], into images, float32 [batch, height,
 width, channels] in [-1, 1]; every discriminator turns such images into logits, float32 [batch, 1].
-An image size is a starting size times a power of the stride, and each block multiplies by the
-stride. With the stride of 2, the shorter side is 4, 5, 6 or 7 times a power of two, and the longer
-one a multiple of the same power.
+Each block multiplies the height and width by the stride. With a stride of 2, the shorter side must
+be 4, 5, 6 or 7 times a power of two, and the longer side a multiple of the same power.
 """
 
 from __future__ import annotations
@@ -42,42 +41,39 @@ OUTPUT: dict[str, Any] = {"activation": "tanh", "dtype": "float32"}
 
 
 def make_generator(config: Config, image_shape: ImageShape, classes: int = 0) -> keras.Model:
-    """The generator of the config's architecture, for images [height, width, channels].
+    """The generator of the config's architecture.
 
     Args:
         config: the settings.
-        image_shape: of its images.
-        classes: the number of classes, in a conditional run.
+        image_shape: height, width and channels of the images.
+        classes: the number of classes in a conditional run.
 
     Raises:
-        UserError: images of that size can't be built by upsampling.
+        UserError: upsampling can't reach that size.
     """
     with compute_in(config.precision):
-        beside = classes if config.label_input == "concat" else 0
-        mapping = mapping_network(config, beside)
-        stack = generator_layers(config, image_shape, beside)
+        label_channels = classes if config.label_input == "concat" else 0
+        mapping = mapping_network(config, label_channels)
+        stack = generator_layers(config, image_shape, label_channels)
         return as_generator(config, [*mapping, *stack], classes)
 
 
 def make_discriminator(config: Config, image_shape: ImageShape, classes: int = 0) -> keras.Model:
-    """The discriminator of the config's architecture, for images [height, width, channels].
-
-    Arguments and what is raised are those of `make_generator`.
-    """
+    """The discriminator of the config's architecture; see `make_generator` for the arguments."""
     with compute_in(config.precision):
-        beside = classes if config.label_input == "concat" else 0
-        stack = discriminator_layers(config, image_shape, beside)
+        label_channels = classes if config.label_input == "concat" else 0
+        stack = discriminator_layers(config, image_shape, label_channels)
         return as_discriminator(config, image_shape, stack, classes)
 
 
 def generator_layers(config: Config, image_shape: ImageShape, classes: int = 0) -> Layers:
-    """The layers of the generator's stack, whose noise has one-hot labels beside it."""
+    """The generator's layers. With classes, they take noise and a one-hot label as one vector."""
     config = dataclasses.replace(config, noise_dim=config.noise_dim + classes)
     return resolve(ARCHITECTURES[config.architecture].generator)(config, image_shape)
 
 
 def discriminator_layers(config: Config, image_shape: ImageShape, classes: int = 0) -> Layers:
-    """The layers of the discriminator's stack, whose images have one-hot labels beside them."""
+    """The discriminator's layers. With classes, each is one more channel of the images."""
     *size, channels = image_shape
     shape = (*size, channels + classes)
     stack = resolve(ARCHITECTURES[config.architecture].discriminator)(config, shape)
@@ -85,7 +81,7 @@ def discriminator_layers(config: Config, image_shape: ImageShape, classes: int =
 
 
 def as_generator(config: Config, stack: Layers, classes: int) -> keras.Model:
-    """The generator of a stack of layers; a conditional one takes [noise, labels]."""
+    """A generator from a stack of layers; a conditional one takes [noise, labels]."""
     if classes and config.label_input == "projection":
         generator = with_class_norms(stack, config.noise_dim, classes)
         return with_label_input(generator, config.noise_dim, classes)
@@ -97,20 +93,26 @@ def as_generator(config: Config, stack: Layers, classes: int) -> keras.Model:
 def as_discriminator(
     config: Config, image_shape: ImageShape, stack: Layers, classes: int
 ) -> keras.Model:
-    """The discriminator of a stack of layers; a conditional one takes [images, labels]."""
+    """A discriminator from a stack of layers; a conditional one takes [images, labels]."""
     *size, channels = image_shape
     pack = [Pack(config.pack)] if config.pack > 1 else []
     if classes and config.label_input == "projection":
         last = kernel_layers(stack)[-1]
-        features, head, drawn = [*pack, *stack[:last]], stack[last:], kernel_initializer(config)
-        return with_projection(features, head, image_shape, classes, config.pack, drawn)
+        return with_projection(
+            [*pack, *stack[:last]],
+            stack[last:],
+            image_shape,
+            classes,
+            config.pack,
+            kernel_initializer(config),
+        )
     inputs = layers.Input((*size, channels + classes))
     discriminator = keras.Sequential([inputs, *pack, *stack], name="discriminator")
     return with_label_maps(discriminator, image_shape, classes) if classes else discriminator
 
 
 def all_layers(model: keras.Model) -> Iterator[layers.Layer]:
-    """The layers of a model's stack, and those within them in their place."""
+    """The layers of a model's stack, with the inner layers of each in its place."""
     for layer in stack_of(model).layers if isinstance(model, keras.Model) else model.layers:
         if hasattr(layer, "layers"):
             yield from all_layers(layer)
@@ -119,7 +121,10 @@ def all_layers(model: keras.Model) -> Iterator[layers.Layer]:
 
 
 def tutorial_generator(config: Config, image_shape: ImageShape) -> Layers:
-    """https://www.tensorflow.org/tutorials/generative/dcgan: 2,330,944 parameters at 28×28×1."""
+    """The tutorial's generator: 2,330,944 parameters at 28×28×1.
+
+    https://www.tensorflow.org/tutorials/generative/dcgan
+    """
     start, blocks = start_and_blocks(image_shape, config.stride)
     filters = [config.base_filters * 2**i for i in reversed(range(blocks))]
     dense = start[0] * start[1] * 2 * filters[0]
@@ -139,7 +144,7 @@ def tutorial_generator(config: Config, image_shape: ImageShape) -> Layers:
 
 
 def tutorial_discriminator(config: Config, image_shape: ImageShape) -> Layers:
-    """https://www.tensorflow.org/tutorials/generative/dcgan: 212,865 parameters at 28×28×1."""
+    """The tutorial's discriminator: 212,865 parameters at 28×28×1."""
     _, blocks = start_and_blocks(image_shape, config.stride)
     stack = []
     for block in range(blocks):

@@ -16,15 +16,15 @@ def make_optimizer(
 
     Args:
         config: the settings.
-        learning_rate: the model's own, if it has one; else it is the config's.
-        updates: how many times a step updates the model.
+        learning_rate: the model's own; None for that of the config.
+        updates: the number of updates per step.
     """
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     with compute_in("float32"):
         optimizer = keras.optimizers.Adam(
             schedule(config, learning_rate or config.learning_rate, updates),
             beta_1=config.beta_1,
-            # The replicas' gradients are added up, and divided by this.
+            # Gradients are summed over replicas, then divided by this.
             loss_scale_factor=float(replicas) if replicas > 1 else None,
         )
         if config.precision == "float16":
@@ -35,7 +35,7 @@ def make_optimizer(
 def schedule(
     config: Config, rate: float, updates: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """A learning rate that stays as it is, or falls to 0 along a cosine, as the config says."""
+    """A constant learning rate, or one that decays to 0 along a cosine if `decay_steps` is set."""
     if config.decay_steps is None:
         return rate
     constant = config.decay_from * updates

@@ -1,4 +1,4 @@
-"""The training step, which reads like the tutorial's, and what every step returns."""
+"""The training step, as in the tutorial, and what every step returns."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from dcgan_tf.gan import Gan, Gradients, scaled, with_labels
 
 
 class StepScalars(NamedTuple):
-    """The metrics of one step, float32 scalars; those of several replicas are averaged.
+    """The metrics of one step, float32 scalars, averaged over replicas.
 
     Attributes:
         gen_loss, disc_loss: the losses, including penalties.
-        d_real, d_fake: the means of D(x) and D(G(z)), with D = sigmoid(logits): probabilities only
-            if the loss is a cross-entropy.
+        d_real, d_fake: the means of D(x) and D(G(z)), with D = sigmoid(logits). They are
+            probabilities only if the loss is a cross-entropy.
         gen_gradient_norm, disc_gradient_norm: the global norm of each model's gradients.
-        spread: the standard deviation of each pixel over the generated images, averaged over all
-            pixels, divided by the same of the real images, both before augmentation: near 1 in a
-            good run, near 0 in a collapse. NaN if a replica has only one image.
+        spread: the standard deviation of each pixel over the batch, averaged over all pixels, of
+            generated images relative to real images, both before augmentation. Near 1 in a good
+            run, near 0 in a collapse. NaN if a replica has only one image.
     """
 
     gen_loss: tf.Tensor
@@ -51,12 +51,12 @@ def train_step(gan: Gan, images: tf.Tensor, labels: tf.Tensor | None = None) -> 
 
     With the default settings, noise is from N(0, 1), the losses are the tutorial's, and the
     discriminator sees real and generated images in separate batches. There are no labels,
-    augmentations, penalties or EMA generator, and `scaled` returns the losses as they are.
+    augmentations, penalties or EMA generator, and `scaled` returns the losses unchanged.
 
     Args:
         gan: the models, their optimizers and losses.
         images: float32 [batch, H, W, C] in [-1, 1].
-        labels: the ids of their classes, int [batch], in a conditional run.
+        labels: class ids, int [batch], in a conditional run.
     """
     noise, fake_labels = gan.random.noise(), gan.random.labels()
 
@@ -105,13 +105,13 @@ def step_output(
     losses: tuple[tf.Tensor, tf.Tensor],
     gradient_norms: tuple[tf.Tensor, tf.Tensor],
 ) -> StepOutput:
-    """What a step returns.
+    """What a step returns, from its intermediate results.
 
     Args:
-        images: real and generated ones, float32 [batch, H, W, C].
+        images: real and generated images, float32 [batch, H, W, C].
         logits: of real and of generated images, float32 [batch / pack, 1].
-        losses: the generator's and the discriminator's, float32 scalars.
-        gradient_norms: the generator's and the discriminator's, float32 scalars.
+        losses: of the generator and the discriminator, float32 scalars.
+        gradient_norms: of the generator and the discriminator, float32 scalars.
     """
     real_std, fake_std = (tf.reduce_mean(tf.math.reduce_std(each, axis=0)) for each in images)
     (gen_loss, disc_loss), (gen_norm, disc_norm) = losses, gradient_norms
@@ -131,8 +131,8 @@ def step_output(
 def gradient_norm(gradients: Gradients, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
     """The global norm of a model's gradients, float32 scalar.
 
-    A `LossScaleOptimizer` is given scaled gradients, and skips updates whose gradients are not
-    finite: the norm is that of the unscaled gradients, or 0 if the update is skipped.
+    A `LossScaleOptimizer` gets scaled gradients and skips updates with non-finite ones. The norm is
+    that of the unscaled gradients, or 0 if the update is skipped.
     """
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         scale = tf.convert_to_tensor(optimizer.dynamic_scale)

@@ -1,4 +1,4 @@
-"""The training loop: takes the steps; reports, evaluates and saves when it is time to; stops."""
+"""The training loop: takes steps, and reports, evaluates and saves when each is due."""
 
 from __future__ import annotations
 
@@ -43,31 +43,31 @@ Evaluate = Callable[[int, keras.Sequential], Evaluation]  # a step and its gener
 
 
 class Trainer:
-    """A GAN with its training images: takes the steps, and holds all that a checkpoint saves.
+    """Trains a GAN on images, and holds the state that checkpoints save.
 
-    To be made, and to train, within the scope of its `tf.distribute.Strategy`.
+    Create and use it within the scope of a `tf.distribute.Strategy` if there is one.
 
     Args:
         config: the settings of the run.
         images: the training images, uint8 [N, H, W, C].
-        labels: of the images, in a conditional run.
+        labels: the labels of the images, in a conditional run.
 
     Raises:
-        UserError: the settings do not go with the step or with each other, a conditional run has
-            no labels, or the images are of another kind.
+        UserError: the settings do not fit the step or each other, a conditional run has no labels,
+            or the shape or dtype of the images is wrong.
 
     Attributes:
-        gan: what is trained.
+        gan: the GAN.
         train_step: the compiled step, from a batch to a `StepOutput`.
-        train_steps: several steps at once, see `repeat_step`.
+        train_steps: several steps in one call; see `repeat_step`.
         schedule: what is due after which step.
-        history: what the steps reported.
-        state: all that a checkpoint saves.
+        history: the metrics of past steps.
+        state: what a checkpoint saves.
     """
 
     def __init__(self, config: Config, images: Images, labels: Labels | None = None) -> None:
         if config.learns_labels and labels is None:
-            raise UserError("a conditional run is trained on images with labels: give these, too")
+            raise UserError("a conditional run needs the labels of its images: pass `labels`, too")
         check_images(images, labels and labels.numbers)
         self.config = config
         self.images = images
@@ -82,7 +82,7 @@ class Trainer:
         self.grid_noise = tf.Variable(grid_noise(config, self.classes), trainable=False)
         self.history = History()
         adaptive = {"augmentation": self.gan.adaptive} if self.gan.adaptive else {}
-        # These names are keys in every checkpoint that was ever written.
+        # These names are keys in existing checkpoints.
         self.state = tf.train.Checkpoint(
             **self.stacks,
             generator_optimizer=self.gan.generator_optimizer,
@@ -101,7 +101,7 @@ class Trainer:
 
     @property
     def stacks(self) -> dict[str, keras.Sequential]:
-        """The stacks of the models, by their names in a checkpoint."""
+        """The stacks of the models by their keys in a checkpoint."""
         stacks = {
             "generator": stack_of(self.gan.generator),
             "discriminator": stack_of(self.gan.discriminator),
@@ -112,32 +112,32 @@ class Trainer:
 
     @property
     def evaluation_is_due(self) -> bool:
-        """Whether the images of the current step are to be evaluated, and were not yet."""
+        """Whether the current step should be evaluated and has not been yet."""
         is_due = self.schedule.evaluation_is_due(self.step)
         return is_due and self.history.evaluation_of(self.step) is None
 
     @property
     def is_evaluated(self) -> bool:
-        """Whether training reaches a step after which its images are evaluated."""
+        """Whether any step of the run is due for an evaluation."""
         return 0 < self.schedule.evaluation_interval <= self.schedule.last_step
 
     def describe_step(self) -> str:
-        """Which step is taken, in a few words."""
+        """A short description of the step and its penalties."""
         names = [row.name for setting, row in PENALTIES.items() if getattr(self.config, setting)]
         return ", with ".join([choose_step(self.config).name, *names])
 
     def sample_grid(self) -> np.ndarray:
-        """Images of the fixed noise, float32 [N, H, W, C] in [-1, 1]; of classes, a row each."""
+        """Images of the fixed noise, float32 [N, H, W, C] in [-1, 1]; one row per class."""
         return self.gan.sampling_generator(self.grid_noise, training=False).numpy()
 
     def restore(self, run: RunDirectory) -> int:
-        """Goes back to the run's newest intact checkpoint, which the chief looks for.
+        """Restores the run's newest intact checkpoint, which the chief finds.
 
         Returns:
-            The step that the run goes on from; 0 where it has no checkpoint.
+            The step to resume from; 0 if there is no checkpoint.
 
         Raises:
-            UserError: the run has checkpoints, and none is intact.
+            UserError: the run has checkpoints, but none is intact.
         """
         checkpoints = Checkpoints(run.checkpoints, self.state)
         step = 0
@@ -159,15 +159,15 @@ class Trainer:
         """Trains from the current step to the last, or until the report stops it.
 
         Args:
-            run: where everything goes.
-            evaluate: called after the epochs in which an evaluation is due; None to skip it.
-            make_report: what makes the report, of the arguments of `Report`.
+            run: the run directory to write to.
+            evaluate: called when an evaluation is due; None to skip evaluations.
+            make_report: `Report`, or a function of the same arguments.
 
         Raises:
-            Interrupted: a signal asked to stop, and everything is saved.
-            Diverged: a loss or a weight is no longer a number.
-            OSError: something can't be written.
-            UserError: another worker is lost, or images on disk can't be read any more.
+            Interrupted: a signal stopped the training, and everything is saved.
+            Diverged: a loss or weight is not finite.
+            OSError: a file can't be written.
+            UserError: another worker was lost, or images on disk can no longer be read.
         """
         checkpoints = Checkpoints(run.checkpoints, self.state)
         schedule = self.schedule
@@ -198,7 +198,7 @@ class Trainer:
         evaluate: Evaluate | None,
         stop: StopSignals,
     ) -> None:
-        """Takes the steps up to the last, or until a signal; reports and saves on the way."""
+        """Takes the remaining steps, or stops at a signal; reports and saves on the way."""
         schedule, step, last = self.schedule, self.step, self.schedule.last_step
         gan = self.gan
         models = [gan.generator, gan.discriminator]
@@ -206,7 +206,7 @@ class Trainer:
         saved_at, saved_step = time.monotonic(), step
 
         def save(shows: Callable[[], None], draws: bool = False) -> None:
-            """Checks, shows and saves the state; draws once all is saved."""
+            """Checks, reports and saves the state, then draws the plots."""
             nonlocal saved_at, saved_step
             with report.pause():
                 check_finite(trained, self.step)
@@ -234,18 +234,18 @@ class Trainer:
                 add_evaluation()
             report.end_epoch(self.sample_grid(), models)
 
-        if self.evaluation_is_due:  # a signal stopped the run before it
+        if self.evaluation_is_due:  # the run was stopped before it
             if evaluate:
                 save(end_evaluation)
             barrier()
-        # Python reads images on disk anyway; one step at a time, a read error loses no other step.
+        # Images on disk are read by Python anyway. One at a time, a read error loses no other step.
         on_disk = isinstance(self.images, DiskImages)
-        most_at_once = 1 if on_disk else self.config.steps_per_execution
+        max_at_once = 1 if on_disk else self.config.steps_per_execution
         batches = self.make_iterator()
         while step < last and not report.stops:
-            count = schedule.steps_at_once(step, most_at_once)
+            count = schedule.steps_at_once(step, max_at_once)
             try:
-                output = self.take(batches, count, at_once=most_at_once > 1)
+                output = self.take(batches, count, at_once=max_at_once > 1)
             except OSError as damage:
                 if step > saved_step and is_chief():
                     save(report.end_steps)
@@ -262,7 +262,7 @@ class Trainer:
             stopped, save_is_due = agree_on_stop(stop.received, save_is_due)
             run_ends = step == last or stopped is not None or report.stops
             if schedule.report_is_due(step):
-                save(end_epoch, draws=not run_ends)  # a run that ends draws afterwards
+                save(end_epoch, draws=not run_ends)  # at the end, the report draws
             elif run_ends:
                 save(end_run)
             elif save_is_due:
@@ -275,16 +275,16 @@ class Trainer:
                 )
 
     def take(self, batches: Iterator[Batch], count: int, at_once: bool) -> StepOutput:
-        """Some steps, and what they return.
+        """Takes `count` steps and returns their output.
 
         Args:
-            batches: for the steps.
-            count: the number of steps; 1, if they are not taken at once.
-            at_once: whether without Python in between. All steps of a run use the same graph,
-                since another may round differently.
+            batches: the batches of the steps.
+            count: the number of steps; 1 unless `at_once`.
+            at_once: whether the steps run in one graph. All steps of a run use the same graph, as
+                another may round differently.
 
         Raises:
-            OSError: images on disk can't be read any more.
+            OSError: images on disk can no longer be read.
         """
         try:
             if at_once:
@@ -296,7 +296,7 @@ class Trainer:
             raise
 
     def make_iterator(self) -> Iterator[Batch]:
-        """The batches from the current step on, on the device that takes them, or all replicas."""
+        """The batches from the current step on, on the devices that take the steps."""
         labels = None if self.labels is None else self.labels.numbers
         last = self.schedule.last_step
         make = functools.partial(
