@@ -119,7 +119,7 @@ def test_state_holds_all_that_training_changes(trainer, tmp_path):
 
 
 def test_a_run_of_many_short_epochs_reports_some_of_them(monkeypatch, mnist, tmp_path):
-    monkeypatch.setattr(schedule, "MOST_REPORTS", 3)
+    monkeypatch.setattr(schedule, "SHORT_RUN", 3)  # of 48 steps: reports 16 apart
     # Epochs of 6 steps: every third, the fifth, the eighth.
     trainer = dense_trainer(mnist, epochs=8, eval_every=5)
     run = RunDirectory(tmp_path)

@@ -19,14 +19,14 @@ UNNAMED = ("frechet_distance", "frechet_baseline", "precision", "recall")
 
 
 class EpochMetrics(NamedTuple):
-    """One row of `metrics.csv`, without the columns of an evaluation.
+    """One row of `metrics.csv`, without the columns of an evaluation; or a line on the terminal.
 
     Attributes:
         epoch, step: the epoch's number, from 1 up, and its last step so far.
-        means: of the steps' scalars, over the epoch so far.
+        means: of the steps' scalars, over the epoch so far, or since the last line.
         images_per_second: of training steps only, without the one that traces the graph; NaN where
             there is no other.
-        seconds: the epoch's whole time.
+        seconds: the whole time of these steps.
     """
 
     epoch: int
@@ -81,21 +81,26 @@ class History(tf.train.experimental.PythonState):
     ) -> Iterator[EpochMetrics]:
         """A row for each epoch after the given one, and one for the steps of an unfinished one."""
         for start in range(first * steps_per_epoch, len(self.metrics), steps_per_epoch):
-            yield self._epoch(start, steps_per_epoch, batch_size)
+            yield self._row(start, start + steps_per_epoch, steps_per_epoch, batch_size)
 
     def last_epoch(self, steps_per_epoch: int, batch_size: int) -> EpochMetrics:
         """The row of the epoch that the last step belongs to."""
         last = len(self.metrics) - 1
-        return self._epoch(last - last % steps_per_epoch, steps_per_epoch, batch_size)
+        return self.since(last - last % steps_per_epoch, steps_per_epoch, batch_size)
 
-    def _epoch(self, start: int, steps_per_epoch: int, batch_size: int) -> EpochMetrics:
-        """The row of the epoch whose first step has the index `start`."""
-        metrics = self.metrics[start : start + steps_per_epoch]
-        step_seconds, seconds = self.times[start : start + steps_per_epoch].T
+    def since(self, start: int, steps_per_epoch: int, batch_size: int) -> EpochMetrics:
+        """The row of all steps after `start`, numbered by the epoch of the last."""
+        return self._row(start, len(self.metrics), steps_per_epoch, batch_size)
+
+    def _row(self, start: int, end: int, steps_per_epoch: int, batch_size: int) -> EpochMetrics:
+        """The row of the steps after `start`, up to `end` or the last that there is."""
+        metrics = self.metrics[start:end]
+        step_seconds, seconds = self.times[start:end].T
         timed = step_seconds[~np.isnan(step_seconds)]
+        last = start + len(metrics)
         return EpochMetrics(
-            start // steps_per_epoch + 1,
-            start + len(metrics),
+            -(-last // steps_per_epoch),
+            last,
             StepScalars(*metrics.mean(axis=0)),
             batch_size / timed.mean() if len(timed) else np.nan,
             np.nansum(seconds),

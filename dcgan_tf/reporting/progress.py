@@ -1,4 +1,4 @@
-"""What the terminal shows: a bar for the running epoch, a line for each that is done."""
+"""What the terminal shows: a bar for the running epoch, lines for those that are done."""
 
 from __future__ import annotations
 
@@ -84,15 +84,13 @@ class Progress:
         self,
         row: EpochMetrics,
         pace: float,
-        seconds: float,
         evaluation: Evaluation | None = None,
     ) -> None:
-        """Replaces the bar by one line on what the epoch came to, and one on its evaluation.
+        """Replaces the bar by one line on the epochs since the last, and one on an evaluation.
 
         Args:
-            row: of the epoch.
+            row: of these epochs.
             pace: the seconds of a step.
-            seconds: how long all took since the last line.
             evaluation: of its last step.
         """
         self.close()
@@ -104,7 +102,7 @@ class Progress:
             f"gen_loss {row.means.gen_loss:.4f}  disc_loss {row.means.disc_loss:.4f}  "
             f"D(x) {row.means.d_real:.3f}  D(G(z)) {row.means.d_fake:.3f}  "
             f"{speed(row.images_per_second)}  "
-            f"took {duration(seconds)}  left {time_of(self.last_step - row.step, pace)}",
+            f"took {duration(row.seconds)}  left {time_of(self.last_step - row.step, pace)}",
             sep="",
             flush=True,
         )

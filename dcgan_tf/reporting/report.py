@@ -37,6 +37,7 @@ SCALARS_EVERY = 10
 DRAWING_SHARE = 0.05  # of the time, for plots and GIF, of which each takes longer than the last
 FIRST_DRAWING_SECONDS = 0.5  # about what the first takes
 PREVIEW_SECONDS = 60
+LINE_SECONDS = 10
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Report:
         self.last_step = last_step
         self.step = self.began_at = len(history.metrics)
         self.told_step = self.step - self.step % steps_per_epoch  # of the last line
+        self.told_at = -math.inf
         self.is_drawn = True
         self.drawing_seconds = FIRST_DRAWING_SECONDS
         self.finished: list[dict[str, str]] = []  # rows of metrics.csv, all but the last
@@ -224,13 +226,22 @@ class Report:
         self.end_steps()
 
     def end_steps(self) -> None:
-        """Brings metrics.csv and the terminal up to date, at an epoch's end or the run's."""
+        """Brings metrics.csv and the terminal up to date, at an epoch's end or the run's.
+
+        Epochs whose ends are less than LINE_SECONDS apart share a line, but for those that are
+        evaluated.
+        """
         self.write_table()
         self.is_drawn = False
-        row, seconds = self.last_epoch(), self.history.seconds(self.told_step)
-        pace, evaluation = self.history.pace(self.began_at), self.history.evaluation_of(row.step)
-        self.progress.end_epoch(row, pace, seconds, evaluation)
-        self.told_step = row.step
+        now, evaluation = time.perf_counter(), self.history.evaluation_of(self.step)
+        ends = self.stops or self.step == self.last_step or self.step % self.steps_per_epoch > 0
+        if not (ends or evaluation or now - self.told_at >= LINE_SECONDS):
+            return
+        sizes = self.steps_per_epoch, self.config.images_per_step
+        epoch_began = (self.step - 1) // self.steps_per_epoch * self.steps_per_epoch
+        row = self.history.since(min(self.told_step, epoch_began), *sizes)
+        self.progress.end_epoch(row, self.history.pace(self.began_at), evaluation)
+        self.told_step, self.told_at = row.step, now
 
     def write_table(self) -> None:
         """Rewrites metrics.csv from the history."""

@@ -9,7 +9,8 @@ from dcgan_tf.settings.config import EVAL_EPOCHS, EVAL_STEPS, Config
 from dcgan_tf.settings.errors import UserError
 
 SAVE_SECONDS = 600
-MOST_REPORTS = 1000
+REPORT_STEPS = 100
+SHORT_RUN = 20  # reports, however few its steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +35,9 @@ class Schedule:
     def of(cls, config: Config, num_images: int) -> Schedule:
         """The schedule of a run.
 
-        In a run of up to MOST_REPORTS epochs, each is reported. In a longer one, whose epochs are
-        short, at most MOST_REPORTS are, apart from the last and those that are evaluated.
+        Reports come at the ends of epochs, REPORT_STEPS apart at least, or a twentieth of the run
+        if that is less: each epoch has one, unless epochs are short. So have the last and those
+        that are evaluated.
 
         Raises:
             UserError: there are fewer images than a step takes.
@@ -47,14 +49,14 @@ class Schedule:
             )
         last_step = config.epochs * steps_per_epoch
         last_step = min(last_step, config.max_steps or last_step)
-        epochs = -(-last_step // steps_per_epoch)
+        apart = min(REPORT_STEPS, -(-last_step // SHORT_RUN))
         eval_epochs = config.eval_every
         if eval_epochs is None:
             eval_epochs = max(EVAL_EPOCHS, -(-EVAL_STEPS // steps_per_epoch))
         return cls(
             steps_per_epoch,
             last_step,
-            report_interval=-(-epochs // MOST_REPORTS) * steps_per_epoch,
+            report_interval=-(-apart // steps_per_epoch) * steps_per_epoch,
             evaluation_interval=eval_epochs * steps_per_epoch,
             save_interval=config.checkpoint_steps or 0,
         )

@@ -32,7 +32,7 @@ def test_bar_tells_the_time_left_for_the_epoch_and_the_run(monkeypatch, capsys):
     for part in ("epoch 2/5", "4/10", "gen_loss 0.800", "disc_loss 1.200", "100 images/s"):
         assert part in shown
     assert "left: 00:03, run 00:18" in shown
-    progress.end_epoch(row(20), PACE, seconds=9)
+    progress.end_epoch(row(20), PACE)
     assert capsys.readouterr().out.startswith("epoch 2/5  step 20  gen_loss 0.8000")
 
 
@@ -55,7 +55,7 @@ def test_a_short_run_is_told_of_no_faster_way(capsys, last_step, told):
 
 
 def test_a_run_that_stops_within_an_epoch_says_where(capsys):
-    Progress(10, last_step=50).end_epoch(row(14), PACE, seconds=9)
+    Progress(10, last_step=50).end_epoch(row(14), PACE)
     line = capsys.readouterr().out
     assert line.startswith("stopped in epoch 2 at step 4 of 10  gen_loss 0.8000")
     assert line.endswith("took 00:09  left 00:18\n")
@@ -64,14 +64,14 @@ def test_a_run_that_stops_within_an_epoch_says_where(capsys):
 def test_where_there_is_no_terminal_an_epoch_is_one_plain_line(capsys):
     progress = Progress(steps_per_epoch=10, last_step=50)
     progress.update(row(14), PACE, seconds=9)
-    progress.end_epoch(row(20), PACE, seconds=9)
+    progress.end_epoch(row(20), PACE)
     captured = capsys.readouterr()
     assert captured.err == "" and captured.out.count("\n") == 1 and "\r" not in captured.out
 
 
 def test_nothing_is_left_at_the_end_though_the_speed_is_unknown(capsys):
     progress = Progress(steps_per_epoch=10, last_step=1)
-    progress.end_epoch(row(1)._replace(images_per_second=UNKNOWN), UNKNOWN, seconds=9)
+    progress.end_epoch(row(1)._replace(images_per_second=UNKNOWN), UNKNOWN)
     assert capsys.readouterr().out.endswith("? images/s  took 00:09  left 00:00\n")
 
 
@@ -85,14 +85,14 @@ def test_an_evaluation_has_a_line_of_its_own(capsys):
     }
     few = {"classes_missed": 1, "class_distribution": np.array([0.0, 0.25, 0.75])}
     many = {"classes_missed": 900, "class_distribution": np.repeat([0.0, 0.01], [900, 100])}
-    progress.end_epoch(row(20), PACE, 9, Evaluation(20, values | few))
+    progress.end_epoch(row(20), PACE, Evaluation(20, values | few))
     assert capsys.readouterr().out.splitlines()[1] == (
         "  Fréchet distance 12.346 (real images 1.500)  precision 0.500  recall 0.250  "
         "classes missed 1  class distribution 0 25 75 %"
     )
-    progress.end_epoch(row(20), PACE, 9, Evaluation(20, values | many))
+    progress.end_epoch(row(20), PACE, Evaluation(20, values | many))
     assert capsys.readouterr().out.endswith("recall 0.250  classes missed 900\n")
-    progress.end_epoch(row(20), PACE, 9, Evaluation(20, values, "two_toys"))
+    progress.end_epoch(row(20), PACE, Evaluation(20, values, "two_toys"))
     assert capsys.readouterr().out.splitlines()[1] == (
         "  by two toys: Fréchet distance 12.346 (real images 1.500)  precision 0.500  recall 0.250"
     )

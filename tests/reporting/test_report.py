@@ -14,7 +14,7 @@ from dcgan_tf.train_step import StepOutput, StepScalars
 
 STEP = StepOutput(StepScalars(*np.ones(7, np.float32)), np.zeros((8, 1)), np.zeros((8, 1)))
 
-
+SCORES = {"frechet_distance": 1.0, "frechet_baseline": 0.5}
 EPOCH_SECONDS, FRAME_SECONDS = 1.0, 0.01
 
 
@@ -124,7 +124,7 @@ def test_the_newest_grid_is_shown_once_a_minute_and_after_each_epoch(tmp_path, c
 
 
 def test_the_time_left_counts_what_comes_between_steps(tmp_path, clock, drawn, capsys):
-    """Epochs of one step: each line covers the seconds since the one before."""
+    """Each line covers the seconds since the one before."""
     (tmp_path / "samples").mkdir()
     with report.Report(RunDirectory(tmp_path), Config(), History(), 1, 100) as shown:
         for step in range(12):
@@ -134,10 +134,54 @@ def test_the_time_left_counts_what_comes_between_steps(tmp_path, clock, drawn, c
             with shown.pause():
                 if step % 4 == 3:
                     shown.end_steps()
-    lines = [line for line in capsys.readouterr().out.splitlines() if "left" in line]
+    lines = lines_of(capsys)
     # Steps 1 to 4, the last collected after 2 of its 3 seconds; then 3 seconds a step.
     assert [line.split("took ")[1] for line in lines] == [
         "00:11  left 04:48",
         "00:12  left 04:36",
         "00:12  left 04:24",
     ]
+
+
+def lines_of(capsys):
+    return [line for line in capsys.readouterr().out.splitlines() if "left" in line]
+
+
+def test_epochs_within_ten_seconds_share_a_line(tmp_path, clock, drawn, capsys):
+    """Of one step, the loss of each being its number: a line has the mean of those it covers."""
+    train(clock, tmp_path / "long", 4, epoch_seconds=11)
+    assert len(lines_of(capsys)) == 4
+    (tmp_path / "short" / "samples").mkdir(parents=True)
+    history = History()
+    with report.Report(RunDirectory(tmp_path / "short"), Config(), history, 1, 26) as shown:
+        for step in range(1, 27):
+            clock[0] += 1
+            scalars = STEP.scalars._replace(gen_loss=np.float32(step))
+            shown.add(STEP._replace(scalars=scalars))
+            with shown.pause():
+                if step == 15:
+                    history.evaluations.append(Evaluation(15, SCORES))
+                shown.end_epoch(np.zeros((16, 4, 4, 1), np.float32), [])
+    told = [(line.split()[3], line.split()[5], line.split("took ")[1]) for line in lines_of(capsys)]
+    # The first epoch, ten seconds after it, one that is evaluated, and the last.
+    assert [(step, loss) for step, loss, _ in told] == [
+        ("1", "1.0000"),
+        ("11", "6.5000"),
+        ("15", "13.5000"),
+        ("25", "20.5000"),
+        ("26", "26.0000"),
+    ]
+    assert [time.split()[0] for *_, time in told] == ["00:01", "00:10", "00:04", "00:10", "00:01"]
+
+
+def test_an_evaluation_before_the_first_step_has_its_epochs_line(tmp_path, clock, drawn, capsys):
+    """As where a signal stopped the run before it."""
+    (tmp_path / "samples").mkdir()
+    history = History()
+    history.append(np.ones((6, 7)), 1.0, 6.0)
+    history.evaluations.append(Evaluation(6, SCORES))
+    shown = report.Report(RunDirectory(tmp_path), Config(), history, 3, 12)
+    with shown, shown.pause():
+        shown.end_evaluation()
+    (line,) = lines_of(capsys)
+    assert line.startswith("epoch 2/4  step 6  gen_loss 1.0000") and "took 00:03" in line

@@ -41,17 +41,34 @@ def test_an_epochs_steps_take_the_images_of_all_updates():
     assert of(discriminator_steps=3).steps_per_epoch == 2
 
 
-def test_every_epoch_of_a_short_run_is_reported_and_some_of_a_long_one(monkeypatch):
-    def reported(**settings):
-        schedule = of(**settings)
-        return [step for step in range(1, schedule.last_step + 1) if schedule.report_is_due(step)]
+def reported(images, batch_size, **settings):
+    schedule = of(images, batch_size=batch_size, **settings)
+    return [step for step in range(1, schedule.last_step + 1) if schedule.report_is_due(step)]
 
-    assert reported(epochs=8) == [*range(6, 49, 6)]
-    assert reported(epochs=8, max_steps=20) == [6, 12, 18]
-    monkeypatch.setattr(schedules, "MOST_REPORTS", 3)
-    # Of epochs of 6 steps: every third, the fifth, which is evaluated, and the last, the eighth.
-    assert reported(epochs=8, eval_every=5) == [18, 30, 36, 48]
-    assert reported(epochs=3) == [6, 12, 18]
+
+@pytest.mark.parametrize(
+    "images, batch_size, steps_per_epoch",
+    [(100, 1, 100), (600, 4, 150), (50, 8, 6)],
+    ids=["a hundred", "more", "few, in a run of few epochs"],
+)
+def test_each_epoch_is_reported(images, batch_size, steps_per_epoch):
+    ends = [*range(steps_per_epoch, 20 * steps_per_epoch + 1, steps_per_epoch)]
+    assert reported(images, batch_size, epochs=20, eval_every=0) == ends
+
+
+def test_of_short_epochs_those_a_hundred_steps_apart_are_reported():
+    long = {"epochs": 10**6, "max_steps": 3000, "eval_every": 0}
+    assert reported(1, 1, **long) == [*range(100, 3001, 100)]
+    # Of 30 steps: every fourth, every seventh, which is evaluated, and the last.
+    due = {*range(120, 3001, 120), *range(210, 3001, 210), 3000}
+    assert reported(30, 1, **long | {"eval_every": 7}) == sorted(due)
+
+
+def test_a_run_of_few_steps_has_twenty_reports():
+    short = {"epochs": 10**6, "eval_every": 0}
+    assert reported(1, 1, max_steps=200, **short) == [*range(10, 201, 10)]
+    assert reported(1, 1, max_steps=20, **short) == [*range(1, 21)]
+    assert reported(3, 1, max_steps=200, **short) == [*range(12, 199, 12)]  # 200 is within an epoch
 
 
 def test_steps_at_once_end_where_something_is_to_be_done():
