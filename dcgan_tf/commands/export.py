@@ -4,11 +4,12 @@ generator.keras and saved_model/ take noise, float32 [N, noise_dim]; the one giv
 in [-1, 1], the other, by its signature, as uint8 in [0, 255]. generator.tflite and
 generator_float16.tflite take the noise of one image and give float32 in [-1, 1]; the second is half
 as large. generator.onnx takes and gives the same as generator.keras; it needs dcgan-tf[onnx]. run/
-is a run directory with the generator alone, its kernels in float16: --run_dir of the commands that
-need no more. The others compute in float32. The command says how near that comes to the images that
-the run draws in its own precision, loads each file again, and compares its images with the
-generator's. The generator of a conditional run takes `label`, too, int32 [N]: the number of a class
-in the order of the run's. Floats of images with transparency are colors times alpha.
+is a run directory with both models alone, their kernels in float16: --run_dir of the commands that
+draw, --init_from of a new run. The others compute in float32. The command says how near that comes
+to the images that the run draws in its own precision, loads each file again, and compares its
+images with the generator's. The generator of a conditional run takes `label`, too, int32 [N]: the
+number of a class in the order of the run's. Floats of images with transparency are colors times
+alpha.
 """
 
 import dataclasses

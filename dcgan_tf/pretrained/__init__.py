@@ -1,1 +1,1 @@
-"""Run directories that contain only a generator, which come with the project."""
+"""Run directories of trained models alone, which come with the project."""

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from dcgan_tf.settings.errors import UserError
 
-# The sha256 of both files of each, its config.json before its generator.npz.
+FILES = ("config.json", "generator.npz", "discriminator.npz")
+
+# The sha256 of the files of each, in this order; some have no discriminator.
 PRETRAINED = {
     "mnist": "11ad2002de9a6dba5270cbccc8636298eb8eb58a6555b8a9011d33095d606d98",
     "fashion_mnist": "b7cff2c218c1d61e6b41e7f583de9d71bba946d7419ac67ffdc56d55bd256ea1",
@@ -25,10 +27,14 @@ def pretrained_run(name: str) -> Path:
     if name not in PRETRAINED:
         raise UserError(f"no pretrained generator is called {name!r}: {', '.join(PRETRAINED)} are")
     path = Path(__file__).parent / name
-    try:
-        content = b"".join((path / file).read_bytes() for file in ("config.json", "generator.npz"))
-    except FileNotFoundError:
-        content = b""
+    content = b"".join((path / file).read_bytes() for file in FILES if (path / file).exists())
     if hashlib.sha256(content).hexdigest() != PRETRAINED[name]:
         raise UserError(f"{path} is damaged (its sha256 is wrong): install it again")
     return path
+
+
+def with_discriminator() -> list[str]:
+    """The names of those that come with their discriminator, and can be trained from."""
+    return [
+        name for name in PRETRAINED if (Path(__file__).parent / name / "discriminator.npz").exists()
+    ]

@@ -1,4 +1,4 @@
-"""The weights of a generator in one file, of half their size in a checkpoint."""
+"""The weights of a model in one file, of half their size in a checkpoint."""
 
 from __future__ import annotations
 

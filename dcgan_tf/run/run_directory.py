@@ -85,6 +85,11 @@ class RunDirectory:
         return self.path / "generator.npz"
 
     @property
+    def discriminator_file(self) -> Path:
+        """The discriminator's weights, which most exports have, too."""
+        return self.path / "discriminator.npz"
+
+    @property
     def clusters_file(self) -> Path:
         """The labels that nobody gave, see `starting.image_clusters`."""
         return self.path / "clusters.npz"
@@ -389,8 +394,8 @@ def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bo
         )
     if run.generator_file.exists():
         raise UserError(
-            f"`run_dir` {run.path} holds a generator alone, which can't be trained any further: "
-            f"give another folder"
+            f"`run_dir` {run.path} holds exported models, and lacks what a training goes on from: "
+            f"give another folder, and `init_from={run.path}` to start from their weights"
         )
     saved, saved_images = run.read_config()
     run.refuse(saved.differences(dataclasses.asdict(config)))

@@ -47,12 +47,10 @@ def load_generator(
     classes = len(images.get("classes", ()))
     generator = stack_of(make_generator(config, tuple(images["shape"]), classes))
     if run.generator_file.exists():
-        (only,) = checkpoint_names(run)
-        if checkpoint not in (None, only):
-            raise UserError(f"{run.path} has the generator of step {only} alone, not {checkpoint}")
-        generator = as_of_step(generator, config, int(only))
+        step = only_step(run, checkpoint)
+        generator = as_of_step(generator, config, step)
         load_weights(run.generator_file, generator)
-        return generator, config, int(only)
+        return generator, config, step
     # As `Trainer` names them in its checkpoints.
     name = "generator" if config.ema_decay is None else "averaged_generator"
     step = restore_model(run, name, generator, checkpoint)
@@ -65,13 +63,30 @@ def load_discriminator(
 ) -> tuple[keras.Sequential, Config, int]:
     """The discriminator of a run; arguments, result and errors are those of `load_generator`."""
     config, images = run.read_config()
-    if run.generator_file.exists():
+    if run.generator_file.exists() and not run.discriminator_file.exists():
         raise UserError(f"{run.path} has a generator alone: give a `run_dir` with a discriminator")
     classes = len(images.get("classes", ()))
     _, make_discriminator = model_makers(config)
     discriminator = stack_of(make_discriminator(config, tuple(images["shape"]), classes))
+    if run.generator_file.exists():
+        step = only_step(run, checkpoint)
+        discriminator = as_of_step(discriminator, config, step)
+        load_weights(run.discriminator_file, discriminator)
+        return discriminator, config, step
     step = restore_model(run, "discriminator", discriminator, checkpoint)
     return as_of_step(discriminator, config, step), config, step
+
+
+def only_step(run: RunDirectory, checkpoint: str | None) -> int:
+    """The step of exported models.
+
+    Raises:
+        UserError: another one's are asked for.
+    """
+    (only,) = checkpoint_names(run)
+    if checkpoint not in (None, only):
+        raise UserError(f"{run.path} has the models of step {only} alone, not {checkpoint}")
+    return int(only)
 
 
 def restore_model(

@@ -20,7 +20,7 @@ from dcgan_tf.datasets.transparency import straight
 from dcgan_tf.fast.keras_layers import plain
 from dcgan_tf.pretrained.weights import save_weights
 from dcgan_tf.run.run_directory import RunDirectory
-from dcgan_tf.sampling.sampler import compile_generator, load_generator
+from dcgan_tf.sampling.sampler import compile_generator, load_discriminator, load_generator
 from dcgan_tf.settings.errors import UserError
 
 INPUTS = ("noise", "label")
@@ -174,11 +174,14 @@ def load_onnx(path: Path) -> Draw:
 
 
 def write_run(exported: Exported, path: Path) -> None:
-    """A run directory with the generator alone, its kernels in float16."""
-    run = RunDirectory(path)
+    """A run directory with both models alone, their kernels in float16."""
+    run, source = RunDirectory(path), exported.run
     path.mkdir()
-    shutil.copy(exported.run.config_file, run.config_file)
+    shutil.copy(source.config_file, run.config_file)
     save_weights(run.generator_file, exported.generator, exported.step)
+    if source.discriminator_file.exists() or not source.generator_file.exists():
+        discriminator, _, _ = load_discriminator(source, str(exported.step))
+        save_weights(run.discriminator_file, discriminator, exported.step)
 
 
 def load_run(path: Path) -> Draw:

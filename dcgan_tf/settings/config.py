@@ -322,7 +322,8 @@ class Config(Settings):
     init_from: str | None = setting(
         None,
         "Training",
-        "start from the weights of the run in this folder, not its optimizers or its step",
+        "start from the weights of the run in this folder, or of a pretrained one such as faces; "
+        "not from optimizers or a step",
         is_path=True,
     )
     fade_in: int = setting(

@@ -16,6 +16,7 @@ from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.transfer.init_from import origin_of
 
 MOST_PIXELS = 32  # a side, of the images that are compared
 MOST_IMAGES = 20_000  # that k-means sees
@@ -53,7 +54,7 @@ def find_clusters(config: Config, images: Images, run: RunDirectory | None = Non
 def centers_of(config: Config, images: Images) -> np.ndarray:
     """The centers of a new run's clusters, see `find_clusters`."""
     if config.init_from:
-        other = RunDirectory(Path(config.init_from), "`init_from`")
+        other = origin_of(config.init_from)
         if other.clusters_file.exists():
             centers = read_clusters(other.clusters_file).centers
             if centers.shape[3] == images.shape[3]:

@@ -42,7 +42,7 @@ from dcgan_tf.starting.image_clusters import find_clusters, keep_clusters
 from dcgan_tf.starting.measure import resolve_auto
 from dcgan_tf.steps.make_step import make_step
 from dcgan_tf.training import Evaluate, Trainer
-from dcgan_tf.transfer.init_from import start_from
+from dcgan_tf.transfer.init_from import origin_of, start_from
 
 FEW_IMAGES = 200
 MAX_LEFT_OUT = 0.1  # of the images, in each epoch
@@ -142,9 +142,9 @@ def train_run(
         trainer = Trainer(config, images, labels)
         origin = "from the start"
         if config.init_from and not Checkpoints(run.checkpoints).steps():
-            other = RunDirectory(Path(config.init_from), "`init_from`")
+            other = origin_of(config.init_from)
             step = start_from(other, config, images.shape[1:], trainer.classes, trainer.stacks)
-            origin = f"from {other.path} after step {step}"
+            origin = f"from {config.init_from} after step {step}"
         evaluates = trainer.is_evaluated and is_chief()
     # Outside the scope: what is trained for it is trained as on a single device.
     evaluate = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -11,12 +12,34 @@ import tensorflow as tf
 from dcgan_tf.conditional.label_inputs import stack_of
 from dcgan_tf.conditional.labels import Classes, normal
 from dcgan_tf.models import ImageShape
+from dcgan_tf.pretrained.generators import PRETRAINED, pretrained_run, with_discriminator
+from dcgan_tf.pretrained.weights import load_weights, weights_step
 from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.settings.keras_settings import seeded
-from dcgan_tf.transfer.growing import model_makers, smaller, unfold
+from dcgan_tf.transfer.growing import as_of_step, model_makers, smaller, unfold
+
+
+def origin_of(init_from: str) -> RunDirectory:
+    """The run to start from.
+
+    Args:
+        init_from: its folder, or the name of one of PRETRAINED.
+
+    Raises:
+        UserError: it is neither, or the files that come with the project are damaged.
+    """
+    run = RunDirectory(Path(init_from), "`init_from`")
+    if run.config_file.exists():
+        return run
+    if init_from in PRETRAINED:
+        return RunDirectory(pretrained_run(init_from), "`init_from`")
+    raise UserError(
+        f"`init_from` {init_from} is not a run directory (it has no config.json), nor one of the "
+        f"pretrained models: {', '.join(PRETRAINED)}"
+    )
 
 
 @seeded(0)
@@ -27,15 +50,15 @@ def start_from(
     classes: Classes,
     stacks: Mapping[str, keras.Sequential],
 ) -> int:
-    """Puts the weights of a run's newest intact checkpoint into new models.
+    """Puts the weights of a run's newest intact checkpoint, or of an export, into new models.
 
     With `fade_in`, the run is one of images that are smaller by the stride, and its layers become
     the old ones. Where only one of both has an EMA generator, it starts as the generator, or is
-    left out.
+    left out; of an export it is both.
 
     Args:
         run: the other run.
-        config: the settings of the new models.
+        config: the settings of the new models; `init_from` is how the user calls the other run.
         image_shape: of their images.
         classes: of their images.
         stacks: the models by their names in a checkpoint: `generator`, `discriminator` and, if
@@ -49,36 +72,31 @@ def start_from(
             don't match, or its own new layers are not yet faded in.
     """
     other, images = run.read_config()
-    if run.generator_file.exists():
+    named = f"`init_from` {config.init_from}"
+    if run.generator_file.exists() and not run.discriminator_file.exists():
+        others = ", ".join(["the run that it was exported from", *with_discriminator()])
         raise UserError(
-            f"`init_from` {run.path} has a generator alone, and training starts from a "
-            f"discriminator, too: give the run that it was exported from"
+            f"{named} has a generator alone, and training starts from a discriminator, too: give "
+            f"another, such as {others}"
         )
     shape = tuple(images["shape"])
-    check_match(run, config, image_shape, other, shape)
+    check_match(config, image_shape, other, shape)
     learned, names = run.read_classes(), ", ".join(classes.names)
     if [*map(normal, learned.names)] != [*map(normal, classes.names)]:
         raise UserError(
-            f"`init_from` {run.path} learned {', '.join(learned.names) or 'no labels'}, and this "
-            f"run learns {names or 'no labels'}: give one with the same classes"
+            f"{named} learned {', '.join(learned.names) or 'no labels'}, and this run learns "
+            f"{names or 'no labels'}: give one with the same classes"
         )
-    make_generator, make_discriminator = model_makers(other)
-    generator, discriminator = (
-        stack_of(make(other, shape, len(learned))) for make in (make_generator, make_discriminator)
-    )
-    models = {"generator": generator, "discriminator": discriminator}
-    if other.ema_decay is not None:
-        models["averaged_generator"] = stack_of(make_generator(other, shape, len(learned)))
-    step = Checkpoints(run.checkpoints, tf.train.Checkpoint(**models)).restore()
+    models, step = trained_models(run, other, shape, len(learned))
     if step is None:
-        raise UserError(f"`init_from` {run.path} has no checkpoint yet: train it first")
+        raise UserError(f"{named} has no checkpoint yet: train it first")
     if step < other.fade_in:
         raise UserError(
-            f"`init_from` {run.path} is at step {step} of the {other.fade_in} in which its new "
-            f"layers are faded in: train it further first"
+            f"{named} is at step {step} of the {other.fade_in} in which its new layers are faded "
+            f"in: train it further first"
         )
     for name, stack in stacks.items():
-        source = models.get(name, generator)
+        source = models.get(name, models["generator"])
         weights = [weight for layer in unfold(source, "new") for weight in layer.weights]
         own = [weight for layer in unfold(stack, "old") for weight in layer.weights]
         for weight, value in zip(own, weights, strict=True):
@@ -86,13 +104,42 @@ def start_from(
     return step
 
 
-def check_match(
-    run: RunDirectory, config: Config, image_shape: ImageShape, other: Config, shape: ImageShape
-) -> None:
+def trained_models(
+    run: RunDirectory, config: Config, image_shape: ImageShape, classes: int
+) -> tuple[dict[str, keras.Sequential], int | None]:
+    """The stacks of a run's models, by their names in a checkpoint, and their step.
+
+    An export has one generator, the EMA generator if there was one.
+
+    Args:
+        run: the run.
+        config: its settings.
+        image_shape: of its images.
+        classes: their number.
+
+    Returns:
+        The models, and the step of the newest intact checkpoint; None where there is none.
+    """
+    make_generator, make_discriminator = model_makers(config)
+    names = {"generator": make_generator, "discriminator": make_discriminator}
+    if config.ema_decay is not None and not run.generator_file.exists():
+        names["averaged_generator"] = make_generator
+    models = {name: stack_of(make(config, image_shape, classes)) for name, make in names.items()}
+    if not run.generator_file.exists():
+        return models, Checkpoints(run.checkpoints, tf.train.Checkpoint(**models)).restore()
+    step = weights_step(run.generator_file)
+    for name, file in (
+        ("generator", run.generator_file),
+        ("discriminator", run.discriminator_file),
+    ):
+        load_weights(file, as_of_step(models[name], config, step))
+    return models, step
+
+
+def check_match(config: Config, image_shape: ImageShape, other: Config, shape: ImageShape) -> None:
     """Refuses a run whose weights would compute something else in the new models.
 
     Args:
-        run: the other run.
         config: the settings of the new models.
         image_shape: of their images.
         other: the settings of the run.
@@ -108,7 +155,9 @@ def check_match(
         )
         if other.reading < config.reading and shape[:2] == image_shape[:2]:
             how += "; by `reading=1`, the rules of that run, they have the channels that it has"
-        raise UserError(f"`init_from` {run.path} was trained on images of {sizes[0]}: {how}")
+        raise UserError(
+            f"`init_from` {config.init_from} was trained on images of {sizes[0]}: {how}"
+        )
     factor = wanted.base_filters // config.base_filters
     needed = {name: getattr(other, name) for name in Config.of_models()}
     needed["base_filters"] = Fraction(other.base_filters, factor)
@@ -118,4 +167,6 @@ def check_match(
         if value != getattr(config, name)
     ]
     if differences:
-        raise UserError(f"`init_from` {run.path} has other models: {'; '.join(differences)}")
+        raise UserError(
+            f"`init_from` {config.init_from} has other models: {'; '.join(differences)}"
+        )

@@ -1,8 +1,11 @@
 """Runs that start from another run's weights, with images of its size or of twice its size."""
 
 import dataclasses
+import hashlib
+import re
 import shutil
 import sys
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -11,14 +14,17 @@ from PIL import Image
 
 from dcgan_tf.commands import export, sample, train
 from dcgan_tf.conditional.labels import UNLABELLED
+from dcgan_tf.fast.keras_layers import plain
 from dcgan_tf.models import make_discriminator, make_generator
-from dcgan_tf.pretrained.generators import pretrained_run
+from dcgan_tf.pretrained import generators as table
+from dcgan_tf.pretrained.generators import FILES, PRETRAINED, with_discriminator
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.sampling.sampler import load_generator, restore_model
+from dcgan_tf.serving.export_formats import Exported, write_run
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.training import Trainer
-from dcgan_tf.transfer.init_from import start_from
+from dcgan_tf.transfer.init_from import origin_of, start_from
 from tests.conftest import RESOLVED, ROOT, finish, fork, one_sentence
 from tests.test_resume import assert_same_run
 
@@ -72,10 +78,79 @@ def weights(run_dir, name, make, config):
 
 
 def test_a_generator_alone_is_nothing_to_train_from(run_main, tmp_path, pictures):
-    alone = pretrained_run("mnist")
-    code, _, err = run_main(train, *flags(tmp_path / "run", pictures, init_from=alone))
+    code, _, err = run_main(train, *flags(tmp_path / "run", pictures, init_from="mnist"))
     assert code == 1 and one_sentence(err)
-    assert "mnist has a generator alone" in err and "give the run that it was exported from" in err
+    assert "--init_from mnist has a generator alone" in err
+    assert "give another, such as the run that it was exported from" in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def shipped(other, tmp_path_factory):
+    """The folder `toy` of pretrained models, and the sha256 of its files."""
+    folder = tmp_path_factory.mktemp("pretrained") / "toy"
+    run = RunDirectory(other)
+    generator, _, step = load_generator(run)
+    write_run(Exported(run, step, plain(generator), generator), folder)
+    content = b"".join((folder / file).read_bytes() for file in FILES)
+    return folder, hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def toy(shipped, monkeypatch):
+    """A row of PRETRAINED with a discriminator."""
+    folder, sha256 = shipped
+    monkeypatch.setattr(table, "__file__", str(folder.parent / "generators.py"))
+    monkeypatch.setitem(PRETRAINED, "toy", sha256)
+    return folder
+
+
+def test_an_export_has_both_models_and_a_run_starts_from_its_name(toy, other, pictures, run_main):
+    trainer, run = new_models(init_from="toy"), origin_of("toy")
+    assert run.path == toy and sorted(path.name for path in toy.iterdir()) == sorted(FILES)
+    shape, classes = trainer.images.shape[1:], trainer.classes
+    assert start_from(run, trainer.config, shape, classes, trainer.stacks) == 12
+    config, _ = RunDirectory(other).read_config()
+    gan = trainer.gan
+    for model, name, make in (
+        (gan.generator, "averaged_generator", make_generator),
+        (gan.ema_generator, "averaged_generator", make_generator),
+        (gan.discriminator, "discriminator", make_discriminator),
+    ):
+        theirs = weights(other, name, make, config)
+        for ours, trained in zip(model.get_weights(), theirs, strict=True):
+            np.testing.assert_allclose(ours, trained, rtol=2**-11, atol=2**-25)  # of float16
+        assert np.any(theirs[0])
+    new = toy.parent / "new"
+    code, out, err = run_main(train, *flags(new, pictures, init_from="toy", max_steps=1))
+    assert code == 0 and "from toy after step 12, to step 1" in out, err
+
+
+def test_what_cannot_be_started_from_by_name_is_one_sentence(
+    toy, pictures, run_main, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    names = "mnist, fashion_mnist, faces, toy"
+    for name, changes, told in (
+        ("cats", {}, f"cats is not a run directory .*, nor one .* {names}$"),
+        ("toy", {"noise_dim": 9}, "toy has other models: --noise_dim is 9 and would .* be 8$"),
+        ("toy", {"size": 32}, "toy was trained on images of 16×16×3: not of 32×32×3"),
+    ):
+        given = flags(tmp_path / "run", pictures, **{"init_from": name} | changes)
+        code, _, err = run_main(train, *given)
+        assert code == 1 and one_sentence(err) and re.search(f"--init_from {told}", err), err
+    assert with_discriminator() == ["toy"]
+    alone = shutil.copytree(toy, tmp_path / "alone")
+    (alone / "discriminator.npz").unlink()
+    code, _, err = run_main(train, *flags(tmp_path / "run", pictures, init_from="alone"))
+    assert code == 1 and "alone has a generator alone" in err and "exported from, toy\n" in err
+    # A run in a folder of that name comes first, and without its discriminator it is damaged.
+    alone.rename(tmp_path / "toy")
+    assert origin_of("toy").path == Path("toy")
+    monkeypatch.chdir(toy)
+    monkeypatch.setattr(table, "__file__", str(tmp_path / "generators.py"))
+    with pytest.raises(UserError, match="toy is damaged"):
+        origin_of("toy")
     assert not (tmp_path / "run").exists()
 
 
