@@ -13,6 +13,10 @@ from dcgan_tf.train_step import StepScalars
 
 WINDOW = 200
 COLLAPSED_SPREAD = 0.3
+# Sooner: so low a spread over so many steps is a collapse, unless it was lower in as many before.
+FALLEN_SPREAD = {100: COLLAPSED_SPREAD, 50: 0.15}
+LOOK_STEPS = min(FALLEN_SPREAD)
+SPREAD = StepScalars._fields.index("spread")
 VANISHED_NORM = 1e-3
 EXPLODED = 50
 WORSE = 2
@@ -24,6 +28,18 @@ class Diagnosis(NamedTuple):
     name: str
     seen: str
     helps: str
+    steps: int = WINDOW
+
+
+def collapse(spread: float, steps: int = WINDOW) -> Diagnosis:
+    """Of generated images that are alike over some steps."""
+    return Diagnosis(
+        "collapse",
+        f"generated images differ {spread:.2f} times as much as real ones",
+        "`augment` color,translation where images are few, `pack` 2, another `seed`, or a lower "
+        "`generator_learning_rate`",
+        steps,
+    )
 
 
 def diagnose(metrics: np.ndarray, loss: str) -> Iterator[Diagnosis]:
@@ -46,12 +62,7 @@ def diagnose(metrics: np.ndarray, loss: str) -> Iterator[Diagnosis]:
             "a lower `discriminator_learning_rate`, `label_smoothing` 0.1, or more `dropout`",
         )
     if means.spread < COLLAPSED_SPREAD:
-        yield Diagnosis(
-            "collapse",
-            f"generated images differ {means.spread:.2f} times as much as real ones",
-            "`augment` color,translation where images are few, `pack` 2, another `seed`, or a "
-            "lower `generator_learning_rate`",
-        )
+        yield collapse(means.spread)
     if means.gen_gradient_norm < VANISHED_NORM:
         yield Diagnosis(
             "vanishing gradients",
@@ -69,6 +80,21 @@ def diagnose(metrics: np.ndarray, loss: str) -> Iterator[Diagnosis]:
         )
 
 
+def diagnose_spread(spread: np.ndarray) -> Iterator[Diagnosis]:
+    """A collapse, as soon as it can be told from a healthy run's first steps.
+
+    In those the spread is as low, but it rises before long; in a collapse it falls.
+
+    Args:
+        spread: of every step so far, [steps].
+    """
+    for steps, low in FALLEN_SPREAD.items():
+        if len(spread) >= 2 * steps:
+            before, last = spread[-2 * steps :].reshape(2, steps).mean(axis=1)
+            if last < low and last <= before:
+                yield collapse(last, steps)
+
+
 def diagnose_quality(evaluations: list[Evaluation]) -> Iterator[Diagnosis]:
     """Whether the last two evaluations are far worse than the best one before them."""
     made = comparable(evaluations)
@@ -84,7 +110,7 @@ def diagnose_quality(evaluations: list[Evaluation]) -> Iterator[Diagnosis]:
 
 
 class Diagnostics:
-    """Diagnoses a run every WINDOW steps, and warns of each thing once.
+    """Diagnoses a run every WINDOW steps, its spread more often, and warns of each thing once.
 
     Args:
         loss: the run's.
@@ -93,24 +119,26 @@ class Diagnostics:
 
     def __init__(self, loss: str, step: int) -> None:
         self.loss = loss
-        self.diagnosed_at = step
+        self.diagnosed_at = self.looked_at = step
         self.warned: set[str] = set()
 
     def warnings(self, metrics: np.ndarray) -> Iterator[str]:
         """A line for each diagnosis that is new."""
         step = len(metrics)
-        if step - self.diagnosed_at < WINDOW:
-            return
-        self.diagnosed_at = step
-        since = f"since step {step - WINDOW + 1} "
-        yield from self.news(diagnose(metrics, self.loss), since)
+        if step - self.looked_at >= LOOK_STEPS:
+            self.looked_at = step
+            yield from self.news(diagnose_spread(metrics[:, SPREAD]), step)
+        if step - self.diagnosed_at >= WINDOW:
+            self.diagnosed_at = step
+            yield from self.news(diagnose(metrics, self.loss), step)
 
     def quality_warnings(self, evaluations: list[Evaluation]) -> Iterator[str]:
         """The same of the evaluations so far, oldest first."""
         yield from self.news(diagnose_quality(evaluations))
 
-    def news(self, diagnoses: Iterator[Diagnosis], since: str = "") -> Iterator[str]:
-        for name, seen, helps in diagnoses:
+    def news(self, diagnoses: Iterator[Diagnosis], step: int | None = None) -> Iterator[str]:
+        for name, seen, helps, steps in diagnoses:
             if name not in self.warned:
                 self.warned.add(name)
+                since = f"since step {step - steps + 1} " if step else ""
                 yield f"{name}: {since}{seen}; what usually helps: {helps} (docs/training.md)"
