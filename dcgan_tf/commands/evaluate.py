@@ -39,7 +39,7 @@ class EvaluateFlags(GeneratorFlags):
     inception_weights: str | None = setting(
         None,
         "Images",
-        "as train.py's flag of this name (default: what the run was given)",
+        "as the flag of dcgan train of this name (default: what the run was given)",
         is_path=True,
     )
 

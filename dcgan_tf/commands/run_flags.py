@@ -21,7 +21,7 @@ class RunFlags(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.run_dir is None:
-            raise UserError("--run_dir is required: the folder of a run that train.py made")
+            raise UserError("--run_dir is required: the folder of a run that dcgan train made")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class GeneratorFlags(Settings):
         super().__post_init__()
         if self.run_dir is None and self.pretrained is None:
             raise UserError(
-                "--run_dir is required: the folder of a run that train.py made; or give "
+                "--run_dir is required: the folder of a run that dcgan train made; or give "
                 f"--pretrained, one of {', '.join(PRETRAINED)}"
             )
         if self.run_dir is not None and self.pretrained is not None:

@@ -232,9 +232,10 @@ def print_first_lines(
             'pip install "dcgan-tf[gpu]", or give `device` cpu'
         )
     print(f"run directory  {path}{'' if is_chief() else ', kept by worker 0'}")
+    steps = trainer.schedule.steps_per_epoch
     print(
         f"training       {origin}, to step {trainer.schedule.last_step} "
-        f"({trainer.schedule.steps_per_epoch} steps an epoch)",
+        f"({steps} step{'s' if steps > 1 else ''} an epoch)",
         flush=True,
     )
 
