@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from dcgan_tf.datasets.disk_images import Images
+
 RGBA = 4  # channels of images with transparency; others are left as they are
 OF_COLORS = np.array([1, 1, 1, 0], np.float32)
 OF_ALPHA = np.array([0, 0, 0, 1], np.float32)
@@ -41,6 +43,14 @@ def straight(pixels: Pixels) -> Pixels:
     colors = tf.clip_by_value(pixels[..., :3], 0.0, alpha)
     over = tf.where(alpha < VISIBLE, 0.0, 255.0 / tf.maximum(alpha, VISIBLE))
     return tf.concat([colors * over, alpha], axis=-1)
+
+
+def are_opaque(images: Images) -> bool:
+    """Whether images, uint8 [N, H, W, C], have an alpha channel that hides nothing."""
+    starts = range(0, len(images), 1000)
+    return images.shape[-1] == RGBA and all(
+        (images[start : start + 1000][..., 3] == 255).all() for start in starts
+    )
 
 
 def laid_on(images: np.ndarray, ground: np.ndarray) -> np.ndarray:

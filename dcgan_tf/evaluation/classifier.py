@@ -12,7 +12,7 @@ from keras import layers
 
 from dcgan_tf.data import scale
 from dcgan_tf.datasets.disk_images import Split
-from dcgan_tf.datasets.loading import load_labels
+from dcgan_tf.datasets.loading import load_labels, load_split, shrink
 from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.settings.choices import DATASETS, resolve
 from dcgan_tf.settings.config import Config
@@ -25,6 +25,8 @@ CLASSES = 10
 EPOCHS = 10
 BATCH_SIZE = 128
 LEARNING_RATE = 3e-3
+SMALL_SIDE = 32
+MOST_SMALL = 20_000
 
 
 def make_classifier(
@@ -111,16 +113,34 @@ def load_labelled(
     return images, labels
 
 
+def load_small(config: Config, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Reads the images of one split and their classes, for a classifier of any labelled images.
+
+    Returns:
+        uint8 [N, H, W, C] in [0, 255], N being MOST_SMALL at most, from all over the split, H and W
+        SMALL_SIDE at most; and the number of each image's class, int [N].
+
+    Raises:
+        UserError: there are none, or a file is missing or is not what it should be.
+    """
+    images, labels = load_split(config, split), load_labels(config, split)
+    chosen = np.linspace(0, len(images) - 1, min(MOST_SMALL, len(images))).astype(int)
+    chunks = np.array_split(chosen, -(-len(chosen) // 1000))
+    return np.concatenate([shrink(images[chunk], SMALL_SIDE) for chunk in chunks]), labels[chosen]
+
+
 @seeded(0)
 def load_classifier(
-    path: Path = WEIGHTS_FILE, shape: tuple[int, int, int] = DIGIT_SHAPE
+    path: Path = WEIGHTS_FILE,
+    shape: tuple[int, int, int] = DIGIT_SHAPE,
+    classes: int = CLASSES,
 ) -> keras.Sequential:
     """The classifier of digits with the weights that come with the project, or another's.
 
     Raises:
         OSError, ValueError: the file is missing, or is not one that `save_classifier` wrote.
     """
-    classifier = make_classifier(shape)
+    classifier = make_classifier(shape, classes)
     try:
         with np.load(path, allow_pickle=False) as archive:
             classifier.set_weights([archive[name] for name in archive.files])
@@ -169,22 +189,26 @@ def train_classifier(
         labels: the numbers of their classes, int [N].
         epochs: passes over them.
         seed: fixes the weights, the order and the moves.
-        verbose: whether each epoch has a line.
+        verbose: whether each epoch, or each tenth of more than ten, has a line.
         classes: how many there are.
     """
     with seeded(seed):
         classifier = make_classifier(images.shape[1:], classes)
     batches = moved_batches(images, labels, epochs, seed)
-    steps = len(batches) // epochs
+    lines = min(epochs, EPOCHS)
     with compute_in("float32"):
-        rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * steps)
+        rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, len(batches))
         classifier.compile(
             keras.optimizers.Adam(rate),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
         )
     classifier.fit(
-        batches, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=2 if verbose else 0
+        batches,
+        epochs=lines,
+        steps_per_epoch=len(batches) // lines,
+        shuffle=False,
+        verbose=2 if verbose else 0,
     )
     return classifier
 

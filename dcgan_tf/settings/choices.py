@@ -98,7 +98,7 @@ DATASETS = {
     "folder": Dataset(
         ".datasets.folder:load_folder",
         ".datasets.folder:load_folder_labels",
-        "pixels_and_edges",
+        "label_classifier",
         ".datasets.folder:folder_class_names",
         ".datasets.folder:folder_report",
     ),
@@ -106,7 +106,7 @@ DATASETS = {
     "arrays": Dataset(
         ".datasets.passed:load_passed",
         ".datasets.passed:load_passed_labels",
-        "pixels_and_edges",
+        "label_classifier",
         ".datasets.passed:passed_class_names",
     ),
 }

@@ -111,6 +111,12 @@ class Settings:
         UserError: a value has the wrong type or breaks its rule.
     """
 
+    def __new__(cls: type[S], *_: Any, **given: Any) -> S:
+        for field in dataclasses.fields(cls):
+            if field.metadata["old_name"] in given:
+                raise UserError(f"`{field.metadata['old_name']}` is now called `{field.name}`")
+        return super().__new__(cls)
+
     @classmethod
     def from_flags(cls: type[S], given: dict[str, Any]) -> S:
         """The settings as given on the command line, the others at their defaults."""

@@ -18,6 +18,7 @@ from dcgan_tf.data import Images
 from dcgan_tf.datasets.loading import load_images, load_report, load_training_labels
 from dcgan_tf.datasets.passed import ValueRange, passing, read_passed
 from dcgan_tf.datasets.report import Report
+from dcgan_tf.datasets.transparency import are_opaque
 from dcgan_tf.distributed.cluster import (
     check_same,
     check_shared,
@@ -219,6 +220,8 @@ def print_first_lines(
         print(f"{name:<14} {line}")
     for name, line in images_lines(len(images), config.images_per_step).items():
         print(f"{name:<14} {line}")
+    if are_opaque(images):
+        print("alpha          no image has transparency: three channels would do")
     for name in ("generator", "discriminator"):
         model = trainer.stacks[name]
         trainable = sum(math.prod(weights.shape) for weights in model.trainable_variables)

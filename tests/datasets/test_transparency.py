@@ -5,7 +5,7 @@ from PIL import Image
 from dcgan_tf.data import scale, to_uint8
 from dcgan_tf.datasets import folder
 from dcgan_tf.datasets.loading import resize
-from dcgan_tf.datasets.transparency import laid_on
+from dcgan_tf.datasets.transparency import are_opaque, laid_on
 from dcgan_tf.evaluation.feature_extractors import pixels_and_edges
 from dcgan_tf.evaluation.metrics import nearest
 from dcgan_tf.settings.config import Config
@@ -83,6 +83,13 @@ def test_arrays_have_an_alpha_too(tmp_path):
     images = folder.load_folder(Config(**given, image_size=8, channels=4), "train")
     assert np.array_equal(scale(images), scale(sprites(5)))
     assert folder.load_folder(Config(**given, image_size=8), "train").shape == (5, 8, 8, 3)
+
+
+def test_images_whose_alpha_hides_nothing_are_opaque():
+    images = np.full((2500, 2, 2, 4), 255, np.uint8)
+    assert are_opaque(images) and not are_opaque(images[..., :3])
+    images[2400, 1, 1, 3] = 254
+    assert not are_opaque(images)
 
 
 def test_the_color_of_what_is_transparent_changes_no_figure():

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -91,6 +92,12 @@ def test_a_file_may_have_old_names_but_no_unknown_ones():
     assert Config(**Config.with_new_names(old)) == Config.from_flags(old) == config
     assert Config.unknown(dataclasses.asdict(config) | old) == []
     assert Config.unknown(old | {"sped": 1, "sneed": 1}) == ["sneed", "sped"]
+
+
+def test_an_old_name_in_python_is_answered_by_the_new_one():
+    for make in (Config, functools.partial(dataclasses.replace, Config())):
+        with pytest.raises(UserError, match="`real_penalty` is now called `r1_gamma`"):
+            make(real_penalty=1.0)
 
 
 def test_a_preset_in_python_is_that_of_the_command():
