@@ -125,7 +125,7 @@ def load_small(config: Config, split: Split) -> tuple[np.ndarray, np.ndarray]:
     """
     images, labels = load_split(config, split), load_labels(config, split)
     chosen = np.linspace(0, len(images) - 1, min(MOST_SMALL, len(images))).astype(int)
-    chunks = np.array_split(chosen, -(-len(chosen) // 1000))
+    chunks = np.array_split(chosen, len(chosen) // 1000 + 1)
     return np.concatenate([shrink(images[chunk], SMALL_SIDE) for chunk in chunks]), labels[chosen]
 
 

@@ -1,3 +1,4 @@
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,7 @@ from scipy import ndimage
 
 from dcgan_tf.datasets.loading import load_images, resize
 from dcgan_tf.datasets.named import MNIST_FILE
+from dcgan_tf.datasets.passed import Passed, passing
 from dcgan_tf.evaluation import classifier, feature_extractors
 from dcgan_tf.evaluation.metrics import frechet_distance
 from dcgan_tf.settings.choices import DATASETS
@@ -51,8 +53,8 @@ def test_stacked_digits_are_one_class_of_three_digits(test_digits):
     assert (probabilities.argmax(axis=1) == expected).mean() > 0.95
 
 
-def quickly(images, labels):
-    return classifier.train_classifier(images, labels, epochs=6)
+def quickly(images, labels, epochs, classes):
+    return classifier.train_classifier(images, labels, 6, classes=classes)
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def test_other_labelled_sets_have_a_classifier_trained_once(labelled_dir, monkey
     (cached,) = (labelled_dir / "cache").rglob("classifier-fashion_mnist-*.npz")
     cached.write_bytes(cached.read_bytes()[:1000])
     monkeypatch.setattr(
-        feature_extractors, "train_classifier", lambda *_: classifier.make_classifier()
+        feature_extractors, "train_classifier", lambda *_, **__: classifier.make_classifier()
     )
     feature_extractors.make_feature_extractor(config)
     assert "training a classifier" in capsys.readouterr().out
@@ -87,7 +89,7 @@ def test_processes_at_once_train_one_classifier(labelled_dir, monkeypatch):
     config = Config(dataset="fashion_mnist", data_dir=str(labelled_dir))
     trained = []
 
-    def slowly(images, labels):
+    def slowly(images, labels, epochs, classes):
         trained.append(0)
         time.sleep(1)
         return classifier.make_classifier()
@@ -114,6 +116,57 @@ def test_labels_that_do_not_fit_are_refused(labelled_dir, split, labels, told):
     write_labels(labelled_dir / f"{split}-labels-idx1-ubyte", labels)
     with pytest.raises(UserError, match=f"{told}: it needs a label of 0 to 9 for each"):
         feature_extractors.make_feature_extractor(config)
+
+
+@pytest.fixture
+def passed(test_digits, monkeypatch, tmp_path):
+    """Digits below 3 as a program passes them, 150 held out, and a cache folder of their own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(feature_extractors, "SMALL_STEPS", 60)
+    digits, ids = test_digits
+    digits, ids = resize(digits[ids < 3], (40, 36)), ids[ids < 3].astype(int)
+
+    def call(ids=ids, held_out=150):
+        images = {"train": digits[held_out:], "test": digits[:held_out]}
+        return Passed(images, {"train": ids[held_out:], "test": ids[:held_out]}, ["0", "1", "2"])
+
+    return call
+
+
+LABELLED = Config(dataset="arrays", conditional=True)
+
+
+def test_labels_that_can_be_told_have_a_classifier_of_their_own(passed, monkeypatch):
+    with passing(passed()):
+        extractor = feature_extractors.make_feature_extractor(LABELLED)
+        monkeypatch.setattr(feature_extractors, "train_classifier", None)  # it is kept
+        again = feature_extractors.make_feature_extractor(LABELLED)
+    images, labels = passed().images["test"], passed().labels["test"]
+    features, probabilities = extractor(images)
+    accuracy = (probabilities.argmax(axis=1) == labels).mean()
+    assert features.shape == (150, 96) and probabilities.shape == (150, 3) and accuracy > 0.9
+    assert extractor.name == again.name == f"classifier of the labels, {accuracy:.2%} accuracy"
+    assert extractor.features == "" and np.array_equal(again(images).features, features)
+
+
+def test_labels_that_say_nothing_leave_pixels_and_edges(passed, test_digits):
+    with passing(passed(np.random.default_rng(0).integers(0, 2, 1500))):
+        extractor = feature_extractors.make_feature_extractor(LABELLED)
+    assert extractor.features == "pixels_and_edges"
+    assert re.search(
+        r"; a classifier of the labels has \d\d\.\d\d% accuracy, too little$", extractor.name
+    )
+
+
+@pytest.mark.parametrize("conditional, held_out", [(False, 150), (True, 99), (True, 0)])
+def test_no_classifier_is_trained_without_labels_or_with_few_held_out_images(
+    passed, monkeypatch, conditional, held_out
+):
+    monkeypatch.setattr(feature_extractors, "train_classifier", None)
+    with passing(passed(held_out=held_out)):
+        config = Config(dataset="arrays", conditional=conditional)
+        extractor = feature_extractors.make_feature_extractor(config)
+    assert extractor.name == "pixels and edges (no learned features: not FID)"
 
 
 def test_pixels_and_edges_are_what_numpy_and_pillow_compute():
