@@ -12,6 +12,7 @@ import tensorflow as tf
 from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.data import make_batches, scale
 from dcgan_tf.datasets.disk_images import check_images
+from dcgan_tf.distributed.strategy import check_replicas
 from dcgan_tf.gan import Gan, make_gan
 from dcgan_tf.models import ImageShape
 from dcgan_tf.settings.config import Config
@@ -52,6 +53,8 @@ class DCGAN(keras.Model):
             classes = Classes([*map(str, range(classes))], [1] * classes)
         if config.learns_labels != bool(classes):
             raise UserError("`conditional=True` and `classes` go together: give both, or neither")
+        self.replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        check_replicas(config, self.replicas)
         self.config = config
         self.image_shape = tuple(image_shape)
         self.classes = classes
@@ -101,6 +104,8 @@ class DCGAN(keras.Model):
         Raises:
             UserError: the images or labels are of another kind.
         """
+        if self.distribute_strategy.num_replicas_in_sync != self.replicas:
+            raise UserError("the model is made outside of the strategy's scope: make it within")
         if batch_size not in (None, self.config.images_per_step):
             raise UserError(
                 f"`batch_size` is the config's, {self.config.images_per_step}, not {batch_size}"
@@ -118,7 +123,7 @@ class DCGAN(keras.Model):
             )
         others = {"steps_per_epoch": len(x) // self.config.images_per_step} | others
         taken = (epochs - others.get("initial_epoch", 0)) * others["steps_per_epoch"]
-        start = int(self.gan.step)
+        start = int(self.gan.step.numpy())
         batches = make_batches(x, self.config, start, start + taken, labels=y)
         return super().fit(batches, epochs=epochs, shuffle=False, **others)
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 from dcgan_tf import DCGAN
 from dcgan_tf.conditional.labels import Labels
 from dcgan_tf.data import make_batches, scale
+from dcgan_tf.distributed.strategy import mirrored_strategy
 from dcgan_tf.settings.choices import ARCHITECTURES
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
@@ -125,6 +126,34 @@ def test_fit_on_a_dataset(images):
     model = compiled(config_of())
     model.fit(tf.data.Dataset.from_tensor_slices(images), epochs=2, verbose=0)
     assert int(model.gan.step) == 2 * STEPS
+
+
+def test_fit_on_two_replicas_is_that_on_one(images, tmp_path):
+    """Of models without batch norm, which each replica has of its own."""
+    config = config_of(generator_batch_norm=False, conditional=True)
+    one, strategy = compiled(config, 3), mirrored_strategy(0)
+    with strategy.scope():
+        two = compiled(config, 3)
+    for model in (one, two):
+        model.fit(images, LABELS, epochs=2, verbose=0)
+    for found, expected in zip(state(two.gan), state(one.gan), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    two.save(tmp_path / "two.keras")
+    loaded = keras.saving.load_model(tmp_path / "two.keras")
+    with strategy.scope(), pytest.raises(UserError, match="outside of the strategy's scope"):
+        loaded.fit(images, LABELS, verbose=0)
+    for model in (loaded, two):
+        model.fit(images, LABELS, verbose=0)
+    for found, expected in zip(state(loaded.gan), state(two.gan), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_settings_that_do_not_go_with_replicas_are_refused():
+    with (
+        mirrored_strategy(0).scope(),
+        pytest.raises(UserError, match="`batch_size` 9 is no multiple of 2, for 2 replicas"),
+    ):
+        DCGAN(config_of(batch_size=9), SHAPE)
 
 
 def dataset_of(*arrays):
