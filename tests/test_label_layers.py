@@ -60,9 +60,9 @@ def test_discriminator_has_weights_of_a_class_for_its_features(pack):
 
 
 def test_what_layers_of_a_class_do_not_go_with_is_refused():
-    with pytest.raises(UserError, match="scales and shifts what the generator's batch norm makes"):
+    with pytest.raises(UserError, match="needs the generator's batch norm"):
         Config(clusters=5, label_input="projection", generator_batch_norm=False)
-    with pytest.raises(UserError, match="`fade_in` grows models that have labels beside"):
+    with pytest.raises(UserError, match="`fade_in` can't grow models"):
         Config(clusters=5, label_input="projection", fade_in=3, init_from="other")
     with pytest.raises(UserError, match="`label_input` is for labels"):
         Config.from_preset(label_input="projection")

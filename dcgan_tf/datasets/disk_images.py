@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from dcgan_tf.settings.errors import UserError
-from dcgan_tf.settings.image_size import LARGEST_SIDE
+from dcgan_tf.settings.image_size import MAX_SIDE
 
 Split = Literal["train", "test"]
 CHUNK = 64
@@ -147,4 +147,4 @@ def is_shape(shape: Sequence[int]) -> bool:
     if len(shape) != 3:
         return False
     *sides, channels = shape
-    return all(1 <= side <= LARGEST_SIDE for side in sides) and channels in (1, 3, 4)
+    return all(1 <= side <= MAX_SIDE for side in sides) and channels in (1, 3, 4)

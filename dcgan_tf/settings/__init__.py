@@ -1,1 +1,1 @@
-"""Every setting of a run: fields, choices, presets, combinations; and the error that users see."""
+"""The settings of a run: fields, choices, presets, combinations; and errors that users see."""

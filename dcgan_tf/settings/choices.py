@@ -1,8 +1,7 @@
-"""What settings can name, one row each: datasets, architectures, losses, augmentations, penalties.
+"""Tables of the names that settings accept: datasets, architectures, losses, and so on.
 
-A row gives its functions as `module:function`, as in `.losses:generator_loss` for one of this
-package. `resolve` looks them up when they are needed: flags are read, checked and explained before
-TensorFlow is imported.
+Each row gives its functions as `module:function`, such as `.losses:generator_loss`. `resolve`
+imports them on first use, because flags are parsed before TensorFlow is imported.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ class Dataset(NamedTuple):
     """How a dataset is loaded and evaluated.
 
     Attributes:
-        load_images: from a `Config` and a split to images, uint8 [N, H, W, C] in [0, 255].
-        load_labels: from the same to the ids of their classes, int [N]; None without labels.
-        feature_extractor: what compares generated images with real ones, a key of
-            `evaluation.feature_extractors.FEATURE_EXTRACTORS`.
-        class_names: from a `Config` to the names of the classes; None if these are their ids.
-        report: from a `Config` to what became of its pictures, a `datasets.report.Report`; None
-            for sets that are used as a whole.
+        load_images: maps a `Config` and a split to images, uint8 [N, H, W, C] in [0, 255].
+        load_labels: maps the same to class ids, int [N]; None for datasets without labels.
+        feature_extractor: a key of `evaluation.feature_extractors.FEATURE_EXTRACTORS`, used to
+            compare generated images with real ones.
+        class_names: maps a `Config` to the class names; None to use the class ids.
+        report: maps a `Config` to a `datasets.report.Report` on what was done with each picture;
+            None for datasets that are always used whole.
     """
 
     load_images: str
@@ -32,7 +31,7 @@ class Dataset(NamedTuple):
 
 
 class Architecture(NamedTuple):
-    """A generator and a discriminator: from a `Config` and an image shape to their layers."""
+    """Functions that map a `Config` and an image shape to the layers of each model."""
 
     generator: str
     discriminator: str
@@ -42,14 +41,13 @@ class LossRow(NamedTuple):
     """An adversarial loss.
 
     Attributes:
-        discriminator, generator: from the logits of real and of generated images to the loss of
-            each model.
+        discriminator, generator: map the logits of real and generated images to each model's loss.
         probabilities: whether sigmoid(logits) is the probability that an image is real.
-        smoothable: whether it has a target for real images, so that the discriminator's loss takes
+        smoothable: whether real images have a target, and the discriminator's loss accepts
             `label_smoothing`.
         relative: whether the generator's loss depends on the logits of real images.
-        threshold: the logit from which on an image is taken for real; None if there is no such, and
-            logits can only be compared with each other.
+        threshold: images with a higher logit are classified as real; None if logits can only be
+            compared with each other.
     """
 
     discriminator: str
@@ -61,12 +59,12 @@ class LossRow(NamedTuple):
 
 
 class PenaltyRow(NamedTuple):
-    """A term of the discriminator's loss that bounds its slope.
+    """A term of the discriminator's loss that limits its gradient.
 
     Attributes:
-        function: the penalty of the images of a step, without its factor.
-        name: what a run's first lines call it.
-        interval: it is due in every `interval`-th step, and `interval` times as large there.
+        function: the penalty, without its factor.
+        name: how a run's first lines refer to it.
+        interval: the penalty is added every `interval` steps, multiplied by `interval`.
     """
 
     function: str
@@ -158,10 +156,10 @@ LOSSES = {
     ),
 }
 
-# Keyed by the setting that holds its factor.
+# Keyed by the setting that gives the factor.
 PENALTIES = {
-    # Lazily, as in Karras et al., 2020, section 3.1 (there every 16th step, with Adam's constants
-    # adjusted to it; here they are not).
+    # Lazy regularization, Karras et al., 2020, section 3.1. The paper uses an interval of 16 and
+    # adjusts Adam's constants; here they are not adjusted.
     "r1_gamma": PenaltyRow(".regularization.penalties:r1_penalty", "R1", interval=8),
     "r2_gamma": PenaltyRow(".regularization.penalties:r2_penalty", "R2", interval=8),
     "gradient_penalty": PenaltyRow(
@@ -169,7 +167,7 @@ PENALTIES = {
     ),
 }
 
-# In the order in which they are applied.
+# In the order of application.
 AUGMENTATIONS = {
     "color": ".regularization.augmentation:color",
     "translation": ".regularization.augmentation:translation",
@@ -178,6 +176,6 @@ AUGMENTATIONS = {
 
 
 def resolve(function: str) -> Any:
-    """The function that a row names."""
+    """Imports and returns the function that a row names."""
     module, _, name = function.partition(":")
     return getattr(importlib.import_module(module, "dcgan_tf"), name)

@@ -1,4 +1,4 @@
-"""Every setting of a run, in one frozen dataclass that flags, files and code share."""
+"""The settings of a run, in one frozen dataclass shared by flags, files and code."""
 
 import dataclasses
 import hashlib
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dcgan_tf.settings.choices import ARCHITECTURES, AUGMENTATIONS, DATASETS, LOSSES
-from dcgan_tf.settings.combinations import COMBINATIONS, FOR_SOME_DATASETS, IDLE
+from dcgan_tf.settings.combinations import COMBINATIONS, FOR_SOME_DATASETS, UNUSED
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.settings.fields import (
     AT_LEAST_ONE,
@@ -29,117 +29,121 @@ from dcgan_tf.settings.presets import PRESETS, implied
 EVAL_EPOCHS = 5
 EVAL_STEPS = 250
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-LONGEST_NAME = 180  # of a folder; file systems take 255 bytes
+MAX_NAME_LENGTH = 180  # of a run's folder; file systems allow 255 bytes
 FITS = ("crop", "pad", "stretch")
 OF_REFERENCE = {"precision": "float32", "convolutions": "native"}
-RULES = ("reading", "ordering")  # which a run keeps, and which do not name it
+RULES = ("reading", "ordering")  # fixed for a run, but not part of its name
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(Settings):
     """The settings of one run; the defaults are those of the TensorFlow DCGAN tutorial.
 
-    `Config.from_preset` fills in a preset's values; here, `preset` is a name alone.
+    `Config.from_preset` applies a preset's values; `Config(preset=…)` only stores its name.
 
     Raises:
-        UserError: a value is not one that the setting can have.
+        UserError: a value is invalid, or settings conflict.
     """
 
     data_dir: str | None = setting(
         None,
         "Data",
-        "your images: a folder or .zip for `dataset` folder; for tfrecords the folder that "
-        "dcgan tfrecords wrote; for the others one with your own copy, as IDX files (plain or "
-        ".gz), a Keras .npz, or CIFAR-10's .bin files",
+        "where the images are: for `dataset` folder, your folder or .zip; for tfrecords, the "
+        "folder written by dcgan tfrecords; for the others, a folder with your own copy, as IDX "
+        "files (plain or .gz), a Keras .npz, or CIFAR-10's .bin files",
         may_change=True,
         is_path=True,
     )
     conditional: bool = setting(
         False,
         "Data",
-        "learn the labels too, so that images of a class can be asked for; those of a folder's "
-        "images are the names of the folders in it",
+        "train a conditional GAN, which draws images of a given class; the classes of a folder's "
+        "images are its subfolders",
     )
     clusters: int | None = setting(
         None,
         "Data",
-        "learn labels that nobody gave: find this many clusters of similar images and tell the "
-        "models which is whose (self-conditioning; 50 for digits); images are drawn in the "
-        "clusters' proportions",
+        "find this many clusters of similar images and use them as labels (self-conditioning; 50 "
+        "for digits); images are drawn in the clusters' proportions",
         between(2, 1000),
         of_models=True,
     )
     image_size: str | int | None = setting(
         None,
         "Data",
-        "resize to this many pixels a side, or to HEIGHTxWIDTH: with the default stride, the "
-        "shorter side is 4 to 7 times a power of two, and the longer one a multiple of that power "
-        "(default: the data's own; 64 for a folder)",
+        "resize to this many pixels per side, or to HEIGHTxWIDTH; with the default stride, the "
+        "shorter side must be 4 to 7 times a power of two, and the longer side a multiple of that "
+        "power (default: the dataset's own size; 64 for a folder)",
         IMAGE_SIZE,
-        one_form=parse_size,
+        convert=parse_size,
     )
     channels: int | None = setting(
         None,
         "Data",
-        "of a folder's images: 1 for grey, 3 for color, 4 to learn their transparency, too "
-        "(default: 1 if all are grey, else 3, with `background` behind transparent pixels)",
+        "channels of a folder's images: 1 for gray, 3 for color, 4 to include transparency "
+        "(default: 1 if all are gray, else 3, with `background` behind transparent pixels)",
         CHANNELS,
     )
     fit: str = setting(
         "crop",
         "Data",
-        "what gives a folder's images the proportions of `image_size`: crop to the middle, pad "
-        "with the background, or stretch",
+        "how a folder's images get the aspect ratio of `image_size`: crop to the center, pad with "
+        "the background, or stretch",
         one_of(FITS),
     )
     background: str = setting(
         "white",
         "Data",
-        "colour behind transparent pixels, and around padded images, a name or #rrggbb",
+        "color behind transparent pixels and around padded images: a name or #rrggbb",
     )
-    flip: bool = setting(False, "Data", "mirror images left to right at random")
+    flip: bool = setting(False, "Data", "flip images left to right at random")
     max_bad_images: float = setting(
-        0.01, "Data", "fraction of damaged files that may be left out", FRACTION, may_change=True
+        0.01,
+        "Data",
+        "fraction of the files that may be damaged; these are left out",
+        FRACTION,
+        may_change=True,
     )
     held_out: float = setting(
         0.1,
         "Data",
-        "fraction of the images of a folder, or of arrays, that are kept from training, to "
-        "evaluate with, unless they are in folders called train and test",
+        "fraction of a folder's images, or of arrays, held out for evaluation; ignored if the "
+        "folder has subfolders train and test",
         BELOW_ONE,
     )
     cache_dir: str | None = setting(
         None,
         "Data",
-        "where decoded images are kept that don't fit in memory",
+        "folder for decoded images that don't fit in memory",
         may_change=True,
         is_path=True,
     )
     reading: int = setting(
         2,
         "Data",
-        "version of the rules by which a folder's images are read; older runs keep 1",
+        "version of the rules for reading a folder's images; older runs keep 1",
         between(1, 2),
         before=1,
     )
     ordering: int = setting(
         2,
         "Data",
-        "version of the rules by which images are ordered; older runs keep 1, which repeats after "
-        "256 epochs",
+        "version of the rules for shuffling images; older runs keep 1, which repeats after 256 "
+        "epochs",
         between(1, 2),
         before=1,
     )
     preset: str = setting(
         "tutorial",
         "Preset",
-        f"values for the flags that are not given (below: tutorial's): {', '.join(PRESETS)}",
+        f"values of the flags that are not given: {', '.join(PRESETS)}; the defaults shown are "
+        "tutorial's",
         one_of(PRESETS),
     )
     dataset: str = setting(
         "mnist",
         "Data",
-        f"images to learn: {', '.join(DATASETS)} (those that Python passes to train)",
+        f"training images: {', '.join(DATASETS)} (passed to train in Python)",
         one_of(DATASETS),
     )
     architecture: str = setting(
@@ -148,7 +152,7 @@ class Config(Settings):
     noise: str = setting(
         "normal",
         "Models",
-        "z from N(0, 1), or uniform in [-1, 1]",
+        "distribution of z: normal is N(0, 1), uniform is U(-1, 1)",
         one_of(("normal", "uniform")),
         of_models=True,
     )
@@ -158,27 +162,34 @@ class Config(Settings):
     mapping_layers: int = setting(
         0,
         "Models",
-        "layers of a mapping network, through which z goes before the generator (StyleGAN: 8)",
+        "layers of a mapping network between z and the generator (StyleGAN: 8)",
         between(0, 100),
         of_models=True,
     )
     base_filters: int = setting(
         64,
         "Models",
-        "filters at half the image's size; doubled with each halving",
+        "filters at half the image size; doubled each time the size is halved",
         AT_LEAST_ONE,
         of_models=True,
     )
-    kernel_size: int = setting(5, "Models", "of the convolutions", AT_LEAST_ONE, of_models=True)
+    kernel_size: int = setting(
+        5, "Models", "kernel size of the convolutions", AT_LEAST_ONE, of_models=True
+    )
     stride: int = setting(
         2, "Models", "factor by which each block scales the image", at_least(2), of_models=True
     )
     negative_slope: float = setting(
-        0.3, "Models", "LeakyReLU's", FRACTION, old_name="leaky_slope", of_models=True
+        0.3,
+        "Models",
+        "negative slope of LeakyReLU",
+        FRACTION,
+        old_name="leaky_slope",
+        of_models=True,
     )
-    dropout: float = setting(0.3, "Models", "rate, in the discriminator's blocks", BELOW_ONE)
+    dropout: float = setting(0.3, "Models", "dropout rate in the discriminator's blocks", BELOW_ONE)
     last_dropout: float = setting(
-        0.0, "Models", "rate, before the discriminator's last layer", BELOW_ONE
+        0.0, "Models", "dropout rate before the discriminator's last layer", BELOW_ONE
     )
     generator_batch_norm: bool = setting(
         True, "Models", "batch norm in the generator", of_models=True
@@ -195,8 +206,8 @@ class Config(Settings):
     label_input: str = setting(
         "concat",
         "Models",
-        "how labels come in: concat, beside the noise and as channels of images; projection, as a "
-        "scale and a shift after each batch norm of the generator, and a projection in the "
+        "how the models receive labels: concat, as one-hot vectors beside the noise and as image "
+        "channels; projection, as conditional batch norm in the generator and a projection in the "
         "discriminator",
         one_of(("concat", "projection")),
         of_models=True,
@@ -205,112 +216,117 @@ class Config(Settings):
         0.99, "Models", "decay of batch norm's moving averages", BELOW_ONE
     )
     batch_norm_epsilon: float = setting(
-        1e-3, "Models", "added to batch norm's variance", POSITIVE, of_models=True
+        1e-3, "Models", "constant added to batch norm's variance", POSITIVE, of_models=True
     )
     initializer_stddev: float | None = setting(
-        None, "Models", "draw weights from N(0, this) (default, and 0: Glorot's)", NOT_NEGATIVE
+        None,
+        "Models",
+        "standard deviation of normal initial weights (default, and 0: Glorot uniform)",
+        NOT_NEGATIVE,
     )
-    batch_size: int = setting(
-        256, "Training", "images a step, of all replicas together", AT_LEAST_ONE
-    )
+    batch_size: int = setting(256, "Training", "images per step, over all replicas", AT_LEAST_ONE)
     epochs: int = setting(
         50, "Training", "passes over the images, in total", AT_LEAST_ONE, may_change=True
     )
     max_steps: int | None = setting(
         None,
         "Training",
-        "stop after this many steps, even within an epoch",
+        "stop after this many steps, even in the middle of an epoch",
         AT_LEAST_ONE,
         may_change=True,
     )
     learning_rate: float = setting(
-        1e-4, "Training", "Adam's learning rate, of both models", POSITIVE
+        1e-4, "Training", "Adam's learning rate, for both models", POSITIVE
     )
     generator_learning_rate: float | None = setting(
-        None, "Training", "the generator's, where it differs", POSITIVE
+        None, "Training", "the generator's learning rate, if different", POSITIVE
     )
     discriminator_learning_rate: float | None = setting(
-        None, "Training", "the discriminator's, where it differs", POSITIVE
+        None, "Training", "the discriminator's learning rate, if different", POSITIVE
     )
     decay_steps: int | None = setting(
         None,
         "Training",
-        "let the learning rates fall to 0, along a cosine, over this many steps",
+        "decay the learning rates to 0 over this many steps, along a cosine",
         AT_LEAST_ONE,
     )
     decay_from: int = setting(
-        0, "Training", "steps before the learning rates fall (`decay_steps`)", AT_LEAST_ZERO
+        0, "Training", "steps before the decay begins (`decay_steps`)", AT_LEAST_ZERO
     )
-    beta_1: float = setting(0.9, "Training", "Adam's decay of the mean gradient", BELOW_ONE)
+    beta_1: float = setting(0.9, "Training", "Adam's decay rate of the mean gradient", BELOW_ONE)
     discriminator_batch: str = setting(
         "separate",
         "Training",
-        "real and generated images go through the discriminator separate, or joint as one batch",
+        "pass real and generated images through the discriminator as separate batches, or as one "
+        "joint batch",
         one_of(("separate", "joint")),
     )
     loss: str = setting("bce", "Losses and remedies", ", ".join(LOSSES), one_of(LOSSES))
     label_smoothing: float = setting(
-        0.0, "Losses and remedies", "real images' target is 1 less this", BELOW_ONE
+        0.0, "Losses and remedies", "the target of real images is 1 minus this", BELOW_ONE
     )
     discriminator_steps: int = setting(
         1,
         "Losses and remedies",
-        "updates of the discriminator to one of the generator (wasserstein: 5)",
+        "discriminator updates per generator update (wasserstein: 5)",
         AT_LEAST_ONE,
     )
     weight_clip: float | None = setting(
         None,
         "Losses and remedies",
-        "keep the discriminator's weights within ± this (wasserstein without penalty: 0.01)",
+        "clip the discriminator's weights to ± this (wasserstein without gradient penalty: 0.01)",
         POSITIVE,
     )
     gradient_penalty: float | None = setting(
         None,
         "Losses and remedies",
-        "factor of (‖∇D‖ − 1)², for wasserstein (10 in its paper)",
+        "weight of the penalty (‖∇D‖ − 1)², for wasserstein (10 in the paper)",
         POSITIVE,
     )
     r1_gamma: float | None = setting(
         None,
         "Losses and remedies",
-        "factor of ½‖∇D‖² at real images (R1), against an overconfident discriminator; 0: none",
+        "weight of R1, ½‖∇D‖² at real images, against an overconfident discriminator; 0: off",
         NOT_NEGATIVE,
         old_name="real_penalty",
     )
     r2_gamma: float | None = setting(
         None,
         "Losses and remedies",
-        "factor of the same at generated images (R2), for loss=relativistic; 0: none",
+        "weight of R2, ½‖∇D‖² at generated images, for `loss=relativistic`; 0: off",
         NOT_NEGATIVE,
     )
     unroll_steps: int = setting(
         0,
         "Losses and remedies",
-        "updates of the discriminator that the generator looks ahead",
+        "discriminator updates that the generator looks ahead (unrolled GAN)",
         between(0, 100),
     )
     pack: int = setting(
         1,
         "Losses and remedies",
-        "images that the discriminator sees at once, stacked as channels",
+        "images that the discriminator judges together, stacked as channels (PacGAN)",
         AT_LEAST_ONE,
         of_models=True,
     )
     augment: str = setting(
         "none",
         "Losses and remedies",
-        "random changes to every image that the discriminator sees, for few images: none, or some "
-        f"of {','.join(AUGMENTATIONS)}",
+        "differentiable augmentation of real and generated images, for small datasets: none, or "
+        f"some of {','.join(AUGMENTATIONS)}",
         some_of(AUGMENTATIONS),
     )
     augment_probability: float = setting(
-        1.0, "Losses and remedies", "how often each of these is made of an image", FRACTION
+        1.0,
+        "Losses and remedies",
+        "probability of applying each augmentation to an image",
+        FRACTION,
     )
     augment_target: float | None = setting(
         None,
         "Losses and remedies",
-        "adapt augment_probability, from 0 on: more while the discriminator tells so many more "
-        "real images right than wrong (fraction of all; 0.6 in its paper), less while fewer",
+        "adapt `augment_probability`, starting from 0: raise it while the mean sign of the real "
+        "images' logits is above this, else lower it (ADA; 0.6 in the paper)",
         FRACTION,
     )
     ema_decay: float | None = setting(
@@ -322,40 +338,44 @@ class Config(Settings):
     init_from: str | None = setting(
         None,
         "Training",
-        "start from the weights of the run in this folder, or of a pretrained one such as faces; "
-        "not from optimizers or a step",
+        "start from the weights of the run in this folder, or of a pretrained one such as faces, "
+        "with new optimizers and from step 0",
         is_path=True,
     )
     fade_in: int = setting(
         0,
         "Training",
-        "grow from `init_from`, a run on images of half the size with twice the `base_filters`: "
-        "blend the new layers in over this many steps",
+        "grow the run of `init_from`, which has images of half the size and twice the "
+        "`base_filters`: fade in the new layers over this many steps",
         AT_LEAST_ZERO,
     )
     seed: int = setting(
-        0, "Training", "fixes the weights, noise, data order and dropout", AT_LEAST_ZERO
+        0,
+        "Training",
+        "seed of the initial weights, noise, data order, dropout and augmentation",
+        AT_LEAST_ZERO,
     )
     precision: str = setting(
         "auto",
         "Speed",
-        f"of products and convolutions: {', '.join(PRECISIONS)}; auto measures once on a machine",
+        f"precision of matrix products and convolutions: {', '.join(PRECISIONS)}; auto measures "
+        "once per machine",
         one_of(PRECISIONS),
     )
     convolutions: str = setting(
         "auto",
         "Speed",
-        "transposed ones, and gradients, by TensorFlow's own kernels (native), or as sub-pixel "
-        "convolutions (subpixel); auto measures once on a machine",
+        "compute transposed convolutions and gradients with TensorFlow's own kernels (native) or "
+        "as sub-pixel convolutions (subpixel); auto measures once per machine",
         one_of(("auto", "native", "subpixel")),
         old_values={"phases": "subpixel"},
     )
-    jit_compile: bool = setting(False, "Speed", "compile the step with XLA")
+    jit_compile: bool = setting(False, "Speed", "compile the training step with XLA")
     steps_per_execution: int = setting(
         1,
         "Speed",
-        "steps without Python in between, for devices that it would hold up (1 for images on "
-        "disk, which Python reads)",
+        "steps per call from Python, for fast devices (always 1 for images on disk, which Python "
+        "reads)",
         AT_LEAST_ONE,
         old_name="steps_per_call",
         may_change=True,
@@ -363,12 +383,12 @@ class Config(Settings):
     reference: bool = setting(
         False,
         "Speed",
-        "the tutorial's own operations, to compare with: Keras's layers, in float32",
+        "use the tutorial's own operations, for comparison: Keras's layers, in float32",
     )
     device: str = setting(
         "auto",
         "Devices",
-        "auto (GPUs if there are any), cpu or gpu",
+        "auto (GPUs, if any), cpu or gpu",
         one_of(("auto", "cpu", "gpu")),
         may_change=True,
     )
@@ -381,22 +401,22 @@ class Config(Settings):
         may_change=True,
     )
     sync_batch_norm: bool = setting(
-        False, "Devices", "batch norm over the whole batch, not each replica's part"
+        False, "Devices", "compute batch norm over the whole batch, not over each replica's part"
     )
     eval_every: int | None = setting(
         None,
         "Evaluation",
-        f"evaluate the images every N epochs; 0: never (default: {EVAL_EPOCHS}, or, if these are "
-        f"fewer than {EVAL_STEPS} steps, as many as take {EVAL_STEPS} steps)",
+        f"evaluate generated images every N epochs; 0: never (default: {EVAL_EPOCHS}, but at least "
+        f"{EVAL_STEPS} steps apart)",
         AT_LEAST_ZERO,
         may_change=True,
     )
     inception_weights: str | None = setting(
         None,
         "Evaluation",
-        "evaluate by InceptionV3, with keras.applications' weights without top, a .h5 file, "
-        "or imagenet: downloaded by Keras (default: by a classifier of the dataset, or, without "
-        "labels, by pixels and edges)",
+        "evaluate with InceptionV3: a .h5 file of keras.applications' weights without top, or "
+        "imagenet to let Keras download them (default: evaluate with a classifier of the dataset, "
+        "or with pixels and edges if it has no labels)",
         may_change=True,
         is_path=True,
     )
@@ -406,29 +426,28 @@ class Config(Settings):
 
     @classmethod
     def from_file(cls, values: dict[str, Any]) -> "Config":
-        """The config of a run's file, which may be older than some settings."""
+        """The config in a run's file, which may lack newer settings."""
         before = {field.name: field.metadata["before"] for field in dataclasses.fields(cls)}
         return cls(**before | cls.with_new_names(values))
 
     @classmethod
     def from_flags(cls, given: dict[str, Any]) -> "Config":
-        """The preset's values, but for those that were given, or that a given one brings along.
+        """The preset's values, overridden by given values and by what these imply.
 
         Raises:
-            UserError: a value is not one that the setting can have, or a given one would change
-                nothing.
+            UserError: a value is invalid, settings conflict, or a given one has no effect.
         """
         given = cls.with_new_names(given)
         preset = PRESETS[cls(preset=given.get("preset", "tutorial")).preset]
         config = cls(**preset | implied(given) | given)
-        for idle in IDLE:
-            if fault := idle.fault(config, given):
+        for unused in UNUSED:
+            if fault := unused.fault(config, given):
                 raise UserError(fault)
         return config
 
     @classmethod
     def from_preset(cls, preset: str = "tutorial", **given: Any) -> "Config":
-        """As `from_flags`, for Python: `Config.from_preset("paper", epochs=3)`."""
+        """`from_flags` for Python: `Config.from_preset("paper", epochs=3)`."""
         return cls.from_flags({"preset": preset} | given)
 
     def __post_init__(self) -> None:
@@ -442,59 +461,59 @@ class Config(Settings):
 
     @property
     def learns_labels(self) -> bool:
-        """Whether the models learn labels: those of the images, or their clusters."""
+        """Whether the models are conditional, on the images' labels or on clusters."""
         return self.conditional or self.clusters is not None
 
     @property
     def has_class_layers(self) -> bool:
-        """Whether the models have layers of a class's own."""
+        """Whether the models have class-conditional layers."""
         return self.learns_labels and self.label_input == "projection"
 
     @property
-    def flattens_slope(self) -> bool:
-        """Whether a penalty would have the discriminator flat at images: R1 or R2."""
+    def has_r1_or_r2(self) -> bool:
+        """Whether the discriminator's loss has R1 or R2."""
         return bool(self.r1_gamma or self.r2_gamma)
 
     @property
     def alternates(self) -> bool:
-        """Whether the discriminator has updates of its own before the generator's."""
-        return self.discriminator_steps > 1 or self.limits_slope
+        """Whether the models are updated in turn, the discriminator first."""
+        return self.discriminator_steps > 1 or self.is_lipschitz
 
     @property
-    def limits_slope(self) -> bool:
-        """Whether the discriminator's slope is limited, as the Wasserstein loss needs."""
+    def is_lipschitz(self) -> bool:
+        """Whether the discriminator is kept Lipschitz, as the Wasserstein loss requires."""
         return self.weight_clip is not None or self.gradient_penalty is not None
 
     @property
     def height_and_width(self) -> Size | None:
-        """The sides of the images; None for those that the data have."""
+        """The size of the images; None for the dataset's own."""
         return None if self.image_size is None else height_and_width(self.image_size)
 
     @property
     def images_per_step(self) -> int:
-        """How many real images one training step takes."""
+        """The number of real images in a training step."""
         return self.batch_size * self.discriminator_steps
 
     @classmethod
     def unknown(cls, values: dict[str, Any]) -> list[str]:
-        """The names in `values` that no setting has or had."""
+        """The names in `values` that are neither present nor former settings."""
         names = {field.name for field in dataclasses.fields(cls)}
         return sorted(cls.with_new_names(values).keys() - names)
 
     @classmethod
     def fixed(cls) -> list[str]:
-        """The names of the settings that a run keeps from its first step to its last."""
+        """The names of the settings that can't change when a run is resumed."""
         return [field.name for field in dataclasses.fields(cls) if not field.metadata["may_change"]]
 
     @classmethod
     def of_models(cls) -> list[str]:
-        """The names of the settings that decide what given weights compute."""
+        """The names of the settings that determine what given weights compute."""
         return [field.name for field in dataclasses.fields(cls) if field.metadata["of_models"]]
 
     def differences(self, values: dict[str, Any]) -> list[str]:
-        """Names the settings, among those that a run keeps, that are other ones in `values`.
+        """Describes the fixed settings that differ in `values`.
 
-        What "auto" stands for was settled at the run's start, so that "auto" is no other value.
+        "auto" was resolved when the run started, so it does not count as a difference.
         """
         return [
             f"`{name}` was {getattr(self, name)}, is {values[name]}"
@@ -504,16 +523,16 @@ class Config(Settings):
         ]
 
     def resumed(self, given: dict[str, Any]) -> "Config":
-        """The config with which a run of this one goes on, by the flags that were given.
+        """The config of a resumed run, with the flags that were given.
 
-        Without `max_steps`, `epochs` alone says how long. The devices are those of the machine
-        that goes on with it, not those that it was started on.
+        `epochs` without `max_steps` removes the run's `max_steps`. `device` and `strategy` are not
+        kept from the start, because the machine may be a different one.
 
         Raises:
-            UserError: a value is not one that the setting can have, or is for another dataset.
+            UserError: a value is invalid, or is for another dataset.
         """
-        for idle in FOR_SOME_DATASETS:
-            if fault := idle.fault(self, given):
+        for unused in FOR_SOME_DATASETS:
+            if fault := unused.fault(self, given):
                 raise UserError(fault)
         free = {name: value for name, value in given.items() if name not in self.fixed()}
         if "epochs" in free:
@@ -522,10 +541,10 @@ class Config(Settings):
         return dataclasses.replace(self, **devices | free)
 
     def default_run_dir(self) -> str:
-        """A readable folder under `runs/` that the same settings always lead back to."""
+        """A readable path under `runs/`, the same for the same settings."""
         preset = Config.from_preset(self.preset, dataset=self.dataset)
         named = [self.dataset] if self.preset == "tutorial" else [self.dataset, self.preset]
-        # Whatever rules a run was started with, the same flags lead back to it.
+        # Without RULES, so that the same flags find older runs.
         values = {name: getattr(self, name) for name in self.fixed() if name not in RULES}
         changed = [
             f"{name}={Path(value).name if name == 'init_from' else value}"
@@ -533,6 +552,6 @@ class Config(Settings):
             if value != getattr(preset, name)
         ]
         name = "-".join([*named, *changed])
-        if len(name) > LONGEST_NAME:
-            name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+        if len(name) > MAX_NAME_LENGTH:
+            name = f"{name[:MAX_NAME_LENGTH]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
         return f"runs/{name}"

@@ -1,24 +1,24 @@
-"""Failures that a command reports in one sentence instead of a traceback."""
+"""Errors that a command reports in one sentence instead of a traceback."""
 
 import signal
 
 
 class UserError(Exception):
-    """Something the user can mend; its text names what was found and what would do."""
+    """An error the user can fix; its message says what was found and what to do."""
 
     exit_code = 1
 
 
 class DamagedImages(UserError):
-    """More images of a set are damaged than may be, or one can't be read now."""
+    """Too many images are damaged, or the system can't read one of them."""
 
 
 class Interrupted(UserError):
-    """Training was asked to stop by a signal, and has saved its state.
+    """A signal stopped the training, which has saved its state.
 
     Args:
-        signal_number: the signal, whose shell convention (128 + number) is the exit code.
-        saved: what was saved and how to go on.
+        signal_number: the signal; the exit code is 128 + `signal_number`, as in a shell.
+        saved: what was saved and how to resume.
     """
 
     def __init__(self, signal_number: int, saved: str) -> None:
@@ -27,10 +27,10 @@ class Interrupted(UserError):
 
 
 class Diverged(UserError):
-    """A loss or a weight is infinite or not a number, and was not saved."""
+    """A loss or a weight is infinite or NaN; the state was not saved."""
 
 
 def first_line(error: Exception) -> str:
-    """What an error says in its first line; its type, where it says nothing."""
+    """The first line of an error's message, or its type if the message is empty."""
     said = error.strerror if isinstance(error, OSError) else None
     return str(said or error).strip().split("\n")[0] or type(error).__name__

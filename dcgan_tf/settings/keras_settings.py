@@ -1,4 +1,4 @@
-"""What Keras itself is set to while models are made, and put back afterwards."""
+"""Context managers that set Keras's global state while models are built, then restore it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """The weights of layers that are made within are functions of the seed.
+    """Makes the initial weights of layers built inside a function of the seed.
 
-    Keras draws the seeds of its initializers from Python's `random`, whose state is put back.
+    Keras draws the seeds of its initializers from Python's `random`, whose state is restored.
     """
     state = random.getstate()
     random.seed(seed)
@@ -29,18 +29,18 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def compute_in(precision: str) -> Iterator[None]:
-    """Keras objects that are made within compute in this precision, with float32 weights, on NHWC.
+    """Keras objects built inside compute in this precision, with float32 weights, on NHWC images.
 
-    What Keras is configured for elsewhere has no say in them, and is put back.
+    Keras's own settings are ignored inside, and restored afterwards.
 
     Raises:
-        UserError: Keras runs on another backend than TensorFlow.
+        UserError: Keras's backend is not TensorFlow.
     """
     backend = keras.config.backend()
     if backend != "tensorflow":
         raise UserError(
-            f"Keras runs on the backend {backend}, and these models need TensorFlow: set the "
-            f"environment variable KERAS_BACKEND to tensorflow before Keras is imported"
+            f"Keras uses the {backend} backend, and these models need TensorFlow: set the "
+            f"environment variable KERAS_BACKEND to tensorflow before importing Keras"
         )
     before = keras.config.image_data_format(), keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_image_data_format("channels_last")

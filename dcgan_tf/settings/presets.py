@@ -1,8 +1,8 @@
-"""The presets: values of a run's settings, where they are not the tutorial's."""
+"""The presets: settings that differ from the tutorial's."""
 
 from typing import Any
 
-# Radford et al., 2016, section 4; batch norm's constants and the kernel are PyTorch's reading.
+# Radford et al., 2016, section 4; batch norm's constants and the kernel size follow PyTorch.
 PAPER = {
     "architecture": "paper",
     "image_size": 64,
@@ -22,8 +22,8 @@ PAPER = {
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tutorial": {},
-    # Digits in minutes, by the tutorial's step: the paper's rates and weights, smaller batches and
-    # models, an average.
+    # Digits in minutes with the tutorial's step: the paper's Adam and initialization, smaller
+    # batches and models, and an EMA generator.
     "fast": {
         "kernel_size": 4,
         "base_filters": 32,
@@ -34,8 +34,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "ema_decay": 0.999,
         "epochs": 20,
     },
-    # Better digits in the same minutes: the paper's models, half as wide, with a discriminator kept
-    # from being overconfident.
+    # Better digits in the same time: the paper's models at half the width, and R1 against an
+    # overconfident discriminator.
     "digits": PAPER
     | {
         "image_size": None,
@@ -58,8 +58,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "discriminator_batch": "joint",
         "noise": "normal",
     },
-    # A folder of some hundreds or thousands of pictures: as `digits`, with the paper's size and
-    # rate, and augmented.
+    # A folder of hundreds or thousands of pictures: like `digits`, with the paper's image size and
+    # learning rate, and augmentation.
     "small": PAPER
     | {
         "base_filters": 32,
@@ -69,24 +69,24 @@ PRESETS: dict[str, dict[str, Any]] = {
         "r1_gamma": 1.0,
         "ema_decay": 0.999,
         "epochs": 1_000_000,
-        "max_steps": 30_000,  # the fewer the images, the shorter an epoch
+        "max_steps": 30_000,  # not epochs, whose length depends on the number of images
     },
 }
 
 
 def implied(given: dict[str, Any]) -> dict[str, Any]:
-    """The values that some flags bring along, for settings that are not given themselves.
+    """The values that given flags imply for other settings.
 
     Args:
-        given: the flags that were given, by name.
+        given: the flags, by name.
     """
     values: dict[str, Any] = {}
     if given.get("loss") == "wasserstein":  # Arjovsky et al., 2017
         values |= {"discriminator_steps": 5}
         if "gradient_penalty" not in given:
             values |= {"weight_clip": 0.01}
-    if given.get("conditional"):  # in place of a preset's clusters
+    if given.get("conditional"):  # overrides a preset's clusters
         values |= {"clusters": None}
-    if "epochs" in given:  # in place of a preset's steps
+    if "epochs" in given:  # overrides a preset's steps
         values |= {"max_steps": None}
     return values

@@ -172,8 +172,11 @@ def test_default_run_dir_is_no_longer_than_a_file_system_takes():
 @pytest.mark.parametrize(
     "given, told",
     [
-        ({"preset": "paper", "gradient_penalty": 10.0}, "`gradient_penalty` needs .* each image"),
-        ({"gradient_penalty": 10.0, "weight_clip": 0.1}, "two ways to the same end"),
+        (
+            {"preset": "paper", "gradient_penalty": 10.0},
+            "`gradient_penalty` needs .* independently",
+        ),
+        ({"gradient_penalty": 10.0, "weight_clip": 0.1}, "serve the same purpose"),
         ({"r1_gamma": 1.0, "sync_batch_norm": True}, "leave out `sync_batch_norm`"),
         ({"preset": "small", "reference": True}, "batch norm, whose second derivative is wrong"),
         (
@@ -181,7 +184,7 @@ def test_default_run_dir_is_no_longer_than_a_file_system_takes():
             "batch norm, whose second derivative is wrong",
         ),
         ({"reference": True, "convolutions": "subpixel"}, "`precision=float32` and `convol"),
-        ({"reference": True, "precision": "bfloat16"}, "`reference` computes in float32"),
+        ({"reference": True, "precision": "bfloat16"}, "`reference` uses float32"),
         (
             {"loss": "hinge", "label_smoothing": 0.1},
             "`loss=hinge` has none: .* bce, minimax, least",

@@ -15,7 +15,7 @@ from tests.conftest import RESOLVED, one_sentence
 
 NO_BATCH_NORM = {"generator_batch_norm": False}
 IDLE = [
-    ({"discriminator_batch": "joint"}, "discriminator_batch=joint` makes a difference"),
+    ({"discriminator_batch": "joint"}, "discriminator_batch=joint` only affects"),
     ({"batch_norm_momentum": 0.9} | NO_BATCH_NORM, "batch_norm_momentum` is for batch norm"),
     ({"batch_norm_epsilon": 0.1} | NO_BATCH_NORM, "batch_norm_epsilon` is for batch norm"),
     ({"sync_batch_norm": True} | NO_BATCH_NORM, "sync_batch_norm` is for batch norm"),
@@ -25,7 +25,7 @@ IDLE = [
             "generator_learning_rate": 0.2,
             "discriminator_learning_rate": 0.3,
         },
-        "learning_rate` is for both models",
+        "learning_rate` is overridden by the rates",
     ),
     ({"cache_dir": "x"}, "cache_dir` is for `dataset` folder"),
     ({"channels": 4}, "channels` is for `dataset` folder"),
@@ -96,7 +96,7 @@ def test_reference_brings_along_in_python_what_it_computes_in():
     config = Config(reference=True)
     assert (config.precision, config.convolutions) == ("float32", "native")
     assert config == Config.from_flags({"reference": True}) == Config.from_preset(reference=True)
-    with pytest.raises(UserError, match="`reference` computes in float32"):
+    with pytest.raises(UserError, match="`reference` uses float32"):
         Config(reference=True, precision="bfloat16")
 
 
