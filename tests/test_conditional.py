@@ -243,7 +243,5 @@ def test_mnist_copy_without_some_digit_is_refused(monkeypatch):
 
 @pytest.mark.parametrize("dataset", ["stacked_mnist", "tfrecords"])
 def test_set_without_labels_is_refused(dataset):
-    with pytest.raises(
-        UserError, match=f"`conditional` needs labels, and `dataset={dataset}` has"
-    ):
+    with pytest.raises(UserError, match=f"`conditional` needs labels, and `dataset={dataset}` has"):
         Config(conditional=True, dataset=dataset)
