@@ -1,4 +1,4 @@
-"""Trains losses and presets beside each other: tables and pictures of docs/results.md.
+"""Trains losses and presets beside each other: tables and pictures of docs/results/.
 
     python -m experiments.losses_and_presets digits
     python -m experiments.losses_and_presets presets

@@ -34,7 +34,7 @@ from dcgan_tf.settings.keras_settings import compute_in, seeded
 
 INCEPTION_SIZE = 299
 BANDS = 4
-BAND_SCALE = 0.15  # chosen by the comparison in docs/results.md
+BAND_SCALE = 0.15  # chosen by the comparison in docs/results/folders.md
 LEAST_ENERGY = 1e-4
 LEAST_TEST_IMAGES = 100  # of fewer, a classifier's accuracy says little
 SMALL_STEPS = 1_500
