@@ -113,6 +113,20 @@ def seeded():
         sys.modules["tensorflow"].random.set_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def forgotten_graphs():
+    """Lets go of a test's graphs, which TensorFlow keeps for ever for their optimizers' sake.
+
+    An optimizer sums gradients over replicas by a function with a gradient of its own, which is
+    registered under a new name in each graph. Each garbage collection would look at all of them.
+    """
+    yield
+    if "tensorflow" in sys.modules:
+        gradients = sys.modules["tensorflow.python.framework.ops"].gradient_registry._registry
+        for name in [name for name in gradients if name.startswith("CustomGradient-")]:
+            del gradients[name]
+
+
 @pytest.fixture
 def labelled_digits(tmp_path):
     """A folder with 1,500 training and 1,500 test digits and their labels, as IDX files."""
@@ -187,7 +201,8 @@ def run_main(monkeypatch, capsys):
 
         from dcgan_tf.commands.program import run
 
-        keras.utils.clear_session()  # a new process counts its layers from one, too
+        # A new process counts its layers from one, too.
+        keras.utils.clear_session(free_memory=False)
         monkeypatch.setattr(sys, "argv", [f"{module.__name__}.py", *map(str, flags)])
         with pytest.raises(SystemExit) as exit:
             run(module.main)

@@ -29,7 +29,8 @@ def train(mnist, monkeypatch, tmp_path):
             convolutions="native",
             **settings,
         )
-        keras.utils.clear_session()  # a new process counts its layers from one, too
+        # A new process counts its layers from one, too.
+        keras.utils.clear_session(free_memory=False)
         return dcgan_tf.train(config, tmp_path / name, images=mnist[:150], callbacks=callbacks)
 
     return call
