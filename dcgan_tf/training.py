@@ -170,10 +170,7 @@ class Trainer:
             UserError: another worker was lost, or images on disk can no longer be read.
         """
         checkpoints = Checkpoints(run.checkpoints, self.state)
-        schedule = self.schedule
-        report = make_report(
-            run, self.config, self.history, schedule.steps_per_epoch, schedule.last_step
-        )
+        report = make_report(run, self.config, self.history, self.schedule)
         try:
             with StopSignals() as stop, report, lost_workers_named():
                 if self.step == 0:

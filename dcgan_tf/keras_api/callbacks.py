@@ -78,7 +78,7 @@ class WatchedReport(Report):
             figures = output.scalars._asdict().items()
             logs = {name: float(np.ravel(value)[-1]) for name, value in figures}
             self.tell("on_train_batch_end", (self.taken - 1) % self.steps_per_epoch, logs)
-        if self.taken % self.steps_per_epoch:
+        if not self.schedule.report_is_due(self.taken):
             self.begin_step()
 
     def end_epoch(self, grid: np.ndarray, models: list[keras.Model]) -> None:

@@ -28,6 +28,7 @@ from dcgan_tf.reporting.plots import plot_evaluations, plot_losses
 from dcgan_tf.reporting.progress import Progress
 from dcgan_tf.reporting.tensorboard import TensorBoard
 from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.run.schedule import Schedule
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import Diverged, Interrupted
 from dcgan_tf.train_step import StepOutput, StepScalars
@@ -51,8 +52,7 @@ class Report:
         run: where the files are.
         config: the run's settings.
         history: the steps so far, those of the checkpoint that the run goes on from.
-        steps_per_epoch: steps of one epoch.
-        last_step: the step at which the run ends.
+        schedule: what is due after which step.
 
     Attributes:
         stops: whether the run is to end before.
@@ -65,17 +65,16 @@ class Report:
         run: RunDirectory,
         config: Config,
         history: History,
-        steps_per_epoch: int,
-        last_step: int,
+        schedule: Schedule,
     ) -> None:
         self.run = run
         self.config = config
         self.columns = GRID_COLUMNS if config.conditional else None
         self.history = history
-        self.steps_per_epoch = steps_per_epoch
-        self.last_step = last_step
+        self.schedule = schedule
+        self.steps_per_epoch, self.last_step = schedule.steps_per_epoch, schedule.last_step
         self.step = self.began_at = len(history.metrics)
-        self.told_step = self.step - self.step % steps_per_epoch  # of the last line
+        self.told_step = self.step - self.step % self.steps_per_epoch  # of the last line
         self.told_at = -math.inf
         self.is_drawn = True
         self.drawing_seconds = FIRST_DRAWING_SECONDS
@@ -86,7 +85,7 @@ class Report:
         self.patience = COLLECT_SECONDS if workers() == 1 else 0.0
         self.diagnostics = Diagnostics(config.loss, self.step)
         self.tensorboard = TensorBoard(run.events, self.step)
-        self.progress = Progress(steps_per_epoch, last_step, faster_way(config))
+        self.progress = Progress(self.steps_per_epoch, self.last_step, faster_way(config))
         self.reported_at = self.steps_began_at = self.drawn_at = self.shown_at = time.perf_counter()
 
     def __enter__(self) -> Report:

@@ -8,6 +8,7 @@ import pytest
 
 import dcgan_tf
 from dcgan_tf.keras_api.callbacks import WatchedReport
+from dcgan_tf.run import schedule
 from dcgan_tf.settings.choices import ARCHITECTURES
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
@@ -92,6 +93,17 @@ def test_what_callbacks_are_told(train):
         for name, value in logs.items():
             if "second" not in name:
                 assert float(row[name]) == pytest.approx(value, rel=1e-5)
+
+
+def test_of_short_epochs_the_ends_of_those_that_are_reported_are_told(train, monkeypatch):
+    monkeypatch.setattr(schedule, "SHORT_RUN", 3)  # of 15 steps: reports 6 apart, and the last
+    recorder = Recorder()
+    train("run", recorder, epochs=5, eval_every=0)
+    ends = [event[1:] for event in recorder.events if event[0] == "epoch ends"]
+    assert ends == [(6, 1), (12, 3), (15, 4)]
+    for kind, shift in (("step begins", 0), ("step ends", 1)):
+        told = [event[1:] for event in recorder.events if event[0] == kind]
+        assert told == [(step + shift, step % 3) for step in range(15)]
 
 
 def test_nothing_is_called_without_callbacks(train, monkeypatch):

@@ -8,6 +8,7 @@ from dcgan_tf.evaluation.scores import Evaluation
 from dcgan_tf.reporting import report
 from dcgan_tf.reporting.history import History
 from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.run.schedule import Schedule
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import Interrupted
 from dcgan_tf.train_step import StepOutput, StepScalars
@@ -16,6 +17,11 @@ STEP = StepOutput(StepScalars(*np.ones(7, np.float32)), np.zeros((8, 1)), np.zer
 
 SCORES = {"frechet_distance": 1.0, "frechet_baseline": 0.5}
 EPOCH_SECONDS, FRAME_SECONDS = 1.0, 0.01
+
+
+def of(steps_per_epoch, last_step):
+    """A schedule in which each epoch is reported."""
+    return Schedule(steps_per_epoch, last_step, steps_per_epoch, 0, 0)
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ def drawn(monkeypatch, clock):
 def train(clock, folder, epochs, error=None, epoch_seconds=EPOCH_SECONDS):
     """A run of epochs of one step, which may end in an error."""
     (folder / "samples").mkdir(parents=True)
-    with report.Report(RunDirectory(folder), Config(), History(), 1, epochs) as shown:
+    with report.Report(RunDirectory(folder), Config(), History(), of(1, epochs)) as shown:
         for _ in range(epochs):
             clock[0] += epoch_seconds
             shown.add(STEP)
@@ -58,7 +64,9 @@ def train(clock, folder, epochs, error=None, epoch_seconds=EPOCH_SECONDS):
 def test_table_has_all_epochs_and_whole_numbers_whole(tmp_path):
     """Each row is formatted once; a later evaluation of the last is still in it."""
     (tmp_path / "samples").mkdir()
-    with report.Report(RunDirectory(tmp_path), Config(), History(), 1_000_001, 2_000_002) as shown:
+    with report.Report(
+        RunDirectory(tmp_path), Config(), History(), of(1_000_001, 2_000_002)
+    ) as shown:
         shown.draw = lambda: None
         times = np.ones((1_000_001, 7))
         for epoch in (1, 2):
@@ -107,7 +115,7 @@ def test_the_newest_grid_is_shown_once_a_minute_and_after_each_epoch(tmp_path, c
     run = RunDirectory(tmp_path)
     run.samples.mkdir()
     grey, white = (np.full((16, 4, 4, 1), value, np.float32) for value in (0, 1))
-    with report.Report(run, Config(), History(), 100, 100) as shown:
+    with report.Report(run, Config(), History(), of(100, 100)) as shown:
         clock[0] += 59
         assert not shown.preview_is_due
         clock[0] += 2
@@ -126,7 +134,7 @@ def test_the_newest_grid_is_shown_once_a_minute_and_after_each_epoch(tmp_path, c
 def test_the_time_left_counts_what_comes_between_steps(tmp_path, clock, drawn, capsys):
     """Each line covers the seconds since the one before."""
     (tmp_path / "samples").mkdir()
-    with report.Report(RunDirectory(tmp_path), Config(), History(), 1, 100) as shown:
+    with report.Report(RunDirectory(tmp_path), Config(), History(), of(1, 100)) as shown:
         for step in range(12):
             clock[0] += 2
             shown.add(STEP)
@@ -153,7 +161,7 @@ def test_epochs_within_ten_seconds_share_a_line(tmp_path, clock, drawn, capsys):
     assert len(lines_of(capsys)) == 4
     (tmp_path / "short" / "samples").mkdir(parents=True)
     history = History()
-    with report.Report(RunDirectory(tmp_path / "short"), Config(), history, 1, 26) as shown:
+    with report.Report(RunDirectory(tmp_path / "short"), Config(), history, of(1, 26)) as shown:
         for step in range(1, 27):
             clock[0] += 1
             scalars = STEP.scalars._replace(gen_loss=np.float32(step))
@@ -180,7 +188,7 @@ def test_an_evaluation_before_the_first_step_has_its_epochs_line(tmp_path, clock
     history = History()
     history.append(np.ones((6, 7)), 1.0, 6.0)
     history.evaluations.append(Evaluation(6, SCORES))
-    shown = report.Report(RunDirectory(tmp_path), Config(), history, 3, 12)
+    shown = report.Report(RunDirectory(tmp_path), Config(), history, of(3, 12))
     with shown, shown.pause():
         shown.end_evaluation()
     (line,) = lines_of(capsys)
