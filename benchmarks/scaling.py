@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.timing import alternate, print_setup
 from dcgan_tf.commands import program
 from dcgan_tf.datasets.loading import load_images
-from dcgan_tf.distributed.cluster import all_reduce_sum, workers
+from dcgan_tf.distributed.cluster import all_reduce_sum, num_workers
 from dcgan_tf.distributed.strategy import make_strategy
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
@@ -149,7 +149,7 @@ def measure(batch_size: int, steps: int) -> dict[str, float]:
             for weight in model.trainable_variables
         ]
         reducing = 0.0
-        if workers() > 1:
+        if num_workers() > 1:
             zeros = [tf.zeros(weight.shape) for weight in weights]
 
             @tf.function

@@ -19,7 +19,7 @@ from dcgan_tf.distributed.cluster import (
     barrier,
     broadcast,
     is_chief,
-    lost_workers_named,
+    lost_worker_errors,
 )
 from dcgan_tf.distributed.replicas import distribute
 from dcgan_tf.evaluation.scores import Evaluation
@@ -172,7 +172,7 @@ class Trainer:
         checkpoints = Checkpoints(run.checkpoints, self.state)
         report = make_report(run, self.config, self.history, self.schedule)
         try:
-            with StopSignals() as stop, report, lost_workers_named():
+            with StopSignals() as stop, report, lost_worker_errors():
                 if self.step == 0:
                     report.begin(
                         real_grid(self.config, self.images, self.labels), self.sample_grid()

@@ -1,1 +1,1 @@
-"""Where images come from: a table of named datasets; files of arrays, folders, TFRecords."""
+"""Datasets: named ones, array files, folders, TFRecords, and arrays passed in Python."""

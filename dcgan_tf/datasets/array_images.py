@@ -17,36 +17,36 @@ from dcgan_tf.datasets.transparency import RGBA
 from dcgan_tf.settings.errors import UserError, first_line
 
 IMAGES_AND_LABELS = {"x": "y", "X": "y", "images": "labels", "data": "labels"}
-LEAST_BELOW_ZERO = -0.5  # of floats in [-1, 1]; less of it may be what resizing adds to [0, 1]
+MAX_BLACK = -0.5  # lowest value in [-1, 1]; one nearer to 0 may come from resizing in [0, 1]
 
 
 class Place(NamedTuple):
-    """Where an image is: in which file, in which array of it, and where in that."""
+    """The file, the array in it, and the index of an image."""
 
     path: Path
     key: str
-    number: int
+    image_index: int
 
 
 class ArrayImages:
-    """The images of some files of arrays, in each of which one image or many are.
+    """The images in .npy and .npz files, one or many per array.
 
     Arrays are [H, W], [H, W, C], [N, H, W], [N, H, W, C] or, as in PyTorch, [N, C, H, W], with 1, 3
-    or 4 channels: uint8, other whole numbers in [0, 255], grey of 16 bits, or floats, all of them
-    in [0, 1] or all in [-1, 1]. In a .npz, `x_train` has its labels in `y_train`, and `images` in
-    `labels`.
+    or 4 channels. Values are uint8, other integers in [0, 255], 16-bit gray, or floats, all in
+    [0, 1] or all in [-1, 1]. In a .npz, the labels of `x_train` are in `y_train`, and those of
+    `images` in `labels`.
 
     Args:
-        source: which the user gave.
-        paths: of the files, by their names in it.
+        source: the folder or file that the user gave.
+        paths: the array files, by their names in it.
 
     Attributes:
-        places: of the images, by their names: the file's, with their number if it has many; in a
-            .npz, the split and the label are folders.
-        notes: what was found out of them.
+        places: the place of each image, by its name: the file's name, plus an index if it holds
+            several. In a .npz, the split and the label become folders in the name.
+        notes: remarks for the report.
 
     Raises:
-        UserError: a file is damaged, or its arrays are no images of these kinds.
+        UserError: a file is damaged, or an array does not hold such images.
     """
 
     def __init__(self, source: Path, paths: dict[str, Path]) -> None:
@@ -64,12 +64,12 @@ class ArrayImages:
                         f"`data_dir` {source}: {readable(name)} has {len(stack):,} images and "
                         f"{len(labels):,} labels"
                     )
-                for number in range(len(stack)):
-                    label = [] if labels is None else [str(labels[number])]
-                    last = f"{number:06}.npy"
+                for index in range(len(stack)):
+                    label = [] if labels is None else [str(labels[index])]
+                    last = f"{index:06}.npy"
                     whole = [name, *folder, *label, last] if path.suffix == ".npz" else [name, last]
                     alone = path.suffix == ".npy" and len(stack) == 1
-                    self.places[name if alone else "/".join(whole)] = Place(path, key, number)
+                    self.places[name if alone else "/".join(whole)] = Place(path, key, index)
                 if stack.dtype.kind == "f":
                     extents.append(extent(path, key, *stamp(path)))
         if not self.places:
@@ -77,18 +77,18 @@ class ArrayImages:
         self.lowest = self._lowest(extents)
 
     def open(self, name: str) -> BinaryIO:
-        """An image as a file that Pillow reads."""
+        """Returns an image as a file that Pillow can read."""
         place = self.places[name]
         stack = as_stack(read_arrays(place.path)[place.key])
-        if stack is None:  # it was another when it was listed
-            raise ValueError("changed meanwhile")
-        return as_file(np.asarray(stack[place.number]), self.lowest)
+        if stack is None:
+            raise ValueError("changed since it was listed")
+        return as_file(np.asarray(stack[place.image_index]), self.lowest)
 
     def _stack(self, name: str, key: str, values: np.ndarray) -> np.ndarray:
         """The array as [N, H, W, C].
 
         Raises:
-            UserError: it has another shape or type.
+            UserError: its shape or type is not supported.
         """
         where = f"`data_dir` {self.source}: {name}{f', {key},' if key else ''}"
         wanted = "[H, W], [H, W, C], [N, H, W] or [N, H, W, C] with 1, 3 or 4 channels"
@@ -106,19 +106,18 @@ class ArrayImages:
         )
 
     def _lowest(self, extents: list[tuple[float, float]]) -> float:
-        """The float that is black: 0, or −1.
+        """The float value of black: 0 or −1.
 
         Raises:
-            UserError: neither is clear.
+            UserError: the values do not tell which.
         """
         if not extents:
             return 0.0
         least, most = np.min(extents, axis=0)[0], np.max(extents, axis=0)[1]
-        if not (most <= 1 and (least >= 0 or -1 <= least <= LEAST_BELOW_ZERO)):
+        if not (most <= 1 and (least >= 0 or -1 <= least <= MAX_BLACK)):
             raise UserError(
-                f"`data_dir` {self.source} has floats from {least:g} to {most:g}, of which it is "
-                f"not clear what is black and what is white: save them in [0, 1] or [-1, 1], or as "
-                f"uint8 in [0, 255]"
+                f"`data_dir` {self.source} has floats from {least:g} to {most:g}, which do not "
+                f"tell black from white: save them in [0, 1] or [-1, 1], or as uint8 in [0, 255]"
             )
         lowest = 0.0 if least >= 0 else -1.0
         self.notes.append(f"its arrays are floats in [{lowest:.0f}, 1]")
@@ -126,18 +125,18 @@ class ArrayImages:
 
 
 def file_of(name: str) -> str:
-    """The name of the file that an image is in, by the image's name."""
+    """The name of the file that holds the image of this name."""
     return re.split(r"(?<=\.np[yz])/", name, maxsplit=1)[0]
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """What changes with a file."""
+    """The modification time and size of a file, which change with its content."""
     state = path.stat()
     return state.st_mtime_ns, state.st_size
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a .npz by their names, or that of a .npy by "".
+    """The arrays of a .npz by name, or the array of a .npy under the name "".
 
     Raises:
         UserError: the file is damaged.
@@ -146,13 +145,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         return load_arrays(path, *stamp(path))
     except (FileNotFoundError, PermissionError):
         raise
-    except Exception as error:  # what the parsers of .zip and .npy raise is no small set
+    except Exception as error:  # the .zip and .npy parsers raise many kinds
         raise UserError(f"{path} is not an intact {path.suffix}: {first_line(error)}") from None
 
 
 @functools.lru_cache(maxsize=64)
 def load_arrays(path: Path, *state: int) -> dict[str, np.ndarray]:
-    """As `read_arrays`, for as long as the file stays the same; a .npy is read where it lies."""
+    """Reads as `read_arrays` does, once per state of the file; a .npy is memory-mapped."""
     loaded: Any = np.load(path, mmap_mode="r", allow_pickle=False)
     if isinstance(loaded, np.ndarray):
         return {"": loaded}
@@ -162,19 +161,19 @@ def load_arrays(path: Path, *state: int) -> dict[str, np.ndarray]:
 
 @functools.lru_cache(maxsize=100_000)
 def extent(path: Path, key: str, *state: int) -> tuple[float, float]:
-    """The smallest and the largest number of an array; nan if one is none."""
+    """The smallest and largest value of an array; NaN if it has a NaN."""
     values = read_arrays(path)[key]
     return float(np.min(values)), float(np.max(values))
 
 
 def image_keys(arrays: dict[str, np.ndarray]) -> Iterator[str]:
-    """The names of the arrays that are images: all but flat ones, which are labels and the like."""
-    fewest = 2 if len(arrays) == 1 else 3
-    return (key for key, values in arrays.items() if key == "" or values.ndim >= fewest)
+    """The names of the arrays that hold images; flat ones hold labels and the like."""
+    min_ndim = 2 if len(arrays) == 1 else 3
+    return (key for key, values in arrays.items() if key == "" or values.ndim >= min_ndim)
 
 
 def describe_key(key: str, arrays: dict[str, np.ndarray]) -> tuple[list[str], np.ndarray | None]:
-    """The folder that an array's name stands for, `train` for `x_train`, and its labels."""
+    """The folder that an array's name stands for, such as `train` for `x_train`, and its labels."""
     kind, _, split = key.partition("_")
     if kind not in IMAGES_AND_LABELS:
         return ([key] if key else []), None
@@ -183,7 +182,7 @@ def describe_key(key: str, arrays: dict[str, np.ndarray]) -> tuple[list[str], np
 
 
 def as_stack(values: np.ndarray) -> np.ndarray | None:
-    """An array of one image or many as [N, H, W, C]; None if it can't be told what it is."""
+    """One image or many as [N, H, W, C]; None if the shape is not that of images."""
     shape, channels = values.shape, (1, 3, RGBA)
     if values.size == 0:
         return None
@@ -201,7 +200,7 @@ def as_stack(values: np.ndarray) -> np.ndarray | None:
 
 
 def as_file(image: np.ndarray, lowest: float) -> BinaryIO:
-    """An image, [H, W, C], as a PPM, or as a TIFF if it has 16 bits or alpha."""
+    """An image [H, W, C] as a PPM, or as a TIFF if it has 16 bits or alpha."""
     content = io.BytesIO()
     if image.dtype == np.uint16:
         Image.fromarray(image[..., 0]).save(content, "TIFF")

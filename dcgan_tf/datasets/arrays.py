@@ -15,7 +15,7 @@ from dcgan_tf.datasets.endings import ARRAYS, NEWEST, READINGS, ending
 from dcgan_tf.settings.errors import UserError, first_line
 
 IDX_SPLITS = {"train": "train", "test": "t10k"}
-IDX_KINDS = {3: "images", 1: "labels"}  # by how many dimensions the file's array has
+IDX_KINDS = {3: "images", 1: "labels"}  # by the number of dimensions
 IDX_UINT8 = 0x0800  # an IDX file of bytes starts with this plus its number of dimensions
 
 CIFAR10_RECORD = 1 + 3 * 32 * 32
@@ -29,7 +29,7 @@ def read_images(folder: Path, split: Split) -> np.ndarray:
         uint8 [N, 28, 28, 1] in [0, 255].
 
     Raises:
-        UserError: there is no such file, or it is not what it should be.
+        UserError: there is no such file, or it holds something else.
     """
     path = find_arrays(folder, split, dimensions=3)
     if path.suffix == ".npz":
@@ -38,38 +38,38 @@ def read_images(folder: Path, split: Split) -> np.ndarray:
 
 
 def read_labels(folder: Path, split: Split) -> np.ndarray:
-    """Reads the labels that belong to `read_images`, uint8 [N]; raises the same."""
+    """Reads the labels of `read_images`, uint8 [N]; raises the same."""
     path = find_arrays(folder, split, dimensions=1)
     return read_npz_labels(path, split) if path.suffix == ".npz" else read_idx(path)
 
 
 def find_arrays(folder: Path, split: Split, dimensions: int) -> Path:
-    """The IDX file of a split with so many dimensions, or else the only .npz.
+    """The IDX file of a split with this number of dimensions, or else the only .npz.
 
     Raises:
         UserError: the folder has neither.
     """
     if not folder.is_dir():
-        raise UserError(f"`data_dir` {folder} is not a folder{what_would_do(folder)}")
+        raise UserError(f"`data_dir` {folder} is not a folder{suggestion(folder)}")
     stem, ending = f"{IDX_SPLITS[split]}-{IDX_KINDS[dimensions]}", f"idx{dimensions}-ubyte"
     for name in (f"{stem}-{ending}", f"{stem}.{ending}"):
         for path in (folder / name, folder / f"{name}.gz"):
             if path.is_file():
                 return path
     archives = files_like(folder, "*.npz")
-    # What is missing among IDX files is not to come from another set.
+    # A missing IDX file must not be replaced by another dataset's.
     has_idx = any(files_like(folder, f"{name}-*idx?-ubyte*") for name in IDX_SPLITS.values())
     if len(archives) == 1 and not has_idx:
         return archives[0]
     others = ", other IDX files" if archives and has_idx else ""
     raise UserError(
         f"`data_dir` {folder} has {len(archives)} .npz files{others} and no "
-        f"{stem}-{ending}[.gz]: it needs the one or the other{what_would_do(folder)}"
+        f"{stem}-{ending}[.gz]: it needs one or the other{suggestion(folder)}"
     )
 
 
-def what_would_do(source: Path) -> str:
-    """What to add for a source that is of another dataset; "" if it is of none."""
+def suggestion(source: Path) -> str:
+    """The setting that would read what is there, as the end of an error message, or ""."""
     if ending(source.name) in (".zip", *ARRAYS) and source.is_file():
         return ": for images of your own, add `dataset=folder`"
     names = [name for _, _, names in os.walk(source) for name in names]
@@ -78,11 +78,11 @@ def what_would_do(source: Path) -> str:
     pictures = sum(name.lower().endswith(READINGS[NEWEST].endings) for name in names)
     if not pictures:
         return ""
-    return f"; it holds {pictures:,} pictures: add `dataset=folder`, and for few `preset=small`"
+    return f"; it holds {pictures:,} pictures: add `dataset=folder`, and `preset=small` for a few"
 
 
 def files_like(folder: Path, pattern: str) -> list[Path]:
-    """The files of such a name, sorted; a pipe, which could be waited on for ever, is none."""
+    """The files that match a pattern, sorted; skips pipes and devices, which could block."""
     return sorted(path for path in folder.glob(pattern) if path.is_file())
 
 
@@ -91,7 +91,7 @@ def read_idx(path: Path, shape: tuple[int, ...] = ()) -> np.ndarray:
 
     Args:
         path: the file.
-        shape: of one image; () for labels.
+        shape: the shape of one image; () for labels.
 
     Returns:
         uint8 [N, *shape].
@@ -105,17 +105,17 @@ def read_idx(path: Path, shape: tuple[int, ...] = ()) -> np.ndarray:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             header = file.read(header_size)
-            numbers = [header[i : i + 4] for i in range(0, header_size, 4)]
-            magic, count, *sides = [int.from_bytes(number, "big") for number in numbers]
+            fields = [header[i : i + 4] for i in range(0, header_size, 4)]
+            magic, count, *sides = [int.from_bytes(field, "big") for field in fields]
             if magic != IDX_UINT8 + dimensions:
                 found = IDX_KINDS.get(magic - IDX_UINT8, f"no IDX {kind}")
                 raise UserError(
-                    f"{path} holds {found}: it starts with {magic}, IDX {kind} with "
+                    f"{path} holds {found}: it starts with {magic}, and IDX {kind} start with "
                     f"{IDX_UINT8 + dimensions}"
                 )
             if len(header) < header_size or count == 0 or tuple(sides) != shape:
                 expected = "×".join(["N", *map(str, shape)])
-                raise UserError(f"{path} says its {kind} are {[count, *sides]}, not {expected}")
+                raise UserError(f"{path} declares {kind} {[count, *sides]}, not {expected}")
             size = count * math.prod(shape)
             content = bytearray()
             while len(content) <= size and (chunk := file.read(1 << 20)):
@@ -131,15 +131,15 @@ def read_idx(path: Path, shape: tuple[int, ...] = ()) -> np.ndarray:
 def read_cifar10_images(folder: Path, split: Split) -> np.ndarray:
     """Reads the images of a split of CIFAR-10, from its binary version or one Keras-layout .npz.
 
-    The binary version is five files `data_batch_N.bin`, and `test_batch.bin`, of records: a label,
-    then 32×32 bytes of red, of green and of blue. The Python version is a pickle, which could run
-    code, and is not read.
+    The binary version is five files `data_batch_N.bin`, and `test_batch.bin`. Each record is a
+    label, then 32×32 bytes each of red, green and blue. The Python version is a pickle, which could
+    run code, and is not read.
 
     Returns:
         uint8 [N, 32, 32, 3] in [0, 255].
 
     Raises:
-        UserError: there is no such file, or it is not what it should be.
+        UserError: there is no such file, or it holds something else.
     """
     paths = find_cifar10(folder, split)
     if paths[0].suffix == ".npz":
@@ -149,7 +149,7 @@ def read_cifar10_images(folder: Path, split: Split) -> np.ndarray:
 
 
 def read_cifar10_labels(folder: Path, split: Split) -> np.ndarray:
-    """Reads the labels that belong to `read_cifar10_images`, uint8 [N]; raises the same."""
+    """Reads the labels of `read_cifar10_images`, uint8 [N]; raises the same."""
     paths = find_cifar10(folder, split)
     if paths[0].suffix == ".npz":
         return read_npz_labels(paths[0], split)
@@ -163,7 +163,7 @@ def find_cifar10(folder: Path, split: Split) -> list[Path]:
         UserError: the folder has neither.
     """
     if not folder.is_dir():
-        raise UserError(f"`data_dir` {folder} is not a folder{what_would_do(folder)}")
+        raise UserError(f"`data_dir` {folder} is not a folder{suggestion(folder)}")
     archives = files_like(folder, "*.npz")
     if len(archives) == 1:
         return archives
@@ -171,25 +171,25 @@ def find_cifar10(folder: Path, split: Split) -> list[Path]:
     if not paths:
         names = "data_batch_1.bin to data_batch_5.bin" if split == "train" else "test_batch.bin"
         raise UserError(
-            f"`data_dir` {folder} has {len(archives)} .npz files and no {names}: it needs the one "
-            f"or the other{what_would_do(folder)}"
+            f"`data_dir` {folder} has {len(archives)} .npz files and no {names}: it needs one "
+            f"or the other{suggestion(folder)}"
         )
     return paths
 
 
 def read_cifar10_records(paths: list[Path]) -> np.ndarray:
-    """The records of some files of the binary version, uint8 [N, CIFAR10_RECORD].
+    """The records in files of the binary version, uint8 [N, CIFAR10_RECORD].
 
     Raises:
-        UserError: a file does not hold a whole number of them.
+        UserError: a file does not hold whole records.
     """
     batches = []
     for path in paths:
         content = np.fromfile(path, np.uint8)
         if not content.size or content.size % CIFAR10_RECORD:
             raise UserError(
-                f"{path} has {content.size:,} bytes, which is no multiple of {CIFAR10_RECORD:,}, "
-                f"the size of CIFAR-10's records"
+                f"{path} has {content.size:,} bytes, not a multiple of {CIFAR10_RECORD:,}, the "
+                f"size of CIFAR-10's records"
             )
         batches.append(content.reshape(-1, CIFAR10_RECORD))
     return np.concatenate(batches)
@@ -203,7 +203,7 @@ def read_npz_images(
     Args:
         path: the file.
         split: "train" or "test".
-        shape: of one image; a single channel may be left out in the file.
+        shape: the shape of one image; the file may omit a single channel.
 
     Returns:
         uint8 [N, *shape] in [0, 255].
@@ -246,12 +246,12 @@ def read_npz_array(path: Path, name: str) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as archive:
             values = archive[name]
-            if not isinstance(values, np.ndarray):  # numpy gives bytes where there is no header
-                raise ValueError(f"{name} is no array")
+            if not isinstance(values, np.ndarray):  # NumPy returns bytes if there is no header
+                raise ValueError(f"{name} is not an array")
             return values
     except KeyError:
-        raise UserError(f"{path} has no array {name}, which Keras's layout has") from None
+        raise UserError(f"{path} has no array {name}, which Keras's layout requires") from None
     except (FileNotFoundError, PermissionError):
         raise
-    except Exception as error:  # what the parsers of .zip and .npy raise is no small set
+    except Exception as error:  # the .zip and .npy parsers raise many kinds
         raise UserError(f"{path} is not an intact .npz: {first_line(error)}") from None

@@ -1,4 +1,4 @@
-"""Where what takes long to make is kept, and how processes take turns in making it."""
+"""The cache folder, and locks by which processes take turns in filling it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from dcgan_tf.settings.errors import UserError
 
 
 def default_cache_dir() -> Path:
-    """The user's cache folder, or one in the temporary folder where that can't be written.
+    """The user's cache folder, or a folder in the temporary folder if that can't be written.
 
     Raises:
-        UserError: the one in the temporary folder is not the user's alone.
+        UserError: the folder in the temporary folder is not the user's alone.
     """
     with contextlib.suppress(OSError, RuntimeError):
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcgan_tf"
@@ -32,18 +32,18 @@ def default_cache_dir() -> Path:
     is_private = stat.S_ISDIR(found.st_mode) and not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
     if not is_private or found.st_uid != os.getuid():
         raise UserError(
-            f"{folder} can't be used as a cache, as it is not a folder of yours alone: delete it, "
-            f"or give another as the environment variable XDG_CACHE_HOME"
+            f"{folder} can't be used as a cache: it is not a private folder of yours; delete it, "
+            f"or set the environment variable XDG_CACHE_HOME to another"
         )
     return folder
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Makes processes that want the same file take turns, so that one writes and the rest read."""
+    """Makes processes that need the same file take turns: one writes it, the others read it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(path.with_suffix(".lock"), "a", opener=open_no_link) as file:
         if not lock(file, path):
-            print(f"waiting for another process, which makes {path}", flush=True)
+            print(f"waiting for another process that is writing {path}", flush=True)
             lock(file, path, wait=True)
         yield

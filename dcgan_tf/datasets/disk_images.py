@@ -22,23 +22,23 @@ CHUNK = 64
 
 
 class DiskImages:
-    """Images in files, read when they are asked for, by any number of threads.
+    """Images in files, read on demand, by any number of threads.
 
-    The files are read, not mapped, so that their pages never count as the process's memory.
+    The files are read, not mapped: their pages never count as the process's memory.
 
     Args:
-        paths: the files, one image's record after the other.
+        paths: the files, each a sequence of records of one image.
         shape: (N, H, W, C), of all files together.
-        header: what a record has before the pixels.
-        footer: from an image's pixels to what its record has after them, such as a checksum.
+        header: the bytes of a record before the pixels.
+        footer: returns the bytes of a record after the pixels, such as a checksum, from the pixels.
 
     Attributes:
-        sha256: of all pixels, in hexadecimal, if it is known.
-        damage: the error of a read that failed; a `tf.data` pipeline passes its text alone on.
+        sha256: of all pixels, in hexadecimal, if known.
+        damage: the error of a failed read; a `tf.data` pipeline passes on only its text.
 
     Raises:
         OSError: a file can't be opened.
-        ValueError: their sizes are not those of the shape.
+        ValueError: the sizes of the files do not fit the shape.
     """
 
     dtype = np.dtype(np.uint8)
@@ -65,42 +65,42 @@ class DiskImages:
             weakref.finalize(self, os.close, file)
             count, rest = divmod(os.fstat(file).st_size, self._stride)
             if rest:
-                raise ValueError(f"{path} was cut short, or is of other images")
+                raise ValueError(f"{path} was cut short, or holds other images")
             self._files.append(file)
             self._ends.append(count + (self._ends[-1] if self._ends else 0))
         if self._ends[-1] != len(self):
             raise ValueError(f"{paths[0].parent} holds {self._ends[-1]:,} images, not {shape[0]:,}")
-        self._numbers = np.arange(shape[0])
+        self._indices = np.arange(shape[0])
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, index: int | slice | list[int] | np.ndarray) -> np.ndarray:
-        """The images that numpy would pick by this index into the first axis.
+        """The images that NumPy would pick by this index into the first axis.
 
         Returns:
             uint8 [..., H, W, C].
 
         Raises:
             IndexError: there is no such image.
-            OSError: a file was cut short or changed meanwhile.
+            OSError: a file was cut short or changed after it was opened.
         """
         if isinstance(index, tuple):
-            raise IndexError("images on disk have an index into the first axis only")
-        numbers = np.asarray(self._numbers[index])
-        images = np.empty((numbers.size, math.prod(self.shape[1:])), np.uint8)
+            raise IndexError("images on disk can only be indexed along the first axis")
+        indices = np.asarray(self._indices[index])
+        images = np.empty((indices.size, math.prod(self.shape[1:])), np.uint8)
         try:
-            for image, number in zip(images, numbers.flat):
-                image[:] = self._read(int(number))
+            for image, each in zip(images, indices.flat):
+                image[:] = self._read(int(each))
         except OSError as error:
             self.damage = error
             raise
-        return images.reshape(*numbers.shape, *self.shape[1:])
+        return images.reshape(*indices.shape, *self.shape[1:])
 
-    def _read(self, number: int) -> np.ndarray:
+    def _read(self, index: int) -> np.ndarray:
         """The pixels of one image, uint8 [H · W · C]."""
-        file = bisect.bisect_right(self._ends, number)
-        place = number - (self._ends[file - 1] if file else 0)
+        file = bisect.bisect_right(self._ends, index)
+        place = index - (self._ends[file - 1] if file else 0)
         try:
             record = os.pread(self._files[file], self._stride, place * self._stride)
         except OSError as error:
@@ -128,22 +128,22 @@ def fingerprint(images: Images) -> str:
 
 
 def check_images(images: Images, labels: np.ndarray | None = None) -> None:
-    """Refuses what is not images, uint8 [N, H, W, C], with a label each, if there are any.
+    """Checks that images are uint8 [N, H, W, C], and labels, if any, one per image.
 
     Raises:
-        UserError: it is not.
+        UserError: they are not.
     """
     kind, shape = getattr(images, "dtype", type(images).__name__), np.shape(images)
     if kind != np.uint8 or len(shape) != 4:
         raise UserError(f"`images` must be uint8 [N, H, W, C] in [0, 255], not {kind} {[*shape]}")
     if labels is not None and np.shape(labels) != shape[:1]:
         raise UserError(
-            f"`labels` must be [{len(images)}], one an image, not {[*np.shape(labels)]}"
+            f"`labels` must be [{len(images)}], one per image, not {[*np.shape(labels)]}"
         )
 
 
 def is_shape(shape: Sequence[int]) -> bool:
-    """Whether images can have this shape, [H, W, C]: grey, colored or with alpha."""
+    """Whether images can have this shape, [H, W, C]: gray, color or with alpha."""
     if len(shape) != 3:
         return False
     *sides, channels = shape

@@ -1,6 +1,6 @@
-"""What a program passes as images and labels: checked, and as arrays.
+"""Checks the images and labels that a program passes, and reads them as arrays.
 
-Whatever it is, it is read some images at a time, in an order that must be the same each time.
+Images of any kind are read in batches, in an order that must be the same each time.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from PIL import Image
 from dcgan_tf.datasets.disk_images import CHUNK, is_shape
 from dcgan_tf.settings.errors import UserError, first_line
 
-PEEKED = 4  # elements, compared between two passes
+PEEKED = 4  # elements that two passes compare
 
-Some = tuple[np.ndarray, np.ndarray | None]  # images [k, H, W, C], and their labels [k]
+LabeledBatch = tuple[np.ndarray, np.ndarray | None]  # images [k, H, W, C], and their labels [k]
 
 
 def check_range(value_range: tuple[float, float] | None) -> None:
-    """Refuses what are not the values of black and white.
+    """Checks that the values of black and white are a range.
 
     Raises:
-        UserError: it is not two numbers, the lower first.
+        UserError: they are not two numbers, the lower first.
     """
     if value_range is None:
         return
@@ -41,11 +41,15 @@ def check_range(value_range: tuple[float, float] | None) -> None:
         )
 
 
-def read_some(images: Any, labelled: bool) -> Iterator[Some]:
-    """Some images at a time, [k, H, W, C].
+def read_batches(images: Any, labeled: bool) -> Iterator[LabeledBatch]:
+    """Reads images in batches, with the labels that they bring along.
+
+    Args:
+        images: see `read_passed`.
+        labeled: whether labels are passed separately.
 
     Raises:
-        UserError: these are no images, or can't be read twice in the same order.
+        UserError: these are not images, or can't be read twice in the same order.
     """
     if getattr(images, "shape", ()) and hasattr(images, "__getitem__"):  # NumPy, TensorFlow, HDF5
         for start in range(0, len(images), CHUNK):
@@ -60,20 +64,20 @@ def read_some(images: Any, labelled: bool) -> Iterator[Some]:
     for element in elements_of(images):
         is_pair = isinstance(element, (tuple, list)) and len(element) == 2
         image, label = element if is_pair else (element, None)
-        if is_pair and labelled:
-            raise UserError("`labels` are given, and `images` have labels of their own: give one")
+        if is_pair and labeled:
+            raise UserError("`labels` are given, but `images` have labels already: give only one")
         batch = as_batch(image)
         label = None if label is None else np.asarray(label).reshape(-1)
         if label is not None and len(label) != len(batch):
             raise UserError(
                 f"`images` has a label of shape {[*np.shape(element[1])]} with {len(batch)} "
-                f"images: give the id of a class, not one-hot labels"
+                f"images: give class ids, not one-hot labels"
             )
         yield batch, label
 
 
 def elements_of(images: Iterable[Any]) -> Iterator[Any]:
-    """What a dataset yields, as often as it is long, if it knows."""
+    """The elements of a dataset, up to its length if it has one."""
     return itertools.islice(iter(images), length_of(images))
 
 
@@ -86,13 +90,13 @@ def is_iterable(images: Any) -> bool:
 
 
 def length_of(images: Any) -> int | None:
-    """How many elements a dataset has; None where it does not know.
+    """The number of elements of a dataset; None if unknown.
 
     Raises:
-        UserError: it never ends.
+        UserError: it is infinite.
     """
     if hasattr(images, "cardinality") and int(images.cardinality()) == -1:
-        raise UserError("`images` never end: leave out .repeat(), as training repeats them itself")
+        raise UserError("`images` never end: leave out .repeat(), training repeats them itself")
     try:
         return len(images)
     except TypeError:
@@ -100,15 +104,15 @@ def length_of(images: Any) -> int | None:
 
 
 def check_order(images: Any) -> None:
-    """Refuses what can be read only once, or in another order each time: no run could be resumed.
+    """Checks that images can be read again in the same order, as a resumed run must do.
 
     Raises:
-        UserError: it is so.
+        UserError: they can be read only once, or change their order.
     """
     if iter(images) is images:
         raise UserError(
             f"`images` is a {type(images).__name__}, which can be read only once, and a resumed "
-            f"run needs them again: give a list, an array or a tf.data.Dataset"
+            f"run must read it again: give a list, an array or a tf.data.Dataset"
         )
     passes = []
     for _ in range(2):
@@ -117,8 +121,8 @@ def check_order(images: Any) -> None:
         passes.append([as_batch(first).tobytes() for first in firsts])
     if passes[0] != passes[1]:
         raise UserError(
-            "`images` come in another order each time, so that no run could be resumed: leave out "
-            "the shuffling, as training shuffles them itself"
+            "`images` change their order each time, so no run could be resumed: leave out the "
+            "shuffling, training shuffles them itself"
         )
 
 
@@ -134,19 +138,19 @@ def as_batch(image: Any, is_stack: bool = False) -> np.ndarray:
     """
     if isinstance(image, Mapping):
         raise UserError(
-            f"`images` has dictionaries, of {', '.join(map(str, image))}: give the images as "
-            f"`images`, and their labels as `labels`, or a dataset of (image, label)"
+            f"`images` has dictionaries with the keys {', '.join(map(str, image))}: give the "
+            f"images as `images` and their labels as `labels`, or a dataset of (image, label)"
         )
     if isinstance(image, Image.Image) and image.mode not in ("L", "RGB", "RGBA"):
-        raise UserError(f"`images` has a picture of mode {image.mode}: .convert('RGB') would do")
+        raise UserError(f"`images` has a picture of mode {image.mode}: use .convert('RGB')")
     try:
         values = np.asarray(image)
     except Exception as error:  # whatever another library's array raises
         raise UserError(f"`images` can't be read as arrays: {first_line(error)}") from None
     if is_stack and values.ndim == 3 and values.shape[-1] in (1, 3, 4):
         raise UserError(
-            f"`images` must be many, and […, {values.shape[1]}, {values.shape[2]}] is one: "
-            f"give images[np.newaxis], or grey ones as [N, H, W, 1]"
+            f"`images` must be a batch, and […, {values.shape[1]}, {values.shape[2]}] is one "
+            f"image: give images[np.newaxis], or gray images as [N, H, W, 1]"
         )
     batch = values
     if batch.ndim == 2 and not is_stack:
@@ -156,7 +160,7 @@ def as_batch(image: Any, is_stack: bool = False) -> np.ndarray:
     if batch.ndim != 4 or not is_shape(batch.shape[1:]):
         raise UserError(
             f"`images` must be [N, H, W, C] with 1, 3 or 4 channels (red, green, blue, alpha), or "
-            f"grey [N, H, W], and one has the shape {[*values.shape[is_stack:]]}"
+            f"gray [N, H, W], and one has the shape {[*values.shape[is_stack:]]}"
         )
     return batch
 
@@ -165,7 +169,7 @@ def to_uint8(images: np.ndarray, value_range: tuple[float, float] | None) -> np.
     """Images as uint8 in [0, 255].
 
     Raises:
-        UserError: it is not clear what is black and what white, or values are outside.
+        UserError: black and white are not known, or values are out of range.
     """
     if images.dtype.kind not in "buif":
         raise UserError(f"`images` must be numbers, not {images.dtype}")
@@ -174,7 +178,8 @@ def to_uint8(images: np.ndarray, value_range: tuple[float, float] | None) -> np.
             return images
         raise UserError(
             f"`images` are {images.dtype}, with values such as {images.min():g} and "
-            f"{images.max():g}: say which are black and white, `value_range=(0, 1)`, or give uint8"
+            f"{images.max():g}: give the values of black and white, such as `value_range=(0, 1)`, "
+            f"or give uint8"
         )
     low, high = map(float, value_range)
     values = images.astype(np.float64 if images.dtype.itemsize > 4 else np.float32)
@@ -188,11 +193,11 @@ def to_uint8(images: np.ndarray, value_range: tuple[float, float] | None) -> np.
     return np.rint((values - low) / (high - low) * 255).astype(np.uint8)
 
 
-def read_labels(labels: Any, number: int) -> np.ndarray:
-    """Labels as an array [N] of whole numbers or text.
+def read_labels(labels: Any, count: int) -> np.ndarray:
+    """Labels as an array [N] of integers or text.
 
     Raises:
-        UserError: they are something else, or not so many.
+        UserError: they are something else, or not `count` labels.
     """
     is_array = hasattr(labels, "__array__") or isinstance(labels, (list, tuple))
     try:
@@ -209,9 +214,10 @@ def read_labels(labels: Any, number: int) -> np.ndarray:
         values = np.array(text)
     if values.ndim != 1 or values.dtype.kind not in "buiU":
         raise UserError(
-            f"`labels` must be the ids or names of classes, [N], not {values.dtype} "
-            f"{[*values.shape]}"
+            f"`labels` must be class ids or names, [N], not {values.dtype} {[*values.shape]}"
         )
-    if len(values) != number:
-        raise UserError(f"`labels` are {len(values):,}, and `images` {number:,}")
+    if len(values) != count:
+        raise UserError(
+            f"there are {len(values):,} `labels` for {count:,} `images`: give one per image"
+        )
     return values

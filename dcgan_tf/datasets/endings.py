@@ -1,4 +1,4 @@
-"""What the names of files say: which are pictures that are read, or not, and which are hidden."""
+"""File names: which are pictures to read, which are other pictures, and which are hidden."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ ARRAYS = (".npy", ".npz")
 
 
 class Reading(NamedTuple):
-    """A version of the rules by which a folder's images are read, see `Config.reading`.
+    """A version of the rules for reading a folder's images, see `Config.reading`.
 
     Attributes:
-        endings: of the pictures that are read.
-        formats: that Pillow may find in them, whatever their ending.
-        wanted: the same in words.
+        endings: the file name endings that are read.
+        formats: the Pillow formats that are read, whatever the ending.
+        wanted: the formats, for messages.
     """
 
     endings: tuple[str, ...]
@@ -24,7 +24,7 @@ class Reading(NamedTuple):
     wanted: str
 
 
-# Without those of which a file could run code, or is anything but one picture.
+# Formats are left out if a file could run code, or holds something other than one picture.
 READINGS = {
     1: Reading(
         (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"),
@@ -58,13 +58,13 @@ UNREAD = endings(
 )
 PACKED = endings("zip rar 7z tar gz tgz bz2 xz")
 
-# Beside pictures these are texts, notes of programs and films, and no pictures under another name.
+# Common beside pictures, and never pictures under another name.
 OTHERS = endings(
     """txt csv tsv json jsonl xml html htm md yaml yml log ini db aae xmp url lnk py ipynb sh bat
     mp4 mov avi mkv webm mp3 wav tfrecord xlsx docx"""
 )
 
-# Folders of operating systems, of NAS and of tools, whose pictures are copies of the user's.
+# Folders of operating systems, NAS devices and tools; they hold copies of the user's pictures.
 SYSTEM_FOLDERS = frozenset(
     (
         *("__macosx", "@eadir", "@tmp", "@recycle", "@recently-snapshot", "@sharebin"),
@@ -76,36 +76,36 @@ SYSTEM_FOLDERS = frozenset(
 )
 
 SIGNATURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"\0\0\0\x0cjP  \r\n")
-TIFF = (b"II*\0", b"MM\0*")  # so does the raw file of many a camera start
+TIFF = (b"II*\0", b"MM\0*")  # many cameras' raw files start with it, too
 HEIC = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"))
 
 
 def is_hidden(name: str, reading: int) -> bool:
-    """Whether what has this name, and what is in it, is none of the user's pictures."""
+    """Whether a file or folder of this name is ignored, with all that is in it."""
     if reading == 1:
         return name.startswith(".") or name == "__MACOSX"
     return name.startswith(".") or name.casefold() in SYSTEM_FOLDERS
 
 
 def ending(name: str) -> str:
-    """What a file's name ends with, from its last dot on, in small letters; "" without a dot."""
+    """A file name's suffix in lower case, with its dot; "" if there is none."""
     return PurePosixPath(name).suffix.lower()
 
 
 def is_picture(head: bytes) -> bool:
-    """Whether a file that starts so is a picture that could be read, TIFFs aside."""
+    """Whether a file with these first bytes is a readable picture other than a TIFF."""
     is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
     return head.startswith(SIGNATURES) or is_webp or head[4:12] == b"ftypavif"
 
 
 def count_endings(names: Iterable[str]) -> str:
-    """How many files there are of each kind: "300 .heic, 2 .svg", the most frequent first."""
+    """Counts of files by ending, such as "300 .heic, 2 .svg", the most frequent first."""
     counts = Counter(ending(name) or "without an ending" for name in names)
     shown = [f"{count:,} {kind}" for kind, count in counts.most_common(5)]
     return ", ".join([*shown, *["…"] * (len(counts) > 5)])
 
 
 def readable(name: str) -> str:
-    """A name of at most 200 characters, without line breaks and what moves a terminal's cursor."""
+    """A name cut to 200 characters, with line breaks and control characters escaped."""
     name = name if len(name) <= 200 else f"{name[:100]}…{name[-100:]}"
     return repr(name)[1:-1]

@@ -1,4 +1,4 @@
-"""Folders and .zips of images, decoded once before training and then read by index."""
+"""Folders and .zip files of images, decoded once before training and then read by index."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tqdm import tqdm
 
 from dcgan_tf.datasets.array_images import file_of
 from dcgan_tf.datasets.cache import default_cache_dir, locked
-from dcgan_tf.datasets.decoding import ImageFormat, decode, parse_colour
+from dcgan_tf.datasets.decoding import ImageFormat, decode, parse_color
 from dcgan_tf.datasets.disk_images import DiskImages, Images, Split, fingerprint
 from dcgan_tf.datasets.endings import readable
 from dcgan_tf.datasets.image_files import Files, open_source
 from dcgan_tf.datasets.layout import class_folders, held_out_folders, pick_split, unclear_folders
 from dcgan_tf.datasets.report import Damaged, Report, check_damage, count, warn_of_unread
-from dcgan_tf.datasets.survey import Survey, look
+from dcgan_tf.datasets.survey import Survey, survey_images
 from dcgan_tf.datasets.workers import in_parallel
 from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.settings.config import Config
@@ -33,18 +33,18 @@ from dcgan_tf.settings.image_size import show_size
 
 DEFAULT_SIZE = (64, 64)
 MEMORY_LIMIT = 64 << 20
-KNOWN_DAMAGE: dict[tuple, Damaged] = {}  # of what this process decoded
-CACHE_VERSION = 2  # to be raised when images are decoded differently
+KNOWN_DAMAGE: dict[tuple, Damaged] = {}  # found by this process when it decoded
+CACHE_VERSION = 2  # raise it when images are decoded differently
 
 
 class Folder(NamedTuple):
-    """The images of a config, found and not yet decoded.
+    """The images of a config, found but not decoded yet.
 
     Attributes:
-        files: of both splits.
-        image_format: what they get.
+        files: the files of both splits.
+        image_format: the format to decode them to.
         survey: what they have in common.
-        cache: the folder for what is decoded.
+        cache: the folder for decoded pixels.
     """
 
     files: Files
@@ -54,20 +54,20 @@ class Folder(NamedTuple):
 
 
 def load_folder(config: Config, split: Split) -> Images:
-    """Decodes the images of one split of the user's folder, nested ones included, or .zip.
+    """Decodes the images of one split of the user's folder or .zip, including nested folders.
 
-    Images get the proportions of `image_size` as `fit` says, and are resized. Hidden files and
-    system folders are left out. What takes more than MEMORY_LIMIT, or is to be labelled, goes into
-    a file, which later calls use again for as long as the images stay the same.
+    Images are cropped or padded to the proportions of `image_size`, as `fit` says, and resized.
+    Hidden files and system folders are skipped. Pixels that exceed MEMORY_LIMIT, or that need
+    labels, go to a cache file, which later calls reuse while the images stay the same.
 
     Returns:
-        uint8 [N, H, W, C] in [0, 255], in the order of the sorted paths; C is
-        what `channels` says; by default 1 where all images are grey, else 3.
+        uint8 [N, H, W, C] in [0, 255], in the order of the sorted paths. C is `channels`; by
+        default 1 if all images are gray, else 3.
 
     Raises:
         UserError: the source is missing, has no images or too many damaged ones, or the
-            background is not a colour.
-        OSError: a folder can't be read, or the file can't be written.
+            background is not a color.
+        OSError: a folder can't be read, or the cache file can't be written.
     """
     with open_folder(config) as folder:
         if split == "train":
@@ -76,16 +76,16 @@ def load_folder(config: Config, split: Split) -> Images:
 
 
 def load_folder_labels(config: Config, split: Split) -> np.ndarray:
-    """The numbers of the classes of `load_folder`'s images, int64 [N]; raises the same."""
+    """The class ids of `load_folder`'s images, int64 [N]; raises the same."""
     with open_folder(config) as folder:
         classes = class_folders(folder.files)
         _, names = load_with_names(config, folder, split)
-    numbers = {name: number for number, name in enumerate(sorted({*classes.values()}))}
-    return np.array([numbers[classes[name]] for name in names])
+    ids = {name: i for i, name in enumerate(sorted({*classes.values()}))}
+    return np.array([ids[classes[name]] for name in names])
 
 
 def folder_class_names(config: Config) -> Sequence[str]:
-    """The names of the classes of the user's folder, in the order of their numbers.
+    """The names of the classes of the user's folder, by id.
 
     Raises:
         UserError: the source is missing, or its images are not in a folder for each class.
@@ -95,9 +95,9 @@ def folder_class_names(config: Config) -> Sequence[str]:
 
 
 def folder_report(config: Config) -> Report:
-    """How many pictures there are, and what becomes of them; those in training are decoded once.
+    """Counts the pictures and how each is used; decodes the training images once.
 
-    Held-out ones that are damaged are known where they are evaluated, and counted as held out.
+    Damaged held-out images are found only when they are evaluated, and count as held out here.
 
     Raises:
         As `load_folder`.
@@ -108,10 +108,10 @@ def folder_report(config: Config) -> Report:
         classes = class_folders(folder.files) if config.conditional else {}
         notes = [*folder.files.notes, *folder.survey.notes]
         if held_out := held_out_folders(folder.files):
-            notes.append(f"held out are the folders {', '.join(map(readable, held_out))}")
+            notes.append(f"the folders {', '.join(map(readable, held_out))} are held out")
         if unclear := unclear_folders(folder.files):
             shown = ", ".join(map(readable, unclear[:5]))
-            notes.append(f"folders such as {shown} are taken alike, and not for splits")
+            notes.append(f"folders such as {shown} are not treated as splits")
         return count(folder.files, trained.names, [name for name, _ in damaged], classes, notes)
 
 
@@ -128,17 +128,17 @@ def source_of(config: Config) -> Path:
 
 @contextlib.contextmanager
 def open_folder(config: Config) -> Iterator[Folder]:
-    """Finds the images of a config, and how they are to be decoded; raises as `load_folder`."""
-    source, background = source_of(config), parse_colour(config.background)
+    """Finds the images of a config and the format to decode them to; raises as `load_folder`."""
+    source, background = source_of(config), parse_color(config.background)
     cache = Path(config.cache_dir) if config.cache_dir else default_cache_dir()
     with open_source(source, config.reading) as files, warnings.catch_warnings():
-        # Pillow's remarks on odd files; what it can't decode is reported below.
+        # Pillow warns of odd files; those that it can't decode are reported elsewhere.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         size = config.height_and_width or DEFAULT_SIZE
         image_format = ImageFormat(size, 3, background, config.fit, config.reading)
         is_kept = not fit_in_memory(files, image_format)
         note = cache / f"{digest(files, image_format)}.survey" if is_kept else None
-        survey = look(files, image_format, note)
+        survey = survey_images(files, image_format, note)
         image_format = image_format._replace(
             channels=config.channels or survey.channels, white=survey.white
         )
@@ -160,7 +160,7 @@ def load_with_names(config: Config, folder: Folder, split: Split) -> tuple[Image
 
 
 def decoded(config: Config, folder: Folder, files: Files) -> tuple[Images, Damaged]:
-    """The images of some of a folder's files, but for the damaged ones."""
+    """Decodes some of a folder's files; returns the images, and what is damaged."""
     image_format = folder.image_format
     if fit_in_memory(files, image_format) and not config.conditional:
         images, damaged = decode_to_memory(files, image_format)
@@ -173,18 +173,18 @@ def decoded(config: Config, folder: Folder, files: Files) -> tuple[Images, Damag
 
 
 def key_of(files: Files, image_format: ImageFormat) -> tuple:
-    """What tells some files from others within a process."""
+    """A key for these files in this format, within a process."""
     return str(files.source), image_format, hash(tuple(files.names))
 
 
 def damage_of(config: Config, folder: Folder, files: Files) -> Damaged:
-    """Which of a folder's files are damaged, as this process found when it decoded them."""
+    """The damaged ones among a folder's files; decodes them if this process has not yet."""
     known = KNOWN_DAMAGE.get(key_of(files, folder.image_format))
     return decoded(config, folder, files)[1] if known is None else known
 
 
 def decode_into(file: BinaryIO, files: Files, image_format: ImageFormat) -> Damaged:
-    """Writes the pixels of all images but the damaged ones, which it returns."""
+    """Writes the pixels of all intact images, and returns the damaged ones."""
     results = in_parallel(functools.partial(decode, files, image_format), files.names)
     bar = tqdm(results, "decoding", len(files.names), leave=False, disable=None, delay=1)
     damaged = []
@@ -204,7 +204,7 @@ def decode_to_memory(files: Files, image_format: ImageFormat) -> tuple[Images, D
 
 
 def decode_to_cache(files: Files, image_format: ImageFormat, cache: Path) -> tuple[Images, Damaged]:
-    """Decodes into the file `cache`, and puts a note beside it on what it holds."""
+    """Decodes into the file `cache`, and describes it in a .json file beside it."""
     with atomic_write(cache) as file:
         damaged = decode_into(file, files, image_format)
     shape = (len(files.names) - len(damaged), *image_format.shape)
@@ -216,7 +216,7 @@ def decode_to_cache(files: Files, image_format: ImageFormat, cache: Path) -> tup
 
 
 def read_cache(cache: Path) -> tuple[Images, Damaged] | None:
-    """What an earlier call left, if it is as it was written."""
+    """What an earlier call wrote, if it is intact."""
     try:
         note = json.loads(cache.with_suffix(".json").read_bytes())
         damaged = [[str(name), str(reason)] for name, reason in note["damaged"]]
@@ -227,15 +227,15 @@ def read_cache(cache: Path) -> tuple[Images, Damaged] | None:
 
 
 def digest(files: Files, image_format: ImageFormat) -> str:
-    """A name that changes with the images: with the files' sizes and times, or the source's own."""
+    """A name that changes with the format, and with the sizes and times of the source's files."""
     is_folder = files.source.is_dir()
     states = []
     for name in files.names if is_folder else [""]:
-        with contextlib.suppress(OSError):  # a link to nowhere is an image like any damaged one
+        with contextlib.suppress(OSError):  # a broken link counts as a damaged image
             state = (files.source / file_of(name)).stat()
             states.append([name, state.st_size, state.st_mtime_ns])
     names = [] if is_folder else files.names
-    # What was decoded to squares, or by reading 1, is under the name that it always had.
+    # Names of squares, and of what reading 1 decoded, are those of earlier versions.
     form = [show_size(image_format.size), *image_format[1:]]
     form = form[:4] if image_format.reading == 1 else form
     what = [CACHE_VERSION, form, str(files.source.resolve()), states, names]

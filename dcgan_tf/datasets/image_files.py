@@ -1,4 +1,4 @@
-"""Finds the images of a folder or .zip, and opens them one by one."""
+"""Finds the images of a folder or .zip, and opens them."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from dcgan_tf.datasets.endings import (
 from dcgan_tf.settings.errors import UserError
 
 MAX_MEMBER_BYTES = 256 << 20
-HEAD = 16  # bytes, which tell what a file is
+HEAD = 16  # bytes that identify a file's format
 READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 DEFLATE64 = {9: "Deflate64"}
-ENCRYPTED = 1  # a bit of a member's flags
+ENCRYPTED = 1  # a bit of a .zip member's flags
 
 
 class Files(NamedTuple):
@@ -42,12 +42,12 @@ class Files(NamedTuple):
     Attributes:
         source: the folder or .zip.
         names: the sorted paths of the images in it.
-        open: opens one of them.
-        peek: opens one to read its first bytes alone.
+        open: opens an image by its name.
+        peek: opens an image of which only the first bytes are read.
         reading: the rules by which they were found, see `Config.reading`.
-        left_out: the names of the pictures that are not read.
-        links: the paths of the links to folders that are not followed.
-        notes: what was found out of them that their names don't say.
+        left_out: the names of pictures that are not read.
+        links: the paths of links to folders that are not followed.
+        notes: remarks for the report.
     """
 
     source: Path
@@ -61,7 +61,7 @@ class Files(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The paths of the files in a source, and of links to folders that are not followed."""
+    """The paths of the files in a source, and of the links to folders that are not followed."""
 
     names: list[str]
     links: list[str]
@@ -69,10 +69,10 @@ class Found(NamedTuple):
 
 @contextlib.contextmanager
 def open_source(source: Path, reading: int = 1) -> Iterator[Files]:
-    """Lists the images of a folder, a .zip or a file of arrays, and lets them be opened.
+    """Lists the images of a folder, a .zip or an array file; they can be opened within.
 
     Raises:
-        UserError: it is neither, or has no images.
+        UserError: it is none of these, or has no images.
         OSError: it can't be read.
     """
     if not source.exists():
@@ -99,7 +99,11 @@ def open_source(source: Path, reading: int = 1) -> Iterator[Files]:
 
 
 def open_regular(path: str | Path) -> BinaryIO:
-    """Opens a file; a pipe or a device, which could be waited on for ever, is none."""
+    """Opens a regular file.
+
+    Raises:
+        ValueError: it is a pipe or a device, which could block.
+    """
     return open(path, "rb", opener=_regular)
 
 
@@ -115,7 +119,7 @@ def open_zip(source: Path) -> zipfile.ZipFile:
     """Opens a .zip.
 
     Raises:
-        UserError: it is none, or damaged.
+        UserError: it is not a .zip, or is damaged.
     """
     try:
         if not source.is_file():
@@ -128,10 +132,10 @@ def open_zip(source: Path) -> zipfile.ZipFile:
 
 
 def members_of(archive: zipfile.ZipFile, reading: int) -> dict[str, zipfile.ZipInfo]:
-    """The files in a .zip by their paths, in which Windows may have written \\ for /."""
+    """The files in a .zip by their paths, with / in place of Windows's \\."""
     members = {}
     for info in archive.infolist():
-        # Python puts a / in place of the system's separator alone.
+        # Python itself replaces only the separator of this system.
         name = info.filename.replace("\\", "/") if reading > 1 else info.filename
         if not name.endswith("/"):
             members[name] = info
@@ -139,7 +143,7 @@ def members_of(archive: zipfile.ZipFile, reading: int) -> dict[str, zipfile.ZipI
 
 
 def unpack(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str) -> BinaryIO:
-    """Reads a member into memory, which also compares its checksum."""
+    """Reads a member into memory, which also verifies its checksum."""
     info = members[name]
     if info.file_size > MAX_MEMBER_BYTES:
         raise ValueError(f"{info.file_size:,} bytes, more than {MAX_MEMBER_BYTES:,}")
@@ -147,7 +151,7 @@ def unpack(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: 
 
 
 def check_archive(source: Path, images: list[zipfile.ZipInfo]) -> None:
-    """Refuses a .zip of which no image can be read for a cause that they share.
+    """Checks that not all images in a .zip are unreadable for the same reason.
 
     Raises:
         UserError: all are encrypted, or compressed by a method that Python does not have.
@@ -160,15 +164,15 @@ def check_archive(source: Path, images: list[zipfile.ZipInfo]) -> None:
         how = f"is compressed by a method that Python can't read ({', '.join(sorted(names))})"
     else:
         return
-    raise UserError(f"`data_dir` {source} {how}: unpack it, and give the folder")
+    raise UserError(f"`data_dir` {source} {how}: unpack it and give the folder")
 
 
 def walk(source: Path, reading: int) -> Found:
-    """The files in a folder and in those nested in it, by their paths relative to it.
+    """The files in a folder and in nested folders, by their paths relative to it.
 
-    A run directory is left out: its grids and plots are not images to learn. From reading 2 on,
-    links to folders are followed, once all folders are read that lie here themselves; no folder is
-    read twice, nor one of those that the source lies in.
+    Run directories are skipped: their grids and plots are not images to learn. From reading 2 on,
+    links to folders are followed after all real folders. No folder is read twice, and neither are
+    the folders above the source.
     """
     names, links = [], []
     read = {identity(folder) for folder in source.resolve().parents}
@@ -196,7 +200,7 @@ def walk(source: Path, reading: int) -> Found:
 
 
 def identity(folder: str | Path) -> tuple[int, int]:
-    """What two paths to the same folder share."""
+    """The device and inode of a folder, which are the same for all paths to it."""
     state = os.stat(folder)
     return state.st_dev, state.st_ino
 
@@ -217,10 +221,10 @@ def pick_images(
     reading: int,
     peek: Callable[[str], BinaryIO] | None = None,
 ) -> Files:
-    """The images among files, and what opens them, or the images in files of arrays.
+    """The images among files, including those in array files.
 
     Raises:
-        UserError: there are none, or arrays that are no images.
+        UserError: there are none, or arrays that are not images.
     """
 
     def is_shown(name: str) -> bool:
@@ -231,7 +235,7 @@ def pick_images(
     for name in names:
         kinds[kind_of(name, peek or open_file, reading)].append(name)
     images, arrays, left_out = kinds["image"], kinds["array"], kinds["left out"]
-    if arrays and peek:  # numpy reads them where they lie, not in a .zip
+    if arrays and peek:  # arrays are memory-mapped, which a .zip does not allow
         left_out, arrays = sorted(left_out + arrays), []
     files = Files(
         source, images, open_file, peek or open_file, reading, tuple(left_out), tuple(found.links)
@@ -255,7 +259,7 @@ def pick_images(
 
 
 def kind_of(name: str, open_file: Callable[[str], BinaryIO], reading: int) -> str | None:
-    """Whether a file is an "image", an "array", a picture that is "left out", or None of these."""
+    """Whether a file is an "image", an "array", a picture that is "left out", or none (None)."""
     kind = ending(name)
     if name.lower().endswith(READINGS[reading].endings):
         return "image"
@@ -266,10 +270,10 @@ def kind_of(name: str, open_file: Callable[[str], BinaryIO], reading: int) -> st
     if kind in OTHERS:
         return None
     head = b""
-    # A link to nowhere, a pipe, a damaged member are no pictures.
+    # A broken link, a pipe or a damaged member is not a picture.
     with contextlib.suppress(Exception), open_file(name) as file:
         head = file.read(HEAD)
-    if kind in UNREAD:  # some programs call a JPEG so
+    if kind in UNREAD:  # some programs save JPEGs under these endings
         return "image" if is_picture(head) and reading > 1 else "left out"
     if not (is_picture(head) or head.startswith(TIFF)):
         return None
@@ -277,7 +281,7 @@ def kind_of(name: str, open_file: Callable[[str], BinaryIO], reading: int) -> st
 
 
 def refuse(source: Path, names: Sequence[str], reading: int) -> NoReturn:
-    """Says what a source without images has.
+    """Reports what a source without images has.
 
     Raises:
         UserError: always.
@@ -288,6 +292,6 @@ def refuse(source: Path, names: Sequence[str], reading: int) -> NoReturn:
     if ".tfrecord" in kinds:
         found += "; for TFRecords, give `dataset=tfrecords`"
     elif any(kind in PACKED for kind in kinds):
-        found += "; unpack what is packed"
+        found += "; unpack the archives"
     wanted = READINGS[reading].wanted
     raise UserError(f"`data_dir` {source} has no images ({wanted}); it has {found}")

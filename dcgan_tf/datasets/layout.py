@@ -1,4 +1,4 @@
-"""What the folders that images lie in say: their classes, and which are held out from training."""
+"""Classes and splits, as the names of the folders that hold images give them."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ def parts_of(name: str) -> Parts:
 
 
 def count_shared(folders: Collection[Parts]) -> int:
-    """How many of the first folders all paths share."""
+    """The number of leading folders that all paths share."""
     first, last = min(folders), max(folders)
     return len([*itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last))])
 
 
 def split_of(folder: str) -> Split | None:
-    """The split that a folder's name means: "test" is held out from training; None for others."""
+    """The split that a folder's name means, "test" being held out; None if it means none."""
     match = SPLIT_NAME.fullmatch(folder.casefold())
     return None if match is None else "train" if match["train"] else "test"
 
 
 def looks_like_splits(folders: Collection[str]) -> bool:
-    """Whether some of the names of folders have words for splits, as trainA and testA."""
+    """Whether some folder names contain words for splits, such as trainA and testA."""
     words = {split_of(word) for folder in folders for word in WORD.findall(folder)}
     return words >= {"train", "test"} or sum(split_of(folder) is not None for folder in folders) > 1
 
 
 def split_level(files: Files) -> int | None:
-    """Which of the folders on each path names its split: 0 in train/cat, 1 in cat/train.
+    """The position of the folder that names the split: 0 in train/cat, 1 in cat/train.
 
-    None, if not all of them do, or reading 1 takes them for any other.
+    None if not every path has one, and by reading 1, which knows no split folders.
     """
     if files.reading == 1:
         return None
@@ -64,7 +64,7 @@ def split_level(files: Files) -> int | None:
 
 
 def held_out_folders(files: Files) -> list[str]:
-    """The names of the folders whose images are held out, where folders name the splits."""
+    """The names of the folders whose images are held out, if folders name the splits."""
     level = split_level(files)
     if level is None:
         return []
@@ -73,7 +73,7 @@ def held_out_folders(files: Files) -> list[str]:
 
 
 def unclear_folders(files: Files) -> list[str]:
-    """The names of the upper folders, where they look like splits and are not taken for such."""
+    """The names of top folders that look like splits but are not treated as splits."""
     folders = {parts_of(name) for name in files.names}
     shared = count_shared(folders)
     names = {parts[shared] for parts in folders if len(parts) > shared}
@@ -81,24 +81,24 @@ def unclear_folders(files: Files) -> list[str]:
 
 
 def class_folders(files: Files) -> dict[str, str]:
-    """Each image's class: the first folder on its path, below those that all images lie in.
+    """The class of each image: the first folder on its path that not all images share.
 
-    Pictures of a class that are left out are there, too. Folders that name splits are left out of
-    the paths. From reading 2 on, folders of the same name in Unicode's terms are one class.
+    Left-out pictures of a class are included. Folders that name splits are ignored. From reading 2
+    on, names that are equal after Unicode normalization are one class.
 
     Raises:
-        UserError: an image lies in no such folder, a class has no image that is read, or folders
-            name splits in part.
+        UserError: an image is not in a class folder, a class has no readable image, or only some
+            folders name splits.
     """
     level = split_level(files)
 
-    def labelled(name: str) -> Parts:
+    def without_split(name: str) -> Parts:
         parts = parts_of(name)
         return parts if level is None else parts[:level] + parts[level + 1 :]
 
-    folders = {name: labelled(name) for name in files.names}
+    folders = {name: without_split(name) for name in files.names}
     shared = count_shared(folders.values())
-    unread = {name: labelled(name) for name in files.left_out}
+    unread = {name: without_split(name) for name in files.left_out}
     if files.reading > 1:
         deep = {name: parts for name, parts in unread.items() if len(parts) >= max(shared, 1)}
         shared = min(shared, count_shared([*folders.values(), *deep.values()]))
@@ -107,13 +107,13 @@ def class_folders(files: Files) -> dict[str, str]:
     for name, parts in folders.items():
         if len(parts) == shared:
             raise UserError(
-                f"`data_dir` {files.source} does not tell the class of {readable(name)}: labelled "
-                f"images are in two folders or more, one for each class"
+                f"`data_dir` {files.source} does not tell the class of {readable(name)}: put "
+                f"images with labels into two or more folders, one for each class"
             )
         if parts[shared] == ALL_CLASSES:
             raise UserError(
-                f"`data_dir` {files.source}: a class can't be called {ALL_CLASSES}, which "
-                f"`label` {ALL_CLASSES} takes for every class: give its folder another name"
+                f"`data_dir` {files.source}: a class can't be called {ALL_CLASSES}, because "
+                f"`label` {ALL_CLASSES} means every class: rename its folder"
             )
     classes = {name: class_name(parts[shared], files.reading) for name, parts in folders.items()}
     known = {*classes.values()}
@@ -128,27 +128,27 @@ def class_name(folder: str, reading: int) -> str:
 
 
 def check_splits(files: Files, names: set[str]) -> None:
-    """Refuses classes of which some are called as splits are; one alone may be a class of trains.
+    """Checks that class names do not look like splits; a single one may be a class of trains.
 
     Raises:
-        UserError: several are.
+        UserError: several do.
     """
     if looks_like_splits(names):
         shown = ", ".join([*map(readable, sorted(names)[:5]), *["…"] * (len(names) > 5)])
         raise UserError(
-            f"`data_dir` {files.source} has the folders {shown}, of which it is not clear which "
-            f"are splits and which are classes: give a folder with train and test alone in it, and "
-            f"in each of them a folder for each class"
+            f"`data_dir` {files.source} has the folders {shown}, some named like splits and some "
+            f"like classes: give a folder with only train and test in it, and in each of them a "
+            f"folder for each class"
         )
 
 
 def check_unread(
     files: Files, folders: dict[str, Parts], unread: dict[str, Parts], shared: int
 ) -> None:
-    """Refuses a class all of whose pictures are left out.
+    """Checks that no class has all its pictures left out.
 
     Raises:
-        UserError: there is one.
+        UserError: one has.
     """
     read, named = (
         {parts[shared] for parts in some.values() if len(parts) > shared}
@@ -159,24 +159,25 @@ def check_unread(
         names = [name for name, parts in unread.items() if parts[shared:][:1] == (empty[0],)]
         raise UserError(
             f"`data_dir` {files.source}: no picture of {readable(empty[0])} can be read "
-            f"({count_endings(names)}): save them as PNG or JPEG, or take the folder away"
+            f"({count_endings(names)}): save them as PNG or JPEG, or remove the folder"
         )
 
 
 def hash_of(name: str, reading: int) -> int:
-    """A number below 2⁶⁴ that belongs to a name, in whichever form of Unicode it is written."""
+    """A hash of a name, below 2⁶⁴; from reading 2 on, the same for all its Unicode forms."""
     name = name if reading == 1 else normal(name)
     content = hashlib.sha256(name.encode(errors="surrogateescape")).digest()
     return int.from_bytes(content[:8], "big")
 
 
 def pick_split(files: Files, held_out: float, split: Split, conditional: bool = False) -> Files:
-    """The files of one split: as folders say, or by their names, so that more images move none.
+    """The files of one split: by their folders, or by a hash of their names.
 
-    From reading 2 on, where all images of a class would be held out, the last of them is not.
+    By the hash, adding images does not move others to another split. From reading 2 on, a class
+    whose images would all be held out keeps one to train on.
 
     Raises:
-        UserError: none are left.
+        UserError: the split is empty.
     """
     limit = held_out * 2**64
     tested = {name for name in files.names if hash_of(name, files.reading) < limit}
@@ -184,18 +185,19 @@ def pick_split(files: Files, held_out: float, split: Split, conditional: bool = 
     if level is not None:
         tested = {name for name in files.names if split_of(parts_of(name)[level]) == "test"}
     elif files.reading > 1 and tested:
-        tested -= spared(files, tested, conditional)
+        tested -= kept_for_training(files, tested, conditional)
     names = [name for name in files.names if (name in tested) == (split == "test")]
     if not names:
+        purpose = "to train on" if split == "train" else "to compare with"
         raise UserError(
-            f"`data_dir` {files.source}: of its {len(files.names):,} images `held_out` {held_out} "
-            f"leaves none {'to train on' if split == 'train' else 'to compare with'}"
+            f"`data_dir` {files.source}: `held_out` {held_out} leaves none of its "
+            f"{len(files.names):,} images {purpose}"
         )
     return files._replace(names=names)
 
 
-def spared(files: Files, tested: set[str], conditional: bool) -> set[str]:
-    """Of each class whose images would all be held out, one that is trained on."""
+def kept_for_training(files: Files, tested: set[str], conditional: bool) -> set[str]:
+    """One image of each class whose images would all be held out."""
     classes = class_folders(files) if conditional else dict.fromkeys(files.names, "")
     trained = {classes[name] for name in files.names if name not in tested}
     kept = {}

@@ -1,4 +1,4 @@
-"""The images and labels that a config names, in the size that it asks for."""
+"""Loads the images and labels that a config names, in its image size."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ def load_images(config: Config) -> Images:
         uint8 [N, H, W, C] in [0, 255].
 
     Raises:
-        UserError: a file is missing or is not what it should be, or there are fewer images
-            than a step takes.
+        UserError: a file is missing or invalid, or there are fewer images than a step takes.
     """
     images = load_split(config, "train")
     if len(images) < config.images_per_step:
@@ -32,38 +31,35 @@ def load_images(config: Config) -> Images:
             each += f" times `discriminator_steps` {config.discriminator_steps}"
         raise UserError(
             f"{each} is more than the {len(images)} images of "
-            f"{config.data_dir or config.dataset}: give a smaller one"
+            f"{config.data_dir or config.dataset}: make it smaller"
         )
     return images
 
 
 def load_held_out(config: Config) -> Images:
-    """Reads the images of the same kind that no training sees, to compare generated ones with.
+    """Reads the held-out images, which are never trained on, to compare generated ones with.
 
     Returns:
         uint8 [N, H, W, C] in [0, 255].
 
     Raises:
-        UserError: there are none, or a file is missing or is not what it should be.
+        UserError: there are none, or a file is missing or invalid.
     """
     return load_split(config, "test")
 
 
 def load_split(config: Config, split: Split) -> Images:
-    """Reads the images of one split, however few; returns and raises as `load_held_out`."""
+    """Reads the images of one split; returns and raises as `load_held_out`."""
     return resize(
         resolve(DATASETS[config.dataset].load_images)(config, split), config.height_and_width
     )
 
 
 def load_labels(config: Config, split: Split) -> np.ndarray:
-    """Reads the labels of a split's images.
-
-    Returns:
-        The number of each image's class, int [N].
+    """Reads the class ids of a split's images, int [N].
 
     Raises:
-        UserError: the dataset has none, or a file is missing or is not what it should be.
+        UserError: the dataset has no labels, or a file is missing or invalid.
     """
     load = DATASETS[config.dataset].load_labels
     if load is None:
@@ -72,44 +68,44 @@ def load_labels(config: Config, split: Split) -> np.ndarray:
 
 
 def load_training_labels(config: Config, images: Images) -> Labels | None:
-    """Reads the labels of the training images, where the config is that of a conditional run.
+    """Reads the labels of the training images; None if the run is not conditional.
 
     Raises:
-        UserError: there is no label for each image, or no image of some class.
+        UserError: an image has no label, or a class has no image.
     """
     if not config.conditional:
         return None
-    numbers, class_names = load_labels(config, "train"), DATASETS[config.dataset].class_names
-    highest, source = int(numbers.max(initial=0)), config.data_dir or config.dataset
+    ids, class_names = load_labels(config, "train"), DATASETS[config.dataset].class_names
+    highest, source = int(ids.max(initial=0)), config.data_dir or config.dataset
     names = resolve(class_names)(config) if class_names else [*map(str, range(highest + 1))]
-    if len(numbers) != len(images) or highest >= len(names):
+    if len(ids) != len(images) or highest >= len(names):
         raise UserError(
             f"`conditional` needs a label from 0 to {len(names) - 1} for each image, and {source} "
-            f"has {len(images):,} images and {len(numbers):,} labels up to {highest}"
+            f"has {len(images):,} images and {len(ids):,} labels up to {highest}"
         )
-    labels = Labels(numbers, names)
+    labels = Labels(ids, names)
     classes = labels.classes
     if empty := [name for name, count in zip(classes.names, classes.counts) if not count]:
         why = "they are held out or damaged: add more, or give a smaller `held_out`"
-        told = f"; {why}" if config.dataset in ("folder", "arrays") else ""
+        cause = f"; {why}" if config.dataset in ("folder", "arrays") else ""
         raise UserError(
-            f"`conditional`: {source} has no training images of {', '.join(empty)}{told}"
+            f"`conditional`: {source} has no training images of {', '.join(empty)}{cause}"
         )
     return labels
 
 
 def load_report(config: Config) -> Report | None:
-    """What became of the pictures that the config names; None for sets that are used as a whole.
+    """The report on the pictures that the config names; None for datasets that are used whole.
 
     Raises:
-        UserError: as `load_images`, which comes before.
+        UserError: as `load_images`, which must be called first.
     """
     report = DATASETS[config.dataset].report
     return resolve(report)(config) if report else None
 
 
 def resize(images: Images, size: Size | None) -> Images:
-    """Resizes images with antialiasing; leaves them alone if the size is theirs or None.
+    """Resizes images with antialiasing; returns them unchanged if they have the size or it is None.
 
     Args:
         images: uint8 [N, H, W, C].
@@ -128,7 +124,7 @@ def resize(images: Images, size: Size | None) -> Images:
     return resized
 
 
-def shrink(images: Images, most: int) -> np.ndarray:
-    """Images, uint8 [N, H, W, C], of at most so many pixels a side."""
-    height, width = (min(most, side) for side in images.shape[1:3])
+def shrink(images: Images, max_side: int) -> np.ndarray:
+    """Images, uint8 [N, H, W, C], with no side of more than `max_side` pixels."""
+    height, width = (min(max_side, side) for side in images.shape[1:3])
     return resize(images, (height, width))[:]

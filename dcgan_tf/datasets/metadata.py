@@ -1,4 +1,4 @@
-"""What a picture's file says beside its pixels: its color profile, and what can be left aside."""
+"""A picture file's metadata: the color profile is applied, the rest can be dropped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")
 MAX_PROFILE_BYTES = 16 << 20
-SAME = 2  # of 255: profiles that differ by no more show the same
+MAX_DIFFERENCE = 2  # of 255: a profile that changes colors by no more counts as sRGB
 
 SRGB = ImageCms.createProfile("sRGB")
 
@@ -30,13 +30,13 @@ def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def without_metadata(content: bytes) -> tuple[BinaryIO, bytes | None]:
-    """A PNG of the chunks alone that make the picture, and the color profile of the others.
+    """A PNG with only the chunks that its picture needs, and its color profile.
 
     Raises:
-        ValueError: it is no PNG.
+        ValueError: it is not a PNG.
     """
     if not content.startswith(PNG_SIGNATURE):
-        raise ValueError("no PNG")
+        raise ValueError("not a PNG")
     kept, profile = [PNG_SIGNATURE], None
     for kind, chunk in png_chunks(content):
         if kind in PNG_PIXELS:
@@ -48,7 +48,7 @@ def without_metadata(content: bytes) -> tuple[BinaryIO, bytes | None]:
 
 def unpack_profile(data: bytes) -> bytes | None:
     """The profile in the data of an iCCP chunk; None if it is damaged or too large."""
-    _, _, packed = data.partition(b"\0")  # after its name; the method of compression is first
+    _, _, packed = data.partition(b"\0")  # the name, then the compression method, then the profile
     unpacking = zlib.decompressobj()
     try:
         profile = unpacking.decompress(packed[1:], MAX_PROFILE_BYTES)
@@ -58,10 +58,10 @@ def unpack_profile(data: bytes) -> bytes | None:
 
 
 def significant_bits(head: bytes) -> int | None:
-    """How many of a grey PNG's bits its sBIT chunk calls significant; None if it has none.
+    """The number of significant bits in a gray PNG's sBIT chunk; None if it has no such chunk.
 
     Args:
-        head: the first bytes of the file; the chunk is before the pixels.
+        head: the first bytes of the file; the chunk comes before the pixels.
     """
     for kind, chunk in png_chunks(head):
         if kind == b"sBIT" and len(chunk) > 12:
@@ -70,10 +70,10 @@ def significant_bits(head: bytes) -> int | None:
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """The image in the colors that a viewer shows; as it is, if its profile is missing or broken.
+    """The image in sRGB; unchanged if its profile is missing or damaged.
 
     Args:
-        image: of the modes L, LA, P, RGB, RGBA or CMYK; others are left as they are.
+        image: an image of mode L, LA, P, RGB, RGBA or CMYK; other modes are returned unchanged.
         profile: the ICC profile in its file.
     """
     if not profile:
@@ -93,7 +93,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 @functools.lru_cache(maxsize=64)
 def transform_of(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """What turns colors of a profile into sRGB; None if they are that, or the profile is broken."""
+    """The transform from a profile to sRGB; None if it changes little or the profile is damaged."""
     if mode not in ("L", "RGB", "CMYK"):
         return None
     try:
@@ -105,4 +105,4 @@ def transform_of(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None
     ramps = np.stack(np.meshgrid(*[shades] * 3), axis=-1).reshape(27, 27, 3)
     probe = Image.fromarray(ramps).convert(mode)
     change = np.asarray(transform.apply(probe), int) - np.asarray(probe.convert("RGB"), int)
-    return transform if np.abs(change).max() > SAME else None
+    return transform if np.abs(change).max() > MAX_DIFFERENCE else None

@@ -1,4 +1,4 @@
-"""MNIST, Fashion-MNIST and CIFAR-10: the user's copy, one of this machine's, or a download."""
+"""MNIST, Fashion-MNIST and CIFAR-10: the user's copy, an installed copy, or a download."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def load_mnist_images(config: Config, split: Split) -> np.ndarray:
         uint8 [N, 28, 28, 1] in [0, 255].
 
     Raises:
-        UserError: a file is missing or is not what it should be.
+        UserError: a file is missing or invalid.
     """
     if config.data_dir is not None:
         return read_images(Path(config.data_dir), split)
@@ -71,15 +71,16 @@ def load_mnist_labels(config: Config, split: Split) -> np.ndarray:
 
 
 def load_stacked_mnist_images(config: Config, split: Split) -> np.ndarray:
-    """As many images as MNIST has, of three random digits, one a colour channel: 1,000 modes.
+    """Stacked MNIST: a random digit in each color channel, which makes 1,000 modes.
 
-    Metz et al., 2017, section 3.3.1. The digits are drawn once and for all, whatever the seed.
+    Metz et al., 2017, section 3.3.1. There are as many images as in MNIST. The choice of digits is
+    fixed, whatever the run's seed.
 
     Returns:
         uint8 [N, 28, 28, 3] in [0, 255].
 
     Raises:
-        UserError: a file is missing or is not what it should be.
+        UserError: a file is missing or invalid.
     """
     digits = load_mnist_images(config, split)
     chosen = np.random.default_rng(0).integers(len(digits), size=(3, len(digits)))
@@ -87,13 +88,13 @@ def load_stacked_mnist_images(config: Config, split: Split) -> np.ndarray:
 
 
 def load_fashion_mnist_images(config: Config, split: Split) -> np.ndarray:
-    """Fashion-MNIST, 60,000 and 10,000: the user's copy, Debian's, or Keras's download.
+    """Fashion-MNIST's 60,000 training or 10,000 test images: the user's copy, Debian's, or Keras's.
 
     Returns:
         uint8 [N, 28, 28, 1] in [0, 255].
 
     Raises:
-        UserError: a file is missing or is not what it should be, or can't be downloaded.
+        UserError: a file is missing or invalid, or can't be downloaded.
     """
     folder = fashion_mnist_folder(config)
     if folder is not None:
@@ -115,7 +116,7 @@ def load_cifar10_images(config: Config, split: Split) -> np.ndarray:
         uint8 [N, 32, 32, 3] in [0, 255].
 
     Raises:
-        UserError: a file is missing or is not what it should be, or can't be downloaded.
+        UserError: a file is missing or invalid, or can't be downloaded.
     """
     if config.data_dir is not None:
         return read_cifar10_images(Path(config.data_dir), split)
@@ -141,26 +142,26 @@ def bundled_mnist() -> Path:
 
 
 def fashion_mnist_folder(config: Config) -> Path | None:
-    """Where Fashion-MNIST is on this machine, as far as is known."""
+    """The folder of the user's copy of Fashion-MNIST, or of Debian's; None without either."""
     if config.data_dir is not None:
         return Path(config.data_dir)
     return DEBIAN_FASHION_MNIST if DEBIAN_FASHION_MNIST.is_dir() else None
 
 
-INSTEAD = {
+ALTERNATIVES = {
     "fashion_mnist": "or install Debian's dataset-fashion-mnist",
     "cifar10": "with its binary version or a Keras .npz",
 }
 
 
 def download(name: str, split: Split) -> tuple[np.ndarray, np.ndarray]:
-    """The images and labels of one of `keras.datasets`, from its cache or its server.
+    """The images and labels of one of `keras.datasets`, from Keras's cache or by download.
 
     Returns:
         uint8 [N, H, W] or [N, H, W, C] in [0, 255], and uint8 [N].
 
     Raises:
-        UserError: neither has them.
+        UserError: the download failed.
     """
     import keras
 
@@ -170,7 +171,7 @@ def download(name: str, split: Split) -> tuple[np.ndarray, np.ndarray]:
     except Exception as error:
         raise UserError(
             f"{name} could not be downloaded ({first_line(error)}): give `data_dir`, "
-            f"{INSTEAD[name]}; if one was cut short, delete it from ~/.keras/datasets"
+            f"{ALTERNATIVES[name]}; delete a partial download from ~/.keras/datasets"
         ) from None
     images, labels = train if split == "train" else test
     return images, labels.reshape(-1)

@@ -1,7 +1,7 @@
 """Images that a program passes to `train`: arrays, datasets, anything that yields images.
 
-They are read once, turned into uint8, and split into training and held-out images. What is more
-than MEMORY_LIMIT goes into a file without a name, which is gone with the process.
+They are read once, converted to uint8, and split into training and held-out images. A split of more
+than MEMORY_LIMIT goes to an unnamed temporary file, which disappears with the process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from dcgan_tf.datasets.cache import default_cache_dir
 from dcgan_tf.datasets.disk_images import DiskImages, Images, Split
-from dcgan_tf.datasets.elements import check_range, length_of, read_labels, read_some, to_uint8
+from dcgan_tf.datasets.elements import check_range, length_of, read_batches, read_labels, to_uint8
 from dcgan_tf.datasets.loading import resize
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
@@ -30,12 +30,12 @@ ValueRange = tuple[float, float]
 
 
 class Passed(NamedTuple):
-    """What a program passed.
+    """The images and labels that a program passed.
 
     Attributes:
-        images: of each split, uint8 [N, H, W, C] in [0, 255].
-        labels: the ids of their classes, int64 [N]; None without labels.
-        class_names: by id: the labels themselves, as text.
+        images: the images of each split, uint8 [N, H, W, C] in [0, 255].
+        labels: the class ids of each split, int64 [N]; None without labels.
+        class_names: the passed labels as text, by id.
     """
 
     images: dict[Split, Images]
@@ -48,7 +48,7 @@ CURRENT: ContextVar[Passed | None] = ContextVar("passed", default=None)
 
 @contextlib.contextmanager
 def passing(passed: Passed | None) -> Iterator[None]:
-    """Within, these are the images of `dataset=arrays`."""
+    """Makes these the images of `dataset=arrays` within the context."""
     token = CURRENT.set(passed)
     try:
         yield
@@ -57,16 +57,16 @@ def passing(passed: Passed | None) -> Iterator[None]:
 
 
 def current() -> Passed:
-    """What `passing` was given.
+    """The argument of the enclosing `passing`.
 
     Raises:
-        UserError: nothing.
+        UserError: there is none.
     """
     passed = CURRENT.get()
     if passed is None:
         raise UserError(
-            "`dataset=arrays` has its images in Python alone: pass them there, as "
-            "dcgan_tf.train(config, run_dir, images=…) and run.evaluate(images=…) take them"
+            "`dataset=arrays` takes images only in Python: pass them as in "
+            "dcgan_tf.train(config, run_dir, images=…) or run.evaluate(images=…)"
         )
     return passed
 
@@ -77,11 +77,11 @@ def load_passed(config: Config, split: Split) -> Images:
 
 
 def load_passed_labels(config: Config, split: Split) -> np.ndarray:
-    """The ids of their classes, int64 [N]; raises as `current`, or if there are none."""
+    """The class ids of a split, int64 [N]; raises as `current`, or if there are no labels."""
     labels = current().labels
     if labels is None:
         raise UserError(
-            "`conditional` learns labels, and the images come without: give `labels`, too, or a "
+            "`conditional` needs labels, and the images come without: add `labels`, or give a "
             "dataset of (image, label)"
         )
     return labels[split]
@@ -95,13 +95,13 @@ def passed_class_names(config: Config) -> Sequence[str]:
 def read_passed(
     config: Config, images: Any, labels: Any = None, value_range: ValueRange | None = None
 ) -> Passed | None:
-    """Reads the images, and labels, that a program passes; None where it passes none.
+    """Reads the images and labels that a program passes; None if it passes no images.
 
     Args:
         config: its `held_out`, `image_size`, `conditional` and `cache_dir` are used.
-        images: [N, H, W, C] or grey [N, H, W]; or what yields images, batches of them, or either
-            with labels, such as a `tf.data.Dataset`, in the same order each time.
-        labels: of all images, [N], whole numbers or text.
+        images: [N, H, W, C] or gray [N, H, W]; or an iterable, such as a `tf.data.Dataset`, of
+            images or batches, each with or without labels, in the same order each time.
+        labels: the labels of all images, [N], integers or text.
         value_range: the values of black and white; None for uint8 in [0, 255].
 
     Raises:
@@ -110,14 +110,16 @@ def read_passed(
     """
     if images is None:
         if labels is not None or value_range is not None:
-            raise UserError("`labels` and `value_range` are of `images`: give these, too")
+            raise UserError("`labels` and `value_range` describe `images`: give these, too")
         return None
     if config.dataset != "arrays":
         raise UserError(
             f"`images` are for `dataset=arrays`, and the config has `dataset={config.dataset}`"
         )
     if labels is not None and not config.conditional:
-        raise UserError("`labels` are for `conditional=True`: set it in the config, or leave them")
+        raise UserError(
+            "`labels` are for `conditional=True`: set it in the config, or leave them out"
+        )
     check_range(value_range)
     pixels, is_held_out, own_labels = read_splits(config, images, labels is not None, value_range)
     labels = own_labels if labels is None else labels
@@ -129,15 +131,15 @@ def read_passed(
 
 
 def read_splits(
-    config: Config, images: Any, labelled: bool, value_range: ValueRange | None
+    config: Config, images: Any, labeled: bool, value_range: ValueRange | None
 ) -> tuple[dict[Split, Images], np.ndarray, np.ndarray | None]:
-    """The images of each split, which of all are held out, bool [N], and labels of their own."""
+    """The images of each split, whether each image is held out, bool [N], and their own labels."""
     contents: dict[Split, IO[bytes]] = {split: io.BytesIO() for split in SPLITS}
     shape: tuple[int, ...] = ()
     brightest, held_out, labels = 0, [], []
-    random = np.random.default_rng(0)  # so that the same are held out if more are added
-    for some, labels_of_some in read_some(images, labelled):
-        pixels = resize(to_uint8(some, value_range), config.height_and_width)[:]
+    random = np.random.default_rng(0)  # adding images does not change which are held out
+    for batch, batch_labels in read_batches(images, labeled):
+        pixels = resize(to_uint8(batch, value_range), config.height_and_width)[:]
         if shape and pixels.shape[1:] != shape:
             raise UserError(
                 f"`images` have different shapes, {[*shape]} and {[*pixels.shape[1:]]}: resize them"
@@ -148,10 +150,10 @@ def read_splits(
             contents[split].write(pixels[chosen].tobytes())
             contents[split] = on_disk_if_large(contents[split], images, config)
         held_out.append(is_held_out)
-        if labels_of_some is not None:
-            labels.append(labels_of_some)
+        if batch_labels is not None:
+            labels.append(batch_labels)
     if not held_out:
-        raise UserError("`images` are none: give a batch of them at least")
+        raise UserError("`images` are empty: give at least a batch of them")
     if brightest <= 1:
         raise UserError(
             "`images` have no value above 1, and 255 is white: give `value_range=(0, 1)` if 1 is"
@@ -161,18 +163,18 @@ def read_splits(
 
 
 def on_disk_if_large(content: IO[bytes], images: Any, config: Config) -> IO[bytes]:
-    """Moves pixels from memory into a file, if they are more than MEMORY_LIMIT.
+    """Moves pixels from memory into a file if they exceed MEMORY_LIMIT.
 
     Raises:
-        UserError: they are of what may never end.
+        UserError: the images have no length, and may never end.
         OSError: the file can't be written.
     """
     if not isinstance(content, io.BytesIO) or content.tell() <= MEMORY_LIMIT:
         return content
     if not hasattr(images, "shape") and length_of(images) is None:
         raise UserError(
-            f"`images` are more than {MEMORY_LIMIT >> 20:,} MiB and do not say how many, so that "
-            f"they may never end: give them a length (tf.data has assert_cardinality)"
+            f"`images` exceed {MEMORY_LIMIT >> 20:,} MiB and have no length, so they may never "
+            f"end: give them a length (tf.data has assert_cardinality)"
         )
     folder = Path(config.cache_dir) if config.cache_dir else default_cache_dir()
     folder.mkdir(parents=True, exist_ok=True)
@@ -182,10 +184,10 @@ def on_disk_if_large(content: IO[bytes], images: Any, config: Config) -> IO[byte
 
 
 def as_images(content: IO[bytes], shape: tuple[int, ...]) -> Images:
-    """The pixels that were written, of images of a shape, [N, H, W, C]."""
-    number = content.tell() // int(np.prod(shape))
+    """The written pixels as images [N, *shape]."""
+    count = content.tell() // int(np.prod(shape))
     if isinstance(content, io.BytesIO):
-        return np.frombuffer(content.getbuffer(), np.uint8).reshape(number, *shape)
-    with content:  # its name goes; what is in it stays for as long as it is open
+        return np.frombuffer(content.getbuffer(), np.uint8).reshape(count, *shape)
+    with content:  # this deletes its name; the content stays while DiskImages has it open
         content.flush()
-        return DiskImages([Path(content.name)], (number, *shape))
+        return DiskImages([Path(content.name)], (count, *shape))

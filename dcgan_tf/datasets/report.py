@@ -1,4 +1,4 @@
-"""How many pictures were found in a folder, and what became of them."""
+"""The report on a folder: how many pictures were found, and how each was used."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from dcgan_tf.datasets.image_files import Files
 from dcgan_tf.settings.errors import DamagedImages
 
 DAMAGED = "damaged"
-NAMED_WARNINGS = 10
+MAX_WARNINGS = 10
 
-Damaged = list[list[str]]  # the name of each damaged file, and what is wrong with it
+Damaged = list[list[str]]  # [name, what is wrong] for each damaged file
 
 logger = logging.getLogger(__name__)
 
 
 class Counts(NamedTuple):
-    """How many pictures there are, of all or of a class.
+    """The number of pictures, in all or of a class.
 
     Attributes:
-        found: the others together.
-        trained: how many are used for training.
-        held_out: how many are kept to evaluate with.
-        left_out: how many are not used, by their endings, or "damaged".
+        found: the sum of the others.
+        trained: pictures to train on.
+        held_out: pictures to evaluate with.
+        left_out: pictures that are not used, by ending, or "damaged".
     """
 
     found: int
@@ -44,20 +44,20 @@ class Counts(NamedTuple):
     left_out: dict[str, int]
 
     def __str__(self) -> str:
-        said = f"{self.found:,} found: {self.trained:,} to train on, {self.held_out:,} held out"
+        text = f"{self.found:,} found: {self.trained:,} to train on, {self.held_out:,} held out"
         if self.left_out:
             causes = ", ".join(f"{count:,} {cause}" for cause, count in self.left_out.items())
-            said += f", {sum(self.left_out.values()):,} left out ({causes})"
-        return said
+            text += f", {sum(self.left_out.values()):,} left out ({causes})"
+        return text
 
 
 class Report(NamedTuple):
     """The pictures of a folder.
 
     Attributes:
-        all: of them.
-        classes: of each class, in a conditional run.
-        notes: what was found out of them that is worth a line.
+        all: the counts of all pictures.
+        classes: the counts of each class, in a conditional run.
+        notes: remarks on the pictures.
     """
 
     all: Counts
@@ -65,14 +65,14 @@ class Report(NamedTuple):
     notes: Sequence[str]
 
     def as_dict(self) -> dict[str, Any]:
-        """The same for config.json."""
+        """The counts, for config.json."""
         counts = self.all._asdict()
         if self.classes:
             counts["classes"] = {name: each._asdict() for name, each in self.classes.items()}
         return counts
 
     def lines(self) -> dict[str, str]:
-        """The first lines of a training, by what each is of."""
+        """The lines to print when training starts, by their headings."""
         lines = {"pictures": "; ".join([str(self.all), *self.notes])}
         if self.classes:
             shown = [f"{name} ({counts})" for name, counts in self.classes.items()]
@@ -91,11 +91,10 @@ def count(
     """Counts pictures.
 
     Args:
-        files: of both splits.
-        trained: the names of those to train on.
-        damaged: the names of those of them that are damaged.
-        classes: of each, left-out ones too as far as they have one; none, where there are no
-            labels.
+        files: the files of both splits.
+        trained: the names of the training images.
+        damaged: the names of the damaged ones among them.
+        classes: the class of each image, and of left-out ones if known; empty without labels.
         notes: see `Report`.
     """
     fates = dict.fromkeys(files.names, "held out") | dict.fromkeys(trained, "trained")
@@ -122,44 +121,44 @@ def check_damage(files: Files, damaged: Damaged, allowed: int) -> None:
     """Warns of damaged images.
 
     Args:
-        files: of one split.
-        damaged: those of them that are.
-        allowed: how many may be, of both splits together.
+        files: the files of one split.
+        damaged: the damaged ones among them.
+        allowed: the number of images that may be damaged.
 
     Raises:
-        DamagedImages: there are more, or no others.
+        DamagedImages: there are more, or all are damaged.
     """
     total, count = len(files.names), len(damaged)
     if count > min(allowed, total - 1):
         name, reason = readable(damaged[0][0]), damaged[0][1]
         raise DamagedImages(
             f"`data_dir` {files.source}: {count:,} of {total:,} images are damaged, first {name} "
-            f"({reason}), and `max_bad_images` allows {min(allowed, total - 1):,}: mend or delete "
-            f"them, or allow more"
+            f"({reason}), and `max_bad_images` allows {min(allowed, total - 1):,}: repair or "
+            f"delete them, or allow more"
         )
-    for name, reason in damaged[:NAMED_WARNINGS]:
+    for name, reason in damaged[:MAX_WARNINGS]:
         logger.warning("%s in %s is damaged and left out: %s", readable(name), files.source, reason)
-    if count > NAMED_WARNINGS:
-        logger.warning("%d more images are damaged and left out", count - NAMED_WARNINGS)
+    if count > MAX_WARNINGS:
+        logger.warning("%d more images are damaged and left out", count - MAX_WARNINGS)
 
 
 def warn_of_unread(files: Files) -> None:
-    """Says which pictures are left out, in one warning of each cause."""
+    """Warns of pictures that are left out, once for each cause."""
     newer = [name for name in files.left_out if name.lower().endswith(READINGS[NEWEST].endings)]
     packed = [name for name in files.left_out if ending(name) in (*PACKED, *ARRAYS)]
     others = [name for name in files.left_out if name not in {*newer, *packed}]
-    old = "they are not read by `reading=1`, the rules of runs of before; a new run reads them"
+    old = "`reading=1`, the rules of older runs, does not read them; a new run does"
     for names, what_to_do in (
         (newer, old),
         (packed, "unpack them"),
-        (others, "save them as PNG or JPEG, with an ending that says so"),
+        (others, "save them as PNG or JPEG, with the right ending"),
     ):
         if names:
             found = count_endings(names)
             logger.warning("left out of %s: %s: %s", files.source, found, what_to_do)
     if files.links:
         why = old if files.reading == 1 else "they lead to folders that are read already"
-        shown = ", ".join(map(readable, files.links[:NAMED_WARNINGS]))
-        more = ", …" if len(files.links) > NAMED_WARNINGS else ""
+        shown = ", ".join(map(readable, files.links[:MAX_WARNINGS]))
+        more = ", …" if len(files.links) > MAX_WARNINGS else ""
         what = f"{len(files.links)} links to folders ({shown}{more})"
         logger.warning("left out of %s: %s: %s", files.source, what, why)

@@ -1,4 +1,4 @@
-"""What can only be said of all images of a folder together: their channels, and what is white."""
+"""Surveys all images of a folder, to find their channels and the value of white."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 
 from dcgan_tf.datasets.decoding import (
-    DEEP_GREY_MODES,
-    DEEPEST,
+    DEEP_GRAY_MODES,
+    MAX_16_BIT,
     ImageFormat,
-    has_colour,
+    has_color,
     read_image,
 )
 from dcgan_tf.datasets.endings import readable
@@ -28,7 +28,7 @@ from dcgan_tf.settings.errors import UserError
 HEAD = 32  # bytes, up to a PNG's depth and kind of color
 BEFORE_PIXELS = 1 << 16
 IN_16_BITS = 16  # depth, in a PNG's header, before the kind of color
-DARK = 0.5  # of the range: what uses less is told
+DARK = 0.5  # of the range: a report mentions images that use less
 MAY_BE_SPECIAL = (b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ", b"GIF8")  # TIFF, JPEG 2000, GIF
 WEBP_ANIMATED = 2  # a bit of its flags
 
@@ -37,17 +37,17 @@ class Survey(NamedTuple):
     """What all images of a folder have in common.
 
     Attributes:
-        channels: one, if all are grey, or three.
-        white: the value of grey of more than 8 bits that is white.
-        largest: the largest such value; 0 where there is no such image.
-        typical: half of such images have none that is larger.
-        colored: the share of their range that images of 16 bits use that Pillow reads as 8 bits, in
-            color or with transparency; 1 where there is no such image.
-        with_frames: how many have several frames or pages, of which the first is read.
+        channels: one if all are gray, else three.
+        white: the value of white in gray images of more than 8 bits.
+        largest: their largest value; 0 without such images.
+        typical: the median of each such image's largest value.
+        colored: the fraction of their range that 16-bit images use, if in color or with
+            transparency, which Pillow reads as 8 bits; 1 without such images.
+        with_frames: the number of images with several frames or pages.
     """
 
     channels: int
-    white: float = DEEPEST
+    white: float = MAX_16_BIT
     largest: float = 0.0
     typical: float = 0.0
     colored: float = 1.0
@@ -55,52 +55,52 @@ class Survey(NamedTuple):
 
     @property
     def notes(self) -> list[str]:
-        """What the first lines of a training say of it."""
+        """Remarks for the report."""
         notes = []
         if self.largest:
             values = [f"{value:,.{0 if value > 1 else 3}f}" for value in (self.largest, self.white)]
-            notes.append(f"grey of more than 8 bits goes up to {values[0]}, {values[1]} is white")
+            notes.append(f"gray of more than 8 bits goes up to {values[0]}, {values[1]} is white")
             if self.typical < DARK / 2 * self.white:
                 share = f"{self.typical / self.white:.0%}"
-                notes.append(f"half of such images are darker than {share} of white throughout")
+                notes.append(f"half of these images are darker than {share} of white throughout")
         if self.colored < DARK:
             share = f"{self.colored:.0%}"
-            notes.append(f"color of 16 bits uses {share} of its range: save it in 8 bits, brighter")
+            notes.append(f"16-bit color uses {share} of its range: save it in 8 bits, brighter")
         if self.with_frames:
             notes.append(f"{self.with_frames:,} have several frames or pages: the first is read")
         return notes
 
 
-def look(files: Files, image_format: ImageFormat, cache: Path | None = None) -> Survey:
-    """Looks at all images, held-out ones included; at no more of each than it takes.
+def survey_images(files: Files, image_format: ImageFormat, cache: Path | None = None) -> Survey:
+    """Surveys all images, including held-out ones; reads no more of each than needed.
 
     Args:
-        files: of both splits.
-        image_format: what the images get, but for `channels` and `white`.
-        cache: where what was found is kept.
+        files: the files of both splits.
+        image_format: the format to decode them to, except for `channels` and `white`.
+        cache: the file that keeps the survey.
 
     Raises:
-        UserError: images of grey have values below 0.
+        UserError: gray images have values below 0.
     """
-    colored = functools.partial(has_colour, files, image_format)
+    colored = functools.partial(has_color, files, image_format)
     if files.reading == 1:
         return Survey(3 if any(in_parallel(colored, files.names)) else 1)
     if kept := read_survey(cache):
         return kept
     with_frames, found = 0, []
-    for seen in in_parallel(functools.partial(see, files), files.names):
-        if seen is not None:
-            with_frames += seen.has_frames
-            found += [seen.extent] if seen.extent else []
+    for traits in in_parallel(functools.partial(traits_of, files), files.names):
+        if traits is not None:
+            with_frames += traits.has_frames
+            found += [traits.extent] if traits.extent else []
     extents = [extent for extent in found if extent.white]
-    white = max((extent.white for extent in extents), default=DEEPEST)
-    colored = functools.partial(has_colour, files, image_format._replace(white=white))
-    # Mostly the first says it, and none of the others need be read.
-    has_color = colored(files.names[0]) or any(in_parallel(colored, files.names[1:]))
+    white = max((extent.white for extent in extents), default=MAX_16_BIT)
+    colored = functools.partial(has_color, files, image_format._replace(white=white))
+    # Usually the first image decides, and the others need not be read.
+    in_color = colored(files.names[0]) or any(in_parallel(colored, files.names[1:]))
     highs = [extent.high for extent in extents] or [0.0]
-    colors = [extent.high / DEEPEST for extent in found if not extent.white] or [1.0]
+    colors = [extent.high / MAX_16_BIT for extent in found if not extent.white] or [1.0]
     survey = Survey(
-        3 if has_color else 1, white, max(highs), float(np.median(highs)), max(colors), with_frames
+        3 if in_color else 1, white, max(highs), float(np.median(highs)), max(colors), with_frames
     )
     if cache:
         cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def look(files: Files, image_format: ImageFormat, cache: Path | None = None) -> 
 
 
 def read_survey(cache: Path | None) -> Survey | None:
-    """What an earlier call left, if it is as it was written."""
+    """What an earlier call wrote, if it is intact."""
     if cache is None:
         return None
     try:
@@ -121,24 +121,24 @@ def read_survey(cache: Path | None) -> Survey | None:
 
 
 class Extent(NamedTuple):
-    """The largest value of an image of more than 8 bits, and what is white by this image alone.
+    """The largest value of an image of more than 8 bits, and the value of white that it implies.
 
-    That is 0 where Pillow reads it as 8 bits.
+    The latter is 0 if Pillow reads the image as 8 bits.
     """
 
     high: float
     white: float
 
 
-class Seen(NamedTuple):
-    """What only some images have: several frames, and more than 8 bits."""
+class Traits(NamedTuple):
+    """What only some images have: several frames, or more than 8 bits."""
 
     has_frames: bool
     extent: Extent | None
 
 
-def see(files: Files, name: str) -> Seen | None:
-    """What is special of an image; None of most, and of damaged ones.
+def traits_of(files: Files, name: str) -> Traits | None:
+    """The traits of an image; None for ordinary images and damaged ones.
 
     Raises:
         UserError: it has values below 0.
@@ -150,22 +150,22 @@ def see(files: Files, name: str) -> Seen | None:
             if is_png and head[24] != IN_16_BITS:
                 return None
             if not is_png and not head.startswith(MAY_BE_SPECIAL):
-                return Seen(True, None) if is_webp and head[20] & WEBP_ANIMATED else None
+                return Traits(True, None) if is_webp and head[20] & WEBP_ANIMATED else None
             bits = significant_bits(head + file.read(BEFORE_PIXELS)) if is_png else None
 
         def pixels(image: Image.Image, _: bytes | None) -> tuple[bool, np.ndarray | None]:
-            is_deep = image.mode in (*DEEP_GREY_MODES, "F")
+            is_deep = image.mode in (*DEEP_GRAY_MODES, "F")
             values = np.asarray(image) if is_deep or is_png else None
             return getattr(image, "is_animated", False), values
 
         has_frames, values = read_image(files, name, pixels)
-    except Exception:  # it is reported where it is decoded
+    except Exception:  # decoding will report it
         return None
-    return Seen(has_frames, None if values is None else extent_of(files, name, values, bits))
+    return Traits(has_frames, None if values is None else extent_of(files, name, values, bits))
 
 
 def extent_of(files: Files, name: str, values: np.ndarray, bits: int | None) -> Extent:
-    """The extent of an image's pixels, of which its file calls so many bits significant.
+    """The extent of an image's pixels, of which `bits` are significant if the file says so.
 
     Raises:
         UserError: it has values below 0.
@@ -176,8 +176,8 @@ def extent_of(files: Files, name: str, values: np.ndarray, bits: int | None) -> 
     low, high = float(values.min()), float(values.max())
     if low < 0 or not math.isfinite(high):
         raise UserError(
-            f"`data_dir` {files.source}: {readable(name)} has values from {low:g} to {high:g}, of "
-            f"which it is not clear what is black and what is white: save your images in 8 bits"
+            f"`data_dir` {files.source}: {readable(name)} has values from {low:g} to {high:g}, "
+            f"which do not tell black from white: save your images in 8 bits"
         )
     if values.dtype.kind == "f" and high <= 1:
         return Extent(high, 1.0)

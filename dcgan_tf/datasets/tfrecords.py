@@ -1,8 +1,8 @@
 """Images in sharded TFRecords: written once, read by index from any number of machines.
 
-Each record is a `tf.train.Example` whose one feature, `image`, holds the pixels: all records
-are of one length, and the place of each is known. A training that picks images by number goes on
-from any step, in the same order as from any other source.
+Each record is a `tf.train.Example` with one feature, `image`, that holds the pixels. All records
+have the same length, so images can be read by index, and training resumes from any step in the
+same order as with any other source.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from dcgan_tf.settings.errors import UserError, first_line
 from dcgan_tf.settings.fields import AT_LEAST_ONE
 from dcgan_tf.settings.image_size import show_size
 
-COMPARED = 1 << 30  # bytes: larger sets are not read as a whole before their use
+MAX_VERIFIED_BYTES = 1 << 30  # larger sets are not verified as a whole before use
 
 
 def write_tfrecords(images: Images, folder: Path, split: Split, shards: int) -> None:
-    """Writes images as `SPLIT-00000-of-SHARDS.tfrecord` …, and what they are as `SPLIT.json`.
+    """Writes images as `SPLIT-00000-of-SHARDS.tfrecord` …, and their description as `SPLIT.json`.
 
-    Where the same images were written before, nothing is.
+    Does nothing if the same images are there already.
 
     Args:
         images: uint8 [N, H, W, C] in [0, 255].
-        folder: to which the files go; made if it is not there.
+        folder: the folder to write to; made if missing.
         split: "train" or "test".
-        shards: how many files, of as nearly as possible the same number of images.
+        shards: the number of files; images are spread evenly.
 
     Raises:
-        UserError: the folder has others already, or another process is writing to it.
-        OSError: they can't be written, for want of room or rights; nothing is left of them.
+        UserError: the folder has other images, or another process is writing to it.
+        OSError: the files can't be written; none of them remain.
     """
     make_folders(folder)
     with locked_folder(folder):
@@ -63,16 +63,16 @@ def write_tfrecords(images: Images, folder: Path, split: Split, shards: int) -> 
             if (len(written.paths), fingerprint(written)) == (shards, fingerprint(images)):
                 return
             raise UserError(
-                f"`output` {folder} has a {split}.json of other images already: give another folder"
+                f"`output` {folder} already has a {split}.json of other images: give another folder"
             )
         paths = [folder / f"{split}-{shard:05}-of-{shards:05}.tfrecord" for shard in range(shards)]
         if taken := next((path for path in paths if path.exists()), None):
             raise UserError(
-                f"`output` {folder} has a {taken.name} already, and no {split}.json that says "
-                f"what it is: delete it, or give another folder"
+                f"`output` {folder} already has a {taken.name}, and no {split}.json that "
+                f"describes it: delete it, or give another folder"
             )
         part = folder / PART
-        shutil.rmtree(part, ignore_errors=True)  # what a process that was killed left
+        shutil.rmtree(part, ignore_errors=True)  # left by a killed process
         part.mkdir()
         try:
             with disk_errors("TFRecords", folder):
@@ -95,10 +95,10 @@ def write_shards(images: Images, paths: list[Path]) -> str:
     import tensorflow as tf
 
     total = hashlib.sha256()
-    for path, numbers in zip(paths, np.array_split(np.arange(len(images)), len(paths))):
+    for path, indices in zip(paths, np.array_split(np.arange(len(images)), len(paths))):
         with tf.io.TFRecordWriter(str(path)) as file:
-            for start in range(0, len(numbers), CHUNK):
-                for image in images[numbers[start : start + CHUNK]]:
+            for start in range(0, len(indices), CHUNK):
+                for image in images[indices[start : start + CHUNK]]:
                     pixels = image.tobytes()
                     total.update(pixels)
                     file.write(example(pixels))
@@ -113,17 +113,17 @@ def load_tfrecords(config: Config, split: Split) -> DiskImages:
         uint8 [N, H, W, C] in [0, 255].
 
     Raises:
-        UserError: they are not there, not as they were written, or of another size than asked for.
+        UserError: they are missing, not as written, or not of the config's image size.
         OSError: a record was cut short or changed.
     """
     if config.data_dir is None:
-        raise UserError("`dataset` tfrecords needs `data_dir`: the folder they were written to")
+        raise UserError("`dataset` tfrecords needs `data_dir`: the folder with the TFRecords")
     images = read_tfrecords(Path(config.data_dir), split)
     if config.height_and_width not in (None, images.shape[1:3]):
         found = show_size(images.shape[1:3])
         raise UserError(
-            f"`image_size` {config.image_size}: the images in {config.data_dir} have a size of "
-            f"{found}: give `image_size` {found}, or write them again with the other size"
+            f"`image_size` {config.image_size}: the images in {config.data_dir} have the size "
+            f"{found}: give `image_size` {found}, or write them again in the other size"
         )
     return images
 
@@ -131,11 +131,11 @@ def load_tfrecords(config: Config, split: Split) -> DiskImages:
 def read_tfrecords(folder: Path, split: Split) -> DiskImages:
     """The images that `write_tfrecords` wrote, which stay on disk.
 
-    Each record is compared with its checksum whenever it is read, and the sha256 of all, of up to
-    COMPARED bytes, here.
+    Reading a record verifies its checksum. The sha256 of all pixels is verified here, unless they
+    exceed MAX_VERIFIED_BYTES.
 
     Raises:
-        UserError: they are not there, or not as they were written.
+        UserError: they are missing, or not as written.
         OSError: a record was cut short or changed.
     """
     note_file = folder / f"{split}.json"
@@ -155,23 +155,23 @@ def read_tfrecords(folder: Path, split: Split) -> DiskImages:
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{note_file} can't be used: {error}") from None
-    if math.prod(shape) > COMPARED:
+    if math.prod(shape) > MAX_VERIFIED_BYTES:
         images.sha256 = sha256
         images[0]
     elif fingerprint(images) != sha256:
         raise UserError(
-            f"{folder} does not hold the images that {note_file} describes (their sha256 is "
-            f"another): write them to another folder with dcgan tfrecords"
+            f"{folder} does not hold the images that {note_file} describes (their sha256 "
+            f"differs): write them to another folder with dcgan tfrecords"
         )
     return images
 
 
 def read_note(path: Path) -> tuple[tuple[int, ...], int, str]:
-    """What `write_tfrecords` noted of a split: the images' shape, the shards, and the sha256.
+    """The shape of a split's images, the number of shards, and the sha256, from its `SPLIT.json`.
 
     Raises:
-        UserError: the file is not there.
-        OSError, ValueError, KeyError, TypeError, RecursionError: it is not as it was written.
+        UserError: the file is missing.
+        OSError, ValueError, KeyError, TypeError, RecursionError: it is not as written.
     """
     note = json.loads(regular(path).read_text())
     shape, shards, sha256 = note["shape"], note["shards"], note["sha256"]
@@ -179,34 +179,34 @@ def read_note(path: Path) -> tuple[tuple[int, ...], int, str]:
         if type(value) is not int or not AT_LEAST_ONE.holds(value):
             raise ValueError(f"{str(value)[:50]!r} is not {AT_LEAST_ONE.wanted()}")
     if not is_shape(shape[1:]):
-        raise ValueError(f"{str(shape)[:50]} is no shape of images, grey, coloured or with alpha")
+        raise ValueError(f"{str(shape)[:50]} is not a shape of gray, color or RGBA images")
     return tuple(shape), shards, str(sha256)
 
 
 def regular(path: Path) -> Path:
-    """The path of a file that is there.
+    """The path, if it is that of a regular file.
 
     Raises:
-        UserError: it is not, or is a folder, a pipe or a device.
+        UserError: it is missing, or is a folder, a pipe or a device.
     """
     if not path.is_file():
-        raise UserError(f"{path} is not there: write it with dcgan tfrecords")
+        raise UserError(f"{path} is missing: write it with dcgan tfrecords")
     return path
 
 
 def checksum(content: bytes, crc: int = 0) -> bytes:
-    """What TFRecords have after some bytes: their CRC-32C, masked.
+    """The masked CRC-32C that TFRecords store after some bytes.
 
     Args:
         content: the bytes.
-        crc: the CRC-32C of others, which are before them.
+        crc: the CRC-32C of the bytes before them.
     """
     crc = google_crc32c.extend(crc, content)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def example(pixels: bytes) -> bytes:
-    """A `tf.train.Example` of one image; the pixels are its last bytes."""
+    """A serialized `tf.train.Example` of one image; the pixels are its last bytes."""
     import tensorflow as tf
 
     image = tf.train.Feature(bytes_list=tf.train.BytesList(value=[pixels]))

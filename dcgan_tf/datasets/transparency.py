@@ -1,9 +1,8 @@
-"""Images with an alpha channel: straight as uint8, as files have them, premultiplied within models.
+"""Images with an alpha channel: straight in uint8, as in files; premultiplied in models.
 
-Straight, a color stands beside its alpha, and that of a transparent pixel is whatever a program
-left there. Premultiplied (Porter and Duff, 1984), it is times its alpha: a transparent pixel has
-one value, and a mean of pixels, as in resizing and at the soft edges that a generator makes, is the
-mean of what one sees.
+A straight color is independent of its alpha: that of a transparent pixel is arbitrary. A
+premultiplied color is multiplied by its alpha (Porter and Duff, 1984): a transparent pixel has only
+one value, and the mean of pixels, as in resizing and at soft edges, is the mean of what one sees.
 """
 
 from __future__ import annotations
@@ -14,30 +13,30 @@ import numpy as np
 
 from dcgan_tf.datasets.disk_images import Images
 
-RGBA = 4  # channels of images with transparency; others are left as they are
+RGBA = 4  # channels of images with alpha; others are returned unchanged
 OF_COLORS = np.array([1, 1, 1, 0], np.float32)
 OF_ALPHA = np.array([0, 0, 0, 1], np.float32)
-VISIBLE = 0.5  # of 255: less alpha is none in 8 bits
+VISIBLE = 0.5  # of 255: less alpha rounds to 0 in 8 bits
 
 Pixels = Any  # a NumPy array or a tensor, float32 [..., C] in [0, 255]
 
 
 def premultiplied(pixels: Pixels) -> Pixels:
-    """Straight pixels with their colors times their alpha."""
+    """Converts straight pixels: multiplies their colors by their alpha."""
     if pixels.shape[-1] != RGBA:
         return pixels
     return pixels * (OF_COLORS * (pixels[..., 3:] / 255.0) + OF_ALPHA)
 
 
 def straight(pixels: Pixels) -> Pixels:
-    """Premultiplied pixels with their colors over their alpha.
+    """Converts premultiplied pixels: divides their colors by their alpha.
 
-    Colors brighter than their alpha, which a generator may make, are white; those of transparent
-    pixels black.
+    Colors above their alpha, which a generator may make, are clipped to it. Transparent pixels
+    become black.
     """
     if pixels.shape[-1] != RGBA:
         return pixels
-    import tensorflow as tf  # takes seconds, and whoever asks for help has no pixels
+    import tensorflow as tf  # takes seconds, which --help need not wait for
 
     alpha = tf.clip_by_value(pixels[..., 3:], 0.0, 255.0)
     colors = tf.clip_by_value(pixels[..., :3], 0.0, alpha)
@@ -46,7 +45,7 @@ def straight(pixels: Pixels) -> Pixels:
 
 
 def are_opaque(images: Images) -> bool:
-    """Whether images, uint8 [N, H, W, C], have an alpha channel that hides nothing."""
+    """Whether images, uint8 [N, H, W, C], have an alpha channel of 255 throughout."""
     starts = range(0, len(images), 1000)
     return images.shape[-1] == RGBA and all(
         (images[start : start + 1000][..., 3] == 255).all() for start in starts
@@ -54,14 +53,14 @@ def are_opaque(images: Images) -> bool:
 
 
 def laid_on(images: np.ndarray, ground: np.ndarray) -> np.ndarray:
-    """Images without their transparency: before a ground.
+    """Images composited on a background.
 
     Args:
         images: straight uint8 [N, H, W, C].
-        ground: in [0, 255], which NumPy broadcasts to [H, W, 3].
+        ground: the background in [0, 255], broadcastable to [H, W, 3].
 
     Returns:
-        uint8 [N, H, W, 3]; the same images, if they have no alpha.
+        uint8 [N, H, W, 3]; the same images if they have no alpha.
     """
     if images.shape[-1] != RGBA:
         return images

@@ -1,4 +1,4 @@
-"""Work on many files at once, by a few threads, which never run far ahead."""
+"""Processes many files with a few threads, which never run far ahead."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 WORKERS = min(8, os.cpu_count() or 1)
 IN_FLIGHT = 64
-AT_ONCE = 4  # what a thread takes, as taking takes time, too
+GROUP_SIZE = 4  # names per task, as each task has an overhead
 
 
 def in_parallel(function: Callable[[str], Any], names: list[str]) -> Iterator[Any]:
-    """Results in the order of the names, never more than IN_FLIGHT ahead of their use."""
+    """Yields results in the order of the names, at most IN_FLIGHT ahead of their use."""
 
     def call(some: list[str]) -> list[Any]:
         return [function(name) for name in some]
@@ -22,6 +22,6 @@ def in_parallel(function: Callable[[str], Any], names: list[str]) -> Iterator[An
     with ThreadPoolExecutor(WORKERS) as pool:
         for start in range(0, len(names), IN_FLIGHT):
             window = names[start : start + IN_FLIGHT]
-            size = min(AT_ONCE, -(-len(window) // WORKERS))
+            size = min(GROUP_SIZE, -(-len(window) // WORKERS))
             groups = [window[at : at + size] for at in range(0, len(window), size)]
             yield from itertools.chain.from_iterable(pool.map(call, groups))

@@ -1,1 +1,1 @@
-"""Several devices and machines: strategies, the cluster, the replicas of a step."""
+"""Training on several devices and machines: strategies, clusters, replicas."""

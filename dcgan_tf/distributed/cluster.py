@@ -1,7 +1,7 @@
-"""What the workers of a cluster tell each other.
+"""Communication between the workers of a cluster.
 
-Every worker of a cluster runs the whole program and takes the same decisions at the same steps. The
-chief's run directory lasts, those of the others are thrown away.
+Every worker runs the whole program and makes the same decisions at the same steps. The chief's run
+directory is kept, those of the other workers are deleted.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from dcgan_tf.settings.errors import UserError
 
 TF_CONFIG = (
     'TF_CONFIG, such as {"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
-    '"task": {"type": "worker", "index": 0}}, with an index of its own for each worker'
+    '"task": {"type": "worker", "index": 0}}, with a different index for each worker'
 )
-LOST = (
+LOST_WORKER_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -38,10 +38,10 @@ LOST = (
 
 
 def read_tf_config() -> tuple[list[str], int]:
-    """The addresses of a cluster's workers, the chief first, and which of them this one is.
+    """The addresses of a cluster's workers, the chief first, and the index of this one.
 
     Raises:
-        UserError: TF_CONFIG is missing or wrong.
+        UserError: TF_CONFIG is missing or invalid.
     """
     text = os.environ.get("TF_CONFIG")
     if text is None:
@@ -58,7 +58,7 @@ def read_tf_config() -> tuple[list[str], int]:
         if not all(port.isdecimal() and 1 <= int(port) <= 65535 for port in ports):
             raise ValueError("an address is not host:port")
         if len(set(workers)) < len(workers):
-            raise ValueError("an address is there twice")
+            raise ValueError("it has an address twice")
         if not 0 <= int(task["index"]) < len(jobs[task["type"]]):
             raise ValueError(f"there is no {task['type']} {task['index']}")
     except (*VALUE_ERRORS, IndexError) as error:
@@ -66,30 +66,30 @@ def read_tf_config() -> tuple[list[str], int]:
     return workers, index
 
 
-def workers() -> int:
-    """How many processes take part in the training."""
+def num_workers() -> int:
+    """The number of processes in the training."""
     resolver = tf.distribute.get_strategy().cluster_resolver
     cluster = resolver.cluster_spec().as_dict() if resolver else {}
     return sum(len(addresses) for addresses in cluster.values()) or 1
 
 
 def is_chief() -> bool:
-    """Whether this process is the one whose run directory lasts."""
-    return workers() == 1 or read_tf_config()[1] == 0
+    """Whether this process is the one whose run directory is kept."""
+    return num_workers() == 1 or read_tf_config()[1] == 0
 
 
 def all_reduce_sum(values: list[float]) -> list[float]:
-    """The sums of what all workers give; each must call it at the same point."""
-    if workers() == 1:
+    """The sums of the values over all workers; each must call it at the same point."""
+    if num_workers() == 1:
         return values
     return [float(value) for value in sum_of_workers(tf.constant(values, tf.float64))]
 
 
 @tf.function(autograph=False)
 def sum_of_workers(values: tf.Tensor) -> tf.Tensor:
-    """The sum of what all workers give, each by the first of its replicas."""
+    """The sum over all workers, each taking part with its first replica."""
     strategy = tf.distribute.get_strategy()
-    replicas = strategy.num_replicas_in_sync // workers()
+    replicas = strategy.num_replicas_in_sync // num_workers()
 
     def total(values: tf.Tensor) -> tf.Tensor:
         context = tf.distribute.get_replica_context()
@@ -100,16 +100,16 @@ def sum_of_workers(values: tf.Tensor) -> tf.Tensor:
 
 
 def agree_on_stop(received: int | None, save_is_due: bool) -> tuple[int | None, bool]:
-    """What all workers do after a step, if one of them is asked to.
+    """Makes all workers stop or save after a step if one of them should.
 
     Args:
-        received: the signal that asks this worker to stop, or None.
+        received: the stop signal that this worker received, or None.
         save_is_due: whether it is time to save, by this worker's clock.
 
     Returns:
-        The same two, of all workers together.
+        The same two for all workers together.
     """
-    if workers() == 1:
+    if num_workers() == 1:
         return received, save_is_due
     *signals, due = all_reduce_sum(
         [float(received == each) for each in STOP_SIGNALS] + [save_is_due]
@@ -123,64 +123,64 @@ def broadcast(value: float) -> float:
 
 
 def broadcast_all(values: list[float]) -> list[float]:
-    """The chief's values, as many as this worker's; each must call it at the same point."""
+    """The chief's values, for a list of the same length; each must call it at the same point."""
     return all_reduce_sum(values if is_chief() else [0.0] * len(values))
 
 
 def barrier() -> None:
-    """Returns once all workers have called it: one that ends earlier would be taken for lost."""
+    """Returns once all workers have called it; a worker that ends earlier would seem lost."""
     all_reduce_sum([0.0])
 
 
-def wait_until_all_know() -> None:
-    """Returns once every worker has the sums before this, so that each can end for its own reason.
+def wait_for_sums() -> None:
+    """Returns once every worker has received all earlier sums, so that this one can end.
 
-    A worker that ends while another still waits for a sum leaves that one with a lost connection.
+    If it ended before, a worker that still waits for a sum would report a lost connection.
     """
-    with contextlib.suppress(*LOST):  # whoever calls this has its sums already
+    with contextlib.suppress(*LOST_WORKER_ERRORS):  # this worker has its sums already
         barrier()
 
 
 def check_shared(run: RunDirectory) -> None:
-    """Refuses workers that do not see the run that the chief resumes.
+    """Checks that all workers see the run that the chief resumes.
 
     Raises:
-        UserError: the run directory of one is not the chief's.
+        UserError: a worker's run directory is not the chief's.
     """
-    if workers() == 1:
+    if num_workers() == 1:
         return
     here = float(run.config_file.exists())
     blind = round(all_reduce_sum([float(here < broadcast(here))])[0])
     if blind:
-        wait_until_all_know()
+        wait_for_sums()
         raise UserError(
-            f"{blind} of {workers()} workers do not see the run that worker 0 resumes: give "
-            f"all the same `run_dir`, on a file system that they share"
+            f"{blind} of {num_workers()} workers do not see the run that worker 0 resumes: give "
+            f"all of them the same `run_dir`, on a shared file system"
         )
 
 
 def check_same(config: Config, images: Images, labels: Labels | None = None) -> None:
-    """Refuses workers that would train something else than the chief.
+    """Checks that all workers train the same as the chief.
 
     Raises:
         UserError: a worker was started with other settings or images.
     """
-    if workers() == 1:
+    if num_workers() == 1:
         return
     settings = dataclasses.asdict(config) | {"data_dir": None, "cache_dir": None, "device": None}
     here = zlib.crc32(repr([settings, describe(images, labels)]).encode())
     others = round(all_reduce_sum([float(here != broadcast(here))])[0])
     if others:
-        wait_until_all_know()
+        wait_for_sums()
         raise UserError(
-            f"{others} of {workers()} workers were started with other settings or images than "
+            f"{others} of {num_workers()} workers were started with other settings or images than "
             f"worker 0: give all of them the same"
         )
 
 
 @contextlib.contextmanager
-def open_aside() -> Iterator[RunDirectory]:
-    """A run directory for a worker that is not the chief, which is deleted in the end."""
+def temporary_run() -> Iterator[RunDirectory]:
+    """A run directory for a worker other than the chief, deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="dcgan_worker_") as folder:
         run = RunDirectory(Path(folder))
         run.samples.mkdir()
@@ -188,18 +188,18 @@ def open_aside() -> Iterator[RunDirectory]:
 
 
 @contextlib.contextmanager
-def lost_workers_named() -> Iterator[None]:
-    """Turns what TensorFlow raises when another worker is gone into one sentence.
+def lost_worker_errors() -> Iterator[None]:
+    """Turns TensorFlow's errors for a lost worker into a `UserError`.
 
     Raises:
         UserError: a worker was lost.
     """
     try:
         yield
-    except LOST as error:
-        if workers() == 1 or "ollective" not in str(error):
+    except LOST_WORKER_ERRORS as error:
+        if num_workers() == 1 or "ollective" not in str(error):
             raise
         raise UserError(
-            "another worker ended or can't be reached: once all are started again with the same "
-            "command, the run goes on from its last checkpoint"
+            "another worker ended or can't be reached: start all workers again with the same "
+            "command, and the run resumes from its last checkpoint"
         ) from None

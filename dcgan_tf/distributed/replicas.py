@@ -1,8 +1,8 @@
-"""What each replica does of a training step: its part of the batch and of the random numbers.
+"""Splits a training step over replicas.
 
-With N replicas, each takes its part of every batch, of the noise and of the other random numbers of
-a step, and the optimizers take the mean of their gradients: together they do what one replica does
-with the whole batch.
+Each of N replicas takes its part of every batch, of the noise and of the step's other random
+numbers. The optimizers average the gradients. Together, the replicas compute what one would compute
+from the whole batch.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import tensorflow as tf
 
 
 def replica_slice(draw: Callable[[list[int]], tf.Tensor], shape: list[int]) -> tf.Tensor:
-    """This replica's part of random numbers that are drawn for all.
+    """This replica's part of random numbers that are drawn for all replicas.
 
     Args:
-        draw: from a shape to random numbers; the same on every replica.
-        shape: of one replica's numbers.
+        draw: returns random numbers of a shape, the same on every replica.
+        shape: the shape of one replica's part.
     """
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
@@ -30,15 +30,15 @@ def replica_slice(draw: Callable[[list[int]], tf.Tensor], shape: list[int]) -> t
 
 
 def on_all_replicas(step: Callable[[tf.Tensor], Any]) -> Callable[[Any], Any]:
-    """A training step that every replica takes with its part of the batch.
+    """Makes every replica take a training step with its part of the batch.
 
     Args:
-        step: what one replica does, from its images to a named tuple, whose first member is a
-            named tuple of scalars; the other members are per image.
+        step: one replica's step, from its images to a named tuple. Its first member is a named
+            tuple of scalars; the other members are per image.
 
     Returns:
-        A function of the strategy's batches. Scalars become their means over all replicas; the rest
-        are those of this worker's replicas, concatenated.
+        A function of the strategy's batches. Scalars are averaged over all replicas; the other
+        members are those of this worker's replicas, concatenated.
     """
     strategy = tf.distribute.get_strategy()
     return tf.function(functools.partial(step_of_all, step, strategy), autograph=False)
@@ -47,7 +47,7 @@ def on_all_replicas(step: Callable[[tf.Tensor], Any]) -> Callable[[Any], Any]:
 def step_of_all(
     step: Callable[[tf.Tensor], Any], strategy: tf.distribute.Strategy, images: Any
 ) -> Any:
-    """What `on_all_replicas` makes of a step."""
+    """Runs a step on all replicas, see `on_all_replicas`."""
 
     def replica_step(images: tf.Tensor) -> Any:
         output = step(images)
@@ -64,11 +64,11 @@ def step_of_all(
 
 
 def distribute(make: Callable[..., tf.data.Dataset]) -> Iterator[Any]:
-    """The batches of all replicas of this process, step by step.
+    """The batches of this process's replicas, step by step.
 
     Args:
-        make: called with `replicas`, some replicas' numbers, and `num_replicas`, how many there are
-            in all: the batches of these, in turn.
+        make: returns the batches of some replicas, in turn. It is called with their indices
+            `replicas`, and the number of all replicas `num_replicas`.
     """
     strategy = tf.distribute.get_strategy()
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.distributed.replicas import replica_slice
 
-# What a step draws random numbers for, apart from its noise.
+# The uses of a step's random numbers, apart from noise.
 PENALTY, AUGMENT_REAL, AUGMENT_GENERATED, LABELS = 1, 2, 3, 4
 
 
@@ -17,11 +17,11 @@ class StepRandom:
     Dropout has a state of its own, which is saved with the run.
 
     Args:
-        seed: of the run.
-        batch_size: images in a batch, of all replicas together.
+        seed: the run's seed.
+        batch_size: images in a batch, over all replicas.
         noise_dim: the length of the noise vector z.
         noise: its distribution: "normal", N(0, 1), or "uniform", in [-1, 1].
-        classes: of the training images, for the labels of generated ones.
+        classes: the classes of the training images; generated labels follow their proportions.
         updates: the number of draws of noise in a step, 1 + `critic_updates` for `critic_step`.
 
     Attributes:
@@ -62,7 +62,7 @@ class StepRandom:
         return replica_slice(draw, [self.batch_size, self.noise_dim])
 
     def labels(self, update: int = 0) -> tf.Tensor | None:
-        """The ids of generated images' classes, in the proportions of the training images.
+        """Class ids for generated images, in the proportions of the training images.
 
         Returns:
             int32 [batch]; None if there are no classes.

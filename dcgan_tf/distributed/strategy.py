@@ -1,4 +1,4 @@
-"""Which devices a run takes: one, all of this machine, or those of a cluster."""
+"""The devices of a run: one, all of this machine, or a cluster's."""
 
 from __future__ import annotations
 
@@ -12,36 +12,39 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from dcgan_tf.distributed.cluster import read_tf_config, workers
+from dcgan_tf.distributed.cluster import num_workers, read_tf_config
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError, first_line
 
 JOIN_SECONDS = 600
 POLL_SECONDS = 0.2
-ANSWER_SECONDS = 1.0
+REPLY_SECONDS = 1.0
 GO = b"go\n"
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 
 
 def make_strategy(config: Config) -> tf.distribute.Strategy:
-    """Takes the devices that the config names; to be called before TensorFlow computes anything.
+    """The strategy for the config's devices; must be called before TensorFlow computes anything.
 
     Raises:
-        UserError: there are no such devices, the cluster can't be joined, or the settings don't go
-            with several replicas.
+        UserError: there are no such devices, the cluster can't be joined, or the settings do not
+            allow several replicas.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if config.device == "gpu" and not gpus:
         raise UserError("`device` gpu: TensorFlow finds no GPU here; give cpu or auto")
     if config.device == "gpu" and not tf.config.get_visible_devices("GPU"):
-        raise UserError("`device` gpu: a training on the CPU has hidden this process's GPUs")
+        raise UserError(
+            "`device` gpu: an earlier training on the CPU hid this process's GPUs: start a new "
+            "process"
+        )
     if config.device == "cpu":
         gpus = []
         try:
             tf.config.set_visible_devices([], "GPU")
         except RuntimeError:
             raise UserError(
-                "`device` cpu: this process has computed on its GPUs already; start another"
+                "`device` cpu: this process has already computed on its GPUs: start a new process"
             ) from None
     # A notebook may have computed something already.
     with contextlib.suppress(RuntimeError):
@@ -62,31 +65,35 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
 
 @functools.cache
 def mirrored_strategy(gpus: int) -> tf.distribute.Strategy:
-    """All GPUs, or where there are none, all logical CPUs.
+    """A strategy for all GPUs, or without GPUs for all logical CPUs.
 
-    A process has one: TensorFlow numbers what the devices of each tell each other from the same
-    start, and takes those of a second for the first's.
+    A process must have only one. TensorFlow numbers the collectives of each strategy from the same
+    start, and would mix up those of two.
     """
     return tf.distribute.MirroredStrategy()
 
 
 def unused_gpu() -> bool:
-    """Whether the machine has an NVIDIA card, and TensorFlow sees no GPU."""
+    """Whether the machine has an NVIDIA card, but TensorFlow sees no GPU."""
     has_card = NVIDIA_DRIVER.exists() or shutil.which("nvidia-smi") is not None
     return has_card and not tf.config.list_physical_devices("GPU")
 
 
 def check_replicas(config: Config, replicas: int) -> None:
-    """Refuses settings that don't go with this many replicas."""
+    """Checks that the settings allow this number of replicas.
+
+    Raises:
+        UserError: they do not.
+    """
     if replicas == 1:
         return
     share = replicas * config.pack
     below = config.batch_size // share * share
-    for is_so, reason in (
+    for is_refused, reason in (
         (
             config.batch_size != below,
-            f"`batch_size` {config.batch_size} is no multiple of {share}, for {replicas} replicas"
-            f"{f' of `pack` {config.pack}' if config.pack > 1 else ''}: "
+            f"`batch_size` {config.batch_size} is not a multiple of {share}, for {replicas} "
+            f"replicas{f' of `pack` {config.pack}' if config.pack > 1 else ''}: "
             f"{f'{below} or ' if below else ''}{below + share} would do",
         ),
         (
@@ -95,16 +102,16 @@ def check_replicas(config: Config, replicas: int) -> None:
         ),
         (
             config.reference and (config.dropout or config.last_dropout),
-            "`reference` takes Keras's dropout, which drops the same on every replica: give "
+            "`reference` uses Keras's dropout, which has the same mask on every replica: give "
             "`strategy` one, or `dropout` 0 and `last_dropout` 0",
         ),
         (
             config.precision == "float16",
-            "`precision` float16 scales its losses by what one replica sees: give bfloat16, or "
+            "`precision` float16 scales the losses for one replica only: give bfloat16, or "
             "`strategy` one",
         ),
     ):
-        if is_so:
+        if is_refused:
             raise UserError(reason)
 
 
@@ -112,8 +119,8 @@ def join_cluster() -> tf.distribute.Strategy:
     """Waits for all workers that TF_CONFIG names.
 
     Raises:
-        UserError: TF_CONFIG is missing or wrong, this worker's address can't be taken, or some
-            workers do not come.
+        UserError: TF_CONFIG is missing or invalid, this worker's port is in use, or other workers
+            do not answer.
     """
     addresses, index = read_tf_config()
     print(f"cluster        worker {index} of {len(addresses)}, waiting for the others", flush=True)
@@ -127,35 +134,35 @@ def join_cluster() -> tf.distribute.Strategy:
 
 
 def wait_for_others(addresses: list[str], index: int) -> None:
-    """Returns once all workers are there, and know of each other that they are.
+    """Returns once all workers can reach each other.
 
-    TensorFlow waits for them, too, for an hour, and nothing can end that: so it is begun only when
-    there is nothing left to wait for. Each worker makes sure that it reaches all others, says so to
-    the chief, and goes on when the chief has heard it of all.
+    TensorFlow itself would wait for up to an hour, and could not be interrupted; so it starts only
+    when all workers are ready. Each worker connects to all others and reports to the chief. It
+    continues when the chief has the reports of all.
 
     Raises:
-        UserError: some are not there, for too long.
-        OSError: this worker's own port can't be taken.
+        UserError: some workers do not answer in time.
+        OSError: this worker's own port can't be opened.
     """
     until = time.monotonic() + JOIN_SECONDS
     missing = [address for address in addresses if address != addresses[index]]
     with socket.create_server(("", int(addresses[index].rpartition(":")[2]))) as server:
-        while missing := [address for address in missing if not answers(address)]:
-            give_up_after(until, missing, addresses)
+        while missing := [address for address in missing if not is_listening(address)]:
+            check_deadline(until, missing, addresses)
             time.sleep(POLL_SECONDS)
         if index == 0:
-            let_go(server, addresses, until)
+            release_workers(server, addresses, until)
             return
-        while not may_go(addresses[0], hello(index, len(addresses)), until):
-            give_up_after(until, addresses[:1], addresses)
+        while not wait_for_chief(addresses[0], hello(index, len(addresses)), until):
+            check_deadline(until, addresses[:1], addresses)
             time.sleep(POLL_SECONDS)
 
 
-def give_up_after(until: float, missing: list[str], addresses: list[str]) -> None:
-    """Refuses to wait any longer, if it is time.
+def check_deadline(until: float, missing: list[str], addresses: list[str]) -> None:
+    """Checks that there is still time to wait for missing workers.
 
     Raises:
-        UserError: it is.
+        UserError: there is not.
     """
     if time.monotonic() > until:
         raise UserError(
@@ -165,15 +172,15 @@ def give_up_after(until: float, missing: list[str], addresses: list[str]) -> Non
 
 
 def hello(index: int, count: int) -> bytes:
-    """What a worker says to the chief once it reaches all others."""
+    """The message by which a worker reports to the chief that it reaches all others."""
     return f"dcgan_tf worker {index} of {count}\n".encode()
 
 
-def let_go(server: socket.socket, addresses: list[str], until: float) -> None:
-    """As the chief: waits for the word of all other workers, then gives them the word to go on.
+def release_workers(server: socket.socket, addresses: list[str], until: float) -> None:
+    """As the chief, waits for the reports of all other workers, then lets them continue.
 
     Raises:
-        UserError: some do not give theirs, for too long; the others are told.
+        UserError: some do not report in time; the others are sent the error.
     """
     hellos = {hello(i, len(addresses)): i for i in range(1, len(addresses))}
     there: dict[int, socket.socket] = {}
@@ -181,53 +188,53 @@ def let_go(server: socket.socket, addresses: list[str], until: float) -> None:
     with contextlib.ExitStack() as opened:
         while missing := [addresses[i] for i in hellos.values() if i not in there]:
             try:
-                give_up_after(until, missing, addresses)
+                check_deadline(until, missing, addresses)
             except UserError as error:
-                tell(there.values(), f"{error}\n".encode())
+                send(there.values(), f"{error}\n".encode())
                 raise
             with contextlib.suppress(OSError):
                 connection = opened.enter_context(server.accept()[0])
-                connection.settimeout(ANSWER_SECONDS)
-                said = connection.makefile("rb").readline(len(max(hellos, key=len)))
-                if said in hellos:
+                connection.settimeout(REPLY_SECONDS)
+                message = connection.makefile("rb").readline(len(max(hellos, key=len)))
+                if message in hellos:
                     connection.setblocking(False)
-                    there[hellos[said]] = connection
+                    there[hellos[message]] = connection
             there = {i: connection for i, connection in there.items() if is_open(connection)}
-        tell(there.values(), GO)
+        send(there.values(), GO)
 
 
-def tell(connections: Iterable[socket.socket], word: bytes) -> None:
-    """Says something to all that are still there."""
+def send(connections: Iterable[socket.socket], message: bytes) -> None:
+    """Sends a message over all connections that are still open."""
     for connection in connections:
         with contextlib.suppress(OSError):
-            connection.sendall(word)
+            connection.sendall(message)
 
 
-def may_go(chief: str, hello: bytes, until: float) -> bool:
-    """As another worker: tells the chief that all are within reach, and waits for its word.
+def wait_for_chief(chief: str, hello: bytes, until: float) -> bool:
+    """As another worker, reports to the chief and waits for its reply.
 
     Returns:
-        Whether it came; not if the chief went away.
+        Whether to continue; False if the chief went away.
 
     Raises:
         UserError: the chief gave up waiting.
     """
     host, _, port = chief.rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS) as connection:
+        with socket.create_connection((host, int(port)), timeout=REPLY_SECONDS) as connection:
             connection.sendall(hello)
-            # The chief, which knows who is missing, may have begun to wait a little later.
-            connection.settimeout(max(0, until - time.monotonic()) + ANSWER_SECONDS)
-            word = connection.makefile("rb").readline()
+            # The chief may have begun to wait a little later, and its error names the missing.
+            connection.settimeout(max(0, until - time.monotonic()) + REPLY_SECONDS)
+            reply = connection.makefile("rb").readline()
     except OSError:
         return False
-    if word not in (GO, b""):
-        raise UserError(word.decode(errors="replace").strip())
-    return word == GO
+    if reply not in (GO, b""):
+        raise UserError(reply.decode(errors="replace").strip())
+    return reply == GO
 
 
 def is_open(connection: socket.socket) -> bool:
-    """Whether the other side, which has nothing more to say, is still there."""
+    """Whether the other side, which sends nothing more, still has the connection open."""
     try:
         return connection.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK) != b""
     except BlockingIOError:
@@ -236,18 +243,18 @@ def is_open(connection: socket.socket) -> bool:
         return False
 
 
-def answers(address: str) -> bool:
-    """Whether something listens there."""
+def is_listening(address: str) -> bool:
+    """Whether a process listens at an address."""
     host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS):
+        with socket.create_connection((host, int(port)), timeout=REPLY_SECONDS):
             return True
     except OSError:
         return False
 
 
 def describe_devices(name: str) -> str:
-    """How many devices of a name the strategy uses, and on how many machines."""
-    replicas, processes = tf.distribute.get_strategy().num_replicas_in_sync, workers()
+    """The number of devices of a name that the strategy uses, and of workers."""
+    replicas, processes = tf.distribute.get_strategy().num_replicas_in_sync, num_workers()
     each = f"{replicas // processes} × {name}" if replicas > processes else name
     return each if processes == 1 else f"{each} on each of {processes} workers"

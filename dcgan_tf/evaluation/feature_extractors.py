@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from dcgan_tf.data import scale
 from dcgan_tf.datasets.cache import default_cache_dir, locked
-from dcgan_tf.datasets.decoding import parse_colour
+from dcgan_tf.datasets.decoding import parse_color
 from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.datasets.loading import resize
 from dcgan_tf.datasets.transparency import laid_on
@@ -235,7 +235,7 @@ def inception(config: Config) -> FeatureExtractor:
             f"`inception_weights` {config.inception_weights} can't be used ({reason}): give "
             f"keras.applications' InceptionV3 weights without top, a .h5 file"
         ) from None
-    model, background = tf.function(network, reduce_retracing=True), parse_colour(config.background)
+    model, background = tf.function(network, reduce_retracing=True), parse_color(config.background)
 
     def extract(images: np.ndarray) -> Features:
         size, opaque = (INCEPTION_SIZE, INCEPTION_SIZE), laid_on(images, np.array(background))

@@ -1,7 +1,7 @@
-"""Keras's layers, computing the same by faster operations.
+"""Faster implementations of Keras layers.
 
-Each takes the arguments of the Keras layer whose name it has, holds the same weights under the
-same names, and gives the same values up to rounding; `plain` makes that Keras layer of it.
+Each has the name, the arguments, and the weights of a Keras layer, and computes the same values up
+to rounding. `plain` converts it to that Keras layer.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from keras import layers
 
 from dcgan_tf.fast.subpixel import convolve, transpose
 
-LEAST_FILTERS = 64
-LARGEST_SIDE = 16
-IN_BLOCK = 4  # int32 numbers of the random generator
+MIN_FILTERS = 64
+MAX_SIDE = 16
+BLOCK_SIZE = 4  # int32 numbers for each value of the random generator's counter
 
 
 @keras.saving.register_keras_serializable("dcgan_tf")
@@ -51,14 +51,19 @@ class Conv2DTranspose(layers.Conv2DTranspose):
 def is_subpixel(
     layer: layers.Conv2D | layers.Conv2DTranspose, size: Sequence[int], filters: int
 ) -> bool:
-    """Whether a convolution, so wide and deep on its larger side, is worth making sub-pixel.
+    """Whether to compute a convolution as a sub-pixel convolution.
 
-    On small and deep maps, it can be faster than TensorFlow's own kernel; on large ones, slower.
+    That can be faster than TensorFlow's kernel on small, deep maps, and is slower on large ones.
+
+    Args:
+        layer: the convolution or transposed convolution.
+        size: height and width of its larger maps.
+        filters: their channels.
     """
     stride, other_stride = layer.strides
     return (
-        filters >= LEAST_FILTERS
-        and max(size) <= LARGEST_SIDE
+        filters >= MIN_FILTERS
+        and max(size) <= MAX_SIDE
         and layer.padding == "same"
         and stride == other_stride <= min(layer.kernel_size)
         and not any(side % stride for side in size)
@@ -69,7 +74,7 @@ def is_subpixel(
 
 @keras.saving.register_keras_serializable("dcgan_tf")
 class BatchNormalization(layers.BatchNormalization):
-    """Batch norm by TensorFlow's fused kernel while it trains on one device."""
+    """Batch norm that uses TensorFlow's fused kernel in training on one device."""
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
@@ -85,7 +90,7 @@ class BatchNormalization(layers.BatchNormalization):
             variance=[],
             epsilon=self.epsilon,
         )
-        # The kernel gives the unbiased estimate, and Keras averages the biased one.
+        # The kernel returns the unbiased variance, but Keras averages the biased one.
         count = tf.cast(tf.size(maps) / shape[-1], variance.dtype)
         variance *= (count - 1) / count
         self.move(self.moving_mean, mean)
@@ -93,15 +98,16 @@ class BatchNormalization(layers.BatchNormalization):
         return tf.reshape(outputs, shape)
 
     def move(self, average: keras.Variable, value: tf.Tensor) -> None:
-        """Moves an average a little towards a batch's value."""
+        """Updates a moving average with a batch's value."""
         average.assign(average * self.momentum + value * (1.0 - self.momentum))
 
 
 @keras.saving.register_keras_serializable("dcgan_tf")
 class Dropout(layers.Dropout):
-    """Dropout that decides by 16 random bits for each value: its rate is exact to 1/65,536.
+    """Dropout with 16 random bits for each value: its rate is exact to 1/65,536.
 
-    Each replica reads its own part of one stream of bits: together, they have one device's masks.
+    Each replica reads its own part of one stream of bits. Together, their masks are those of one
+    device.
     """
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -119,13 +125,13 @@ class Dropout(layers.Dropout):
 
 
 def random_bits(shape: list[int | tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
-    """This replica's part of the stream of random bits of a seed, int32 of that shape.
+    """This replica's part of a seed's stream of random bits, int32 of the shape.
+
+    The generator is Philox (Salmon et al., 2011): each value of a counter yields 128 bits.
 
     Args:
-        shape: all but the first side must be known.
+        shape: all sides but the first must be static.
         seed: int32 [2].
-
-    The generator is Philox (Salmon et al., 2011): a counter, each of whose values gives 128 bits.
     """
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
     context = tf.distribute.get_replica_context()
@@ -135,20 +141,20 @@ def random_bits(shape: list[int | tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
         return tf.raw_ops.StatelessRandomUniformFullIntV2(
             shape=shape,
             key=key,
-            counter=counter + tf.cast(tf.stack([start // IN_BLOCK, 0]), tf.uint64),
+            counter=counter + tf.cast(tf.stack([start // BLOCK_SIZE, 0]), tf.uint64),
             alg=tf.random.Algorithm.PHILOX.value,
             dtype=tf.int32,
         )
 
-    if context.num_replicas_in_sync == 1 or math.prod(shape[1:]) % IN_BLOCK == 0:
+    if context.num_replicas_in_sync == 1 or math.prod(shape[1:]) % BLOCK_SIZE == 0:
         return draw(shape)
-    # A part may begin within one of the counter's blocks.
-    some = draw([tf.reduce_prod(shape) + IN_BLOCK - 1])
-    return tf.reshape(some[start % IN_BLOCK :][: tf.reduce_prod(shape)], shape)
+    # A part may start within a block.
+    blocks = draw([tf.reduce_prod(shape) + BLOCK_SIZE - 1])
+    return tf.reshape(blocks[start % BLOCK_SIZE :][: tf.reduce_prod(shape)], shape)
 
 
 def plain(model: keras.Model) -> keras.Model:
-    """A copy of a model, made of Keras's own layers, in float32."""
+    """A copy of a model with Keras's own layers, in float32."""
 
     def plain_layer(layer: layers.Layer | keras.Operation) -> layers.Layer | keras.Operation:
         kind: Any = next(

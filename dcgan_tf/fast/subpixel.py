@@ -1,8 +1,8 @@
-"""Strided convolutions, their gradients and their transposes, all made of forward convolutions.
+"""Strided convolutions, their gradients and their transposes, by forward convolutions only.
 
 Many processors have a fast kernel for convolutions of stride 1 and a slow one for the gradients of
-strided ones. A transposed convolution of stride s is s² convolutions of stride 1, one for each
-sub-pixel position (phase) of the result, interleaved: Shi et al., 2016, arXiv:1609.07009.
+strided ones. A transposed convolution of stride s equals s² interleaved convolutions of stride 1,
+one for each sub-pixel position (phase) of the result (Shi et al., 2016, arXiv:1609.07009).
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def convolve(images: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
 def transpose(maps: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     """The transposed convolution with padding "same", as a sub-pixel convolution.
 
-    With stride 2, the even and the odd rows and columns of the result are four convolutions of
-    stride 1, each with every other row and column of the kernel: as many products as the
-    definition has (Shi et al., 2016, arXiv:1609.07009).
+    With stride 2, the even and odd rows and columns of the result are four convolutions of stride
+    1, each with every other row and column of the kernel. The number of products is the same (Shi
+    et al., 2016, arXiv:1609.07009).
 
     Args:
         maps: [batch, height, width, filters].
@@ -65,30 +65,30 @@ def transpose(maps: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
 
 
 def subpixel_transpose(maps: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
-    turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+    flipped = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
     rows, columns = (phases(size, stride) for size in kernel.shape[:2])
     height, width, _ = maps.shape[1:]
     channels = kernel.shape[2]
-    made = []
+    results = []
     for row, row_padding in rows:
         padded = [[[0, 0], row_padding, column_padding, [0, 0]] for _, column_padding in columns]
         across = [
-            tf.nn.conv2d(maps, turned[row, column], 1, padding)
+            tf.nn.conv2d(maps, flipped[row, column], 1, padding)
             for (column, _), padding in zip(columns, padded)
         ]
         together = tf.concat(across, axis=3)
-        made.append(tf.reshape(together, [-1, height, 1, stride * width * channels]))
-    return tf.reshape(tf.concat(made, axis=2), [-1, stride * height, stride * width, channels])
+        results.append(tf.reshape(together, [-1, height, 1, stride * width * channels]))
+    return tf.reshape(tf.concat(results, axis=2), [-1, stride * height, stride * width, channels])
 
 
 def phases(size: int, stride: int) -> list[tuple[slice, list[int]]]:
-    """How each phase of a transposed convolution is made, along one axis.
+    """The kernel taps and the padding for each phase of a transposed convolution, along one axis.
 
     The result at stride · m + phase is the sum of maps[i] · kernel[t] over all i and t with
     stride · i + t − before = stride · m + phase, where `before` is the padding before the image.
 
     Returns:
-        For each phase, the taps of the turned kernel that it needs, and the padding of the maps.
+        For each phase, the taps of the flipped kernel, and the padding of the maps.
     """
     before = (size - stride) // 2
     found = []
@@ -108,7 +108,7 @@ def kernel_gradient(
     Args:
         images: [batch, stride · height, stride · width, channels].
         upstream: the gradient with respect to the result, [batch, height, width, filters].
-        kernel_size: of both axes.
+        kernel_size: the kernel's height and width.
         stride: pixels.
 
     Returns:

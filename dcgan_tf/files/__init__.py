@@ -1,1 +1,1 @@
-"""Files that are written whole or not at all, and locks by which processes keep apart."""
+"""Files written atomically, and locks between processes."""

@@ -13,15 +13,15 @@ from dcgan_tf.settings.errors import UserError, first_line
 
 @contextlib.contextmanager
 def open_archive(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
-    """A .npz, whose arrays are read within.
+    """Opens a .npz, to read its arrays within.
 
     Raises:
-        UserError: it is damaged, or lacks an array that is asked for.
+        UserError: it is damaged, or an array that the caller reads is missing.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
             yield archive
     except (FileNotFoundError, PermissionError):
         raise
-    except Exception as error:  # what the parsers of .zip and .npy raise is no small set
+    except Exception as error:  # the .zip and .npy parsers raise many kinds
         raise UserError(f"{path} is damaged, or not of this run: {first_line(error)}") from None

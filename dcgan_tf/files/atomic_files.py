@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and say why they were not."""
+"""Files and folders that are written atomically, with errors that tell why one was not."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from typing import BinaryIO
 from dcgan_tf.files.locks import lock
 from dcgan_tf.settings.errors import UserError, first_line
 
-PART = ".part"  # of a folder that is not whole yet
-CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)  # some file systems say so of folders
+PART = ".part"  # of an incomplete folder
+CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)  # some file systems raise it for folders
 
 
 def open_no_link(path: str, flags: int) -> int:
-    """Opens a file as `os.open`, but no link that another user may have put in its place."""
+    """Opens a file as `os.open` does, but refuses a link, which another user may have planted."""
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
-def open_alone(path: str, flags: int) -> int:
-    """Opens a file as `open_no_link`, to be emptied only if no other process is writing it.
+def open_exclusive(path: str, flags: int) -> int:
+    """Opens a file as `open_no_link` does; truncates it only if no other process is writing it.
 
     Raises:
         BlockingIOError: another process is writing it.
     """
     descriptor = open_no_link(path, flags & ~os.O_TRUNC)
-    # The other may have given it its name by now: then what was opened is a finished file.
-    if not lock(descriptor, None) or not is_still(descriptor, path):
+    # Another process may have renamed it in the meantime: then it is a finished file.
+    if not lock(descriptor, None) or not has_path(descriptor, path):
         os.close(descriptor)
         raise BlockingIOError(errno.EAGAIN, "another process is writing it")
     os.truncate(descriptor, 0)
     return descriptor
 
 
-def is_still(descriptor: int, path: str) -> bool:
-    """Whether an open file still has its name."""
+def has_path(descriptor: int, path: str) -> bool:
+    """Whether an open file still has this path."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:
@@ -47,14 +47,14 @@ def is_still(descriptor: int, path: str) -> bool:
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file that takes its place only when it is complete and on the disk.
+    """Opens a file that gets its name only when it is complete and on the disk.
 
     Raises:
-        OSError: it can't be written; the path is that of the file.
+        OSError: it can't be written; the error names the file.
     """
     part = path.with_name(f".{path.name}.part")
     try:
-        with open(part, "wb", opener=open_alone) as file:
+        with open(part, "wb", opener=open_exclusive) as file:
             try:
                 yield file
                 file.flush()
@@ -69,14 +69,14 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def check_file(path: Path, flag: str) -> None:
-    """Refuses a file that can't be written, before the work is done that it is for.
+    """Checks that a file can be written, before the work on its content.
 
     Args:
         path: the file.
-        flag: by which the user names it.
+        flag: the flag or argument that gives it.
 
     Raises:
-        UserError: its folder is not there, or it is a folder itself.
+        UserError: its folder is missing, or it is a folder itself.
     """
     if not path.parent.is_dir():
         raise UserError(f"{flag} {path}: there is no folder {path.parent}")
@@ -86,14 +86,14 @@ def check_file(path: Path, flag: str) -> None:
 
 @contextlib.contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill, whose files are in `folder`, new or empty, once it is whole.
+    """A temporary folder to fill, whose files move to `folder`, new or empty, when it is complete.
 
-    A new one takes its place at once; into one that is there, the files are moved. What a process
-    that was killed left is deleted by the next.
+    A new folder is renamed into place; files for an existing one are moved one by one. What a
+    killed process left behind is deleted by the next.
 
     Raises:
         UserError: another process is filling it.
-        OSError: it can't be written, or is not empty; the path is that of the folder.
+        OSError: it can't be written, or is not empty; the error names the folder.
     """
     is_new = not folder.exists()
     part = folder.with_name(f".{folder.name}{PART}") if is_new else folder / PART
@@ -114,7 +114,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
                     part.rmdir()
             except BaseException:
                 shutil.rmtree(part, ignore_errors=True)
-                with contextlib.suppress(OSError):  # another's files are in it
+                with contextlib.suppress(OSError):  # others have put files into it
                     for parent in made[1:]:
                         parent.rmdir()
                 raise
@@ -123,7 +123,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def is_free(folder: Path) -> bool:
-    """Whether a folder is new or empty, but for what a process that was killed left in it."""
+    """Whether a folder is new or empty, apart from what a killed process left in it."""
     return not folder.exists() or (
         folder.is_dir() and all(path.name == PART for path in folder.iterdir())
     )
@@ -135,7 +135,7 @@ def locked_folder(folder: Path, name: Path | None = None) -> Iterator[None]:
 
     Args:
         folder: the folder.
-        name: what the user calls it, if that is another.
+        name: the folder to name in the error, if another.
 
     Raises:
         UserError: another process is filling it.
@@ -153,10 +153,10 @@ def locked_folder(folder: Path, name: Path | None = None) -> Iterator[None]:
 
 
 def flush(path: Path) -> None:
-    """Returns when the bytes of a file, or the names in a folder, are on the disk (`fsync`).
+    """Flushes the bytes of a file, or the names in a folder, to the disk (`fsync`).
 
     Raises:
-        OSError: the disk did not take them.
+        OSError: they could not be written.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -170,10 +170,10 @@ def flush(path: Path) -> None:
 
 
 def make_folders(path: Path) -> list[Path]:
-    """Makes a folder and those above it, if need be, and flushes their names to the disk.
+    """Makes a folder and its parents if missing, and flushes their names to the disk.
 
     Returns:
-        Those that were not there, innermost first.
+        The folders that were made, innermost first.
 
     Raises:
         OSError: they can't be made.
@@ -187,11 +187,11 @@ def make_folders(path: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def disk_errors(what: str, path: Path) -> Iterator[None]:
-    """Makes TensorFlow's errors, in which something could not be written, the system's.
+    """Turns TensorFlow's errors in writing into `OSError`.
 
     Args:
-        what: is being written.
-        path: where to.
+        what: a name for what is written.
+        path: the file or folder to name in the error.
 
     Raises:
         OSError: in place of TensorFlow's error.
@@ -202,7 +202,7 @@ def disk_errors(what: str, path: Path) -> Iterator[None]:
         yield
     except tf.errors.OpError as error:
         code, reason = errno.EIO, first_line(error)
-        for known, told in ((errno.ENOSPC, "No space left"), (errno.EDQUOT, "Disk quota exceeded")):
-            if told in error.message:
+        for known, text in ((errno.ENOSPC, "No space left"), (errno.EDQUOT, "Disk quota exceeded")):
+            if text in error.message:
                 code, reason = known, os.strerror(known)
         raise OSError(code, f"{what} not written ({reason})", str(path)) from error

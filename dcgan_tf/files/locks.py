@@ -1,4 +1,4 @@
-"""Locks by which processes keep out of each other's way."""
+"""File locks between processes."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import logging
 from pathlib import Path
 from typing import IO
 
-CANNOT_LOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # some network file systems say so
+CANNOT_LOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # some network file systems raise it
 
 logger = logging.getLogger(__name__)
 
 
 def lock(file: IO | int, name: Path | None, wait: bool = False) -> bool:
-    """Locks an open file or folder, until it is closed, against other processes that lock it.
+    """Locks an open file or folder until it is closed.
 
-    On a file system that has no locks, it goes on without.
+    On a file system without locks, it counts as locked.
 
     Args:
         file: the file, or a descriptor.
-        name: what a warning, where there are no locks, calls it; None for no warning.
-        wait: whether to wait until another process has let it go.
+        name: its name in the warning that there are no locks; None for no warning.
+        wait: whether to wait until another process releases it.
 
     Returns:
-        Whether it could be locked; false if another process has locked it.
+        False if another process has locked it, else True.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -35,7 +35,7 @@ def lock(file: IO | int, name: Path | None, wait: bool = False) -> bool:
             raise
         if name:
             logger.warning(
-                "%s can't be locked on its file system: see to it that no other process uses it",
+                "%s can't be locked on its file system: make sure that no other process uses it",
                 name,
             )
     return True

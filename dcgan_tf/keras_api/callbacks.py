@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from dcgan_tf.distributed.cluster import workers
+from dcgan_tf.distributed.cluster import num_workers
 from dcgan_tf.keras_api.model import DCGAN
 from dcgan_tf.reporting.report import Report
 from dcgan_tf.settings.errors import UserError
@@ -122,5 +122,5 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
     for each in callbacks:
         if not isinstance(each, keras.callbacks.Callback):
             raise UserError(f"`callbacks` must be keras.callbacks.Callback, not {each!r:.80}")
-    if callbacks and workers() > 1:
+    if callbacks and num_workers() > 1:
         raise UserError("`callbacks` are for one process, and the cluster has several: leave them")

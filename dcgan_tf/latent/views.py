@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dcgan_tf.data import scale
-from dcgan_tf.datasets.decoding import ImageFormat, decode, parse_colour
+from dcgan_tf.datasets.decoding import ImageFormat, decode, parse_color
 from dcgan_tf.datasets.image_files import Files, open_regular
-from dcgan_tf.datasets.survey import look
+from dcgan_tf.datasets.survey import survey_images
 from dcgan_tf.evaluation.metrics import nearest
 from dcgan_tf.latent.arithmetic import Term, compute_arithmetic
 from dcgan_tf.latent.guided_backpropagation import guided_backpropagation, top_activating_images
@@ -182,14 +182,14 @@ def draw_projection(source: Source, output: Path, path: Path) -> str:
     *size, channels = source.generator.output_shape[1:]
     config = source.config
     wanted = ImageFormat(
-        (size[0], size[1]), channels, parse_colour(config.background), config.fit, config.reading
+        (size[0], size[1]), channels, parse_color(config.background), config.fit, config.reading
     )
 
     def open_file(_: str) -> BinaryIO:
         return open_regular(path)
 
     files = Files(path.parent, [path.name], open_file, open_file, config.reading)
-    wanted = wanted._replace(white=look(files, wanted).white)
+    wanted = wanted._replace(white=survey_images(files, wanted).white)
     image = decode(files, wanted, path.name)
     if isinstance(image, str):
         raise UserError(f"`project` {path} can't be used: {image}")

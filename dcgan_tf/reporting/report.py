@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.data import to_uint8
-from dcgan_tf.distributed.cluster import workers
+from dcgan_tf.distributed.cluster import num_workers
 from dcgan_tf.files.atomic_files import atomic_write, make_folders
 from dcgan_tf.reporting.diagnostics import Diagnostics
 from dcgan_tf.reporting.grids import GRID_COLUMNS
@@ -82,7 +82,7 @@ class Report:
         self.pending: list[StepOutput] = []
         self.traced = False
         # Workers find that a loss is no number at the same step.
-        self.patience = COLLECT_SECONDS if workers() == 1 else 0.0
+        self.patience = COLLECT_SECONDS if num_workers() == 1 else 0.0
         self.diagnostics = Diagnostics(config.loss, self.step)
         self.tensorboard = TensorBoard(run.events, self.step)
         self.progress = Progress(self.steps_per_epoch, self.last_step, faster_way(config))

@@ -1,4 +1,4 @@
-"""Checkpoints that count once they read back: save, verify, restore, fall back."""
+"""Checkpoints: saves, verifies and restores them, and falls back to an intact one."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Checkpoints:
     """The checkpoints of one run, `ckpt-STEP.index` and `.data-…` in one folder.
 
     Args:
-        directory: where they are; made by the first save.
-        state: all that training changes; may be left out to look only at what there is.
+        directory: their folder; made by the first save.
+        state: everything that training changes; not needed to list checkpoints.
     """
 
     def __init__(self, directory: Path, state: tf.train.Checkpoint | None = None) -> None:
@@ -37,24 +37,24 @@ class Checkpoints:
         self.state: tf.train.Checkpoint = state
 
     def steps(self, suffix: str = "index") -> list[int]:
-        """The steps that have a checkpoint, or any file of one with suffix `*`, oldest first."""
+        """The steps with a checkpoint, or with suffix `*` any file of one, oldest first."""
         files = self.directory.glob(f"ckpt-*.{suffix}")
         names = {path.name.removeprefix("ckpt-").split(".")[0] for path in files}
         return sorted(int(name) for name in names if STEP.fullmatch(name))
 
     def save(self, step: int, by_quality: Sequence[int] = ()) -> None:
-        """Writes a checkpoint, reads it back, and only then puts it among the others.
+        """Writes a checkpoint, reads it back, and only then moves it to the others.
 
-        The `.index` file is moved in last: without it there is no checkpoint, so that one cut
-        short by a crash is never seen. All but the newest three and the best are deleted, once the
-        new one is on the disk: a power cut leaves the one or the other.
+        The `.index` file is moved last. A checkpoint without it does not count, so a crash never
+        leaves a partial one. All but the newest three and the best are deleted when the new one
+        is on the disk, so a power cut leaves at least one.
 
         Args:
-            step: of the state.
-            by_quality: steps that were evaluated, the best first.
+            step: the step of the state.
+            by_quality: evaluated steps, best first.
 
         Raises:
-            OSError: it can't be written, for want of room or rights; the earlier ones are intact.
+            OSError: it can't be written; earlier checkpoints are intact.
         """
         unfinished = self.directory / "unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -78,17 +78,17 @@ class Checkpoints:
                 file.write(f"{best}\n".encode())
         kept = [each for each in steps if each in (best, *steps[-KEEP:])]
         self._write_latest(kept)
-        for each in {*self.steps("*")} - {*kept}:  # also what a crash left of older ones
+        for each in {*self.steps("*")} - {*kept}:  # including what a crash left of older ones
             self._move(each, None)
 
     def complete_save(self) -> None:
-        """Ends a save that a crash cut short as it moved its files, so that it is not lost.
+        """Completes a save that crashed while it moved files.
 
-        Where a step was saved before, its old `.index` would not fit the new data.
+        Without this, the old `.index` of a step that is saved again would not fit the new data.
         """
         unfinished = self.directory / "unfinished"
         if any(unfinished.glob("*.data-*")):
-            return  # none was moved
+            return  # no file was moved
         for index in unfinished.glob("ckpt-*.index"):
             with contextlib.suppress(OSError, *READ_ERRORS):
                 for data in self.directory.glob(f"{index.stem}.data-*"):
@@ -102,10 +102,10 @@ class Checkpoints:
         return self.directory / "best"
 
     def step_of(self, name: str | None) -> int | None:
-        """The step of the checkpoint that is called so: a number, or "best"; None for None.
+        """The step of a checkpoint named by its step or as "best"; None for None.
 
         Raises:
-            UserError: it is called otherwise, or none was evaluated.
+            UserError: the name is neither, or no checkpoint was evaluated.
         """
         if name is None:
             return None
@@ -117,22 +117,21 @@ class Checkpoints:
             return int(self.best_file.read_text())
         except (OSError, ValueError):
             raise UserError(
-                f"{self.directory} has no best checkpoint, as no epoch was evaluated: leave out "
-                f"`checkpoint`"
+                f"{self.directory} has no best checkpoint, because no epoch was evaluated: leave "
+                f"out `checkpoint`"
             ) from None
 
     def restore(self, step: int | None = None) -> int | None:
-        """Puts the newest intact checkpoint, or that of one step, into the state.
+        """Restores the state from the newest intact checkpoint, or from that of one step.
 
-        Every object of the state must be matched: none is left with its initial values. Those
-        that are damaged, or of other models, are named in a warning.
+        A checkpoint must match every object of the state. A warning names those that are damaged,
+        or of other models.
 
         Returns:
-            The step of the checkpoint, or None where there is no checkpoint, but for files that a
-            crash left of the first.
+            The step of the checkpoint, or None if none was ever completed.
 
         Raises:
-            UserError: there are checkpoints and none is intact, or none of the given step.
+            UserError: no checkpoint is intact, or there is none of the given step.
         """
         steps = self._saved()
         if step is not None and step not in steps:
@@ -146,7 +145,7 @@ class Checkpoints:
                 self.state.read(prefix).expect_partial().assert_existing_objects_matched()
                 return candidate
             except READ_ERRORS as error:
-                if candidate not in self._saved():  # a training has deleted it for newer ones
+                if candidate not in self._saved():  # a running training has just deleted it
                     return self.restore(step)
                 logger.warning("%s %s and not used: %s", prefix, fault, first_line(error))
         if self.steps() or step is not None or (self.directory / "checkpoint").exists():
@@ -155,7 +154,7 @@ class Checkpoints:
         return None
 
     def _saved(self) -> list[int]:
-        """The steps that were saved, whole or damaged, but not one that is being saved."""
+        """The steps that were saved, intact or damaged, without one that is being saved."""
         listed = ""
         with contextlib.suppress(OSError, ValueError):
             listed = (self.directory / "checkpoint").read_text()
@@ -163,9 +162,9 @@ class Checkpoints:
         return sorted({*self.steps(), *damaged})
 
     def set_aside_after(self, step: int) -> None:
-        """Moves the checkpoints after `step`, which could not be used, into `damaged/`.
+        """Moves the checkpoints after `step`, which could not be used, to `damaged/`.
 
-        What a crash left of a file that was being written is deleted.
+        Deletes partial files that a crash left.
         """
         shutil.rmtree(self.directory / "unfinished", ignore_errors=True)
         for part in self.directory.glob(".*.part"):
@@ -179,12 +178,12 @@ class Checkpoints:
         """Moves the files of one checkpoint to another folder, or deletes them."""
         if target:
             target.mkdir(exist_ok=True)
-        # The .index goes first: a checkpoint is whole or it is not there.
+        # The .index goes first: without it, a checkpoint does not count.
         for path in sorted(self.directory.glob(f"ckpt-{step}.*"), reverse=True):
             path.replace(target / path.name) if target else path.unlink()
 
     def _write_latest(self, steps: list[int]) -> None:
-        """Names the checkpoints of these steps to `tf.train.latest_checkpoint(directory)`."""
+        """Lists the checkpoints of these steps for `tf.train.latest_checkpoint(directory)`."""
         names = [f"ckpt-{step}" for step in steps]
         if names:
             lines = [f'model_checkpoint_path: "{names[-1]}"']
@@ -194,7 +193,7 @@ class Checkpoints:
 
 
 def read_back(prefix: str) -> None:
-    """Reads every value of a checkpoint, which compares each with its checksum.
+    """Reads every value of a checkpoint, which verifies its checksum.
 
     Raises:
         tf.errors.OpError: a file is missing, cut short or changed.
@@ -205,11 +204,11 @@ def read_back(prefix: str) -> None:
 
 
 def check_finite(holders: Iterable[keras.Model | keras.optimizers.Optimizer], step: int) -> None:
-    """Refuses a state that must not be saved.
+    """Checks that a state may be saved.
 
     Args:
-        holders: of the variables that training changes.
-        step: of the state.
+        holders: the models and optimizers that training changes.
+        step: the step of the state.
 
     Raises:
         Diverged: a weight or a moment is infinite or not a number.

@@ -1,11 +1,11 @@
-"""The device on which models are placed, and whose kernels compute there."""
+"""The device that TensorFlow places models on, and the kernels that it uses there."""
 
 import tensorflow as tf
-from tensorflow.python.util import _pywrap_util_port  # TensorFlow's own tests ask it the same way
+from tensorflow.python.util import _pywrap_util_port  # as in TensorFlow's own tests
 
 
 def device_name() -> str:
-    """The device on which TensorFlow places the models."""
+    """The name of the device that TensorFlow places models on."""
     gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         return tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name)
@@ -13,14 +13,13 @@ def device_name() -> str:
 
 
 def onednn_is_on() -> bool:
-    """Whether oneDNN's kernels are on in this process.
+    """Whether this process uses oneDNN's kernels.
 
-    TensorFlow reads `TF_ENABLE_ONEDNN_OPTS` once, as it is imported: what the variable says later
-    changes nothing.
+    TensorFlow reads `TF_ENABLE_ONEDNN_OPTS` only once, at import.
     """
     return _pywrap_util_port.IsMklEnabled()
 
 
 def cpu_kernels() -> str:
-    """Whose kernels compute on the CPU."""
+    """The library of the CPU kernels, "oneDNN" or "Eigen"."""
     return "oneDNN" if onednn_is_on() else "Eigen"

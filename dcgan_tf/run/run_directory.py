@@ -1,4 +1,4 @@
-"""The folder that holds all that a run makes, and from which every other command starts.
+"""The folder with everything that a run makes, from which every other command starts.
 
 Its `config.json` has a format number. This version reads every format up to its own:
 
@@ -7,7 +7,7 @@ Its `config.json` has a format number. This version reads every format up to its
 2. has `format`, and `dcgan_tf` among the versions in `made_with`.
 3. evaluates every dataset by default, and images without labels without a download.
 
-A setting that a file lacks is younger than the file, and has the default that computes what was
+A setting that a file lacks is newer than the file. It gets the default that computes what the run
 computed then.
 """
 
@@ -50,25 +50,25 @@ VALUE_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, 
 
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
-    """Where each thing of a run is.
+    """The paths of a run's files.
 
     Attributes:
         path: the folder itself.
-        flag: by which the user names it, for errors.
+        flag: the flag or argument that gives it, for errors.
 
     Raises:
-        UserError: TensorFlow can't keep checkpoints in a folder of such a name.
+        UserError: TensorFlow can't keep checkpoints in a folder of this name.
     """
 
     path: Path
     flag: str = "`run_dir`"
 
     def __post_init__(self) -> None:
-        """Refuses what TensorFlow takes for a pattern of file names."""
+        """Refuses characters that TensorFlow takes for a file name pattern."""
         if set("[\\") & set(str(self.path)):
             raise UserError(
-                f"{self.flag} {self.path} has a [ or \\ in its name, with which TensorFlow finds "
-                f"no checkpoint: give another folder"
+                f"{self.flag} {self.path} has a [ or \\ in its name, which keeps TensorFlow from "
+                f"finding checkpoints: give another folder"
             )
 
     @property
@@ -81,7 +81,7 @@ class RunDirectory:
 
     @property
     def generator_file(self) -> Path:
-        """The generator's weights, where it was exported without what training alone needs."""
+        """The weights of a generator that was exported without its training state."""
         return self.path / "generator.npz"
 
     @property
@@ -91,7 +91,7 @@ class RunDirectory:
 
     @property
     def clusters_file(self) -> Path:
-        """The labels that nobody gave, see `starting.image_clusters`."""
+        """The labels found by clustering, see `starting.image_clusters`."""
         return self.path / "clusters.npz"
 
     @property
@@ -139,7 +139,7 @@ class RunDirectory:
         return self.samples / (f"epoch_{epoch:04d}.png" if epoch else "init.png")
 
     def frames(self) -> dict[int, Path]:
-        """The grids that there are, by their epochs, in order; nobody else's pictures."""
+        """The run's grids by epoch, in order; other pictures are ignored."""
         matches = (FRAME.fullmatch(path.name) for path in self.samples.glob("*"))
         epochs = sorted(int(match[1] or 0) for match in matches if match)
         return {epoch: self.frame(epoch) for epoch in epochs}
@@ -157,7 +157,7 @@ class RunDirectory:
             images["shape"] = [int(side) for side in images["shape"]]
             images["number"], images["sha256"] = int(images["number"]), str(images["sha256"])
             if not is_shape(images["shape"]):
-                raise ValueError(f"images have no shape {images['shape']}")
+                raise ValueError(f"{images['shape']} is not a shape of images")
             if "classes" in images:
                 read_classes(images)
             unknown = [f"format {number}"] if number > FORMAT else Config.unknown(values)
@@ -182,20 +182,20 @@ class RunDirectory:
         return read_classes(images) if "classes" in images else UNLABELLED
 
     def write_config(self, config: Config, images: dict[str, Any]) -> None:
-        """Writes every setting, what the images are, and what the run was made with."""
+        """Writes all settings, the description of the images, and the versions in use."""
         values = {"format": FORMAT} | dataclasses.asdict(config)
         values |= {"images": images, "made_with": made_with()}
         with atomic_write(self.config_file) as file:
             file.write((json.dumps(values, indent=2) + "\n").encode())
 
     def resumed_config(self, given: dict[str, Any]) -> Config:
-        """The config with which the run goes on: its own, but for flags that a run may change.
+        """The config to resume with: the run's own, updated with flags that may change.
 
         Args:
             given: the flags that were given, by name.
 
         Raises:
-            UserError: a flag differs from what the run must keep, or its value is impossible.
+            UserError: a flag differs from a setting that must not change, or its value is invalid.
         """
         saved, _ = self.read_config()
         given = Config.with_new_names(given)
@@ -203,7 +203,11 @@ class RunDirectory:
         return saved.resumed(given)
 
     def refuse(self, differences: list[str]) -> None:
-        """Refuses settings or images that are not those of the run."""
+        """Checks that nothing differs from the run.
+
+        Raises:
+            UserError: something does.
+        """
         if differences:
             raise UserError(
                 f"`run_dir` {self.path} holds a run with other settings: {'; '.join(differences)}; "
@@ -212,10 +216,9 @@ class RunDirectory:
 
     @property
     def has_lost_its_checkpoints(self) -> bool:
-        """Whether the run was saved, and its checkpoints are gone.
+        """Whether the run was saved, but its checkpoints are gone.
 
-        A run has their folder from the start, and makes the files of one epoch at most before the
-        first checkpoint.
+        Their folder is made at the start, and the first checkpoint after at most one epoch.
         """
         if not self.checkpoints.is_dir():
             return self.metrics_file.exists() or self.times_file.exists()
@@ -224,7 +227,7 @@ class RunDirectory:
 
 
 def evaluated_as_before(config: Config) -> Config:
-    """The config of a run of format 1 or 2, with what its defaults of an evaluation meant."""
+    """The config of a run of format 1 or 2, with the evaluation that its defaults meant then."""
     epochs = config.eval_every
     if epochs is None:
         own_copy = config.data_dir is None and config.dataset in ("mnist", "stacked_mnist")
@@ -236,10 +239,10 @@ def evaluated_as_before(config: Config) -> Config:
 
 
 def as_started(config: Config, run: RunDirectory) -> Config:
-    """The config by whose rules the run in a folder was started, if there is one.
+    """The config, with the rules of the run in a folder if there is one.
 
     Raises:
-        UserError: the run's config.json can't be used, or the config asks for others.
+        UserError: the run's config.json can't be used, or the config sets other rules.
     """
     if not run.config_file.exists():
         return config
@@ -251,10 +254,9 @@ def as_started(config: Config, run: RunDirectory) -> Config:
 
 
 def describe(images: Images, labels: Labels | None = None) -> dict[str, Any]:
-    """What a run must find again when it is resumed: the images' number, shape and sha256.
+    """The images' count, shape and sha256, which must be the same when a run is resumed.
 
-    Of a conditional run, the same of their classes: how many images each has, and the sha256 of the
-    labels.
+    For a conditional run, also the number of images in each class, and the sha256 of the labels.
     """
     described = {
         "number": len(images),
@@ -269,7 +271,7 @@ def describe(images: Images, labels: Labels | None = None) -> dict[str, Any]:
 
 
 def same_images(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two descriptions are of the same images, whatever was left out beside them."""
+    """Whether two descriptions are of the same images, whatever files were left out."""
     return one | {"files": None} == other | {"files": None}
 
 
@@ -281,7 +283,7 @@ def read_classes(images: dict[str, Any]) -> Classes:
     """
     names, counts = zip(*images["classes"].items())
     if not all(type(count) is int and count >= 0 for count in counts):
-        raise ValueError(f"classes have no such numbers of images: {counts}")
+        raise ValueError(f"{counts} are not counts of images")
     return Classes(names, counts)
 
 
@@ -289,18 +291,18 @@ def load_training_images(run: RunDirectory) -> Images:
     """The images that a run was trained on, uint8 [N, H, W, C] in [0, 255].
 
     Raises:
-        UserError: this is no run, or its images are not to be had any more.
+        UserError: this is not a run, or its images are no longer available.
     """
     config, described = run.read_config()
     if config.data_dir is not None and not Path(config.data_dir).exists():
         raise UserError(
-            f"{run.path} was trained on {config.data_dir}, which is not there: put it there again, "
-            f"or a link to it"
+            f"{run.path} was trained on {config.data_dir}, which is missing: put the images or a "
+            f"link to them there again"
         )
     images = load_images(config)
     labels = load_training_labels(config, images)
     found = describe(images, labels)
-    if labels is None:  # those of clusters follow from the images
+    if labels is None:  # labels of clusters follow from the images
         described = {name: described[name] for name in found}
     if not same_images(found, described):
         raise UserError(
@@ -311,7 +313,7 @@ def load_training_images(run: RunDirectory) -> Images:
 
 
 def made_with() -> dict[str, str]:
-    """The versions, the device and the kernels of the CPU that a run is made with."""
+    """The versions, the device and the CPU kernels of this process."""
     return {
         "dcgan_tf": __version__,
         "python": platform.python_version(),
@@ -331,19 +333,19 @@ def open_run(
     labels: Labels | None = None,
     report: Report | None = None,
 ) -> Iterator[RunDirectory]:
-    """Makes a run directory, or resumes the run in it, and keeps other processes out.
+    """Makes a run directory, or opens the one of a run to resume, and keeps other processes out.
 
     Args:
-        path: the folder; new, empty, or of a run with the same settings and images.
+        path: the folder: new, empty, or with a run of the same settings and images.
         config: the settings of the run.
         images: the training images, uint8 [N, H, W, C].
-        resume: whether to go on with a run; if not, a folder in use is refused.
-        labels: of the images, in a conditional run.
-        report: what became of the pictures in the user's folder, which is kept beside.
+        resume: whether to resume a run that is there; if not, it is refused.
+        labels: the labels of the images, in a conditional run.
+        report: the report on the user's folder, to keep with the run.
 
     Raises:
-        UserError: the folder is not a run's, another process is using it, its run has other
-            settings or images, or it is in use and `resume` is false.
+        UserError: the folder is not a run directory, another process is using it, its run has
+            other settings or images, or it has a run and `resume` is false.
         OSError: the folder can't be made or written to.
     """
     run = RunDirectory(path)
@@ -359,7 +361,7 @@ def open_run(
         try:
             described = describe(images, labels)
             _check(run, config, described, resume)
-            _tell_of_other_numbers(run)
+            _warn_of_changed_numerics(run)
             files = {"files": report.as_dict()} if report else {}
             run.write_config(config, described | files)
             make_folders(run.checkpoints)
@@ -373,13 +375,13 @@ def _remove_empty(made: list[Path]) -> None:
     """Removes a run's folders that this process made, while it holds the lock in the first."""
     if made and os.listdir(made[0]) == [".lock"]:
         (made[0] / ".lock").unlink()
-        with contextlib.suppress(OSError):  # another's files are in it
+        with contextlib.suppress(OSError):  # others have put files into it
             for folder in made:
                 folder.rmdir()
 
 
 def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bool) -> None:
-    """Refuses a folder in which this run can't start or go on."""
+    """Checks that this run can start or resume in a folder."""
     if not run.config_file.exists():
         if any(not path.name.startswith(".") for path in run.path.iterdir()):
             raise UserError(
@@ -401,27 +403,27 @@ def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bo
     run.refuse(saved.differences(dataclasses.asdict(config)))
     if not same_images(saved_images, images):
         raise UserError(
-            f"`run_dir` {run.path} learns other images: they were {_brief(saved_images)}, are "
-            f"{_brief(images)}; give the same ones, or go on with these in a new run: "
+            f"`run_dir` {run.path} learns other images: they were {_brief(saved_images)}, and are "
+            f"{_brief(images)}; give the same ones, or start a new run from this one: "
             f"`init_from={run.path}`, and another `run_dir`"
         )
     if run.has_lost_its_checkpoints:
         raise UserError(
-            f"`run_dir` {run.path} was trained, and its checkpoints are gone: put them back into "
+            f"`run_dir` {run.path} was trained, but its checkpoints are gone: put them back into "
             f"{run.checkpoints}, or give another folder"
         )
 
 
-def _tell_of_other_numbers(run: RunDirectory) -> None:
-    """Warns where a run goes on with another TensorFlow or with other kernels than it had."""
+def _warn_of_changed_numerics(run: RunDirectory) -> None:
+    """Warns if a run resumes with another TensorFlow version or other kernels."""
     if not run.config_file.exists():
         return
     before, now = json.loads(run.config_file.read_text())["made_with"], made_with()
     for name, shown in (("tensorflow", "TensorFlow"), ("cpu_kernels", "the kernels of")):
         if before.get(name, now[name]) != now[name]:
             logger.warning(
-                "`run_dir` %s was trained with %s %s so far, and goes on with %s: its numbers are "
-                "no longer those of a run that was never stopped",
+                "`run_dir` %s was trained with %s %s so far, and resumes with %s: its results will "
+                "differ from those of a run that was never stopped",
                 *(run.path, shown, before[name], now[name]),
             )
 

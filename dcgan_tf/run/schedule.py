@@ -1,4 +1,4 @@
-"""What is due when: reports, evaluations, saves."""
+"""The steps at which reports, evaluations and saves are due."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Schedule:
     """What is due after which step.
 
     Attributes:
-        steps_per_epoch: the steps of one epoch.
+        steps_per_epoch: the number of steps in an epoch.
         last_step: the step at which training ends.
-        report_interval: an epoch is reported and saved after every so many steps.
-        evaluation_interval: images are evaluated after every so many steps; 0 for never.
-        save_interval: the state is saved after every so many steps, too; 0 for never.
+        report_interval: steps between reports of an epoch, which also save.
+        evaluation_interval: steps between evaluations; 0 for never.
+        save_interval: steps between further saves; 0 for never.
     """
 
     steps_per_epoch: int
@@ -75,12 +75,12 @@ class Schedule:
         return interval > 0 and step > 0 and step % interval == 0
 
     def save_is_due(self, step: int, saved_at: float) -> bool:
-        """Whether to save within an epoch; also if `saved_at`, a monotonic time, is long past."""
+        """Whether to save within an epoch, at an interval or long after `saved_at` (monotonic)."""
         at_interval = self.save_interval > 0 and step % self.save_interval == 0
         return at_interval or time.monotonic() - saved_at > SAVE_SECONDS
 
-    def steps_at_once(self, step: int, most: int) -> int:
-        """How many steps to take at once: up to the next after which something may be due."""
+    def steps_at_once(self, step: int, max_steps: int) -> int:
+        """The number of steps to run in one call, up to where something may be due."""
         intervals = (self.steps_per_epoch, self.save_interval or self.last_step)
         pause = min(self.last_step, *(step - step % each + each for each in intervals))
-        return min(most, pause - step)
+        return min(max_steps, pause - step)

@@ -1,4 +1,4 @@
-"""Signals that ask a run to save and stop, instead of ending it on the spot."""
+"""Signals that make a run save and stop, instead of ending it at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSignals:
-    """While it is entered, remembers the first of SIGINT, SIGTERM and SIGHUP.
+    """A context that records the first SIGINT, SIGTERM or SIGHUP.
 
-    Further ones change nothing, so that an impatient second Ctrl-C can't spoil the save. A SIGHUP
-    that was ignored before, as `nohup` does, stays so. Python lets the main thread alone watch
-    signals: in another, none is.
+    Further signals are ignored, so an impatient second Ctrl-C can't interrupt the save. SIGHUP
+    stays ignored if it was, as under `nohup`. Python allows signal handlers only in the main
+    thread; in other threads, nothing is recorded.
 
     Attributes:
         received: the signal's number, or None.

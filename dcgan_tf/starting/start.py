@@ -23,8 +23,8 @@ from dcgan_tf.distributed.cluster import (
     check_same,
     check_shared,
     is_chief,
-    lost_workers_named,
-    open_aside,
+    lost_worker_errors,
+    temporary_run,
 )
 from dcgan_tf.distributed.strategy import describe_devices, make_strategy, unused_gpu
 from dcgan_tf.evaluation.evaluator import Evaluator
@@ -133,7 +133,7 @@ def train_run(
     images = load_images(config)
     labels = given_labels = load_training_labels(config, images)
     report = load_report(config)
-    with strategy.scope(), lost_workers_named():
+    with strategy.scope(), lost_worker_errors():
         check_shared(run)
         config = resolve_auto(config, run)
         check_same(config, images, labels)
@@ -153,10 +153,10 @@ def train_run(
         evaluate = make_evaluation(config, images, given_labels, trainer.classes)
     with (
         strategy.scope(),
-        lost_workers_named(),
+        lost_worker_errors(),
         open_run(path, config, images, resume, labels, report)
         if is_chief()
-        else open_aside() as output,  # what only the chief keeps
+        else temporary_run() as output,  # what only the chief keeps
     ):
         if config.clusters:
             keep_clusters(output, clusters)

@@ -97,4 +97,4 @@ def test_views_of_other_images_than_those_of_the_run_are_refused(run_main, flags
     (source,) = (flag.split("=")[1] for flag in flags if flag.startswith("--data_dir"))
     Path(source).rename(tmp_path / "moved")
     code, _, err = run_main(evaluate, f"--run_dir={tmp_path / 'run'}")
-    assert code == 1 and one_sentence(err) and f"trained on {source}, which is not there" in err
+    assert code == 1 and one_sentence(err) and f"trained on {source}, which is missing" in err

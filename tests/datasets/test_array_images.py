@@ -20,7 +20,7 @@ def read(source, split="train", **settings):
     return load_split(config_of(source, **settings), split)[:]
 
 
-COLOR, GREY = noise(5, 8, 8, 3), noise(5, 8, 8)
+COLOR, GRAY = noise(5, 8, 8, 3), noise(5, 8, 8)
 
 
 @pytest.mark.parametrize(
@@ -29,17 +29,17 @@ COLOR, GREY = noise(5, 8, 8, 3), noise(5, 8, 8)
         (COLOR, COLOR),
         (COLOR[0], COLOR[:1]),
         (COLOR.transpose(0, 3, 1, 2), COLOR),
-        (GREY, GREY[..., None]),
-        (GREY[..., None], GREY[..., None]),
-        (GREY[0], GREY[:1, ..., None]),
+        (GRAY, GRAY[..., None]),
+        (GRAY[..., None], GRAY[..., None]),
+        (GRAY[0], GRAY[:1, ..., None]),
         (COLOR.astype(np.int64), COLOR),
-        (GREY > 127, np.where(GREY > 127, np.uint8(255), np.uint8(0))[..., None]),
+        (GRAY > 127, np.where(GRAY > 127, np.uint8(255), np.uint8(0))[..., None]),
         ((COLOR / 255).astype(np.float32), COLOR),
         ((COLOR / 127.5 - 1).astype(np.float32), COLOR),
-        ((GREY / 255).astype(np.float16), GREY[..., None]),
+        ((GRAY / 255).astype(np.float16), GRAY[..., None]),
     ],
     ids=[
-        *("color", "one", "channels first", "grey", "a channel", "one grey", "integers"),
+        *("color", "one", "channels first", "gray", "a channel", "one gray", "integers"),
         *("booleans", "0 to 1", "-1 to 1", "half"),
     ],
 )
@@ -70,10 +70,10 @@ def test_the_range_of_floats_is_that_of_all_files_and_is_said(tmp_path):
 @pytest.mark.parametrize(
     "values, told",
     [
-        (np.float32([[0, 200]]), "floats from 0 to 200, of which it is not clear"),
-        (np.float32([[-0.1, 1]]), "floats from -0.1 to 1, of which it is not clear"),
-        (np.float32([[0, np.nan]]), "of which it is not clear"),
-        (np.float32([[0, np.inf]]), "of which it is not clear"),
+        (np.float32([[0, 200]]), "floats from 0 to 200, which do not tell black"),
+        (np.float32([[-0.1, 1]]), "floats from -0.1 to 1, which do not tell black"),
+        (np.float32([[0, np.nan]]), "which do not tell black from white"),
+        (np.float32([[0, np.inf]]), "which do not tell black from white"),
         (np.int32([[0, 300]]), r"int32 \[1, 2\]: save it as uint8"),
         (np.int32([[-1, 100]]), r"int32 \[1, 2\]: save it as uint8"),
         (np.zeros((5, 8, 8, 2), np.uint8), r"uint8 \[5, 8, 8, 2\], not .*with 1, 3 or 4 channels"),

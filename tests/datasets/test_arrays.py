@@ -186,7 +186,7 @@ def test_pictures_where_arrays_should_be_are_named_with_what_to_add(tmp_path, da
     (folder / "cats").mkdir(parents=True)
     for name in ("a.jpg", "cats/b.jfif"):
         (folder / name).write_bytes(b"")
-    told = "holds 2 pictures: add `dataset=folder`, and for few `preset=small`"
+    told = "holds 2 pictures: add `dataset=folder`, and `preset=small` for a few"
     with pytest.raises(UserError, match=told):
         load_images(Config(dataset=dataset, data_dir=str(folder)))
     (tmp_path / "a.zip").write_bytes(b"")

@@ -22,7 +22,7 @@ def test_processes_that_want_the_same_file_take_turns(tmp_path, capsys):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(enter, range(4)))
     assert most == [1]
-    assert f"waiting for another process, which makes {tmp_path / 'new' / 'file'}\n" in (
+    assert f"waiting for another process that is writing {tmp_path / 'new' / 'file'}\n" in (
         capsys.readouterr().out
     )
 
@@ -74,7 +74,7 @@ def link_to_nowhere(folder):
 @pytest.mark.parametrize("plant", [another_users, open_to_all, link, link_to_nowhere])
 def test_a_folder_that_another_user_may_have_planted_is_refused(in_temporary, plant):
     plant(in_temporary)
-    with pytest.raises(UserError, match="not a folder of yours alone: delete it, or give another"):
+    with pytest.raises(UserError, match="not a private folder of yours; delete it, or set"):
         cache.default_cache_dir()
 
 

@@ -19,7 +19,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.mark.long
 def test_a_folder_of_100000_images_takes_the_memory_of_10000(tmp_path, mnist):
-    """Copies of 1,000 coloured digits, 64×64; the peak of decoding and of 50 training steps."""
+    """Copies of 1,000 colored digits, 64×64; the peak of decoding and of 50 training steps."""
     peaks = {}
     for count in (10_000, 100_000):
         source = tmp_path / str(count)

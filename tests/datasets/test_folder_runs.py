@@ -127,17 +127,17 @@ def test_more_pictures_are_learned_in_a_new_run(pictures, run_main, tmp_path):
     save(pictures / "cat" / "more.png", blocks((1, 2, 3)))
     code, _, err = run_main(train, *flags, f"--run_dir={run_dir}", "--max_steps=2")
     assert code == 1 and one_sentence(err) and "they were 40 of 16×16×3" in err
-    assert f"go on with these in a new run: --init_from={run_dir}, and another --run_dir" in err
+    assert f"start a new run from this one: --init_from={run_dir}, and another --run_dir" in err
     more = ["--max_steps=1", f"--run_dir={tmp_path / 'more'}", f"--init_from={run_dir}"]
     code, out, err = run_main(train, *flags, *more)
     assert code == 0 and "41 images" in out, err
 
 
 @pytest.mark.thorough
-def test_grey_saved_as_color_goes_on_from_an_older_run_by_its_rules(run_main, tmp_path):
+def test_gray_saved_as_color_goes_on_from_an_older_run_by_its_rules(run_main, tmp_path):
     for i in range(8):
-        save(tmp_path / "grey" / f"{i}.png", np.full((16, 16, 3), i, np.uint8))
-    flags = [*TINY, f"--data_dir={tmp_path / 'grey'}", "--max_steps=1"]
+        save(tmp_path / "gray" / f"{i}.png", np.full((16, 16, 3), i, np.uint8))
+    flags = [*TINY, f"--data_dir={tmp_path / 'gray'}", "--max_steps=1"]
     old = tmp_path / "old"
     assert run_main(train, *flags, f"--run_dir={old}", "--reading=1")[0] == 0
     more = [f"--run_dir={tmp_path / 'more'}", f"--init_from={old}"]
@@ -209,9 +209,9 @@ def test_a_tilde_is_the_users_home(pictures, run_main, tmp_path, monkeypatch):
 @pytest.mark.parametrize("depth", [8, 16])
 def test_a_projected_picture_is_read_by_the_runs_rules(run_main, tmp_path, depth):
     for i in range(8):
-        save(tmp_path / "grey" / f"{i}.png", np.full((16, 16), 30 * i, np.uint8))
+        save(tmp_path / "gray" / f"{i}.png", np.full((16, 16), 30 * i, np.uint8))
     run_dir, output = tmp_path / "run", tmp_path / "a.png"
-    flags = [*TINY, f"--data_dir={tmp_path / 'grey'}", f"--run_dir={run_dir}", "--max_steps=1"]
+    flags = [*TINY, f"--data_dir={tmp_path / 'gray'}", f"--run_dir={run_dir}", "--max_steps=1"]
     assert run_main(train, *flags)[0] == 0
     values = np.full((16, 16), 255, np.uint8) if depth == 8 else np.full((16, 16), 4095, np.uint16)
     save(tmp_path / "own.tif", Image.fromarray(values))

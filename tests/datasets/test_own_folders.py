@@ -57,7 +57,7 @@ def classes_of(source, split="train", **settings):
     return {int(image[0, 0, 0]): names[label] for image, label in zip(images[:], labels)}
 
 
-def save_grey(path, shade):
+def save_gray(path, shade):
     save(path, np.full((8, 8), shade, np.uint8))
 
 
@@ -104,14 +104,14 @@ def test_what_is_called_heic_is_read_if_it_is_a_jpeg_and_the_reverse_is_told(sou
 
 
 def test_a_text_without_an_ending_is_no_picture(source):
-    save_grey(source / "a.png", 1)
+    save_gray(source / "a.png", 1)
     (source / "README").write_text("pictures of mine")
     os.mkfifo(source / "pipe")
     assert len(read(source)) == 1
 
 
 def test_pictures_that_are_not_read_are_counted_in_one_warning(source, caplog):
-    save_grey(source / "a.png", 1)
+    save_gray(source / "a.png", 1)
     for i in range(3):
         (source / f"{i}.HEIC").write_bytes(b"....ftypheic")
     (source / "b.svg").write_text("<svg/>")
@@ -127,22 +127,22 @@ def test_pictures_that_are_not_read_are_counted_in_one_warning(source, caplog):
 
 
 def test_a_run_of_before_reads_what_it_read_and_says_what_it_leaves_out(source, caplog):
-    save_grey(source / "a.png", 1)
+    save_gray(source / "a.png", 1)
     save(source / "b.jfif", blocks(RED), format="JPEG")
     assert load(source).shape == (1, 8, 8, 1)
     assert "1 .jfif" in caplog.text and "a new run reads them" in caplog.text
 
 
 def test_a_class_that_would_vanish_is_an_error(source):
-    save_grey(source / "cat" / "a.png", 1)
+    save_gray(source / "cat" / "a.png", 1)
     (source / "dog").mkdir()
     (source / "dog" / "b.heic").write_bytes(b"")
     with pytest.raises(UserError, match=r"no picture of dog can be read \(1 \.heic\)"):
         classes_of(source)
-    save_grey(source / "eel" / "c.png", 3)
+    save_gray(source / "eel" / "c.png", 3)
     with pytest.raises(UserError, match=r"no picture of dog can be read"):
         classes_of(source)
-    save_grey(source / "dog" / "c.png", 2)
+    save_gray(source / "dog" / "c.png", 2)
     (source / "logo.svg").write_text("<svg/>")
     assert classes_of(source) == {1: "cat", 2: "dog", 3: "eel"}
 
@@ -152,15 +152,15 @@ def test_a_class_that_would_vanish_is_an_error(source):
 
 def test_links_to_folders_are_followed(source, tmp_path):
     for shade, name in enumerate(("cat", "dog"), 1):
-        save_grey(tmp_path / "elsewhere" / name / "a.png", shade)
+        save_gray(tmp_path / "elsewhere" / name / "a.png", shade)
         (source / name).symlink_to(tmp_path / "elsewhere" / name)
     assert classes_of(source) == {1: "cat", 2: "dog"}
     assert [image[0, 0, 0] for image in read(source)] == [1, 2]
 
 
 def test_no_folder_is_read_twice_and_no_loop_is_run(source, caplog):
-    save_grey(source / "cat" / "a.png", 1)
-    save_grey(source / "dog" / "b.png", 2)
+    save_gray(source / "cat" / "a.png", 1)
+    save_gray(source / "dog" / "b.png", 2)
     (source / "best").symlink_to(source / "cat")  # sorted before cat
     (source / "cat" / "loop").symlink_to(source)
     (source / "dog" / "above").symlink_to(source.parent)
@@ -172,8 +172,8 @@ def test_no_folder_is_read_twice_and_no_loop_is_run(source, caplog):
 
 
 def test_a_link_within_a_linked_folder_is_followed(source, tmp_path):
-    save_grey(tmp_path / "one" / "a.png", 1)
-    save_grey(tmp_path / "other" / "b.png", 2)
+    save_gray(tmp_path / "one" / "a.png", 1)
+    save_gray(tmp_path / "other" / "b.png", 2)
     (tmp_path / "one" / "more").symlink_to(tmp_path / "other")
     (source / "link").symlink_to(tmp_path / "one")
     assert len(read(source)) == 2 and len(read(source / "link")) == 2
@@ -183,8 +183,8 @@ def test_a_link_within_a_linked_folder_is_followed(source, tmp_path):
     "name", ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "__MACOSX", "@tmp"]
 )
 def test_folders_of_systems_are_hidden(source, name):
-    save_grey(source / "a.png", 1)
-    save_grey(source / name / "a.png" / "SYNOPHOTO_THUMB_M.png", 2)
+    save_gray(source / "a.png", 1)
+    save_gray(source / name / "a.png" / "SYNOPHOTO_THUMB_M.png", 2)
     for path in (source, zip_of(source)):
         assert len(read(path)) == 1
     assert len(load(source)) == (1 if name == "__MACOSX" else 2)
@@ -242,7 +242,7 @@ def test_a_large_profile_is_heeded_and_a_huge_one_left_aside(source):
 
 
 def test_damaged_pixels_remain_damaged(source, caplog):
-    save_grey(source / "a.png", 1)
+    save_gray(source / "a.png", 1)
     content = png_with(noise(64, 64, 3), TEXT)
     (source / "b.png").write_bytes(content[: len(content) // 2])
     (source / "c.png").write_bytes(content[:-600] + bytes(50) + content[-550:])
@@ -259,7 +259,7 @@ def test_folders_of_splits_say_what_is_held_out(source):
         for name in ("cat", "dog"):
             for i in range(4):
                 shade += 1
-                save_grey(source / split / name / f"{i}.png", shade)
+                save_gray(source / split / name / f"{i}.png", shade)
     train, test = classes_of(source, held_out=0.5), classes_of(source, "test")
     assert train == {i: "cat" for i in range(1, 5)} | {i: "dog" for i in range(5, 9)}
     assert sorted(test) == [*range(9, 25)] and test[9] == test[17] == "cat"
@@ -280,7 +280,7 @@ def test_folders_of_splits_say_what_is_held_out(source):
 )
 def test_splits_are_known_in_any_spelling_and_at_any_place(source, names):
     for shade, name in enumerate(names):
-        save_grey(source / name / "a.png", shade)
+        save_gray(source / name / "a.png", shade)
     for path in (source, zip_of(source)):
         assert classes_of(path) == {0: "cat", 1: "dog"}
         assert classes_of(path, "test") == {2: "cat", 3: "dog"}
@@ -298,27 +298,28 @@ def test_splits_are_known_in_any_spelling_and_at_any_place(source, names):
 )
 def test_what_may_be_a_split_or_a_class_is_refused(source, names):
     for shade, name in enumerate(names):
-        save_grey(source / name / "a.png", shade)
+        save_gray(source / name / "a.png", shade)
     folders = ", ".join(sorted({name.split("/")[0] for name in names}))
-    with pytest.raises(UserError, match=f"has the folders {folders}, of which it is not clear"):
+    with pytest.raises(UserError, match=f"has the folders {folders}, some named like splits"):
         classes_of(source)
     config = config_of(source, conditional=False)
     assert len(load_images(config)) == len(names)
-    assert f"such as {folders} are taken alike" in folder.folder_report(config).lines()["pictures"]
+    pictures = folder.folder_report(config).lines()["pictures"]
+    assert f"such as {folders} are not treated as splits" in pictures
 
 
 def test_a_class_of_trains_is_a_class(source):
     for shade, name in enumerate(("car", "plane", "train", "training shoe")):
-        save_grey(source / name / "a.png", shade)
+        save_gray(source / name / "a.png", shade)
     assert classes_of(source) == {0: "car", 1: "plane", 2: "train", 3: "training shoe"}
 
 
 def test_classes_are_compared_in_one_form_of_unicode(source):
     decomposed = unicodedata.normalize("NFD", "Käse")
-    save_grey(source / decomposed / "a.png", 1)
-    save_grey(source / "Brot" / "b.png", 2)
+    save_gray(source / decomposed / "a.png", 1)
+    save_gray(source / "Brot" / "b.png", 2)
     assert classes_of(source) == {1: "Käse", 2: "Brot"}
-    save_grey(source / "Käse" / "c.png", 3)
+    save_gray(source / "Käse" / "c.png", 3)
     assert classes_of(source) == {1: "Käse", 2: "Brot", 3: "Käse"}
     old = Classes(["Brot", decomposed], [1, 1])
     assert old.number("Käse") == old.number(decomposed) == 1
@@ -329,7 +330,7 @@ def test_classes_are_compared_in_one_form_of_unicode(source):
 def test_at_least_one_of_each_class_is_trained_on(source, count):
     for number in range(40):
         for i in range(count):
-            save_grey(source / f"{number:02}" / f"{i}.png", number)
+            save_gray(source / f"{number:02}" / f"{i}.png", number)
     config = config_of(source, held_out=0.5)
     trained = load_labels(config, "train")
     assert {*trained.tolist()} == {*range(40)}
@@ -340,7 +341,7 @@ def test_at_least_one_of_each_class_is_trained_on(source, count):
 
 def test_a_class_of_an_older_run_that_is_held_out_is_told(source):
     for number in range(40):
-        save_grey(source / f"{number:02}" / "0.png", number)
+        save_gray(source / f"{number:02}" / "0.png", number)
     config = config_of(source, held_out=0.5, reading=1)
     with pytest.raises(UserError, match="no training images of 0.*held out.*add more.*`held_out`"):
         load_training_labels(config, load_images(config))
@@ -398,7 +399,7 @@ def test_a_cause_that_all_members_share_is_the_archives(tmp_path, offsets, value
 
 
 def save_deep(path, values, bits=None):
-    """Grey of 16 bits, as PNG with an sBIT chunk, or as TIFF."""
+    """Gray of 16 bits, as PNG with an sBIT chunk, or as TIFF."""
     image = Image.fromarray(np.asarray(values, np.uint16))
     save(path, image)
     if bits:
@@ -443,7 +444,7 @@ def test_a_png_says_how_many_bits_are_significant(source):
 
 def test_whole_range_and_8_bits_beside_stay_as_they_are(source):
     save_deep(source / "a.png", np.full((8, 8), 65535))
-    save_grey(source / "b.png", 100)
+    save_gray(source / "b.png", 100)
     save(source / "c.pgm", Image.fromarray(np.full((8, 8), 128 * 257, np.uint16)))
     assert read(source)[:, 0, 0, 0].tolist() == [255, 100, 128]
 
@@ -457,12 +458,12 @@ def png_of_16_bits(pixels):
     return b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b"")
 
 
-def test_dark_color_of_16_bits_and_dark_grey_are_told(source):
+def test_dark_color_of_16_bits_and_dark_gray_are_told(source):
     def told():
         return folder.folder_report(config_of(source, conditional=False)).lines()["pictures"]
 
     (source / "a.png").write_bytes(png_of_16_bits(np.full((8, 8, 3), 4095, np.uint16)))
-    assert "color of 16 bits uses 6% of its range" in told()
+    assert "16-bit color uses 6% of its range" in told()
     (source / "b.png").write_bytes(png_of_16_bits(np.full((8, 8, 3), 60000, np.uint16)))
     assert "16 bits" not in told()
     for i in range(5):
@@ -489,7 +490,7 @@ def test_float_tiffs_are_read_and_negative_values_refused(source):
 
 
 @pytest.mark.parametrize("ending, options", [("png", {}), ("jpg", {}), ("webp", {"quality": 60})])
-def test_grey_is_found_by_its_pixels(source, ending, options):
+def test_gray_is_found_by_its_pixels(source, ending, options):
     smooth = np.linspace(0, 255, 64).reshape(8, 8).astype(np.uint8)
     for i in range(3):
         save(
@@ -515,9 +516,9 @@ def test_both_splits_have_the_channels_of_the_whole_folder(source, monkeypatch):
 
 def test_a_large_folder_is_looked_at_once(source, monkeypatch):
     monkeypatch.setattr(folder, "MEMORY_LIMIT", 0)
-    looked, has_colour = [], survey.has_colour
+    looked, has_color = [], survey.has_color
     monkeypatch.setattr(
-        survey, "has_colour", lambda *args: looked.append(args[2]) or has_colour(*args)
+        survey, "has_color", lambda *args: looked.append(args[2]) or has_color(*args)
     )
     for i in range(5):
         save(source / f"{i}.png", np.dstack([np.full((8, 8), i, np.uint8)] * 3))
@@ -617,8 +618,8 @@ def test_srgb_changes_nothing(source):
 
 def test_the_report_counts_all_that_was_found(source):
     for i in range(30):
-        save_grey(source / "cat" / f"{i}.png", i)
-        save_grey(source / "dog" / f"{i}.png", 100 + i)
+        save_gray(source / "cat" / f"{i}.png", i)
+        save_gray(source / "dog" / f"{i}.png", 100 + i)
     (source / "cat" / "b.heic").write_bytes(b"")
     (source / "dog" / "damaged.png").write_bytes(b"no image")
     config = config_of(source, held_out=0.2, max_bad_images=0.5)
@@ -635,7 +636,7 @@ def test_the_report_counts_all_that_was_found(source):
 
 def test_a_report_decodes_nothing_again(source, monkeypatch):
     for i in range(5):
-        save_grey(source / f"{i}.png", i)
+        save_gray(source / f"{i}.png", i)
     config = config_of(source, conditional=False)
     load_images(config)
     monkeypatch.setattr(folder, "decode", None)

@@ -55,7 +55,7 @@ def digits(mnist):
 FORMS = {
     "wide": lambda x: {"images": x[:, :20]},
     "with channels": lambda x: {"images": x[..., np.newaxis]},
-    "grey": lambda x: {"images": x},
+    "gray": lambda x: {"images": x},
     "tensor": lambda x: {"images": tf.constant(x)},
     "list of arrays": lambda x: {"images": [*x]},
     "list of pictures": lambda x: {"images": [Image.fromarray(each) for each in x]},
@@ -135,11 +135,11 @@ ONE_HOT = np.eye(10)[np.arange(150) % 10]
         (lambda x: {"images": x / 255, "value_range": (1, 0)}, "values of black and white, such"),
         (lambda x: {"images": x / 255, "value_range": 1}, "values of black and white, such as"),
         (lambda x: {"images": x * 1j}, "`images` must be numbers, not complex128"),
-        (lambda x: {"images": x[:0]}, "`images` are none"),
-        (lambda x: {"images": []}, "`images` are none"),
+        (lambda x: {"images": x[:0]}, "`images` are empty"),
+        (lambda x: {"images": []}, "`images` are empty"),
         (lambda x: {"images": x[0]}, r"one has the shape \[28\]"),
         (lambda x: {"images": x.reshape(150, -1)}, r"one has the shape \[784\]"),
-        (lambda x: {"images": np.stack([x[0]] * 3, -1)}, r"must be many, and \[…, 28, 3\] is one"),
+        (lambda x: {"images": np.stack([x[0]] * 3, -1)}, r"a batch, and \[…, 28, 3\] is one"),
         (lambda x: {"images": np.stack([x] * 5, -1)}, r"one has the shape \[28, 28, 5\]"),
         (lambda x: {"images": [x[0], x[1, :20, :20]]}, r"shapes, \[28, 28, 1\] and \[20, 20, 1\]"),
         (lambda x: {"images": [[1, 2], [3]]}, "`images` can't be read as arrays|has the shape"),
@@ -152,14 +152,14 @@ ONE_HOT = np.eye(10)[np.arange(150) % 10]
         (lambda x: {"images": tf.data.Dataset.from_tensor_slices(x).repeat()}, "never end"),
         (
             lambda x: {"images": tf.data.Dataset.from_tensor_slices(x).shuffle(150)},
-            "in another order each time, so that no run could be resumed: leave out the shuffling",
+            "change their order each time, so no run could be resumed: leave out the shuffling",
         ),
-        (lambda x: {"images": x, "labels": range(149)}, "`labels` are 149, and `images` 150"),
+        (lambda x: {"images": x, "labels": range(149)}, "there are 149 `labels` for 150 `images`"),
         (lambda x: {"images": x, "labels": ONE_HOT}, r"\[N\], not float64 \[150, 10\]"),
         (lambda x: {"images": x, "labels": ONE_HOT[:, 0]}, r"\[N\], not float64 \[150\]"),
         (lambda x: {"images": [*zip(x, ONE_HOT)]}, r"label of shape \[10\] with 1 images: give"),
         (lambda x: {"images": [*zip(x, range(150))], "labels": range(150)}, "labels of their own"),
-        (lambda x: {"labels": range(150)}, "are of `images`: give these, too"),
+        (lambda x: {"labels": range(150)}, "describe `images`: give these, too"),
     ],
 )
 def test_what_is_no_images_is_refused_in_a_sentence(digits, change, message):
@@ -186,7 +186,7 @@ def test_images_and_settings_that_do_not_go_together(digits):
     [
         (np.ones((9, 28, 28, 1)), None, r"uint8 \[N, H, W, C\] in \[0, 255\], not float64"),
         (np.ones((9, 28, 28), "u1"), None, r"not uint8 \[9, 28, 28\]"),
-        (np.ones((9, 28, 28, 1), "u1"), np.ones(8, int), r"`labels` must be \[9\], one an image"),
+        (np.ones((9, 28, 28, 1), "u1"), np.ones(8, int), r"`labels` must be \[9\], one per image"),
     ],
 )
 def test_batches_and_trainers_refuse_what_is_no_images(images, labels, message):
@@ -223,7 +223,7 @@ def test_a_run_on_arrays_goes_on_with_the_same_alone(digits, settings, tmp_path,
     config = run.config
     again = dcgan_tf.load_run(run.path)
     assert again.step == run.step == 3 and again.evaluate(20, **data) == found
-    with pytest.raises(UserError, match="images in Python alone: pass them there"):
+    with pytest.raises(UserError, match="images only in Python: pass them"):
         again.evaluate(20)
     with pytest.raises(UserError, match="does not hold the images that"):
         again.evaluate(20, **data | {"images": digits[::-1] / 255})
@@ -234,7 +234,7 @@ def test_a_run_on_arrays_goes_on_with_the_same_alone(digits, settings, tmp_path,
     for command in (train, evaluate):
         code, _, err = run_main(command, f"--run_dir={run.path}")
         assert code == 1 and err.count("\n") == 1
-        assert "--dataset=arrays has its images in Python alone: pass them there, as dcgan" in err
+        assert "--dataset=arrays takes images only in Python: pass them as in dcgan" in err
     output = tmp_path / "x.png"
     code, _, err = run_main(sample, f"--run_dir={run.path}", f"--output={output}", "--label=1")
     assert code == 0 and output.is_file(), err

@@ -101,16 +101,16 @@ SHARD = "train-00001-of-00004.tfrecord"
 @pytest.mark.parametrize(
     "damage, message",
     [
-        (lambda folder: (folder / SHARD).unlink(), f"{SHARD} is not there"),
-        (lambda folder: (folder / SHARD).unlink() or (folder / SHARD).mkdir(), "is not there"),
-        (lambda folder: (folder / SHARD).unlink() or os.mkfifo(folder / SHARD), "is not there"),
+        (lambda folder: (folder / SHARD).unlink(), f"{SHARD} is missing"),
+        (lambda folder: (folder / SHARD).unlink() or (folder / SHARD).mkdir(), "is missing"),
+        (lambda folder: (folder / SHARD).unlink() or os.mkfifo(folder / SHARD), "is missing"),
         (
             lambda folder: (folder / "train.json").unlink(),
-            "train.json is not there: write it with dcgan",
+            "train.json is missing: write it with dcgan",
         ),
         (
             lambda folder: (folder / "train.json").unlink() or os.mkfifo(folder / "train.json"),
-            "train.json is not there",
+            "train.json is missing",
         ),
         (lambda folder: os.truncate(folder / SHARD, 1000), "was cut short"),
         (lambda folder: os.truncate(folder / SHARD, 0), "(too small for|holds 17 images, not 23)"),
@@ -126,8 +126,8 @@ SHARD = "train-00001-of-00004.tfrecord"
             )
             for value in (0, -1, math.inf, math.nan, "4", [4], None, True, 4.0, {}, 10**30)
         ),
-        (lambda folder: rewrite(folder, shards=2**31 - 1), "00000-of-2147483647.* is not there"),
-        (lambda folder: rewrite(folder, shards=3), "00000-of-00003.tfrecord is not there"),
+        (lambda folder: rewrite(folder, shards=2**31 - 1), "00000-of-2147483647.* is missing"),
+        (lambda folder: rewrite(folder, shards=3), "00000-of-00003.tfrecord is missing"),
         *(
             (lambda folder, value=value: rewrite(folder, shape=value), "train.json can't be used")
             for value in (
@@ -177,7 +177,7 @@ def test_a_shard_of_other_images_is_refused(folder, images):
 @pytest.mark.parametrize("compared", [0, 1 << 30], ids=["large", "small"])
 def test_every_flipped_bit_is_found_where_it_is_read(folder, images, monkeypatch, compared):
     """Wherever it is in a record: its length, the checksum of that, the pixels, their checksum."""
-    monkeypatch.setattr(records, "COMPARED", compared)
+    monkeypatch.setattr(records, "MAX_VERIFIED_BYTES", compared)
     shard = folder / "train-00002-of-00004.tfrecord"
     content = shard.read_bytes()
     size = len(content) // 6  # of the 23 images it has numbers 12 to 17
@@ -226,7 +226,7 @@ def test_what_is_there_is_not_overwritten_and_a_failure_leaves_nothing(tmp_path,
     write_tfrecords(images, folder, "train", 4)
     assert [path.stat() for path in sorted(folder.iterdir())] == before
     for other, shards in ((images[1:], 4), (images, 3)):
-        with pytest.raises(UserError, match="has a train.json of other images already"):
+        with pytest.raises(UserError, match="already has a train.json of other images"):
             write_tfrecords(other, folder, "train", shards)
     (folder / "train.json").unlink()
     with locked_folder(folder), pytest.raises(UserError, match="another process is writing to"):
@@ -259,7 +259,7 @@ def test_a_run_on_tfrecords_is_that_on_the_images_however_often_it_stops(
         and "test   none, as" in out
     )
     code, _, err = run_main(tfrecords, f"--to_tfrecords={records}")
-    assert code == 1 and f"--output {records} has a train.json of other images already" in err
+    assert code == 1 and f"--output {records} already has a train.json of other images" in err
     for flag in ("--conditional", "--flip"):
         code, _, err = run_main(tfrecords, *flags, flag)
         assert code == 1 and "leave out --conditional, and give --flip" in err
@@ -273,7 +273,7 @@ def test_a_run_on_tfrecords_is_that_on_the_images_however_often_it_stops(
     ours, theirs = state(run_dir), state(finished_run)
     assert [name for name in theirs if ours[name] != theirs[name]] == []
     code, _, err = run_main(train, *command, "--image_size=56", f"--run_dir={tmp_path / 'large'}")
-    assert code == 1 and "have a size of 28: give --image_size 28" in err and one_sentence(err)
+    assert code == 1 and "have the size 28: give --image_size 28" in err and one_sentence(err)
 
 
 @pytest.mark.parametrize("at_once", [1, 4])

@@ -233,7 +233,7 @@ def test_all_say_who_is_missing(monkeypatch):
                 ([7], "rpartition"),
                 (["a:99999"], "not host:port"),
                 (["a:0"], "not host:port"),
-                (["a:1", "a:1"], "an address is there twice"),
+                (["a:1", "a:1"], "it has an address twice"),
             )
         ),
     ],

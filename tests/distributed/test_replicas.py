@@ -136,8 +136,11 @@ REFERENCE = {"reference": True, "precision": "float32", "convolutions": "native"
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ({"batch_size": 256}, "`batch_size` 256 is no multiple of 3, for 3 replicas: 255 or 258"),
-        ({"batch_size": 2}, "no multiple of 3, for 3 replicas: 3 would do"),
+        (
+            {"batch_size": 256},
+            "256 is not a multiple of 3, for 3 replicas: 255 or 258 would do",
+        ),
+        ({"batch_size": 2}, "a multiple of 3, for 3 replicas: 3 would do"),
         ({"batch_size": 18, "pack": 9}, "of 27, for 3 replicas of `pack` 9: 27 would do"),
         ({"batch_size": 6, "precision": "float16"}, "`precision` float16 .* bfloat16"),
         ({"batch_size": 6, "jit_compile": True}, "`jit_compile` .* `strategy` one"),

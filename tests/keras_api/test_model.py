@@ -167,7 +167,7 @@ def dataset_of(*arrays):
         (lambda x: {"x": x[..., 0], "y": LABELS}, r"not uint8 \[40, 28, 28\]"),
         (lambda x: {"x": x[:, ::2, ::2], "y": LABELS}, r"\[14, 14, 1\], and the model is for \[28"),
         (lambda x: {"x": x}, "a conditional model is trained on images with labels: give these as"),
-        (lambda x: {"x": x, "y": LABELS[1:]}, r"`labels` must be \[40\], one an image, not \[39\]"),
+        (lambda x: {"x": x, "y": LABELS[1:]}, r"`labels` must be \[40\], one per image"),
         (lambda x: {"x": x, "y": LABELS + 1}, "labels from 1 to 3, and there are 3 classes"),
         (lambda x: {"x": x, "y": LABELS, "batch_size": 9}, "`batch_size` is the config's, 8, not"),
         (lambda x: {"x": None}, "`images` must be uint8"),

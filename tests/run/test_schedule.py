@@ -75,11 +75,11 @@ def test_steps_at_once_end_where_something_is_to_be_done():
     schedule = of(max_steps=14, checkpoint_steps=5)
     step, calls = 0, []
     while step < 14:
-        calls.append(schedule.steps_at_once(step, most=4))
+        calls.append(schedule.steps_at_once(step, max_steps=4))
         step += calls[-1]
     # Up to 4, and to 5, 6, 10, 12 and the end at 14.
     assert calls == [4, 1, 1, 4, 2, 2]
-    assert of(max_steps=14).steps_at_once(7, most=100) == 12 - 7
+    assert of(max_steps=14).steps_at_once(7, max_steps=100) == 12 - 7
 
 
 def test_a_state_is_saved_at_its_interval_and_when_it_is_old():
