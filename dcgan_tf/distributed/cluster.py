@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from dcgan_tf.conditional.labels import Labels
 from dcgan_tf.data import Images
-from dcgan_tf.run.run_directory import VALUE_ERRORS, RunDirectory, describe
+from dcgan_tf.run.run_directory import VALUE_ERRORS, RunDirectory, describe_images
 from dcgan_tf.run.signals import STOP_SIGNALS
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
@@ -168,7 +168,7 @@ def check_same(config: Config, images: Images, labels: Labels | None = None) -> 
     if num_workers() == 1:
         return
     settings = dataclasses.asdict(config) | {"data_dir": None, "cache_dir": None, "device": None}
-    here = zlib.crc32(repr([settings, describe(images, labels)]).encode())
+    here = zlib.crc32(repr([settings, describe_images(images, labels)]).encode())
     others = round(all_reduce_sum([float(here != broadcast(here))])[0])
     if others:
         wait_for_sums()

@@ -253,7 +253,7 @@ def as_started(config: Config, run: RunDirectory) -> Config:
     return dataclasses.replace(config, **{name: getattr(saved, name) for name in RULES})
 
 
-def describe(images: Images, labels: Labels | None = None) -> dict[str, Any]:
+def describe_images(images: Images, labels: Labels | None = None) -> dict[str, Any]:
     """The images' count, shape and sha256, which must be the same when a run is resumed.
 
     For a conditional run, also the number of images in each class, and the sha256 of the labels.
@@ -276,7 +276,7 @@ def same_images(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def read_classes(images: dict[str, Any]) -> Classes:
-    """The classes in what `describe` returned.
+    """The classes in what `describe_images` returned.
 
     Raises:
         ValueError, TypeError, AttributeError: they are not there.
@@ -301,7 +301,7 @@ def load_training_images(run: RunDirectory) -> Images:
         )
     images = load_images(config)
     labels = load_training_labels(config, images)
-    found = describe(images, labels)
+    found = describe_images(images, labels)
     if labels is None:  # labels of clusters follow from the images
         described = {name: described[name] for name in found}
     if not same_images(found, described):
@@ -359,7 +359,7 @@ def open_run(
                 f"another folder"
             )
         try:
-            described = describe(images, labels)
+            described = describe_images(images, labels)
             _check(run, config, described, resume)
             _warn_of_changed_numerics(run)
             files = {"files": report.as_dict()} if report else {}

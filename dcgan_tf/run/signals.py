@@ -25,17 +25,17 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         watched = [
-            number
-            for number in STOP_SIGNALS
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+            signum
+            for signum in STOP_SIGNALS
+            if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN
             if threading.current_thread() is threading.main_thread()
         ]
-        self._before = {number: signal.signal(number, self._receive) for number in watched}
+        self._before = {signum: signal.signal(signum, self._receive) for signum in watched}
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
 
-    def _receive(self, number: int, _: FrameType | None) -> None:
-        self.received = self.received or number
+    def _receive(self, signum: int, _: FrameType | None) -> None:
+        self.received = self.received or signum

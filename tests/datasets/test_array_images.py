@@ -55,7 +55,7 @@ def test_arrays_are_images(tmp_path, values, expected, kind):
     assert np.array_equal(images, expected)
 
 
-def test_the_range_of_floats_is_that_of_all_files_and_is_said(tmp_path):
+def test_the_range_of_floats_is_that_of_all_files_and_is_reported(tmp_path):
     source = tmp_path / "arrays"
     source.mkdir()
     np.save(source / "a.npy", np.full((8, 8), 0.5, np.float32))
@@ -82,13 +82,13 @@ def test_the_range_of_floats_is_that_of_all_files_and_is_said(tmp_path):
         (np.zeros((5, 8, 8), np.complex64), r"complex64 \[5, 8, 8\]: save it as uint8"),
     ],
 )
-def test_what_is_unclear_is_refused(tmp_path, values, told):
+def test_ambiguous_arrays_are_refused(tmp_path, values, told):
     np.save(tmp_path / "a.npy", values)
     with pytest.raises(UserError, match=told):
         read(tmp_path / "a.npy")
 
 
-def test_code_in_an_array_is_not_run_and_a_damaged_file_is_named(tmp_path):
+def test_code_in_an_array_is_not_run_and_a_damaged_file_is_an_error(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(UserError, match=r"a\.npy is not an intact \.npy"):
         read(tmp_path / "a.npy")
@@ -117,7 +117,7 @@ def test_folders_of_arrays_are_classes(tmp_path):
     assert load_labels(config, "train").tolist() == load_images(config)[:][:, 0, 0, 0].tolist()
 
 
-def test_16_bits_have_the_range_of_all(tmp_path):
+def test_16_bit_arrays_share_one_range(tmp_path):
     np.save(tmp_path / "a.npy", np.full((2, 8, 8), 4000, np.uint16))
     assert (read(tmp_path / "a.npy") == round(4000 / 4095 * 255)).all()
 
@@ -129,7 +129,7 @@ def test_changed_arrays_are_read_again(tmp_path, monkeypatch):
         assert np.array_equal(read(tmp_path / "a.npy"), values)
 
 
-def test_some_are_held_out(tmp_path):
+def test_some_arrays_are_held_out(tmp_path):
     shades = np.arange(100, dtype=np.uint8)[:, None, None].repeat(8, 1).repeat(8, 2)
     np.save(tmp_path / "a.npy", shades)
     train, test = (read(tmp_path / "a.npy", split, held_out=0.2) for split in ("train", "test"))

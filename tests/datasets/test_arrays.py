@@ -1,4 +1,4 @@
-"""IDX files, .npz files and CIFAR-10's binary version: what is read, and what is refused."""
+"""Reading IDX files, .npz files and CIFAR-10's binary version, and refusing bad ones."""
 
 import gzip
 import os
@@ -35,7 +35,7 @@ def test_npz_in_keras_layout(tmp_path, mnist):
     assert np.array_equal(read_images(tmp_path, "train")[..., 0], mnist[:9])
 
 
-def test_what_idx_files_lack_does_not_come_from_an_npz(tmp_path, mnist):
+def test_a_missing_idx_file_is_not_replaced_by_an_npz(tmp_path, mnist):
     both = {f"{name}_{split}": mnist[:9] for name in "xy" for split in ("train", "test")}
     np.savez(tmp_path / "digits.npz", **both)
     write_idx(tmp_path / "train-images-idx3-ubyte", mnist[9:18])
@@ -64,7 +64,7 @@ def idx(magic=2051, count=2, rows=28, columns=28, pixels=2 * 28 * 28):
         (idx(pixels=1569), "should hold 1,568 bytes of images and holds more"),
     ],
 )
-def test_bad_idx_is_named_with_what_is_wrong(tmp_path, content, told):
+def test_the_error_of_a_bad_idx_file_tells_what_is_wrong(tmp_path, content, told):
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"train-images-idx3-ubyte.*{told}"):
@@ -74,7 +74,7 @@ def test_bad_idx_is_named_with_what_is_wrong(tmp_path, content, told):
 @pytest.mark.parametrize(
     "damage", [lambda b: b[:-9], lambda b: b"x" + b, lambda b: b[:30] + b[40:]]
 )
-def test_bad_gzip_is_named(tmp_path, damage):
+def test_the_error_names_a_bad_gzip_file(tmp_path, damage):
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(damage(gzip.compress(idx())))
     with pytest.raises(UserError, match="train-images-idx3-ubyte.gz is damaged or cut short"):
         read_images(tmp_path, "train")
@@ -89,13 +89,13 @@ def test_bad_gzip_is_named(tmp_path, damage):
         ({"x_train": np.array([{}], dtype=object)}, "not an intact .npz"),
     ],
 )
-def test_bad_npz_is_named_with_what_is_wrong(tmp_path, arrays, told):
+def test_the_error_of_a_bad_npz_tells_what_is_wrong(tmp_path, arrays, told):
     np.savez(tmp_path / "mine.npz", **arrays)
     with pytest.raises(UserError, match=f"mine.npz.*{told}"):
         read_images(tmp_path, "train")
 
 
-def test_truncated_npz_is_named(tmp_path, mnist):
+def test_the_error_names_a_truncated_npz(tmp_path, mnist):
     np.savez(tmp_path / "mine.npz", x_train=mnist[:9])
     whole = (tmp_path / "mine.npz").read_bytes()
     (tmp_path / "mine.npz").write_bytes(whole[: len(whole) // 2])
@@ -135,7 +135,7 @@ def test_cifar10_in_its_binary_version(tmp_path):
         read_cifar10_images(tmp_path, "train")
 
 
-def test_cifar10_as_npz_or_not_at_all(tmp_path):
+def test_cifar10_comes_from_an_npz_or_fails(tmp_path):
     with pytest.raises(UserError, match="no data_batch_1.bin"):
         read_cifar10_images(tmp_path, "train")
     images = np.arange(2 * 32 * 32 * 3, dtype=np.uint8).reshape(2, 32, 32, 3)
@@ -145,7 +145,7 @@ def test_cifar10_as_npz_or_not_at_all(tmp_path):
         read_cifar10_labels(tmp_path / "x.npz", "train")
 
 
-def test_labels_of_an_npz_may_have_two_axes_as_cifars_have(tmp_path):
+def test_labels_of_an_npz_may_have_two_axes_like_those_of_cifar10(tmp_path):
     np.savez(tmp_path / "a.npz", y_test=np.array([[5], [2]]), y_train=np.zeros((2, 10)))
     assert read_labels(tmp_path, "test").tolist() == [5, 2]
     assert read_cifar10_labels(tmp_path, "test").tolist() == [5, 2]
@@ -154,14 +154,14 @@ def test_labels_of_an_npz_may_have_two_axes_as_cifars_have(tmp_path):
 
 
 @pytest.mark.parametrize("labels", [5, [1, -1], [256, 3]])
-def test_labels_that_are_no_list_of_bytes_are_refused(tmp_path, labels):
+def test_labels_that_are_not_a_list_of_bytes_are_refused(tmp_path, labels):
     np.savez(tmp_path / "a.npz", y_train=labels)
     with pytest.raises(UserError, match=r"y_train (is int64 \[\], not|has labels from -?[13] to)"):
         read_labels(tmp_path, "train")
 
 
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "a.npz", "data_batch_1.bin"])
-def test_a_pipe_is_no_file_of_arrays(tmp_path, name):
+def test_pipes_are_ignored(tmp_path, name):
     os.mkfifo(tmp_path / name)
     for read in (read_images, read_cifar10_images):
         with pytest.raises(UserError, match="0 .npz files and no"):
@@ -181,7 +181,7 @@ def test_labels_of_cifar10s_binary_version(tmp_path):
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
-def test_pictures_where_arrays_should_be_are_named_with_what_to_add(tmp_path, dataset):
+def test_a_folder_of_pictures_gets_a_suggestion(tmp_path, dataset):
     folder = tmp_path / "pictures"
     (folder / "cats").mkdir(parents=True)
     for name in ("a.jpg", "cats/b.jfif"):
@@ -197,7 +197,7 @@ def test_pictures_where_arrays_should_be_are_named_with_what_to_add(tmp_path, da
         load_images(Config(dataset=dataset, data_dir=str(folder)))
 
 
-def test_arrays_of_ones_own_are_named_with_what_to_add(tmp_path):
+def test_other_arrays_get_a_suggestion(tmp_path):
     np.savez(tmp_path / "a.npz", x_train=np.zeros((20, 64, 64, 3), np.float32))
     with pytest.raises(UserError, match=r"float32 .* for arrays of your own, add `dataset=folder`"):
         load_images(Config(data_dir=str(tmp_path)))

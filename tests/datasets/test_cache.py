@@ -37,13 +37,13 @@ def test_the_cache_is_in_the_users_cache_folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def in_temporary(tmp_path, monkeypatch):
-    """The cache folder in the temporary folder, which is not made yet; there is no home."""
+    """The cache folder in the temporary folder, not made yet, without a home."""
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path / f"dcgan_tf-{os.getuid()}"
 
 
-def test_without_a_home_it_is_in_the_temporary_folder_and_the_users_alone(in_temporary):
+def test_without_a_home_the_cache_is_a_private_temporary_folder(in_temporary):
     for _ in range(2):
         assert cache.default_cache_dir() == in_temporary
         assert in_temporary.stat().st_mode & 0o777 == 0o700
@@ -78,7 +78,7 @@ def test_a_folder_that_another_user_may_have_planted_is_refused(in_temporary, pl
         cache.default_cache_dir()
 
 
-def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path):
+def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
     (tmp_path / "precious").write_text("kept")
     (tmp_path / "file.lock").symlink_to("precious")
     with pytest.raises(OSError, match="file.lock"), cache.locked(tmp_path / "file.pixels"):

@@ -35,7 +35,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def on_disk(monkeypatch):
-    """Every set is too large for memory."""
+    """Makes every dataset too large for memory."""
     monkeypatch.setattr(folder, "MEMORY_LIMIT", 0)
 
 
@@ -64,13 +64,13 @@ def blocks(*colors, side=8):
 
 
 def save_numbered(source, count):
-    """Images 00.png, 01.png and so on, whose every pixel is the image's number."""
+    """Saves images 00.png, 01.png, …, each filled with its index."""
     for i in range(count):
         save(source / f"{i:02}.png", np.full((8, 8, 3), i, np.uint8))
 
 
 def numbers(images):
-    """The numbers of such images."""
+    """The indices of such images."""
     return images[:][:, 0, 0, 0].tolist()
 
 
@@ -111,7 +111,7 @@ def test_the_first_frame_of_an_animation_is_read(source, name):
     assert np.abs(load(source)[0].astype(int) - RED).max() <= 2
 
 
-def test_an_image_of_the_right_size_is_not_touched(source):
+def test_an_image_of_the_right_size_is_unchanged(source):
     pixels = noise(16, 16, 3)
     save(source / "a.png", pixels)
     assert np.array_equal(load(source, 16)[0], pixels)
@@ -124,7 +124,7 @@ def test_odd_margins_do_not_blur(source):
 
 
 def test_a_wide_image_is_cropped_padded_or_stretched(source):
-    """Red, green and blue squares in a row: the middle, all on a background, all in the square."""
+    """Red, green and blue squares in a row are cropped to the middle, padded, or squeezed."""
     save(source / "a.png", blocks(RED, GREEN, BLUE, side=12))
     assert np.array_equal(load(source, 12)[0], blocks(GREEN, side=12))
     padded = load(source, 12, fit="pad")[0].astype(int)
@@ -256,7 +256,7 @@ def test_exif_orientation_is_applied(source, orientation, name):
     assert np.abs(load(source, 16)[0].astype(int) - TURNS[orientation](stored)).max() <= 2
 
 
-def test_damaged_exif_does_not_cost_the_image(source):
+def test_an_image_with_damaged_exif_is_read(source):
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x8769] = {0x9003: "2020"}
@@ -361,7 +361,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("name", DAMAGED)
 @pytest.mark.parametrize("zipped", [False, True])
-def test_a_damaged_file_is_named_and_left_out(source, name, zipped, caplog):
+def test_a_damaged_file_is_left_out_with_a_warning(source, name, zipped, caplog):
     save_numbered(source, 3)
     (source / name).write_bytes(DAMAGED[name]())
     with warnings.catch_warnings():
@@ -384,7 +384,7 @@ def test_more_pixels_than_the_limit_are_not_decoded(source, monkeypatch, caplog)
     assert "over.png" in caplog.text and "11×10, more than 100 pixels" in caplog.text
 
 
-def test_a_link_to_nowhere_counts_as_damaged(source, on_disk, caplog):
+def test_a_broken_link_counts_as_damaged(source, on_disk, caplog):
     save_numbered(source, 1)
     (source / "link.png").symlink_to("nowhere.png")
     assert len(load(source, max_bad_images=0.5)) == 1
@@ -393,7 +393,7 @@ def test_a_link_to_nowhere_counts_as_damaged(source, on_disk, caplog):
     assert len(load(source)) == 3
 
 
-def test_a_pipe_is_not_waited_on(source, caplog):
+def test_a_pipe_does_not_block(source, caplog):
     save_numbered(source, 4)
     os.mkfifo(source / "pipe.png")
     assert len(load(source, max_bad_images=0.5)) == 4
@@ -402,7 +402,7 @@ def test_a_pipe_is_not_waited_on(source, caplog):
         load(source / "pipe.png")
 
 
-def test_damaged_members_of_a_zip_are_named_and_left_out(source, monkeypatch, caplog):
+def test_damaged_members_of_a_zip_are_left_out_with_a_warning(source, monkeypatch, caplog):
     save_numbered(source, 4)
     save(source / "large.png", noise(64, 64, 3))
     monkeypatch.setattr(image_files, "MAX_MEMBER_BYTES", 5000)
@@ -422,7 +422,7 @@ def test_damaged_members_of_a_zip_are_named_and_left_out(source, monkeypatch, ca
     assert "large.png" in large and "more than 5,000" in large
 
 
-def test_more_damaged_images_than_their_fraction_are_an_error_with_both_numbers(source, caplog):
+def test_the_error_of_too_many_damaged_images_gives_both_counts(source, caplog):
     save_numbered(source, 20)
     (source / "03.png").write_bytes(b"")
     (source / "11.png").write_bytes(b"")
@@ -432,7 +432,7 @@ def test_more_damaged_images_than_their_fraction_are_an_error_with_both_numbers(
     assert len(load(source, max_bad_images=0.1)) == 18
 
 
-def test_one_damaged_image_of_few_is_an_error(source):
+def test_one_damaged_image_among_few_is_an_error(source):
     save_numbered(source, 3)
     (source / "00.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"1 of 3 .*`max_bad_images` allows 0:"):
@@ -514,7 +514,7 @@ def test_ten_damaged_images_are_named_and_the_rest_counted(source, caplog):
         ([".hidden.png", "__MACOSX/a.png"], "it has no files$"),
     ],
 )
-def test_no_images_says_what_there_is(source, names, told):
+def test_the_error_of_a_source_without_images_lists_what_it_has(source, names, told):
     for name in names:
         (source / name).parent.mkdir(exist_ok=True)
         (source / name).write_bytes(b"content")
@@ -523,13 +523,13 @@ def test_no_images_says_what_there_is(source, names, told):
             load(path)
 
 
-def test_a_missing_source_is_named(tmp_path):
+def test_a_missing_source_is_an_error(tmp_path):
     with pytest.raises(UserError, match="`data_dir` .*absent does not exist"):
         load(tmp_path / "absent")
 
 
 @pytest.mark.parametrize("damage", [lambda b: b"text", lambda b: b"", lambda b: b[: len(b) // 2]])
-def test_what_is_no_zip_is_named(source, damage):
+def test_a_bad_zip_is_an_error(source, damage):
     save_numbered(source, 3)
     archive = zip_of(source)
     archive.write_bytes(damage(archive.read_bytes()))
@@ -538,7 +538,7 @@ def test_what_is_no_zip_is_named(source, damage):
 
 
 @pytest.mark.parametrize("background", ["whyte", "#12345", "255,255,255"])
-def test_a_background_that_is_no_color_is_named(source, background):
+def test_a_background_that_is_not_a_color_is_an_error(source, background):
     save_numbered(source, 1)
     with pytest.raises(UserError, match=f"`background` '{background}' is not a color"):
         load(source, background=background)
@@ -609,7 +609,7 @@ def test_threads_can_read_at_once(both):
         assert all(pool.map(read, range(100)))
 
 
-def test_a_file_cut_short_while_in_use_is_named(both):
+def test_the_error_names_a_file_that_is_cut_short_while_in_use(both):
     _, images = both
     os.truncate(images.paths[0], 100)
     with pytest.raises(OSError) as failure:
@@ -746,7 +746,7 @@ def test_folders_of_the_same_content_have_files_of_their_own(tmp_path, decoded):
         ),
     ],
 )
-def test_a_cached_file_that_is_not_whole_is_made_again(source, decoded, damage):
+def test_a_damaged_cache_file_is_made_again(source, decoded, damage):
     save_numbered(source, 3)
     pixels = load(source).paths[0]
     assert json.loads(pixels.with_suffix(".json").read_text())["source"] == str(source)
@@ -755,7 +755,7 @@ def test_a_cached_file_that_is_not_whole_is_made_again(source, decoded, damage):
     assert len(decoded) == 6
 
 
-def test_an_interrupted_call_leaves_nothing_that_is_taken_for_whole(source, monkeypatch, on_disk):
+def test_an_interrupted_call_leaves_no_partial_cache(source, monkeypatch, on_disk):
     save_numbered(source, 3)
 
     def interrupted(files, image_format, name):
@@ -771,7 +771,7 @@ def test_an_interrupted_call_leaves_nothing_that_is_taken_for_whole(source, monk
     assert numbers(load(source)) == [0, 1, 2]
 
 
-def test_a_file_that_can_not_be_written_is_named(source, on_disk):
+def test_the_error_names_a_file_that_cannot_be_written(source, on_disk):
     save_numbered(source, 3)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
@@ -784,7 +784,7 @@ def test_a_file_that_can_not_be_written_is_named(source, on_disk):
     assert [path.suffix for path in (source.parent / "cache").iterdir()] == [".lock"]
 
 
-def test_no_more_than_a_few_results_are_ahead_of_their_use():
+def test_only_a_few_results_are_ahead_of_their_use():
     started, lock = [0], threading.Lock()
 
     def work(name):
@@ -848,7 +848,7 @@ def test_a_split_without_images_is_refused(source):
         load(source, split="test")
 
 
-def test_a_folder_must_be_named_and_has_64_pixels_a_side_unless_told(source):
+def test_a_folder_must_be_given_and_the_default_size_is_64(source):
     with pytest.raises(UserError, match="`dataset` folder needs `data_dir`"):
         folder.load_folder(Config(), "train")
     save_numbered(source, 1)

@@ -1,4 +1,4 @@
-"""Runs that learn a folder: what their first lines say, and that older ones keep their images."""
+"""Runs that learn a folder: they report its pictures, and older runs keep their images."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ def no_cache_of_the_users(tmp_path, monkeypatch):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Two classes of 20, one of them in an ending that older runs do not read."""
+    """Two classes of 20 images, one with an ending that older runs do not read."""
     for i in range(20):
         save(tmp_path / "pictures" / "cat" / f"{i}.jpg", noise(16, 16, 3, seed=i))
         save(tmp_path / "pictures" / "dog" / f"{i}.jfif", noise(16, 16, 3, seed=i), format="JPEG")
@@ -67,7 +67,7 @@ def test_the_first_lines_and_the_config_count_the_pictures(pictures, run_main, t
 
 
 def as_written_before(run_dir):
-    """Takes away what config.json did not have before there were versions of the rules."""
+    """Removes what config.json lacked before the rules had versions."""
     values = described(run_dir)
     del values["reading"], values["ordering"], values["images"]["files"]
     (run_dir / "config.json").write_text(json.dumps(values))

@@ -1,4 +1,4 @@
-"""Labels: where a set's come from, and the classes that they name."""
+"""The labels of datasets, and their classes."""
 
 import zipfile
 

@@ -16,7 +16,7 @@ from dcgan_tf.settings.errors import UserError
 from tests.conftest import write_idx, write_labels
 
 
-def test_bundled_mnist_is_the_canonical_one():
+def test_bundled_mnist_is_the_original():
     images = named.load_mnist_images(Config(), "train")
     assert images.shape == (60000, 28, 28, 1) and images.dtype == np.uint8
     # The md5 of the original, uncompressed train-images-idx3-ubyte.
@@ -31,7 +31,7 @@ def test_bundled_mnist_has_its_test_split():
     assert hashlib.md5(idx).hexdigest() == "2646ac647ad5339dbf082846283269ea"
 
 
-def test_damaged_bundled_mnist_is_named(monkeypatch, tmp_path):
+def test_damaged_bundled_mnist_is_an_error(monkeypatch, tmp_path):
     damaged = tmp_path / "mnist.npz"
     damaged.write_bytes(named.MNIST_FILE.read_bytes()[:-1])
     monkeypatch.setattr(named, "MNIST_FILE", damaged)
@@ -67,7 +67,7 @@ def test_fashion_mnist_comes_from_debians_folder_before_a_download(tmp_path, mni
             load(Config(), "train")
 
 
-def test_cifar10_that_can_not_be_downloaded_says_what_would_do(monkeypatch):
+def test_the_error_of_a_failed_cifar10_download_suggests_a_copy(monkeypatch):
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", no_network)
     told = "cifar10 could not be downloaded .URL fetch failure.*`data_dir`, with its binary"
     for load in (named.load_cifar10_images, named.load_cifar10_labels):
@@ -114,7 +114,7 @@ def test_a_download_has_its_splits_and_labels(
         (named.load_fashion_mnist_images, named.load_fashion_mnist_labels),
     ],
 )
-def test_a_copy_of_ones_own_comes_first(tmp_path, mnist, load_images, load_labels):
+def test_the_users_copy_comes_first(tmp_path, mnist, load_images, load_labels):
     write_idx(tmp_path / "train-images-idx3-ubyte", mnist[7:9])
     write_labels(tmp_path / "train-labels-idx1-ubyte", np.array([8, 9]))
     settings = Config(data_dir=str(tmp_path))
@@ -122,7 +122,7 @@ def test_a_copy_of_ones_own_comes_first(tmp_path, mnist, load_images, load_label
     assert load_labels(settings, "train").tolist() == [8, 9]
 
 
-def test_a_copy_of_cifar10_of_ones_own_comes_first(tmp_path):
+def test_the_users_copy_of_cifar10_comes_first(tmp_path):
     images = np.arange(2 * 32 * 32 * 3, dtype=np.uint8).reshape(2, 32, 32, 3)
     np.savez(tmp_path / "x.npz", x_train=images, y_train=np.array([[5], [2]]))
     settings = Config(data_dir=str(tmp_path))
@@ -131,7 +131,7 @@ def test_a_copy_of_cifar10_of_ones_own_comes_first(tmp_path):
 
 
 def test_one_process_at_a_time_downloads(monkeypatch, tmp_path):
-    """Keras writes to the file itself: another process would read what is half there."""
+    """Keras writes to the file in place: another process would read a partial file."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     inside, most = [0], [0]
 

@@ -1,4 +1,4 @@
-"""People's folders, by the rules of new runs: nothing is lost, misread or misfiled."""
+"""Users' folders, by the rules of new runs: nothing is lost, misread or misfiled."""
 
 import io
 import os
@@ -39,7 +39,7 @@ def source(tmp_path):
 
 
 def read(source, size=8, split="train", **settings):
-    """The images of a folder as a new run reads them; none are held out unless told."""
+    """The images of a folder as a new run reads them; by default, none are held out."""
     return load(source, size, split, **{"reading": 2} | settings)
 
 
@@ -94,7 +94,7 @@ def test_the_content_decides_whatever_the_ending(source, format):
     assert len(images) == 3 and np.abs(images.astype(int) - RED).max() <= 3
 
 
-def test_what_is_called_heic_is_read_if_it_is_a_jpeg_and_the_reverse_is_told(source, caplog):
+def test_a_jpeg_called_heic_is_read_and_the_reverse_is_reported(source, caplog):
     Image.fromarray(blocks(RED)).save(source / "a.heic", "JPEG")
     Image.fromarray(blocks(RED)).save(source / "raw.nef", "TIFF")  # a preview, in a camera's file
     assert len(read(source)) == 1 and "1 .nef" in caplog.text
@@ -103,7 +103,7 @@ def test_what_is_called_heic_is_read_if_it_is_a_jpeg_and_the_reverse_is_told(sou
         read(source)
 
 
-def test_a_text_without_an_ending_is_no_picture(source):
+def test_a_text_without_an_ending_is_not_a_picture(source):
     save_gray(source / "a.png", 1)
     (source / "README").write_text("pictures of mine")
     os.mkfifo(source / "pipe")
@@ -126,7 +126,7 @@ def test_pictures_that_are_not_read_are_counted_in_one_warning(source, caplog):
     assert any("1 .zip: unpack them" in record.getMessage() for record in caplog.records)
 
 
-def test_a_run_of_before_reads_what_it_read_and_says_what_it_leaves_out(source, caplog):
+def test_an_older_run_reads_the_same_images_and_reports_the_others(source, caplog):
     save_gray(source / "a.png", 1)
     save(source / "b.jfif", blocks(RED), format="JPEG")
     assert load(source).shape == (1, 8, 8, 1)
@@ -158,7 +158,7 @@ def test_links_to_folders_are_followed(source, tmp_path):
     assert [image[0, 0, 0] for image in read(source)] == [1, 2]
 
 
-def test_no_folder_is_read_twice_and_no_loop_is_run(source, caplog):
+def test_no_folder_is_read_twice_even_in_a_loop_of_links(source, caplog):
     save_gray(source / "cat" / "a.png", 1)
     save_gray(source / "dog" / "b.png", 2)
     (source / "best").symlink_to(source / "cat")  # sorted before cat
@@ -182,7 +182,7 @@ def test_a_link_within_a_linked_folder_is_followed(source, tmp_path):
 @pytest.mark.parametrize(
     "name", ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "__MACOSX", "@tmp"]
 )
-def test_folders_of_systems_are_hidden(source, name):
+def test_system_folders_are_hidden(source, name):
     save_gray(source / "a.png", 1)
     save_gray(source / name / "a.png" / "SYNOPHOTO_THUMB_M.png", 2)
     for path in (source, zip_of(source)):
@@ -223,14 +223,14 @@ TEXT = chunk(b"zTXt", b"a\0\0" + LARGE)
     ],
     ids=["text", "profile", "much text", "checksum", "resolution"],
 )
-def test_metadata_is_no_reason_to_lose_an_image(source, metadata, at_end):
+def test_images_with_large_or_damaged_metadata_are_read(source, metadata, at_end):
     pixels = noise(8, 8, 3)
     (source / "a.png").write_bytes(png_with(pixels, *metadata, at_end=at_end))
     assert np.array_equal(read(source), [pixels])
     assert np.array_equal(read(zip_of(source)), [pixels])
 
 
-def test_a_large_profile_is_heeded_and_a_huge_one_left_aside(source):
+def test_a_large_profile_is_applied_and_a_huge_one_ignored(source):
     adobe = adobe_rgb() + bytes(2 << 20)
     profile = chunk(b"iCCP", b"a\0\0" + zlib.compress(adobe))
     bomb = chunk(b"iCCP", b"a\0\0" + zlib.compress(adobe + bytes(64 << 20)))
@@ -253,7 +253,7 @@ def test_damaged_pixels_remain_damaged(source, caplog):
 # Splits and classes.
 
 
-def test_folders_of_splits_say_what_is_held_out(source):
+def test_split_folders_decide_what_is_held_out(source):
     shade = 0
     for split in ("train", "val", "test"):
         for name in ("cat", "dog"):
@@ -278,7 +278,7 @@ def test_folders_of_splits_say_what_is_held_out(source):
         ("train2017/cat", "train2017/dog", "val2017/cat", "val2017/dog"),
     ],
 )
-def test_splits_are_known_in_any_spelling_and_at_any_place(source, names):
+def test_split_folders_are_recognized_in_any_spelling_and_place(source, names):
     for shade, name in enumerate(names):
         save_gray(source / name / "a.png", shade)
     for path in (source, zip_of(source)):
@@ -296,7 +296,7 @@ def test_splits_are_known_in_any_spelling_and_at_any_place(source, names):
         ["train", "training"],
     ],
 )
-def test_what_may_be_a_split_or_a_class_is_refused(source, names):
+def test_folders_that_may_be_splits_or_classes_are_refused(source, names):
     for shade, name in enumerate(names):
         save_gray(source / name / "a.png", shade)
     folders = ", ".join(sorted({name.split("/")[0] for name in names}))
@@ -314,7 +314,7 @@ def test_a_class_of_trains_is_a_class(source):
     assert classes_of(source) == {0: "car", 1: "plane", 2: "train", 3: "training shoe"}
 
 
-def test_classes_are_compared_in_one_form_of_unicode(source):
+def test_class_names_are_compared_after_unicode_normalization(source):
     decomposed = unicodedata.normalize("NFD", "Käse")
     save_gray(source / decomposed / "a.png", 1)
     save_gray(source / "Brot" / "b.png", 2)
@@ -339,7 +339,7 @@ def test_at_least_one_of_each_class_is_trained_on(source, count):
     assert load_training_labels(config, load_images(config)).classes.counts[0] >= 1
 
 
-def test_a_class_of_an_older_run_that_is_held_out_is_told(source):
+def test_a_class_of_an_older_run_that_is_all_held_out_is_an_error(source):
     for number in range(40):
         save_gray(source / f"{number:02}" / "0.png", number)
     config = config_of(source, held_out=0.5, reading=1)
@@ -351,7 +351,7 @@ def test_a_class_of_an_older_run_that_is_held_out_is_told(source):
 
 
 def windows_zip(path, names):
-    """A .zip with \\ in the paths of its members, as .NET wrote them."""
+    """A .zip with \\ in the paths of its members, as .NET used to write them."""
     with zipfile.ZipFile(path, "w") as archive:
         for shade, name in enumerate(names):
             content = io.BytesIO()
@@ -360,7 +360,7 @@ def windows_zip(path, names):
     return path
 
 
-def test_backslashes_in_a_zip_are_slashes(tmp_path):
+def test_backslashes_in_a_zip_become_slashes(tmp_path):
     names = [
         "pets\\cat\\00.png",
         "pets\\dog\\01.png",
@@ -388,7 +388,7 @@ def patched(path, offsets, value):
     [((8, 10), 9, r"Python can't read \(Deflate64\): unpack it"), ((6, 8), 1, "is encrypted: unp")],
 )
 @pytest.mark.parametrize("reading", [1, 2])
-def test_a_cause_that_all_members_share_is_the_archives(tmp_path, offsets, value, told, reading):
+def test_a_cause_that_all_members_share_is_reported_once(tmp_path, offsets, value, told, reading):
     path = windows_zip(tmp_path / "images.zip", [f"{i}.png" for i in range(5)])
     patched(path, offsets, value)
     with pytest.raises(UserError, match=told):
@@ -408,8 +408,8 @@ def save_deep(path, values, bits=None):
 
 
 @pytest.mark.parametrize("ending", ["png", "tif", "jpg"])
-def test_12_bits_in_16_are_seen_in_their_own_range(source, ending):
-    """One factor for all: by the brightest of the set, wherever it is."""
+def test_12_bits_in_16_are_scaled_to_their_own_range(source, ending):
+    """The brightest image of the folder sets the scale of all."""
     shades = np.arange(64).reshape(8, 8) * 60
     for i in range(20):
         path = source / f"{i}.{'png' if ending == 'jpg' else ending}"
@@ -423,7 +423,7 @@ def test_12_bits_in_16_are_seen_in_their_own_range(source, ending):
     assert load(source).max() < 16 if ending == "png" else True
 
 
-def test_held_out_images_have_the_factor_of_all(source):
+def test_held_out_images_are_scaled_like_all_others(source):
     for i in range(30):
         save_deep(source / f"{i}.png", np.full((8, 8), 4000 if i == 7 else 1000))
     values = {
@@ -434,15 +434,15 @@ def test_held_out_images_have_the_factor_of_all(source):
     assert values == {round(1000 / 4095 * 255), round(4000 / 4095 * 255)}
 
 
-def test_a_png_says_how_many_bits_are_significant(source):
+def test_the_significant_bits_of_a_png_are_used(source):
     save_deep(source / "a.png", np.full((8, 8), 1000), bits=12)
     assert (read(source) == round(1000 / 4095 * 255)).all()
-    # As the specification has it: 12 bits, scaled to 16.
+    # As the PNG specification requires: 12 bits, scaled to 16.
     save_deep(source / "b.png", np.full((8, 8), 65535), bits=12)
     assert read(source)[:, 0, 0, 0].tolist() == [round(1000 / 65535 * 255), 255]
 
 
-def test_whole_range_and_8_bits_beside_stay_as_they_are(source):
+def test_full_range_and_8_bit_images_are_unchanged(source):
     save_deep(source / "a.png", np.full((8, 8), 65535))
     save_gray(source / "b.png", 100)
     save(source / "c.pgm", Image.fromarray(np.full((8, 8), 128 * 257, np.uint16)))
@@ -458,7 +458,7 @@ def png_of_16_bits(pixels):
     return b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b"")
 
 
-def test_dark_color_of_16_bits_and_dark_gray_are_told(source):
+def test_dark_16_bit_color_and_dark_gray_are_reported(source):
     def told():
         return folder.folder_report(config_of(source, conditional=False)).lines()["pictures"]
 
@@ -472,7 +472,7 @@ def test_dark_color_of_16_bits_and_dark_gray_are_told(source):
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.tif", "a.webp"])
-def test_frames_and_pages_that_are_not_read_are_told(source, name):
+def test_frames_and_pages_that_are_not_read_are_reported(source, name):
     frames = [Image.new("RGB", (8, 8), color) for color in (RED, GREEN)]
     save(source / name, frames[0])
     config = config_of(source, conditional=False)
@@ -490,7 +490,7 @@ def test_float_tiffs_are_read_and_negative_values_refused(source):
 
 
 @pytest.mark.parametrize("ending, options", [("png", {}), ("jpg", {}), ("webp", {"quality": 60})])
-def test_gray_is_found_by_its_pixels(source, ending, options):
+def test_gray_images_are_recognized_by_their_pixels(source, ending, options):
     smooth = np.linspace(0, 255, 64).reshape(8, 8).astype(np.uint8)
     for i in range(3):
         save(
@@ -514,7 +514,7 @@ def test_both_splits_have_the_channels_of_the_whole_folder(source, monkeypatch):
             assert read(source, split=split, held_out=0.5).shape[3] == 3
 
 
-def test_a_large_folder_is_looked_at_once(source, monkeypatch):
+def test_a_large_folder_is_surveyed_once(source, monkeypatch):
     monkeypatch.setattr(folder, "MEMORY_LIMIT", 0)
     looked, has_color = [], survey.has_color
     monkeypatch.setattr(
@@ -531,7 +531,7 @@ def test_a_large_folder_is_looked_at_once(source, monkeypatch):
 
 
 def icc(gamma, primaries):
-    """A profile of three gammas and primaries, which are given in XYZ of D50."""
+    """A profile with three gammas and primaries, in XYZ for D50."""
 
     def fixed(*values):
         return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
@@ -574,7 +574,7 @@ def test_adobe_rgb_is_shown_as_in_every_viewer(source, name):
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 def test_profiles_change_nothing_but_colors(source, fit):
-    """An sRGB profile beside none, and a wide picture in Adobe RGB with its margin."""
+    """With an sRGB profile and without one, and a wide picture in Adobe RGB with its margin."""
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     wide = noise(40, 64, 3)
     save(source / "a.png", wide)
@@ -587,7 +587,7 @@ def test_profiles_change_nothing_but_colors(source, fit):
     assert fit != "pad" or (adobe[:2] == BLUE).all()
 
 
-def test_profiles_with_transparency_and_palettes_are_heeded_too(source):
+def test_profiles_are_applied_with_transparency_and_palettes(source):
     pixels = np.dstack([blocks((171, 35, 45)), np.full((8, 8), 255, np.uint8)])
     pixels[:, 4:, 3] = 0
     save(source / "a.png", pixels, icc_profile=adobe_rgb())
@@ -599,7 +599,7 @@ def test_profiles_with_transparency_and_palettes_are_heeded_too(source):
 
 
 @pytest.mark.parametrize("profile", [b"broken", adobe_rgb()[:200], b"\0" * 500])
-def test_a_broken_profile_is_left_aside(source, profile):
+def test_a_damaged_profile_is_ignored(source, profile):
     save(source / "a.png", blocks(GREEN), icc_profile=profile)
     save(source / "l.png", np.full((8, 8), 90, np.uint8), icc_profile=adobe_rgb())
     images = read(source)
@@ -616,7 +616,7 @@ def test_srgb_changes_nothing(source):
 # The report.
 
 
-def test_the_report_counts_all_that_was_found(source):
+def test_the_report_counts_all_files(source):
     for i in range(30):
         save_gray(source / "cat" / f"{i}.png", i)
         save_gray(source / "dog" / f"{i}.png", 100 + i)
@@ -634,7 +634,7 @@ def test_the_report_counts_all_that_was_found(source):
     assert report.as_dict()["classes"]["cat"]["left_out"] == {".heic": 1}
 
 
-def test_a_report_decodes_nothing_again(source, monkeypatch):
+def test_a_report_does_not_decode_again(source, monkeypatch):
     for i in range(5):
         save_gray(source / f"{i}.png", i)
     config = config_of(source, conditional=False)
@@ -643,7 +643,7 @@ def test_a_report_decodes_nothing_again(source, monkeypatch):
     assert str(folder.folder_report(config).all) == "5 found: 5 to train on, 0 held out"
 
 
-def test_nothing_but_the_first_bytes_of_a_zips_members_is_read_to_look_at_them(source, monkeypatch):
+def test_a_survey_reads_only_the_first_bytes_of_a_zips_members(source, monkeypatch):
     for i in range(20):
         save(source / f"{i:02}.png", blocks(RED))
     path, unpacked, unpack = zip_of(source), [], image_files.unpack

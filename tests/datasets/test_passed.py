@@ -1,4 +1,4 @@
-"""Images that a program passes: what they may be, what is refused, and runs on them."""
+"""Images that a program passes: accepted forms, errors, and runs on them."""
 
 import itertools
 
@@ -24,7 +24,7 @@ LABELLED = Config(dataset="arrays", conditional=True)
 
 
 class Iterated:
-    """What yields images each time anew, and does not say how many."""
+    """An iterable of images of unknown length."""
 
     def __init__(self, make):
         self.make = make
@@ -34,7 +34,7 @@ class Iterated:
 
 
 class Sequence:
-    """What has a length and items and no iterator, as a `keras.utils.PyDataset` of old."""
+    """A sequence without an iterator, like an old `keras.utils.PyDataset`."""
 
     def __init__(self, items):
         self.items = items
@@ -48,7 +48,7 @@ class Sequence:
 
 @pytest.fixture
 def digits(mnist):
-    """150 real digits, uint8 [150, 28, 28]: two chunks and a part of one."""
+    """150 real digits, uint8 [150, 28, 28]: two and a half chunks."""
     return mnist[:150]
 
 
@@ -71,7 +71,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_images_are_the_same_in_whatever_form(digits, form):
+def test_images_are_the_same_in_every_form(digits, form):
     found = read_passed(ARRAYS, **FORMS[form](digits)).images["train"]
     np.testing.assert_array_equal(found, digits[:, : found.shape[1], :, np.newaxis])
     assert found.shape[1] == 28 or form == "wide"
@@ -108,7 +108,7 @@ def test_labels_are_the_ids_of_their_classes(digits, own, kind):
             assert names[label] == str(labels[index])
 
 
-def test_many_images_go_into_a_file_that_goes_with_them(digits, tmp_path, monkeypatch):
+def test_large_sets_go_to_a_file_that_is_deleted_with_them(digits, tmp_path, monkeypatch):
     config = Config(dataset="arrays", cache_dir=str(tmp_path), held_out=0.4)
     in_memory = read_passed(config, digits).images
     monkeypatch.setattr(passed, "MEMORY_LIMIT", 70 * 28 * 28)
@@ -162,13 +162,13 @@ ONE_HOT = np.eye(10)[np.arange(150) % 10]
         (lambda x: {"labels": range(150)}, "describe `images`: give these, too"),
     ],
 )
-def test_what_is_no_images_is_refused_in_a_sentence(digits, change, message):
+def test_what_is_not_images_is_refused_in_one_sentence(digits, change, message):
     with pytest.raises(UserError, match=message) as error:
         read_passed(LABELLED, **{"images": None} | change(digits))
     assert "\n" not in str(error.value)
 
 
-def test_images_and_settings_that_do_not_go_together(digits):
+def test_images_and_settings_that_exclude_each_other(digits):
     with pytest.raises(UserError, match="the config has `dataset=mnist`"):
         read_passed(Config(), digits)
     with pytest.raises(UserError, match="`labels` are for `conditional=True`"):
@@ -189,7 +189,7 @@ def test_images_and_settings_that_do_not_go_together(digits):
         (np.ones((9, 28, 28, 1), "u1"), np.ones(8, int), r"`labels` must be \[9\], one per image"),
     ],
 )
-def test_batches_and_trainers_refuse_what_is_no_images(images, labels, message):
+def test_batches_and_trainers_refuse_what_is_not_images(images, labels, message):
     with pytest.raises(UserError, match=message):
         make_batches(images, Config(batch_size=4), 0, 1, labels=labels)
     if labels is None:
@@ -215,7 +215,7 @@ def settings(monkeypatch):
     }
 
 
-def test_a_run_on_arrays_goes_on_with_the_same_alone(digits, settings, tmp_path, run_main):
+def test_a_run_on_arrays_resumes_only_with_the_same_arrays(digits, settings, tmp_path, run_main):
     data = {"images": digits / 255, "labels": np.arange(150) % 2, "value_range": (0, 1)}
     run = dcgan_tf.train(Config(**settings | {"max_steps": 3}), tmp_path / "run", **data)
     assert run.classes.names == ("0", "1") and sum(run.classes.counts) < 150
@@ -248,6 +248,6 @@ def test_a_run_that_python_starts_without_images_leaves_nothing(settings, tmp_pa
 
 
 def test_fingerprint_is_that_of_the_pixels(digits, settings, tmp_path):
-    """What is on disk counts as the same images as what is in memory."""
+    """Images on disk have the same fingerprint as in memory."""
     one = read_passed(ARRAYS, digits).images["train"]
     assert fingerprint(one) == fingerprint(digits[..., np.newaxis])

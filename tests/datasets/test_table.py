@@ -1,4 +1,4 @@
-"""The table of datasets: what a row says is all that the program needs to know of a dataset."""
+"""The table of datasets: a row is all that the program needs to know about a dataset."""
 
 import subprocess
 import sys
@@ -51,7 +51,7 @@ def test_a_new_row_is_trained_on(toy, run_main, tmp_path):
     assert "12 images of 16×16×1" in out and (run_dir / "checkpoints").is_dir()
 
 
-def test_classes_of_a_new_row_are_asked_for_by_their_names(toy, run_main, tmp_path, monkeypatch):
+def test_classes_of_a_new_row_are_chosen_by_name(toy, run_main, tmp_path, monkeypatch):
     monkeypatch.setitem(DATASETS, "toy", toy._replace(class_names=f"{__name__}:flat_names"))
     run_dir, output = tmp_path / "run", tmp_path / "images.npz"
     flags = ["--base_filters=4", "--batch_size=4", "--max_steps=2", "--eval_every=0", *RESOLVED]
@@ -67,7 +67,7 @@ def test_classes_of_a_new_row_are_asked_for_by_their_names(toy, run_main, tmp_pa
     assert "--label 7 is none of the run's classes: zero, one, two" in err
 
 
-def test_a_row_without_labels_says_so(toy, monkeypatch):
+def test_labels_of_a_row_without_labels_are_an_error(toy, monkeypatch):
     monkeypatch.setitem(DATASETS, "toy", toy._replace(load_labels=None))
     with pytest.raises(UserError, match="`dataset` toy has no labels"):
         load_labels(Config(dataset="toy"), "train")

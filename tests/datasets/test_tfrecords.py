@@ -1,4 +1,4 @@
-"""TFRecords: what is written, by TensorFlow's own reader, and what is read by number."""
+"""TFRecords: read back by TensorFlow's own reader, and read by index."""
 
 import json
 import math
@@ -47,7 +47,7 @@ def test_tensorflows_own_reader_finds_the_images(folder, images):
     assert np.array_equal(found, images)
 
 
-def test_images_are_read_by_number(folder, images):
+def test_images_are_read_by_index(folder, images):
     read = read_tfrecords(folder, "train")
     assert read.shape == images.shape and len(read) == 23
     for index in (0, -1, 22, slice(4, 15), [22, 0, 7, 7]):
@@ -88,7 +88,7 @@ def rewrite(folder, **values):
 
 
 def swap(folder):
-    """Two shards of the same size by each other's names."""
+    """Swaps the names of two shards of the same size."""
     first, second = (folder / f"train-0000{i}-of-00004.tfrecord" for i in (0, 1))
     first.rename(folder / "aside")
     second.rename(first)
@@ -160,7 +160,7 @@ SHARD = "train-00001-of-00004.tfrecord"
         (swap, "does not hold the images that .*train.json describes"),
     ],
 )
-def test_damage_is_named(folder, damage, message):
+def test_damage_is_an_error(folder, damage, message):
     damage(folder)
     with pytest.raises(UserError, match=message) as error:
         read_tfrecords(folder, "train")
@@ -203,7 +203,7 @@ def test_a_record_that_was_changed_is_never_trained_on(folder, place):
 
 
 @pytest.mark.parametrize("damaged", [SHARD, "train.json"])
-def test_damaged_ones_are_to_be_deleted_before_they_are_written_again(folder, images, damaged):
+def test_damaged_records_must_be_deleted_before_they_are_written_again(folder, images, damaged):
     (folder / damaged).write_bytes(b"")
     with pytest.raises(UserError, match="damaged TFRecords .*: delete train.json and the files"):
         write_tfrecords(images, folder, "train", 4)
@@ -213,7 +213,7 @@ def test_damaged_ones_are_to_be_deleted_before_they_are_written_again(folder, im
     assert np.array_equal(read_tfrecords(folder, "train")[:], images)
 
 
-def test_what_a_process_that_was_killed_left_is_deleted(folder, images):
+def test_what_a_killed_process_left_is_deleted(folder, images):
     (folder / ".part").mkdir()
     (folder / ".part" / "test-00000-of-00009.tfrecord").write_bytes(b"half a reco")
     write_tfrecords(images, folder, "test", 2)
@@ -221,7 +221,7 @@ def test_what_a_process_that_was_killed_left_is_deleted(folder, images):
     assert len(list(folder.iterdir())) == 8
 
 
-def test_what_is_there_is_not_overwritten_and_a_failure_leaves_nothing(tmp_path, folder, images):
+def test_nothing_is_overwritten_and_a_failure_leaves_nothing(tmp_path, folder, images):
     before = [path.stat() for path in sorted(folder.iterdir())]
     write_tfrecords(images, folder, "train", 4)
     assert [path.stat() for path in sorted(folder.iterdir())] == before
@@ -245,7 +245,7 @@ def test_what_is_there_is_not_overwritten_and_a_failure_leaves_nothing(tmp_path,
 
 
 @pytest.mark.thorough
-def test_a_run_on_tfrecords_is_that_on_the_images_however_often_it_stops(
+def test_a_run_on_tfrecords_equals_one_on_the_images_however_often_it_stops(
     run_main, finished_run, digits_dir, tmp_path
 ):
     records = tmp_path / "records"
@@ -277,7 +277,7 @@ def test_a_run_on_tfrecords_is_that_on_the_images_however_often_it_stops(
 
 
 @pytest.mark.parametrize("at_once", [1, 4])
-def test_no_step_before_one_that_cannot_read_its_images_is_lost(tmp_path, at_once):
+def test_steps_before_one_that_cannot_read_its_images_are_kept(tmp_path, at_once):
     numbered = np.repeat(np.arange(50, dtype=np.uint8), 64).reshape(50, 8, 8, 1)
     settings = {"base_filters": 2, "noise_dim": 4, "batch_size": 4, "eval_every": 0}
     config = Config(**settings, steps_per_execution=at_once)
@@ -331,7 +331,7 @@ run(train.main)
     [[], *thorough(["--steps_per_execution=2"], ["--strategy=mirrored"])],
     ids=["one", "several_steps", "mirrored"],
 )
-def test_damage_while_it_trains_is_one_sentence_and_the_run_goes_on_once_it_is_mended(
+def test_damage_during_training_is_one_sentence_and_the_repaired_run_resumes(
     mnist, finished_run, tmp_path, flags
 ):
     folder = tmp_path / "records"

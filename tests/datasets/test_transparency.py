@@ -15,7 +15,7 @@ RED = (200, 0, 0, 255)
 
 
 def sprites(count=3, size=(8, 8)):
-    """Red in the left half, nothing in the right one, which is green behind its transparency."""
+    """Red in the left half; the right half is transparent, over green."""
     images = np.empty((count, *size, 4), np.uint8)
     images[:, :, : size[1] // 2], images[:, :, size[1] // 2 :] = RED, CLEAR_GREEN
     return images
@@ -37,19 +37,19 @@ def test_models_learn_colors_times_alpha():
     assert to_uint8(scale(pixels))[0, 0].tolist() == expected
 
 
-def test_colors_brighter_than_their_alpha_are_white():
+def test_colors_above_their_alpha_are_clipped():
     made = np.array([[[[1.5, 0.0, -1.5, 0.0]]]], np.float32)  # of 255: 319, 127.5, -64; alpha 127.5
     assert to_uint8(made).tolist() == [[[[255, 255, 0, 128]]]]
 
 
-def test_what_is_seen_is_resized_and_not_the_color_behind():
+def test_resizing_ignores_the_color_of_transparent_pixels():
     small = resize(sprites(size=(8, 12)), (4, 3))[0, 2].astype(int)  # the middle column is of both
     assert (small[:, 1] == 0).all()
     assert np.abs(small[1] - [200, 0, 0, 128]).max() <= 1
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
-def test_a_folders_images_are_resized_by_what_is_seen(tmp_path, fit):
+def test_decoding_ignores_the_color_of_transparent_pixels(tmp_path, fit):
     images = load(sprites(size=(32, 48)), tmp_path / "pictures", channels=4, image_size=8, fit=fit)
     assert images.shape == (3, 8, 8, 4)
     seen = images[images[..., 3] > 8]
@@ -59,7 +59,7 @@ def test_a_folders_images_are_resized_by_what_is_seen(tmp_path, fit):
 
 
 @pytest.mark.parametrize("channels, pixel", [(None, (255,) * 3), (3, (255,) * 3), (1, (255,))])
-def test_transparency_is_laid_on_the_background_unless_it_is_learned(tmp_path, channels, pixel):
+def test_images_are_composited_on_the_background_unless_alpha_is_learned(tmp_path, channels, pixel):
     images = load(sprites(), tmp_path / "pictures", channels=channels)
     assert images.shape == (3, 8, 8, len(pixel)) and tuple(images[0, 0, 7]) == pixel
 
@@ -85,14 +85,14 @@ def test_arrays_have_an_alpha_too(tmp_path):
     assert folder.load_folder(Config(**given, image_size=8), "train").shape == (5, 8, 8, 3)
 
 
-def test_images_whose_alpha_hides_nothing_are_opaque():
+def test_images_with_full_alpha_everywhere_are_opaque():
     images = np.full((2500, 2, 2, 4), 255, np.uint8)
     assert are_opaque(images) and not are_opaque(images[..., :3])
     images[2400, 1, 1, 3] = 254
     assert not are_opaque(images)
 
 
-def test_the_color_of_what_is_transparent_changes_no_figure():
+def test_the_color_of_transparent_pixels_changes_no_metric():
     green, black = sprites(), sprites()
     black[black[..., 3] == 0] = 0
     extract = pixels_and_edges(Config())
@@ -105,7 +105,7 @@ def test_the_color_of_what_is_transparent_changes_no_figure():
     assert nearest(green, faint)[0][0] > 10
 
 
-def test_a_ground_shows_through():
+def test_a_background_shows_through():
     pixels = np.array([[[[200, 100, 0, 255], [200, 100, 0, 51], [9, 9, 9, 0]]]], np.uint8)
     shown = laid_on(pixels, np.array([0, 0, 255]))
     assert shown.tolist() == [[[[200, 100, 0], [40, 20, 204], [0, 0, 255]]]]

@@ -1,4 +1,4 @@
-"""Training by several processes, which talk to each other as those of several machines do."""
+"""Training by several processes, which communicate like those on several machines."""
 
 import json
 import signal
@@ -20,7 +20,7 @@ TASK = {"type": "worker", "index": 0}
 
 
 def start_workers(count, run_dir, digits_dir, *flags, own=()):
-    """The processes of a cluster, the chief first; `own` has more flags for some of them."""
+    """Starts the processes of a cluster, the chief first; `own` adds flags for some of them."""
     flags = ["--strategy=multi_worker", "--base_filters=4", *flags]
     return [
         fork(
@@ -32,13 +32,13 @@ def start_workers(count, run_dir, digits_dir, *flags, own=()):
 
 
 def finish_all(processes):
-    """The code, output and errors of each."""
+    """The exit code, output and errors of each."""
     ends = [process.communicate(timeout=240) for process in processes]
     return [(process.returncode, *end) for process, end in zip(processes, ends)]
 
 
 def assert_close_runs(run_dir, other):
-    """The same numbers up to rounding, in every row and column but those of time."""
+    """Checks that all columns except times are equal up to rounding."""
     ours, theirs = (
         np.genfromtxt(d / "metrics.csv", delimiter=",")[1:, :6] for d in (run_dir, other)
     )
@@ -56,7 +56,7 @@ def lose(processes, lost, run_dir):
     processes[lost].communicate()
 
 
-def test_two_processes_do_what_one_does_and_go_on_as_one_or_three(digits_dir, tmp_path):
+def test_two_processes_equal_one_and_resume_as_one_or_three(digits_dir, tmp_path):
     flags = ["--base_filters=4", "--nogenerator_batch_norm", "--batch_size=12", "--epochs=4"]
     flags += ["--clusters=3"]
     alone, together = tmp_path / "alone", tmp_path / "together"
@@ -88,8 +88,8 @@ def test_a_signal_to_one_worker_stops_all_at_the_same_step(digits_dir, tmp_path)
 
 
 @pytest.mark.thorough
-def test_the_chief_alone_trains_the_classifier_to_evaluate_with(labelled_digits, tmp_path):
-    """Whatever the number of devices, it is that of one; each worker has a cache of its own."""
+def test_only_the_chief_trains_the_classifier_for_evaluation(labelled_digits, tmp_path):
+    """It is the same as with one device; each worker has its own cache."""
     flags = ["--dataset=fashion_mnist", "--eval_every=1", "--batch_size=100", "--epochs=1"]
     flags += ["--nogenerator_batch_norm", "--base_filters=4"]
     caches = [{"XDG_CACHE_HOME": str(tmp_path / f"cache{i}")} for i in range(3)]
@@ -113,7 +113,7 @@ def test_the_chief_alone_trains_the_classifier_to_evaluate_with(labelled_digits,
 
 
 @pytest.mark.long
-def test_what_workers_add_up_is_exact(tmp_path):
+def test_sums_over_workers_are_exact(tmp_path):
     """The mean of seven workers, times seven, would make the chief's step 29 a 28.99…"""
     code = (
         "from dcgan_tf.distributed import cluster, strategy\n"
@@ -136,7 +136,7 @@ def test_workers_with_other_flags_are_refused(digits_dir, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_workers_without_the_run_are_refused(digits_dir, tmp_path):
+def test_workers_that_do_not_see_the_run_are_refused(digits_dir, tmp_path):
     run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
     one_step = train_command(run, digits_dir, "--base_filters=4", "--max_steps=1")
     assert finish(one_step, how=fork)[0] == 0
@@ -148,11 +148,11 @@ def test_workers_without_the_run_are_refused(digits_dir, tmp_path):
 
 
 def wait_as(index, addresses, pool):
-    """One of some workers that wait for each other, as threads; its `result` is None or raises."""
+    """A worker that waits for the others, in a thread; its `result` is None or raises."""
     return pool.submit(strategy.wait_for_others, addresses, index)
 
 
-def test_workers_that_do_not_come_are_named(monkeypatch):
+def test_the_error_names_missing_workers(monkeypatch):
     monkeypatch.setattr(strategy, "JOIN_SECONDS", 0.5)
     with socket.create_server(("localhost", 0)) as there:
         here, missing = free_addresses(2)
@@ -164,8 +164,8 @@ def test_workers_that_do_not_come_are_named(monkeypatch):
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_what_answers_and_is_no_worker_is_given_up_in_a_sentence(monkeypatch, index):
-    """TensorFlow would wait for it for an hour, and no signal that ends this may be needed."""
+def test_a_listener_that_is_not_a_worker_ends_in_one_sentence(monkeypatch, index):
+    """TensorFlow would wait for an hour; no signal may be needed to end this."""
     monkeypatch.setattr(strategy, "JOIN_SECONDS", 1.5)
     monkeypatch.setattr(strategy.tf.distribute, "MultiWorkerMirroredStrategy", pytest.fail)
     with socket.create_server(("localhost", 0)) as stranger:
@@ -179,7 +179,7 @@ def test_what_answers_and_is_no_worker_is_given_up_in_a_sentence(monkeypatch, in
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
-def test_all_go_on_together_though_one_comes_back(monkeypatch):
+def test_all_continue_together_though_one_reconnects(monkeypatch):
     monkeypatch.setattr(strategy, "JOIN_SECONDS", 30)
     addresses = free_addresses(3)
     ports = [int(address.split(":")[1]) for address in addresses]
@@ -187,8 +187,7 @@ def test_all_go_on_together_though_one_comes_back(monkeypatch):
         with socket.create_server(("", ports[1])), socket.create_server(("", ports[2])):
             waiting = [wait_as(0, addresses, pool)]
             wait(waiting, timeout=1)
-            # Worker 1 is within reach, says what it has to say, and is gone; and what is no worker
-            # of this program changes nothing.
+            # Worker 1 listens, reports, and disconnects. Another program's message changes nothing.
             for said in (strategy.hello(1, 3), b"\xff\0" * 999):
                 with socket.create_connection(("localhost", ports[0]), timeout=5) as connection:
                     connection.sendall(said)
@@ -200,10 +199,10 @@ def test_all_go_on_together_though_one_comes_back(monkeypatch):
         assert [each.result(timeout=20) for each in waiting] == [None] * 3
 
 
-def test_all_say_who_is_missing(monkeypatch):
+def test_all_workers_name_the_missing_one(monkeypatch):
     monkeypatch.setattr(strategy, "JOIN_SECONDS", 3)
     addresses = free_addresses(3)
-    # Worker 2 is within reach, and does not come.
+    # Worker 2 listens, but never reports.
     with (
         socket.create_server(("", int(addresses[2].split(":")[1]))),
         ThreadPoolExecutor() as pool,
@@ -238,7 +237,7 @@ def test_all_say_who_is_missing(monkeypatch):
         ),
     ],
 )
-def test_wrong_tf_config_is_one_sentence(monkeypatch, text, message):
+def test_an_invalid_tf_config_is_one_sentence(monkeypatch, text, message):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if text is not None:
         monkeypatch.setenv("TF_CONFIG", text)

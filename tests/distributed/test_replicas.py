@@ -34,7 +34,7 @@ def mirrored():
 
 
 def trained(strategy, config, digits, steps):
-    """A trainer after some steps, and what they returned."""
+    """A trainer after some steps, and the results of these."""
     labels = np.arange(len(digits)) % 3 if config.conditional else None
     with strategy.scope():
         trainer = Trainer(config, digits, None if labels is None else Labels(labels, "abc"))
@@ -64,7 +64,7 @@ def trained(strategy, config, digits, steps):
     ],
     ids=lambda flags: "-".join(flags),
 )
-def test_two_replicas_do_what_one_does(mirrored, mnist, flags):
+def test_two_replicas_equal_one(mirrored, mnist, flags):
     config = Config(**SMALL | flags)
     digits = mnist[:64, ..., np.newaxis]
     one, outputs = trained(tf.distribute.get_strategy(), config, digits, 3)
@@ -84,7 +84,7 @@ def test_two_replicas_do_what_one_does(mirrored, mnist, flags):
             np.testing.assert_allclose(weights, other.numpy(), atol=1e-5, err_msg=weights.path)
 
 
-def test_without_sync_each_replica_normalises_its_own_part(mirrored, mnist):
+def test_without_sync_each_replica_normalizes_its_own_part(mirrored, mnist):
     config = Config(**SMALL)
     digits = mnist[:64, ..., np.newaxis]
     _, outputs = trained(tf.distribute.get_strategy(), config, digits, 1)
@@ -94,7 +94,7 @@ def test_without_sync_each_replica_normalises_its_own_part(mirrored, mnist):
 
 # The second part begins 0 to 3 numbers after a multiple of four, which the generator gives at once.
 @pytest.mark.parametrize("shape", [(8, 6, 6, 4), (8, 5), (6, 3, 3, 5), (12, 6), (10, 3, 1, 5)])
-def test_replicas_have_dropout_masks_of_their_own_and_together_those_of_one(mirrored, shape):
+def test_dropout_masks_differ_between_replicas_and_together_are_those_of_one(mirrored, shape):
     ones = tf.ones(shape)
 
     def masks(strategy, batch_size):
@@ -112,7 +112,7 @@ def test_replicas_have_dropout_masks_of_their_own_and_together_those_of_one(mirr
 
 
 @pytest.mark.parametrize("updates", [1, 3])
-def test_replicas_parts_are_disjoint_and_make_up_the_batch(updates):
+def test_the_parts_of_replicas_are_disjoint_and_make_up_the_batch(updates):
     images = np.arange(60, dtype=np.uint8).reshape(60, 1, 1, 1)
     config = Config(batch_size=6, discriminator_steps=updates)
 
@@ -161,7 +161,7 @@ def test_a_step_that_needs_one_replica_is_refused(mirrored):
 
 
 @pytest.mark.thorough
-def test_one_process_trains_run_after_run_on_several_devices(digits_dir, tmp_path):
+def test_one_process_trains_several_runs_on_several_devices(digits_dir, tmp_path):
     settings = {"data_dir": str(digits_dir), "strategy": "mirrored", "max_steps": 1}
     settings |= {"batch_size": 8, "eval_every": 0, "precision": "float32"}
     for filters in (4, 6):

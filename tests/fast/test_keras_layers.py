@@ -33,7 +33,7 @@ def random(*shape):
 
 
 def derivatives(layer, inputs, weights, order=1):
-    """The layer's values, and its gradients by inputs and weights: first, then second ones."""
+    """The layer's outputs, and its first and second gradients by inputs and weights."""
     layer(inputs, training=True)
     for variable, value in zip(layer.trainable_weights, weights):
         variable.assign(value)
@@ -61,7 +61,7 @@ def assert_same(kind, inputs, *args, order=2, **kwargs):
 
 
 @pytest.mark.parametrize("size, channels, filters, kernel, stride", SHAPES)
-def test_convolution_and_its_derivatives_are_kerass(size, channels, filters, kernel, stride):
+def test_convolutions_and_derivatives_equal_kerass(size, channels, filters, kernel, stride):
     images = random(2, size, size, channels)
     assert_same("Conv2D", images, filters, kernel, strides=stride, padding="same")
     assert fast_layers.is_subpixel(
@@ -70,13 +70,13 @@ def test_convolution_and_its_derivatives_are_kerass(size, channels, filters, ker
 
 
 @pytest.mark.parametrize("size, channels, filters, kernel, stride", SHAPES)
-def test_transposed_one_too(size, channels, filters, kernel, stride):
+def test_transposed_convolutions_too(size, channels, filters, kernel, stride):
     maps = random(2, size // stride, size // stride, filters)
     kwargs = {"strides": stride, "padding": "same", "use_bias": False, "activation": "tanh"}
     assert_same("Conv2DTranspose", maps, channels, kernel, **kwargs)
 
 
-def test_shapes_that_subpixel_convolutions_do_not_fit_are_left_to_keras():
+def test_shapes_unfit_for_subpixel_convolutions_use_keras():
     assert_same("Conv2D", random(2, 7, 7, 64), 4, 5, strides=2, padding="same", order=1)
     assert_same("Conv2D", random(2, 8, 8, 64), 4, 5, strides=2, order=1)
     assert_same("Conv2D", random(2, 8, 8, 3), 4, 5, strides=2, padding="same", order=1)
@@ -85,14 +85,14 @@ def test_shapes_that_subpixel_convolutions_do_not_fit_are_left_to_keras():
     assert_same("Conv2DTranspose", random(2, 4, 4, 5), 64, 4, strides=2, padding="same", order=1)
 
 
-def test_large_maps_are_left_to_keras():
+def test_large_maps_use_keras():
     layer = layers.Conv2D(64, 4, 2, "same")
     assert fast_layers.is_subpixel(layer, (16, 16), 64)
     assert not fast_layers.is_subpixel(layer, (32, 32), 64)
 
 
 @pytest.mark.parametrize("shape", [(6, 5), (4, 3, 3, 5)])
-def test_batch_norm_its_averages_and_derivatives_are_kerass(shape):
+def test_batch_norm_averages_and_derivatives_equal_those_of_keras(shape):
     inputs = tf.cast(3 * random(*shape) + 1, tf.float32)
     kwargs = {"momentum": 0.8, "epsilon": 1e-5, "dtype": "float32"}
     pair = [library.BatchNormalization(**kwargs) for library in (fast_layers, layers)]
@@ -115,12 +115,12 @@ def test_batch_norm_averages_by_hand():
     assert float(layer.moving_variance[0]) == pytest.approx(0.9 + 0.1 * 14 / 3)
 
 
-def test_dropout_drops_its_share_and_scales_the_rest():
+def test_dropout_drops_its_rate_and_scales_the_rest():
     dropout = fast_layers.Dropout(0.3, seed=1)
     ones = tf.ones([1001, 333])
     values = dropout(ones, training=True).numpy()
     assert set(np.unique(values)) == {0, np.float32(1 / 0.7)}
-    # 333,333 independent values: the share has a standard deviation of 0.0008.
+    # 333,333 independent values: the rate has a standard deviation of 0.0008.
     assert (values == 0).mean() == pytest.approx(0.3, abs=0.004)
     neighbours = np.corrcoef((values == 0)[:, :-1].ravel(), (values == 0)[:, 1:].ravel())[0, 1]
     assert abs(neighbours) < 0.01

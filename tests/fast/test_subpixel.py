@@ -24,7 +24,7 @@ def terms(size, stride):
 
 @pytest.mark.parametrize("stride, size", CASES)
 def test_operations_are_sums_of_products(stride, size):
-    """Of images of 2 × 2 strides with two channels, and maps of 2 × 2 with three filters."""
+    """Images of 2 × 2 strides with two channels, and maps of 2 × 2 with three filters."""
     images = random(1, 2 * stride, 2 * stride, 2, seed=0)
     maps = random(1, 2, 2, 3, seed=1)
     kernel = random(size, size, 2, 3, seed=2)
@@ -41,7 +41,7 @@ def test_operations_are_sums_of_products(stride, size):
 
 
 @pytest.mark.parametrize("stride, size", CASES)
-def test_phases_share_the_kernel_out_among_them(stride, size):
-    """No tap is left out or taken twice: as many products as the definition has."""
+def test_phases_partition_the_kernel(stride, size):
+    """Every tap is used exactly once, so the number of products is that of the definition."""
     taps = [tap for taken, _ in phases(size, stride) for tap in range(size)[taken]]
     assert sorted(taps) == list(range(size))

@@ -1,4 +1,4 @@
-"""What the campaign of faults shares: its table, and what its runs are compared with."""
+"""Fixtures of the fault tests: their table, and the run to compare others with."""
 
 import logging
 
@@ -9,7 +9,7 @@ from tests.conftest import finish, train_command
 
 @pytest.fixture(scope="session")
 def held():
-    """Takes rows of the campaign's table, and prints it at the end: fault, tries, what held."""
+    """Collects rows (fault, tries, result) of the table that is printed at the end."""
     rows = []
     yield lambda *row: rows.append(" | ".join(map(str, row)))
     print("", *rows, sep="\n")
@@ -17,7 +17,7 @@ def held():
 
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch, caplog):
-    """Makes sure that nothing is written to the current, the home or the temporary folder."""
+    """Checks that nothing is written to the current, home or temporary folder."""
     caplog.set_level(logging.ERROR)
     places = [tmp_path / name for name in ("current", "home", "temporary")]
     for place in places:

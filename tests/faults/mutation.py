@@ -1,4 +1,4 @@
-"""Random changes to files, code that hides in them, and how what reads them is watched."""
+"""Random changes to files, code hidden in them, and checks of what reads them."""
 
 import contextlib
 import io
@@ -68,7 +68,7 @@ def mutated(content, rng):
 
 
 def told(error):
-    """What a command that ends in an error says."""
+    """The output of a command that ends in an error."""
 
     def fail():
         raise error
@@ -79,9 +79,9 @@ def told(error):
 
 
 class Tries:
-    """Calls that must each be right or end in one sentence, soon and with little memory.
+    """Calls that must each succeed or end in one sentence, fast and with little memory.
 
-    Whatever else happens is kept in `wrong`, under the name of the try.
+    Other outcomes are kept in `wrong`, by the name of the try.
     """
 
     def __init__(self):

@@ -1,6 +1,6 @@
-"""What a power cut may leave of a folder: strace records what a command does to it.
+"""The states that a power cut may leave a folder in, as strace records a command's changes to it.
 
-The disk has what was flushed to it (`fsync`). Of all else it may have anything:
+The disk has everything that was flushed (`fsync`). It may have any part of the rest:
 
 - of a file's bytes: all, some, none, or zeros in their place;
 - of the names that were made, moved and deleted: any of these changes without the others, but for
@@ -29,23 +29,23 @@ WAYS = 7  # in which unflushed bytes may be lost
 
 
 class Call(NamedTuple):
-    """A system call that succeeded: its name, its arguments as strace shows them, its result."""
+    """A successful system call: its name, its arguments as strace prints them, its result."""
 
     name: str
     arguments: list[str]
     result: int
 
     def bytes_of(self, index):
-        """A string, or the path of a file descriptor."""
+        """The argument as a string: text, or the path of a file descriptor."""
         found = IN_HEX.search(self.arguments[index])
         return bytes.fromhex(found[1].replace("\\x", "")) if found else b""
 
     def number(self, index):
-        """A number, or that of a file descriptor."""
+        """The argument as an integer."""
         return int(self.arguments[index].split("<")[0])
 
     def paths(self):
-        """The paths that it names, or that of its file descriptor."""
+        """The paths in the arguments, or that of the file descriptor."""
         folder, paths = b"", []
         for index, argument in enumerate(self.arguments):
             if '"' in argument and "write" not in self.name:
@@ -56,7 +56,7 @@ class Call(NamedTuple):
 
 
 def record(command, folder, trace):
-    """Runs a command under strace; returns its calls that name a folder or anything in it."""
+    """Runs a command under strace, and returns its calls on a folder or anything in it."""
     strace = ["strace", "-f", "--seccomp-bpf", "-qq", "-y", "-xx", "-s", str(2**28), "-o", trace]
     options = ["-e", "signal=none", "-e", f"trace={TRACED}"]
     subprocess.run([*strace, *options, *command], check=True, stdout=subprocess.DEVNULL)
@@ -77,13 +77,13 @@ def record(command, folder, trace):
 
 
 class File:
-    """The bytes of a file: those that programs see, and those that the disk is sure to have."""
+    """The bytes of a file: those that programs read, and those that are on the disk for certain."""
 
     def __init__(self, content=b""):
         self.written = self.flushed = content
 
     def after_power_cut(self):
-        """What may be left, in WAYS: all, what was flushed, and worse."""
+        """The bytes that may remain, in WAYS: all, what was flushed, and worse."""
         kept = self.flushed if self.written.startswith(self.flushed) else b""
         rest = self.written[len(kept) :]
         half, zeros = len(rest) // 2, bytes(len(rest))
@@ -92,7 +92,7 @@ class File:
 
 
 class Opened:
-    """A file as one `open` gave it: at the start, or always at its end."""
+    """An open file, positioned at the start, or always at the end."""
 
     def __init__(self, file, appends):
         self.file, self.appends, self.position = file, appends, 0
@@ -105,7 +105,7 @@ class Opened:
 
 
 class Folder(File):
-    """Stands in a file's place."""
+    """A folder, in the place of a file."""
 
     def __init__(self):
         self.written = None
@@ -131,7 +131,7 @@ class PowerCut(NamedTuple):
     left: dict[Path, bytes | None]
 
     def lay(self, folder):
-        """Puts what is left into the folder that was recorded."""
+        """Restores what remains into the recorded folder."""
         shutil.rmtree(folder)
         folder.mkdir()
         for path in sorted(self.left):
@@ -140,12 +140,12 @@ class PowerCut(NamedTuple):
 
 
 def contents(folder):
-    """What is in a folder, as a `PowerCut` has it."""
+    """The content of a folder, in the form of a `PowerCut`."""
     return {path: None if path.is_dir() else path.read_bytes() for path in folder.rglob("*")}
 
 
 class Disk:
-    """A folder under system calls, some of whose changes are flushed.
+    """A folder that system calls change, with some changes flushed.
 
     Args:
         folder: the one that was recorded; it was there before.
@@ -162,7 +162,7 @@ class Disk:
         self.open = {}  # by the number of the file descriptor
 
     def do(self, call):
-        """Does what a system call did."""
+        """Repeats a system call."""
         paths = call.paths()
         if call.name == "openat":
             self._open(call, *paths)
@@ -219,7 +219,7 @@ class Disk:
         return all_chosen[::-1]
 
     def after_power_cut(self, rng):
-        """One thing that a power cut may leave now: each file's bytes, None for a folder."""
+        """A state that a power cut may leave now: each file's bytes, None for a folder."""
         count = len(self.unflushed)
         picked = rng.randrange(count) if count else None
         one = [i == picked for i in range(count)]
@@ -236,12 +236,12 @@ class Disk:
         return left
 
     def seen(self):
-        """What programs see: the bytes of each file, None for a folder."""
+        """The state that programs see: the bytes of each file, None for a folder."""
         return {path: file.written for path, file in self.names.items()}
 
 
 def apply(names, changes):
-    """Makes changes of names."""
+    """Applies changes of names."""
     for change in changes:
         for path, file in change.items():
             if file is DELETED:
@@ -251,7 +251,7 @@ def apply(names, changes):
 
 
 def power_cuts(calls, folder, before, tries):
-    """Power cuts after each call, as many different ones as so many tries find.
+    """Different power cuts after each call, found by random tries.
 
     Args:
         calls: what `record` returned.

@@ -1,4 +1,4 @@
-"""Damaged files of a run, and code that hides in them."""
+"""Damaged files of a run, and code hidden in them."""
 
 import io
 import pickle
@@ -42,7 +42,7 @@ OTHER_DAMAGES = ("missing", "another model's")
 
 
 def damage(path, name, rng, other_run):
-    """Does one of DAMAGES to a file, or takes it away, or puts another model's in its place."""
+    """Applies one of DAMAGES to a file, removes it, or replaces it with another model's."""
     if name == "missing":
         path.unlink()
     elif name == "another model's":

@@ -59,7 +59,7 @@ PLACES = (
 
 
 @pytest.mark.parametrize("owner, name, calls", PLACES)
-def test_disk_that_is_full_from_some_moment_on(
+def test_a_disk_that_fills_up_at_some_moment(
     run_main, finished_run, digits_dir, small_disk, monkeypatch, held, owner, name, calls
 ):
     """Its moment is before the given call, after some more of it; then there is room again."""

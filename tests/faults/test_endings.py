@@ -94,7 +94,7 @@ def test_kills_as_each_file_is_written(tmp_path, digits_dir, finished_run, held)
     held("SIGKILL as a file is written", len(WRITTEN), "the run bit for bit the same")
 
 
-def test_kills_within_the_saving_of_a_checkpoint(tmp_path, digits_dir, long_run, held, monkeypatch):
+def test_kills_while_a_checkpoint_is_saved(tmp_path, digits_dir, long_run, held, monkeypatch):
     monkeypatch.setattr(test_resume, "LAST_STEP", 60)
     rng, kills = random.Random(10), 0
     command = train_command(tmp_path / "run", digits_dir, "--epochs=10")

@@ -49,7 +49,7 @@ def test_mutated_idx_files(tmp_path, mnist, held, elsewhere, zipped):
     tries.check(held, f"mutated IDX file{', gzipped' * zipped}")
 
 
-def test_gzip_bomb_is_read_no_further_than_it_says(tmp_path, held, elsewhere):
+def test_a_gzip_bomb_is_read_only_up_to_its_declared_size(tmp_path, held, elsewhere):
     rng, tries = random.Random(2), Tries()
     header = gzip.compress(struct.pack(">iiii", 2051, 5, 28, 28))
     more = gzip.compress(bytes(2**24))
@@ -129,7 +129,7 @@ def test_mutated_npz_files(tmp_path, mnist, held, elsewhere):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_npz_of_floats_with_a_pixel_that_is_no_number_is_refused(tmp_path, mnist, value):
+def test_an_npz_of_floats_with_a_nan_or_infinity_is_refused(tmp_path, mnist, value):
     pixels = mnist[:5].astype(np.float32)
     pixels[3, 4, 5] = value
     np.savez(tmp_path / "digits.npz", x_train=pixels)

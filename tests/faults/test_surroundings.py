@@ -1,4 +1,4 @@
-"""Numbers that are none, clocks that jump, homes that are no use."""
+"""Values that are NaN, clocks that jump, unusable homes."""
 
 import os
 import re
@@ -32,7 +32,7 @@ needs_strace = pytest.mark.skipif(
 @pytest.mark.parametrize(
     "step, value", [(1, np.nan), (4, np.nan), (5, np.nan), (6, np.inf), (12, np.nan)]
 )
-def test_weight_that_is_no_number(
+def test_a_weight_that_is_not_a_number(
     run_main, finished_run, digits_dir, tmp_path, monkeypatch, held, step, value
 ):
     restore = Trainer.restore
@@ -144,7 +144,7 @@ def test_names_of_every_kind(run_main, tmp_path, digits_dir, finished_run, held)
 
 
 @pytest.mark.parametrize("home", ["unset", "absent", "read-only", "a file"])
-def test_home_that_is_no_use(tmp_path, digits_dir, finished_run, held, home):
+def test_an_unusable_home(tmp_path, digits_dir, finished_run, held, home):
     names = {"absent": tmp_path / "absent", "read-only": Path("/proc"), "a file": ROOT / "train.py"}
     environment = {"HOME": str(names[home])} if home in names else {}
     command = train_command(tmp_path / "run", digits_dir)

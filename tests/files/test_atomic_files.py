@@ -22,7 +22,7 @@ def test_failed_write_names_the_file(tmp_path):
         pass
 
 
-def test_a_link_in_the_place_of_the_part_is_not_followed(tmp_path):
+def test_a_link_in_place_of_the_part_is_not_followed(tmp_path):
     (tmp_path / "precious").write_text("kept")
     (tmp_path / ".a.txt.part").symlink_to("precious")
     with pytest.raises(OSError, match=r"a\.txt"), atomic_files.atomic_write(tmp_path / "a.txt"):
@@ -30,7 +30,7 @@ def test_a_link_in_the_place_of_the_part_is_not_followed(tmp_path):
     assert (tmp_path / "precious").read_text() == "kept"
 
 
-def test_two_do_not_write_a_file_at_once(tmp_path):
+def test_two_processes_do_not_write_a_file_at_once(tmp_path):
     path = tmp_path / "a.txt"
     with atomic_files.atomic_write(path) as file:
         file.write(b"first")
@@ -42,7 +42,7 @@ def test_two_do_not_write_a_file_at_once(tmp_path):
     assert path.read_bytes() == b"first" and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_that_got_its_name_meanwhile_is_not_emptied(tmp_path, monkeypatch):
+def test_a_file_renamed_in_the_meantime_is_not_truncated(tmp_path, monkeypatch):
     path, part = tmp_path / "a.txt", tmp_path / ".a.txt.part"
     part.write_bytes(b"first")
 
@@ -57,7 +57,7 @@ def test_a_file_that_got_its_name_meanwhile_is_not_emptied(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("name", ["new", "new/nested", "old"])
-def test_a_folder_is_filled_whole_or_not_at_all(tmp_path, name):
+def test_a_folder_is_filled_atomically(tmp_path, name):
     (tmp_path / "old").mkdir()
     folder = tmp_path / name
     for error in (ZeroDivisionError, KeyboardInterrupt):
@@ -75,7 +75,7 @@ def test_a_folder_is_filled_whole_or_not_at_all(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["new", "old"])
-def test_what_a_process_that_was_killed_left_in_a_folder_is_deleted(tmp_path, name):
+def test_what_a_killed_process_left_in_a_folder_is_deleted(tmp_path, name):
     (tmp_path / "old").mkdir()
     killed = f"""
 import os
@@ -94,7 +94,7 @@ with atomic_folder(Path({str(tmp_path / name)!r})) as part:
 
 
 @pytest.mark.parametrize("name", ["new", "old"])
-def test_two_do_not_fill_a_folder_at_once(tmp_path, name):
+def test_two_processes_do_not_fill_a_folder_at_once(tmp_path, name):
     (tmp_path / "old").mkdir()
     with atomic_files.atomic_folder(tmp_path / name) as part:
         (part / "a").touch()
@@ -106,7 +106,7 @@ def test_two_do_not_fill_a_folder_at_once(tmp_path, name):
     assert [path.name for path in (tmp_path / name).iterdir()] == ["a"]
 
 
-def test_a_folder_that_was_filled_meanwhile_is_left_as_it_is(tmp_path):
+def test_a_folder_filled_in_the_meantime_is_unchanged(tmp_path):
     for name in ("new", "old"):
         folder = tmp_path / name
         if name == "old":

@@ -17,7 +17,7 @@ def make_state(value):
 
 @pytest.fixture
 def saved(tmp_path):
-    """Checkpoints of steps 10, 20 and 30, each of which holds its step."""
+    """Checkpoints of steps 10, 20 and 30, each holding its step."""
     variable, state = make_state(0)
     checkpoints = Checkpoints(tmp_path / "checkpoints", state)
     for step in (10, 20, 30):
@@ -26,7 +26,7 @@ def saved(tmp_path):
     return checkpoints, variable
 
 
-def test_newest_is_restored_and_any_other_by_its_step(saved):
+def test_the_newest_checkpoint_is_restored_or_one_by_its_step(saved):
     checkpoints, variable = saved
     assert checkpoints.restore() == 30 and variable[0] == 30
     assert checkpoints.restore(20) == 20 and variable[0] == 20
@@ -72,7 +72,7 @@ def test_names_of_checkpoints(saved):
 
 
 @pytest.mark.parametrize("name", ["²", "٣", "007", "9" * 200, "x", ""])
-def test_files_of_other_names_are_no_checkpoints(saved, name):
+def test_files_of_other_names_are_not_checkpoints(saved, name):
     checkpoints, _ = saved
     (checkpoints.directory / f"ckpt-{name}.index").touch()
     assert checkpoints.steps() == checkpoints.steps("*") == [10, 20, 30]
@@ -90,13 +90,13 @@ def flip(path):
 
 
 def swap(path):
-    """Puts another checkpoint's file in its place."""
+    """Replaces a file with another checkpoint's."""
     path.write_bytes(path.with_name(path.name.replace("30", "10")).read_bytes())
 
 
 @pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
 @pytest.mark.parametrize("damage", [truncate, flip, lambda path: path.write_bytes(b"")])
-def test_damaged_newest_is_named_and_the_one_before_it_used(saved, caplog, part, damage):
+def test_the_one_before_a_damaged_newest_is_used_with_a_warning(saved, caplog, part, damage):
     checkpoints, variable = saved
     damage(checkpoints.directory / f"ckpt-30.{part}")
     assert checkpoints.restore() == 20 and variable[0] == 20
@@ -105,7 +105,7 @@ def test_damaged_newest_is_named_and_the_one_before_it_used(saved, caplog, part,
         checkpoints.restore(30)
 
 
-def test_data_of_another_checkpoint_is_found_out(saved, caplog):
+def test_data_of_another_checkpoint_is_detected(saved, caplog):
     checkpoints, variable = saved
     swap(checkpoints.directory / "ckpt-30.data-00000-of-00001")
     assert checkpoints.restore() == 20 and variable[0] == 20
@@ -113,14 +113,14 @@ def test_data_of_another_checkpoint_is_found_out(saved, caplog):
 
 
 @pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
-def test_lost_file_is_noticed(saved, caplog, part):
+def test_a_missing_file_is_detected(saved, caplog, part):
     checkpoints, _ = saved
     (checkpoints.directory / f"ckpt-30.{part}").unlink()
     assert checkpoints.restore() == 20
     assert "ckpt-30 is damaged" in caplog.text
 
 
-def test_one_that_is_being_saved_is_not_called_damaged(saved, caplog):
+def test_a_checkpoint_that_is_being_saved_is_not_called_damaged(saved, caplog):
     checkpoints, _ = saved
     data = checkpoints.directory / "ckpt-30.data-00000-of-00001"
     data.with_name(data.name.replace("30", "40")).write_bytes(data.read_bytes())
@@ -165,14 +165,14 @@ def test_what_a_crash_left_of_the_last_save_is_deleted(saved):
     assert {*checkpoints.directory.iterdir()} == before
 
 
-def test_damaged_ones_are_set_aside_and_not_counted(saved):
+def test_damaged_checkpoints_are_set_aside_and_not_counted(saved):
     checkpoints, _ = saved
     checkpoints.set_aside_after(20)
     assert checkpoints.steps() == [10, 20]
     assert len(list((checkpoints.directory / "damaged").iterdir())) == 2
 
 
-def test_what_a_crash_left_unfinished_is_not_in_the_way(saved):
+def test_an_unfinished_save_of_a_crash_does_not_matter(saved):
     checkpoints, _ = saved
     (checkpoints.directory / "unfinished").mkdir()
     (checkpoints.directory / "unfinished" / "ckpt-40.index").write_bytes(b"half")
@@ -190,7 +190,7 @@ class Crash(BaseException):
 
 @pytest.fixture
 def crash_before_index(monkeypatch):
-    """Has a save end after its data are moved, and before its index is."""
+    """Makes a save crash after it moves its data and before it moves its index."""
     replace = Path.replace
 
     def crash(path, target):
@@ -237,7 +237,7 @@ def test_files_that_a_crash_left_of_an_older_checkpoint_are_deleted(saved):
     assert checkpoints.steps("*") == [20, 30, 40]
 
 
-def test_a_history_that_is_cut_short_is_damage_too(tmp_path, caplog, monkeypatch):
+def test_a_truncated_history_counts_as_damage(tmp_path, caplog, monkeypatch):
     checkpoints = Checkpoints(tmp_path / "checkpoints", tf.train.Checkpoint(history=History()))
     checkpoints.save(10)
     first_half = History().serialize()[:128]  # the first of two empty arrays: a .npy header alone

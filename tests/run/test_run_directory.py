@@ -70,7 +70,7 @@ def test_an_older_run_is_evaluated_as_it_was(tmp_path, number, settings, epochs,
         ("cpu_kernels", None, None),  # as versions before this one wrote it
     ],
 )
-def test_a_run_that_goes_on_with_other_numbers_says_so(tmp_path, caplog, name, value, told):
+def test_a_run_that_resumes_with_other_numerics_warns(tmp_path, caplog, name, value, told):
     run = open_and_close(tmp_path)
     open_and_close(tmp_path)
     assert not caplog.records
@@ -82,12 +82,12 @@ def test_a_run_that_goes_on_with_other_numbers_says_so(tmp_path, caplog, name, v
     assert len(caplog.records) == (told is not None) and (told or "") in caplog.text
 
 
-def test_more_epochs_go_on_and_are_written_down(tmp_path):
+def test_a_run_resumes_with_more_epochs_and_records_them(tmp_path):
     open_and_close(tmp_path)
     assert open_and_close(tmp_path, Config(epochs=70)).read_config()[0].epochs == 70
 
 
-def test_other_settings_are_refused_with_the_differences(tmp_path):
+def test_the_error_of_other_settings_lists_the_differences(tmp_path):
     run = open_and_close(tmp_path)
     before = run.config_file.read_bytes()
     with pytest.raises(UserError, match="`beta_1` was 0.9, is 0.5; `seed` was 0, is 1"):
@@ -118,7 +118,7 @@ def test_folder_of_other_things_is_refused_and_left_alone(tmp_path):
         open_and_close(tmp_path / "letter.txt" / "run")
 
 
-def test_what_a_kill_left_of_the_first_config_is_not_in_the_way(tmp_path):
+def test_a_partial_config_of_a_killed_run_does_not_matter(tmp_path):
     (tmp_path / ".lock").touch()
     (tmp_path / ".config.json.part").write_text("{")
     assert open_and_close(tmp_path).read_config()[0] == Config()
@@ -131,7 +131,7 @@ def test_nothing_is_left_of_a_run_that_could_not_be_made(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_start_that_fails_leaves_what_others_put_there(tmp_path, monkeypatch):
+def test_a_failed_start_keeps_the_files_of_others(tmp_path, monkeypatch):
     def write_config(run, *_):
         (run.path / "letter.txt").write_text("dear")
         raise ZeroDivisionError
@@ -142,7 +142,7 @@ def test_start_that_fails_leaves_what_others_put_there(tmp_path, monkeypatch):
     assert (tmp_path / "a" / "b" / "letter.txt").read_text() == "dear"
 
 
-def test_start_that_fails_leaves_the_run_of_another_process(tmp_path, monkeypatch):
+def test_a_failed_start_keeps_the_run_of_another_process(tmp_path, monkeypatch):
     """The other one takes the folder that this one has just made."""
     make_folders, path = run_directory.make_folders, tmp_path / "a" / "run"
     with contextlib.ExitStack() as other:
@@ -162,7 +162,7 @@ def test_start_that_fails_leaves_the_run_of_another_process(tmp_path, monkeypatc
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", "3", "null", '{"seed": 0}', '{"images": {}, "made_with": {}}', "\0"]
 )
-def test_bad_config_is_named(tmp_path, content):
+def test_a_bad_config_is_an_error(tmp_path, content):
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(UserError, match=r"config.json can't be used"):
         RunDirectory(tmp_path).read_config()
@@ -175,7 +175,7 @@ def test_bad_config_is_named(tmp_path, content):
         ({"sped": 2, "sneed": 1}, "its sneed, sped: use that version, or a newer one"),
     ],
 )
-def test_run_of_a_newer_version_is_refused_by_its_name(tmp_path, change, told):
+def test_a_run_of_a_newer_version_is_refused_with_its_version(tmp_path, change, told):
     run = open_and_close(tmp_path)
     values = json.loads(run.config_file.read_text())
     values["made_with"]["dcgan_tf"] = "9.8.7"
@@ -191,7 +191,7 @@ def test_run_of_a_newer_version_is_refused_by_its_name(tmp_path, change, told):
         *([2**31, 2**31, 3], [10**30, 10**30, 1]),
     ],
 )
-def test_impossible_shape_of_the_images_is_named(tmp_path, shape):
+def test_an_impossible_image_shape_is_an_error(tmp_path, shape):
     run = open_and_close(tmp_path)
     values = json.loads(run.config_file.read_text())
     values["images"]["shape"] = shape
@@ -222,7 +222,7 @@ def test_frames_are_the_runs_own(tmp_path):
     ]
 
 
-def test_run_without_its_checkpoints_does_not_begin_anew(tmp_path):
+def test_a_run_without_its_checkpoints_does_not_start_over(tmp_path):
     run = open_and_close(tmp_path)
     run.metrics_file.write_text("epoch,step\n1,6\n")
     run.samples.mkdir()
@@ -239,12 +239,12 @@ def test_run_without_its_checkpoints_does_not_begin_anew(tmp_path):
         open_and_close(tmp_path)
 
 
-def test_folder_without_config_is_no_run(tmp_path):
+def test_a_folder_without_a_config_is_not_a_run(tmp_path):
     with pytest.raises(UserError, match="has no config.json"):
         RunDirectory(tmp_path).read_config()
 
 
-def test_second_process_is_kept_out_until_the_first_ends(tmp_path):
+def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
     holder = f"""
 import time
 import numpy as np
@@ -273,7 +273,7 @@ def small_run(tmp_path_factory, digits_dir):
 
 
 @pytest.mark.thorough
-def test_run_goes_on_by_its_folder_alone(run_main, small_run):
+def test_a_run_resumes_from_its_folder_alone(run_main, small_run):
     run_dir, flags = small_run
     alone = f"--run_dir={run_dir}"
     assert run_main(train, *flags)[0] == 0
@@ -307,7 +307,7 @@ def test_run_goes_on_by_its_folder_alone(run_main, small_run):
     assert before == {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
 
 
-def test_rules_that_are_asked_for_are_those_of_the_run_or_refused(tmp_path):
+def test_rules_other_than_those_of_the_run_are_refused(tmp_path):
     run = RunDirectory(tmp_path)
     run.write_config(Config(), {"number": 1, "shape": [28, 28, 1], "sha256": ""})
     assert as_started(Config(epochs=3), run) == Config(epochs=3)

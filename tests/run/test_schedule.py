@@ -29,7 +29,7 @@ def test_images_are_evaluated_by_default_and_not_too_often(batch_size, given, st
     assert due == ([*range(steps, 600, steps)] if steps else [])
 
 
-def test_last_step_is_the_sooner_of_epochs_and_max_steps():
+def test_the_last_step_is_the_smaller_of_epochs_and_max_steps():
     assert of(epochs=3).last_step == 18
     assert of(epochs=3, max_steps=7).last_step == 7
     assert of(epochs=3, max_steps=70).last_step == 18
@@ -71,7 +71,7 @@ def test_a_run_of_few_steps_has_twenty_reports():
     assert reported(3, 1, max_steps=200, **short) == [*range(12, 199, 12)]  # 200 is within an epoch
 
 
-def test_steps_at_once_end_where_something_is_to_be_done():
+def test_steps_at_once_end_where_something_is_due():
     schedule = of(max_steps=14, checkpoint_steps=5)
     step, calls = 0, []
     while step < 14:

@@ -16,7 +16,7 @@ def hangup():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_first_signal_is_remembered_and_handlers_come_back(number):
+def test_the_first_signal_is_recorded_and_handlers_are_restored(number):
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     with StopSignals() as stop:
         assert stop.received is None
@@ -26,7 +26,7 @@ def test_first_signal_is_remembered_and_handlers_come_back(number):
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
 
 
-def test_another_thread_watches_no_signal():
+def test_another_thread_records_no_signal():
     def watch():
         with StopSignals() as stop:
             return stop.received
@@ -37,7 +37,7 @@ def test_another_thread_watches_no_signal():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_hangup_that_nohup_ignores_stays_ignored():
+def test_a_hangup_ignored_under_nohup_stays_ignored():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with StopSignals() as stop:
         os.kill(os.getpid(), signal.SIGHUP)
