@@ -56,9 +56,9 @@ class Folder(NamedTuple):
 def load_folder(config: Config, split: Split) -> Images:
     """Decodes the images of one split of the user's folder or .zip, including nested folders.
 
-    Images are cropped or padded to the proportions of `image_size`, as `fit` says, and resized.
-    Hidden files and system folders are skipped. Pixels that exceed MEMORY_LIMIT, or that need
-    labels, go to a cache file, which later calls reuse while the images stay the same.
+    Images are cropped, padded or stretched to `image_size`, as `fit` says. Hidden files and system
+    folders are skipped. Images that exceed MEMORY_LIMIT, or whose labels are learned, go to a cache
+    file, which later calls reuse while the source stays the same.
 
     Returns:
         uint8 [N, H, W, C] in [0, 255], in the order of the sorted paths. C is `channels`; by

@@ -35,7 +35,7 @@ def count_shared(folders: Collection[Parts]) -> int:
 
 
 def split_of(folder: str) -> Split | None:
-    """The split that a folder's name means, "test" being held out; None if it means none."""
+    """The split that a folder's name means, or None; "test" is held out from training."""
     match = SPLIT_NAME.fullmatch(folder.casefold())
     return None if match is None else "train" if match["train"] else "test"
 
@@ -49,7 +49,7 @@ def looks_like_splits(folders: Collection[str]) -> bool:
 def split_level(files: Files) -> int | None:
     """The position of the folder that names the split: 0 in train/cat, 1 in cat/train.
 
-    None if not every path has one, and by reading 1, which knows no split folders.
+    None if not every path has one, or under reading 1, which ignores splits.
     """
     if files.reading == 1:
         return None

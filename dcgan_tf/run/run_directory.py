@@ -271,12 +271,12 @@ def describe_images(images: Images, labels: Labels | None = None) -> dict[str, A
 
 
 def same_images(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two descriptions are of the same images, whatever files were left out."""
+    """Whether two descriptions are of the same images; ignores the report on left-out files."""
     return one | {"files": None} == other | {"files": None}
 
 
 def read_classes(images: dict[str, Any]) -> Classes:
-    """The classes in what `describe_images` returned.
+    """The classes in a result of `describe_images`.
 
     Raises:
         ValueError, TypeError, AttributeError: they are not there.
