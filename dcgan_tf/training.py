@@ -68,7 +68,7 @@ class Trainer:
     def __init__(self, config: Config, images: Images, labels: Labels | None = None) -> None:
         if config.learns_labels and labels is None:
             raise UserError("a conditional run needs the labels of its images: pass `labels`, too")
-        check_images(images, labels and labels.numbers)
+        check_images(images, labels and labels.ids)
         self.config = config
         self.images = images
         self.labels = labels
@@ -294,7 +294,7 @@ class Trainer:
 
     def make_iterator(self) -> Iterator[Batch]:
         """The batches from the current step on, on the devices that take the steps."""
-        labels = None if self.labels is None else self.labels.numbers
+        labels = None if self.labels is None else self.labels.ids
         last = self.schedule.last_step
         make = functools.partial(
             make_batches, self.images, self.config, self.step, last, labels=labels

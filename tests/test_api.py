@@ -205,11 +205,11 @@ def test_mistakes(trained, tmp_path):
     for told, draw in (
         ("num_images must be at least 1, not 0", lambda: trained.sample(0)),
         ("of seed -1: both are counted from 0", lambda: trained.sample(seed=-1)),
-        ("no images \\[\\] of seed 0", lambda: trained.noise([])),
-        ("no images \\[-1\\]", lambda: trained.noise([-1])),
+        ("one or more indices from 0, .* not \\[\\] and 0", lambda: trained.noise([])),
+        ("one or more indices from 0, .* not \\[-1\\]", lambda: trained.noise([-1])),
         ("truncation must be above 0, not -1", lambda: trained.sample(truncation=-1)),
-        ("`label` 7: the run learned no labels", lambda: trained.sample(label=7)),
-        ("two points and a frame at least, not 1 and 12", lambda: trained.interpolate([3])),
+        ("`label` 7: the run is not conditional", lambda: trained.sample(label=7)),
+        ("at least 2 points and 1 frame, not 1 and 12", lambda: trained.interpolate([3])),
         ("at least, not 2 and 0", lambda: trained.interpolate([3, 4], frames=0)),
         ("a point at 0", lambda: trained.interpolate(np.eye(2, 100, k=-1))),
         ("num_images must be at least 20, not 19", lambda: trained.evaluate(19)),
@@ -262,7 +262,7 @@ def test_loop_of_ones_own_takes_the_step_of_any_run(mnist, monkeypatch, settings
     trainer = dcgan_tf.Trainer(config, images, labels)
     gan = dcgan_tf.make_gan(config, images.shape[1:], trainer.classes)
     step = dcgan_tf.make_step(config)
-    numbers = labels and labels.numbers
+    numbers = labels and labels.ids
     for batch in dcgan_tf.make_batches(images, config, 0, 2, labels=numbers):
         output = step(gan, *batch) if labels else step(gan, batch)
         expected = trainer.train_step(batch)
@@ -272,7 +272,7 @@ def test_loop_of_ones_own_takes_the_step_of_any_run(mnist, monkeypatch, settings
 
 def test_loop_of_ones_own_refuses_what_does_not_go_together():
     config = dcgan_tf.Config.from_flags(TINY | {"unroll_steps": 2, "discriminator_steps": 2})
-    with pytest.raises(dcgan_tf.UserError, match="`unroll_steps` takes one update of each"):
+    with pytest.raises(dcgan_tf.UserError, match="`unroll_steps` needs one update of each"):
         dcgan_tf.make_step(config)
 
 

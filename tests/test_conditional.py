@@ -39,7 +39,7 @@ def make_trainer(**settings):
 
 
 def batches(trainer, steps):
-    labels = trainer.labels.numbers
+    labels = trainer.labels.ids
     return data.make_batches(trainer.images, trainer.config, 0, steps, labels=labels)
 
 
@@ -122,7 +122,7 @@ def test_labels_of_samples_have_the_datas_proportions_and_leave_the_noise_alone(
     counts, expected = noise[:, 5:].sum(axis=0), np.array([1000, 3000, 6000])
     assert ((counts - expected) ** 2 / expected).sum() < 13.8
     np.testing.assert_array_equal(seeded_noise(config, 7, [3, 99], classes=CLASSES), noise[[3, 99]])
-    asked = seeded_noise(config, 7, [3, 99], classes=CLASSES, label=CLASSES.number("dog"))
+    asked = seeded_noise(config, 7, [3, 99], classes=CLASSES, label=CLASSES.index("dog"))
     np.testing.assert_array_equal(asked, np.hstack([noise[[3, 99], :5], [[0, 1, 0]] * 2]))
 
 

@@ -116,19 +116,22 @@ def test_a_run_in_python_draws_what_the_command_draws(run_main, run):
     np.testing.assert_array_equal(loaded.sample(label="7"), seven)
     path = loaded.interpolate(loaded.noise([3, 5], label="7"), frames=2)
     assert np.abs(path.array[[0, 2]].astype(int) - seven[[3, 5]]).max() <= 1
-    with pytest.raises(UserError, match="`label` x is none of the run's classes"):
+    with pytest.raises(UserError, match="`label` x is not one of the run's classes"):
         loaded.sample(label="x")
 
 
 def test_labels_that_there_are_not_get_one_sentence(run_main, run, finished_run, tmp_path):
     output = f"--output={tmp_path / 'x.png'}"
     for flags, told in (
-        ([f"--run_dir={run}", "--label=12"], "--label 12 is none of the run's classes: 0, 1, 2"),
-        ([f"--run_dir={run}", "--label=3", "--top_activations"], "sees labels"),
-        ([f"--run_dir={run}", "--label=all", "--nearest"], "--nearest draws images of one --label"),
-        ([f"--run_dir={finished_run}", "--label=7"], "--label 7: the run learned no labels"),
-        ([f"--run_dir={finished_run}", "--label=all"], "--label all: the run learned no labels"),
-        ([f"--run_dir={finished_run}", "--label=7", "--latent_walk=3"], "learned no labels"),
+        ([f"--run_dir={run}", "--label=12"], "--label 12 is not one of the run's classes: 0, 1, 2"),
+        ([f"--run_dir={run}", "--label=3", "--top_activations"], "give an unconditional --run_dir"),
+        ([f"--run_dir={run}", "--label=all", "--nearest"], "--nearest draws images of one class"),
+        ([f"--run_dir={finished_run}", "--label=7"], "--label 7: the run is not conditional"),
+        ([f"--run_dir={finished_run}", "--label=all"], "--label all: the run is not conditional"),
+        (
+            [f"--run_dir={finished_run}", "--label=7", "--latent_walk=3"],
+            "the run is not conditional",
+        ),
     ):
         code, _, err = run_main(sample, output, *flags)
         assert code == 1 and told in err and one_sentence(err), err
@@ -191,7 +194,7 @@ def test_page_refuses_labels_that_there_are_not(client, finished_run):
     other = make_app(RunDirectory(finished_run)).test_client()
     assert other.get("/api/run").get_json()["classes"] == []
     told = other.get("/api/interpolation.png?to_label=3")
-    assert told.status_code == 400 and "there are no classes" in told.get_json()["error"]
+    assert told.status_code == 400 and "the run has no classes" in told.get_json()["error"]
 
 
 def test_exported_generator_has_the_label_as_an_input(run_main, run, tmp_path):

@@ -59,7 +59,7 @@ def test_a_trainer_takes_the_configs_step_and_tells_it(mnist, settings, step, de
 
 
 def test_a_step_that_does_not_go_with_other_settings_is_refused(mnist):
-    with pytest.raises(UserError, match="`unroll_steps` takes one update of each model"):
+    with pytest.raises(UserError, match="`unroll_steps` needs one update of each model"):
         dense_trainer(mnist, unroll_steps=2, discriminator_steps=2)
 
 

@@ -1,1 +1,1 @@
-"""The commands: each turns flags into one call, and prints what came of it."""
+"""The commands: each parses its flags, makes one call, and prints the result."""

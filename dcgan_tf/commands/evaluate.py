@@ -1,11 +1,10 @@
-"""Evaluates the images of a run: prints a table, and writes it into the run's folder.
+"""Evaluates the images of a run: prints a table and writes it to the run's folder.
 
-Generated images are compared with images that no training saw; the column `real` is the baseline
-on real data: what training images score, the best that can be hoped for. For a conditional run,
-there are also the fraction of images that a classifier takes for what was asked for, and the
-distance within each class. evaluation.json has all figures; closest.png shows the generated images
-that come nearest to a training image, each below it. For a --pretrained generator, both go into the
-current folder.
+Generated images are compared with held-out images. The column "real" is a baseline: the scores of
+training images in place of generated ones. For a conditional run, the table also has the fraction
+of images that a classifier assigns to the requested class, and the distance within each class.
+evaluation.json has all scores; closest.png shows the generated images that are nearest to a
+training image, each below it. For a --pretrained generator, both files go to the current folder.
 """
 
 import dataclasses
@@ -20,7 +19,7 @@ from dcgan_tf.commands.run_flags import GeneratorFlags
 from dcgan_tf.evaluation.scores import METRICS, MOST_CLASSES
 from dcgan_tf.settings.fields import between, setting
 
-MEMORISATION_ROWS = {
+MEMORIZATION_ROWS = {
     "distance": "to nearest training image",
     "closer": "nearer than 99 % of held-out",
 }
@@ -34,18 +33,18 @@ class EvaluateFlags(GeneratorFlags):
         None, "Run", "step of the checkpoint, best, or all (default: the newest)"
     )
     num_images: int = setting(
-        10_000, "Images", "how many of each kind, at most", between(20, 100_000)
+        10_000, "Images", "maximum number of generated and of real images", between(20, 100_000)
     )
     inception_weights: str | None = setting(
         None,
         "Images",
-        "as the flag of dcgan train of this name (default: what the run was given)",
+        "same as the flag of dcgan train (default: the run's)",
         is_path=True,
     )
 
 
 def main() -> None:
-    """Reads the flags, evaluates each checkpoint, and shows and writes what was found."""
+    """Reads the flags, evaluates the checkpoints, and prints and writes the scores."""
     (flags,) = parse(__doc__, EvaluateFlags)
     with quiet_tensorflow():
         from dcgan_tf.evaluation.evaluator import evaluate_run
@@ -66,7 +65,7 @@ def main() -> None:
 
 
 def table(found: dict[str, Any]) -> str:
-    """What `evaluate_run` found: a column for each checkpoint, and one for real images."""
+    """A table of `evaluate_run`'s scores: a column per checkpoint, and one for real images."""
     checkpoints = found["checkpoints"]
     columns = [*checkpoints.values(), found["real"]]
     steps = [f"step {step}" for step in checkpoints]
@@ -89,16 +88,18 @@ def table(found: dict[str, Any]) -> str:
     if found["compared_with"] == "held-out":
         memories = [checkpoint["memorisation"] for checkpoint in checkpoints.values()]
         held_out = {"distance": memories[0]["held_out_distance"], "closer": 0.01}
-        for name, label in MEMORISATION_ROWS.items():
+        for name, label in MEMORIZATION_ROWS.items():
             values = [*(memory[name] for memory in memories), held_out[name]]
             lines.append(row(label, [f"{value:.3f}" for value in values]))
     else:
-        lines.append("no images are held out, which would show copies of training images")
-    lines.append("the fewer the images, the larger the Fréchet distance: compare those of as many")
+        lines.append("no images are held out, so copies of training images can't be detected")
+    lines.append(
+        "compare Fréchet distances only for equal numbers of images: fewer give larger ones"
+    )
     few = min(found["num_images"], found["num_held_out"])
     if hidden := [metric.label for metric in METRICS.values() if metric.min_images > few]:
         names = ", ".join(label for label in hidden if not label.startswith(" "))
-        lines.append(f"left out, as {few} images are too few: {names}")
+        lines.append(f"left out, because {few} images are too few: {names}")
     if found["warning"]:
         lines.append(f"warning: {found['warning']}")
     return "\n".join(lines)

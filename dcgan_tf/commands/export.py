@@ -1,15 +1,15 @@
-"""Exports the generator of a run, for use without this project, or to be passed on.
+"""Exports the generator of a run, for use without this project or for sharing.
 
-generator.keras and saved_model/ take noise, float32 [N, noise_dim]; the one gives images as float32
-in [-1, 1], the other, by its signature, as uint8 in [0, 255]. generator.tflite and
-generator_float16.tflite take the noise of one image and give float32 in [-1, 1]; the second is half
-as large. generator.onnx takes and gives the same as generator.keras; it needs dcgan-tf[onnx]. run/
-is a run directory with both models alone, their kernels in float16: --run_dir of the commands that
-draw, --init_from of a new run. The others compute in float32. The command says how near that comes
-to the images that the run draws in its own precision, loads each file again, and compares its
-images with the generator's. The generator of a conditional run takes `label`, too, int32 [N]: the
-number of a class in the order of the run's. Floats of images with transparency are colors times
-alpha.
+generator.keras and saved_model/ take noise, float32 [N, noise_dim]. generator.keras returns images
+as float32 in [-1, 1]; the signature of saved_model/ returns uint8 in [0, 255]. generator.tflite and
+generator_float16.tflite take the noise of one image and return float32 in [-1, 1]; the latter is
+half the size. generator.onnx has the inputs and outputs of generator.keras; it needs
+dcgan-tf[onnx]. run/ is a run directory with only the two models, their kernels in float16, for
+commands that draw images, and for --init_from of a new run. The others compute in float32. The
+command prints how far their images differ from those in the run's own precision, loads each file
+again, and compares its images with the generator's. The generator of a conditional run also takes
+label, int32 [N]: class indices, in the run's order. Float images with transparency have colors
+multiplied by alpha.
 """
 
 import dataclasses
@@ -24,28 +24,28 @@ from dcgan_tf.files.atomic_files import atomic_folder, disk_errors, flush, is_fr
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.settings.fields import setting
 
-COMPARED = 16
+COMPARED_IMAGES = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportFlags(CheckpointFlags, GeneratorFlags):
-    """What to export, and where to."""
+    """Which generator to export, and where."""
 
     output: str | None = setting(
         None,
         "Export",
-        "folder for the files, new or empty (default: export, in the run's folder, or for a "
+        "folder for the files, new or empty (default: export in the run's folder, or for a "
         "--pretrained generator in the current one)",
         is_path=True,
     )
 
 
 def main() -> None:
-    """Reads the flags, writes each format, and compares its images with the run's."""
+    """Reads the flags, writes each format, and compares its images with the generator's."""
     (flags,) = parse(__doc__, ExportFlags)
     folder = Path(flags.output) if flags.output else flags.output_folder / "export"
     if not is_free(folder):
-        raise UserError(f"--output {folder} is in use: give a new or an empty folder")
+        raise UserError(f"--output {folder} is not empty: give a new or empty folder")
     with quiet_tensorflow():
         from dcgan_tf.conditional.label_inputs import with_label_input
         from dcgan_tf.fast.keras_layers import plain
@@ -58,22 +58,22 @@ def main() -> None:
     generator, config, step = load_generator(run, flags.checkpoint)
     if step < config.fade_in:
         raise UserError(
-            f"--run_dir {flags.run_dir} is at step {step} of the {config.fade_in} in which its new "
-            f"layers are faded in: export it after them"
+            f"--run_dir {flags.run_dir} is at step {step} of {config.fade_in} in which its new "
+            f"layers are faded in: export it after that"
         )
     classes, own = run.read_classes(), plain(generator)
-    noise = seeded_noise(config, config.seed, range(COMPARED), classes=classes)
+    noise = seeded_noise(config, config.seed, range(COMPARED_IMAGES), classes=classes)
     drawn, images = (compile_generator(each)(noise).astype(int) for each in (generator, own))
-    labelled = with_label_input(own, config.noise_dim, len(classes)) if classes else own
-    exported = Exported(run, step, own, labelled)
+    model = with_label_input(own, config.noise_dim, len(classes)) if classes else own
+    exported = Exported(run, step, own, model)
     inputs = [noise[:, : config.noise_dim]]
     if classes:
         inputs.append(noise[:, config.noise_dim :].argmax(axis=1).astype(np.int32))
     of_classes = f" and a label from 0 to {len(classes) - 1}" if classes else ""
     print(
-        f"generator of step {step}, in float32: from {config.noise} noise of {config.noise_dim} "
+        f"generator of step {step}, in float32: maps {config.noise} noise of {config.noise_dim} "
         f"values{of_classes} to an image within {np.abs(images - drawn).max()} of 255 of the "
-        f"run's, which is drawn in {config.precision}"
+        f"run's, which computes in {config.precision}"
     )
     differences = {}
     with atomic_folder(folder) as part, disk_errors("export", folder):
@@ -95,4 +95,4 @@ def main() -> None:
     for name, export_format in FORMATS.items():
         if export_format.missing:
             needed = f'pip install "dcgan-tf[{export_format.extra}]"'
-            print(f"{name}: left out, as {', '.join(export_format.missing)} is missing: {needed}")
+            print(f"{name}: left out, {', '.join(export_format.missing)} is missing: {needed}")

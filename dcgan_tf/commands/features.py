@@ -1,10 +1,10 @@
-"""Shows what a discriminator has learned: a linear probe of its features, on few labels.
+"""Evaluates what a discriminator has learned, with a linear probe on few labels.
 
-Radford et al., 2016, section 5: every convolution's activations, max-pooled to 4×4, flattened and
-concatenated, under a linear L2-SVM. Beside it the same on raw pixels, and on the features of an
-untrained discriminator of the same shape. Training images are classified by their labels; the
-accuracy is that on the test images. With --generated, the other direction: whether generated images
-help a classifier that has few labels.
+Radford et al., 2016, section 5: a linear L2-SVM on the activations of every convolution, max-pooled
+to 4×4, flattened and concatenated. The same probe on raw pixels, and on the features of an
+untrained discriminator, serves as a baseline. The probes are trained on labeled training images;
+the accuracy is that on test images. --generated also tests whether generated images improve a
+classifier that has few labels.
 """
 
 import dataclasses
@@ -29,22 +29,22 @@ BATCH_SIZE = 500
 
 @dataclasses.dataclass(frozen=True)
 class FeatureFlags(CheckpointFlags, RunFlags):
-    """Which discriminator, and on how many labels."""
+    """Which discriminator to probe, and on how many labels."""
 
     labels: int = setting(
-        1000, "Data", "labelled training images, as many of each class", AT_LEAST_ONE
+        1000, "Data", "labeled training images, the same number of each class", AT_LEAST_ONE
     )
     generated: int = setting(
         0,
         "Data",
-        "also train a classifier on the labels alone, and on these and this many generated images",
+        "also train a classifier on the labeled images, without and with this many generated ones",
         between(0, 1_000_000),
     )
-    seed: int = setting(0, "Data", "which ones", AT_LEAST_ZERO)
+    seed: int = setting(0, "Data", "seed that selects the labeled images", AT_LEAST_ZERO)
 
 
 def main() -> None:
-    """Reads the flags, classifies by each kind of features, and prints the accuracies."""
+    """Reads the flags, fits a probe on each kind of features, and prints the accuracies."""
     (flags,) = parse(__doc__, FeatureFlags)
     with quiet_tensorflow():
         from dcgan_tf.datasets.loading import resize
@@ -63,13 +63,15 @@ def main() -> None:
     run_directory = RunDirectory(Path(flags.run_dir))
     config, _ = run_directory.read_config()
     if DATASETS[config.dataset].load_labels is None:
-        raise UserError(f"--run_dir {flags.run_dir} learned {config.dataset}, which has no labels")
+        raise UserError(
+            f"--run_dir {flags.run_dir} was trained on {config.dataset}, which has no labels"
+        )
     if config.learns_labels:
         raise UserError(
             f"--run_dir {flags.run_dir} is a conditional run, whose discriminator sees the labels: "
-            f"give one that learned none"
+            f"give an unconditional one"
         )
-    load_training_images(run_directory)  # refuses others
+    load_training_images(run_directory)  # raises if they have changed
     discriminator, _, step = load_discriminator(run_directory, flags.checkpoint)
     sets, labels = {}, {}
     for split in ("train", "test"):
@@ -80,7 +82,7 @@ def main() -> None:
 
     with seeded(flags.seed):
         untrained = make_discriminator(config, sets["train"].shape[1:])
-    print(f"{len(chosen):,} labelled images, {len(sets['test']):,} test images")
+    print(f"{len(chosen):,} labeled images, {len(sets['test']):,} test images")
     for name, model in (
         ("raw pixels", None),
         ("untrained discriminator", untrained),
@@ -96,6 +98,6 @@ def main() -> None:
         found = train_with_pseudo_labels(
             sets["train"], labels["train"], generated, sets["test"], labels["test"], flags.seed
         )
-        print(f"{'classifier, on the labels alone':<48} {found.accuracy_without:>8.2%} accuracy")
+        print(f"{'classifier, on the labels only':<48} {found.accuracy_without:>8.2%} accuracy")
         added = f"with {found.added:,} generated images"
         print(f"{added:<48} {found.accuracy_with:>8.2%} accuracy")

@@ -27,9 +27,9 @@ DEFINE: dict[type, Callable[..., Any]] = {
 def parse(
     description: str | None, *classes: type[Settings], argv: Sequence[str] | None = None
 ) -> list[Any]:
-    """Reads the command line into one instance of each dataclass of settings.
+    """Parses the command line into one instance of each dataclass of settings.
 
-    Arguments, and what is raised, are those of `parse_given`.
+    Takes the arguments of `parse_given`, and raises its errors.
     """
     given = parse_given(description, *classes, argv=argv)
     return [cls.from_flags(values) for cls, values in zip(classes, given)]
@@ -38,23 +38,23 @@ def parse(
 def parse_given(
     description: str | None, *classes: type[Settings], argv: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
-    """Reads the command line: what was given of each dataclass of settings.
+    """Parses the command line into the values given for each dataclass of settings.
 
-    Every field is a flag, and its old name, if it has one, an alias. `--help` prints the fields
-    under their groups and exits.
+    Every field is a flag, and its old name, if any, is an alias. `--help` prints the fields by
+    group and exits.
 
     Args:
-        description: the first paragraph of `--help`; None, as `python -OO` leaves it, for none.
-        classes: dataclasses made of `setting`s.
-        argv: the command line, program name first; by default `sys.argv`.
+        description: the first paragraph of `--help`; None under `python -OO`.
+        classes: dataclasses of `setting`s.
+        argv: the command line, starting with the program name; `sys.argv` by default.
 
     Raises:
-        UserError: a flag is unknown, or its value is of another type.
+        UserError: a flag is unknown, or its value has the wrong type.
     """
     argv = sys.argv if argv is None else argv
     fields = [field for cls in classes for field in dataclasses.fields(cls)]
     values = flags.FlagValues()
-    flags.DEFINE_boolean("help", False, "show this", short_name="h", flag_values=values)
+    flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)
     for field in fields:
         DEFINE[value_type(field)](
             field.name, field.default, field.metadata["help"], flag_values=values
@@ -71,7 +71,9 @@ def parse_given(
         print(_help(description, program_name(), fields))
         sys.exit(0)
     if surplus:
-        raise UserError(f"unexpected {surplus[0]!r}: every setting is a flag (--help lists them)")
+        raise UserError(
+            f"unexpected argument {surplus[0]!r}: give settings as flags (--help lists them)"
+        )
     given = {field.name: values[field.name].value for field in fields if values[field.name].present}
     return [
         {field.name: given[field.name] for field in dataclasses.fields(cls) if field.name in given}
@@ -80,7 +82,7 @@ def parse_given(
 
 
 def _refusal(error: flags.Error, fields: list[dataclasses.Field]) -> str:
-    """What a flag's value must be, in place of what Python says of it."""
+    """The error message for an invalid value, with the setting's own rule."""
     given = str(error).removesuffix(f": {error.__context__}").removeprefix("flag ")
     name, _, value = given.partition("=")
     for field in fields:

@@ -1,19 +1,19 @@
-"""How this process keeps memory that it is done with."""
+"""Settings of glibc's memory allocator."""
 
 import contextlib
 import ctypes
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-MOST = 2**30
+THRESHOLD = 2**30  # bytes
 
 
 def keep_freed_memory() -> None:
-    """Has glibc keep what is freed, which the next step asks for again.
+    """Makes glibc keep freed memory for the next step.
 
-    By default every array of more than a few MiB is given back to the system as soon as it is
-    freed, and each step pays for all its pages again. Other C libraries are left as they are.
+    By default, glibc returns every freed array of more than a few MiB to the system, and each step
+    pays for page faults again. Has no effect with other C libraries.
     """
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
-        library.mallopt(M_MMAP_THRESHOLD, MOST)
-        library.mallopt(M_TRIM_THRESHOLD, MOST)
+        library.mallopt(M_MMAP_THRESHOLD, THRESHOLD)
+        library.mallopt(M_TRIM_THRESHOLD, THRESHOLD)

@@ -1,4 +1,4 @@
-"""What every command runs in: its environment, one-sentence errors, streams that may close."""
+"""The environment of every command: variables, one-sentence errors, robust output streams."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ TF_MEMORY_ERROR = "ResourceExhaustedError"
 
 
 def program_name() -> str:
-    """How the running command was called: `train.py`, `dcgan sample`, `python -m dcgan_tf web`."""
+    """The name of the running command: `train.py`, `dcgan sample`, `python -m dcgan_tf web`."""
     return sys.argv[0] if " " in sys.argv[0] else os.path.basename(sys.argv[0])
 
 
 def as_flags(text: str) -> str:
-    """What the package says of its settings, `name` or `name=value`, as of the command's flags."""
+    """Rewrites settings in a text, `name` or `name=value` in backticks, as flags."""
     text = re.sub(r"`([a-z_0-9]+)=False`", r"--no\1", text)
     return re.sub(r"`([a-z_0-9]+(=[^`]*)?)`", r"--\1", text)
 
 
 class FlagFormatter(logging.Formatter):
-    """Warnings of the package, which speak of settings, as the command's, which have flags."""
+    """Rewrites settings in the package's warnings as flags."""
 
     def format(self, record: logging.LogRecord) -> str:
         return as_flags(super().format(record))
 
 
 def run(main: Callable[[], Any]) -> NoReturn:
-    """Runs a command's `main` and exits: 0 if it returns, else one sentence and non-zero."""
+    """Runs a command's `main` and exits: with 0, or with one sentence and an error code."""
     program = program_name()
     set_environment()
     open_standard_streams()
@@ -57,10 +57,10 @@ def run(main: Callable[[], Any]) -> NoReturn:
         except KeyboardInterrupt:
             message, code = "interrupted", 130
         except Exception as error:
-            # TensorFlow's own is known by its name, as TensorFlow need not be imported yet.
+            # By name, because TensorFlow may not be imported yet.
             if not isinstance(error, MemoryError) and type(error).__name__ != TF_MEMORY_ERROR:
                 raise
-            message, code = "out of memory: smaller models or a smaller --batch_size take less", 1
+            message, code = "out of memory: try a smaller --batch_size or smaller models", 1
         finally:
             out.flush()
         line = "".join(letter if letter.isprintable() else " " for letter in as_flags(message))
@@ -69,37 +69,37 @@ def run(main: Callable[[], Any]) -> NoReturn:
 
 
 def set_environment() -> None:
-    """Has Keras run on TensorFlow, and TensorFlow take oneDNN's kernels, once they are imported.
+    """Makes Keras use TensorFlow, and TensorFlow use oneDNN's kernels, once they are imported.
 
-    Whatever the user has Keras run on elsewhere. TensorFlow has oneDNN's convolutions, and leaves
-    them off where a processor has no AVX-512; the user's own TF_ENABLE_ONEDNN_OPTS counts.
+    The user's KERAS_BACKEND is overridden. TensorFlow disables oneDNN's convolutions on processors
+    without AVX-512. The user's TF_ENABLE_ONEDNN_OPTS takes precedence.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def open_standard_streams() -> None:
-    """Opens those of the standard streams that the caller closed (`>&-`), onto nothing.
+    """Opens standard streams that the caller has closed (`>&-`) on the null device.
 
-    Otherwise the next file that is opened would take the stream's number, and what is printed.
+    Otherwise, the next file to be opened would get the stream's descriptor, and the output.
     """
-    for number in range(3):
+    for descriptor in range(3):
         try:
-            os.fstat(number)
+            os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 class PipeSafeStream:
-    """A text stream whose reader may go away: a closed pipe or terminal ends no run.
+    """A text stream that ignores a closed pipe or terminal, so that the run goes on.
 
-    What is written from then on goes nowhere. Characters that the stream can't encode are escaped.
+    Later output is discarded. Characters that the stream can't encode are escaped.
 
     Args:
         stream: the stream.
-        reword: what is made of each text first.
+        reword: a function applied to each text.
     """
 
     def __init__(self, stream: TextIO, reword: Callable[[str], str] = str) -> None:
@@ -135,8 +135,8 @@ class PipeSafeStream:
 def quiet_tensorflow() -> Iterator[None]:
     """Keeps TensorFlow's start-up messages off the terminal while it is imported.
 
-    Some are printed before any log level is read, so standard error itself is set aside.
-    Setting `TF_CPP_MIN_LOG_LEVEL` beforehand shows them all.
+    Some are printed before TensorFlow reads the log level, so standard error is redirected. If the
+    user has set `TF_CPP_MIN_LOG_LEVEL`, nothing is hidden.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield

@@ -1,4 +1,4 @@
-"""The flags by which a command is given a run, one of its checkpoints, or a generator alone."""
+"""Flags that select a run, a checkpoint, or a pretrained generator."""
 
 import dataclasses
 from pathlib import Path
@@ -10,10 +10,10 @@ from dcgan_tf.settings.fields import Settings, one_of, setting
 
 @dataclasses.dataclass(frozen=True)
 class RunFlags(Settings):
-    """Flags of a command that starts from a run directory.
+    """Flags of a command that needs a run directory.
 
     Raises:
-        UserError: none is given.
+        UserError: `run_dir` is missing.
     """
 
     run_dir: str | None = setting(None, "Run", "folder of the run (required)", is_path=True)
@@ -21,12 +21,12 @@ class RunFlags(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.run_dir is None:
-            raise UserError("--run_dir is required: the folder of a run that dcgan train made")
+            raise UserError("--run_dir is required: the folder of a run made by dcgan train")
 
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointFlags(Settings):
-    """Flags of a command that starts from one checkpoint of a run."""
+    """Flags of a command that loads one checkpoint of a run."""
 
     checkpoint: str | None = setting(
         None, "Run", "step of the checkpoint, or best (default: the newest)"
@@ -35,17 +35,17 @@ class CheckpointFlags(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorFlags(Settings):
-    """Which generator.
+    """Flags of a command that needs a generator.
 
     Raises:
-        UserError: none is given, or two.
+        UserError: `run_dir` and `pretrained` are both missing, or both given.
     """
 
     run_dir: str | None = setting(None, "Run", "folder of the run", is_path=True)
     pretrained: str | None = setting(
         None,
         "Run",
-        f"in place of a run, a generator that comes with the project: {', '.join(PRETRAINED)}",
+        f"a pretrained generator, instead of a run: {', '.join(PRETRAINED)}",
         one_of(PRETRAINED),
     )
 
@@ -53,7 +53,7 @@ class GeneratorFlags(Settings):
         super().__post_init__()
         if self.run_dir is None and self.pretrained is None:
             raise UserError(
-                "--run_dir is required: the folder of a run that dcgan train made; or give "
+                "--run_dir is required: the folder of a run made by dcgan train; or give "
                 f"--pretrained, one of {', '.join(PRETRAINED)}"
             )
         if self.run_dir is not None and self.pretrained is not None:
@@ -61,10 +61,10 @@ class GeneratorFlags(Settings):
 
     @property
     def run_path(self) -> Path:
-        """The run directory that the generator is in.
+        """The run directory of the generator.
 
         Raises:
-            UserError: it comes with the project, and is damaged.
+            UserError: the pretrained generator is damaged.
         """
         if self.pretrained is not None:
             return pretrained_run(self.pretrained)
@@ -72,5 +72,5 @@ class GeneratorFlags(Settings):
 
     @property
     def output_folder(self) -> Path:
-        """Where what is made of the generator goes: its run's folder, or else the current one."""
+        """The folder for the command's output: the run's, or the current one."""
         return Path(self.run_dir or ".")

@@ -1,9 +1,9 @@
 """Draws images from a run, or a view of its latent space.
 
-Without --run_dir, the run is the newest in runs/; where there is none, a generator that comes with
-the project draws digits. Image i of a seed is the same whatever the batch size and the number of
-images. The flags of the latent space name images by these numbers, counted from 0. Of a conditional
-run, --label asks for images of a class; without it, each image has a class of its own.
+Without --run_dir, it uses the newest run in runs/, or the pretrained generator of digits if there
+is none. Image i of a seed does not depend on the batch size or the number of images. The flags of
+the latent space take such image indices, starting from 0. For a conditional run, --label selects a
+class; without it, each image has its own random class.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from dcgan_tf.commands.program import quiet_tensorflow
 from dcgan_tf.commands.run_flags import CheckpointFlags, GeneratorFlags
 from dcgan_tf.conditional.labels import ALL_CLASSES
 from dcgan_tf.files.atomic_files import check_file
-from dcgan_tf.latent.arithmetic import parse_arithmetic, parse_numbers
+from dcgan_tf.latent.arithmetic import parse_arithmetic, parse_indices
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.settings.fields import (
     AT_LEAST_ONE,
@@ -30,31 +30,31 @@ from dcgan_tf.settings.fields import (
 
 @dataclasses.dataclass(frozen=True)
 class SampleFlags(CheckpointFlags, GeneratorFlags):
-    """What to draw, and where to put it."""
+    """What to draw, and the output file."""
 
     num_images: int = setting(16, "Images", "number of images", AT_LEAST_ONE)
     label: str | None = setting(
         None,
         "Images",
-        "name of the class to draw; all: --num_images of every class, one class per row",
+        "class to draw, or all: --num_images of every class, one class per row",
     )
     seed: int = setting(0, "Images", "seed of the noise", AT_LEAST_ZERO)
     batch_size: int = setting(256, "Images", "images per batch", between(1, 65_536))
     truncation: float | None = setting(
         None,
         "Images",
-        "truncation trick: keep the noise within ± this, for more typical, less varied images",
+        "truncation trick: keep the noise within ± this, for more typical but less varied images",
         POSITIVE,
         old_name="truncate",
     )
     output: str = setting(
         "samples.png",
         "Images",
-        "a .png (one grid), a .npz (array `images`, uint8 [N, H, W, C]), or a folder (a PNG each)",
+        "a .png (one grid), a .npz (array images, uint8 [N, H, W, C]), or a folder (of PNGs)",
         is_path=True,
     )
     interpolate: str | None = setting(
-        None, "Latent space", "interpolation between images, as 3,7,12: rows (.png) or a GIF"
+        None, "Latent space", "interpolation between images, such as 3,7,12 (.png or .gif)"
     )
     latent_walk: int | None = setting(
         None,
@@ -63,39 +63,39 @@ class SampleFlags(CheckpointFlags, GeneratorFlags):
         at_least(2),
         old_name="walk",
     )
-    frames: int = setting(12, "Latent space", "frames from each image to the next", AT_LEAST_ONE)
+    frames: int = setting(12, "Latent space", "frames between consecutive images", AT_LEAST_ONE)
     linear: bool = setting(False, "Latent space", "interpolate linearly instead of spherically")
     arithmetic: str | None = setting(
         None,
         "Latent space",
-        "latent arithmetic, as 12+40-7 or (1,4,9)-(2,3)+5, drawn as an equation (.png)",
+        "latent arithmetic, such as 12+40-7 or (1,4,9)-(2,3)+5, drawn as an equation (.png)",
     )
     nearest: bool = setting(
-        False, "Latent space", "each image below its nearest training image (.png)"
+        False, "Latent space", "images below their nearest training images (.png)"
     )
     project: str | None = setting(
-        None, "Latent space", "an image file, drawn beside its projection (.png)", is_path=True
+        None, "Latent space", "image file to draw beside its projection (.png)", is_path=True
     )
     top_activations: bool = setting(
         False,
         "Latent space",
-        "top-activating images of the discriminator's last convolution, and their guided "
+        "training images that activate the discriminator's last convolution most, with guided "
         "backpropagation (.png)",
         old_name="activations",
     )
 
     @classmethod
     def from_flags(cls, given: dict[str, Any]) -> "SampleFlags":
-        """The flags as given, with a generator where none is named."""
+        """The given flags, with the default generator if none is given."""
         if not given.keys() & {"run_dir", "pretrained"}:
             given = given | default_generator()
         flags = super().from_flags(given)
         view = next(iter(flags.views), None)
-        heeded = VIEWS[view].flags if view else GRID_FLAGS
+        used = VIEWS[view].flags if view else GRID_FLAGS
         known = {*GRID_FLAGS, *(name for row in VIEWS.values() for name in row.flags)}
-        for name in sorted(known & given.keys() - {*heeded}):
-            takers = " or --".join(each for each, row in VIEWS.items() if name in row.flags)
-            where = f"with --{view}" if view else f"without --{takers}"
+        for name in sorted(known & given.keys() - {*used}):
+            users = " or --".join(each for each, row in VIEWS.items() if name in row.flags)
+            where = f"with --{view}" if view else f"without --{users}"
             raise UserError(f"--{name} has no effect {where}: leave it out")
         return flags
 
@@ -106,20 +106,22 @@ class SampleFlags(CheckpointFlags, GeneratorFlags):
             raise UserError(f"--{' and --'.join(views)} can't be drawn at once: give one")
         for name in views:
             if self.label == ALL_CLASSES:
-                raise UserError(f"--{name} draws images of one --label, not of {ALL_CLASSES}")
+                raise UserError(
+                    f"--{name} draws images of one class: give --label a class, not {ALL_CLASSES}"
+                )
             if Path(self.output).suffix not in VIEWS[name].suffixes:
                 wanted = " or ".join(VIEWS[name].suffixes)
-                raise UserError(f"--{name} draws a {wanted}, and --output is {self.output}")
+                raise UserError(f"--{name} writes a {wanted}, and --output is {self.output}")
             check_file(Path(self.output), "--output")
 
     @property
     def views(self) -> list[str]:
-        """The views of the latent space that are asked for."""
+        """The requested views of the latent space."""
         return [name for name in VIEWS if getattr(self, name) not in (None, False)]
 
 
 def default_generator() -> dict[str, str]:
-    """The newest run in runs/, or where there is none, the pretrained generator of digits."""
+    """The newest run in runs/, or the pretrained generator of digits if there is none."""
     saved = Path("runs").glob("*/checkpoints/checkpoint")
     newest = max(saved, key=lambda file: file.stat().st_mtime, default=None)
     name, value = ("run_dir", str(newest.parents[1])) if newest else ("pretrained", "mnist")
@@ -131,10 +133,10 @@ class View(NamedTuple):
     """A view of the latent space.
 
     Attributes:
-        suffixes: of the files that it can be drawn in.
-        function: its name in `latent/views.py`, which takes long to import.
-        values: from the flags to what the function takes besides a source and the output.
-        flags: those that say how much of it is drawn, and how.
+        suffixes: file formats for the output.
+        function: the name of a function in `latent/views.py`, which is slow to import.
+        values: maps the flags to the function's arguments after the source and the output.
+        flags: further flags that the view uses.
     """
 
     suffixes: tuple[str, ...]
@@ -143,15 +145,15 @@ class View(NamedTuple):
     flags: tuple[str, ...] = ()
 
 
-GRID_FLAGS = ("num_images", "batch_size")  # what images without a view heed
+GRID_FLAGS = ("num_images", "batch_size")  # used without a view
 
-# Each by the flag that asks for it.
+# Keyed by flag.
 VIEWS = {
     "interpolate": View(
         (".png", ".gif"),
         "draw_interpolation",
         lambda flags: (
-            parse_numbers("--interpolate", flags.interpolate, 2),
+            parse_indices("--interpolate", flags.interpolate, 2),
             flags.frames,
             flags.linear,
         ),
@@ -173,7 +175,7 @@ VIEWS = {
 
 
 def main() -> None:
-    """Reads the flags, loads the generator, and writes what it draws."""
+    """Reads the flags, loads the generator, and writes the images."""
     (flags,) = parse(__doc__, SampleFlags)
     output = Path(flags.output)
     view = next((VIEWS[name] for name in flags.views), None)
@@ -197,14 +199,14 @@ def main() -> None:
     generator, config, step = load_generator(run, flags.checkpoint)
     classes = run.read_classes()
     names = (classes.names or [ALL_CLASSES]) if of_all else [flags.label]
-    labels = [None if name is None else classes.number(name) for name in names]
-    numbers = (flags.seed, flags.num_images, flags.batch_size, flags.truncation)
+    labels = [None if name is None else classes.index(name) for name in names]
+    sampling = (flags.seed, flags.num_images, flags.batch_size, flags.truncation)
     batches = (
         batch
         for label in labels
-        for batch in sample_images(generator, config, *numbers, classes, label)
+        for batch in sample_images(generator, config, *sampling, classes, label)
     )
     write(batches, (len(labels) * flags.num_images, *generator.output_shape[1:]))
-    asked = {None: "", ALL_CLASSES: f" of each of {len(labels)} classes"}
-    of_class = asked.get(flags.label, f" of class {flags.label}")
+    of_classes = {None: "", ALL_CLASSES: f" of each of {len(labels)} classes"}
+    of_class = of_classes.get(flags.label, f" of class {flags.label}")
     print(f"{flags.num_images} images{of_class} of seed {flags.seed}, from step {step}: {output}")

@@ -1,4 +1,4 @@
-"""Writes the images that the flags name as sharded TFRecords, for `--dataset tfrecords`."""
+"""Writes the images selected by the flags as sharded TFRecords, for `--dataset tfrecords`."""
 
 import dataclasses
 from pathlib import Path
@@ -12,12 +12,12 @@ from dcgan_tf.settings.fields import Settings, between, setting
 
 @dataclasses.dataclass(frozen=True)
 class TFRecordFlags(Settings):
-    """Where the TFRecords go."""
+    """Where to write the TFRecords."""
 
     output: str | None = setting(
         None, "TFRecords", "folder to write to (required)", old_name="to_tfrecords", is_path=True
     )
-    shards: int = setting(16, "TFRecords", "files to spread each split over", between(1, 500))
+    shards: int = setting(16, "TFRecords", "number of files per split", between(1, 500))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -26,12 +26,12 @@ class TFRecordFlags(Settings):
 
 
 def main() -> None:
-    """Writes the training images, and the held-out ones where there are any."""
+    """Writes the training images, and the held-out images if there are any."""
     config, flags = parse(__doc__, Config, TFRecordFlags)
     if config.conditional or config.flip:
         raise UserError(
-            "TFRecords hold images as they are, without labels: leave out --conditional, and give "
-            "--flip to the training"
+            "TFRecords hold images without labels or flips: leave out --conditional, and give "
+            "--flip to train.py"
         )
     with quiet_tensorflow():
         from dcgan_tf.datasets.loading import load_split
@@ -43,7 +43,7 @@ def main() -> None:
         except UserError as error:
             if split == "train" or isinstance(error, DamagedImages):
                 raise
-            print(f"test   none, as {error}")
+            print(f"test   none: {error}")
             continue
         write_tfrecords(images, Path(flags.output), split, flags.shards)
         shape = "×".join(map(str, images.shape[1:]))

@@ -1,8 +1,8 @@
 """Trains a DCGAN, by default the TensorFlow tutorial's, or resumes a run that was stopped.
 
 Everything goes into the run directory: config, checkpoints, sample grids, training.gif,
-losses.png, metrics.csv and TensorBoard's events. The same command continues a run, and so does
---run_dir alone.
+losses.png, metrics.csv and TensorBoard's events. Give the same flags again, or only --run_dir, to
+resume.
 """
 
 import dataclasses
@@ -17,23 +17,26 @@ from dcgan_tf.settings.fields import Settings, setting
 
 @dataclasses.dataclass(frozen=True)
 class TrainFlags(Settings):
-    """Where the run is kept, which is no part of what it is."""
+    """Flags that are not settings of the run."""
 
     run_dir: str | None = setting(
         None, "Run", "folder of the run (default: named by its settings, under runs/)", is_path=True
     )
-    resume: bool = setting(True, "Run", "resume the run in the folder, if there is one")
+    resume: bool = setting(True, "Run", "resume the run in the folder, if any")
     augment_preview: str | None = setting(
-        None, "Run", "only draw what --augment makes of some images, in this .png", is_path=True
+        None,
+        "Run",
+        "only draw some augmented images (--augment) into this .png, without training",
+        is_path=True,
     )
 
 
 def main() -> None:
-    """Reads the flags, then starts or resumes the run that they describe."""
+    """Reads the flags, then starts or resumes the run."""
     given, given_flags = parse_given(__doc__, Config, TrainFlags)
     flags = TrainFlags.from_flags(given_flags)
-    goes_on = flags.run_dir and flags.resume and Path(flags.run_dir, "config.json").exists()
-    if not goes_on:
+    resumes = flags.run_dir and flags.resume and Path(flags.run_dir, "config.json").exists()
+    if not resumes:
         config = Config.from_flags(given)
     run_dir = Path(flags.run_dir or config.default_run_dir())
     keep_freed_memory()
@@ -44,7 +47,7 @@ def main() -> None:
         from dcgan_tf.starting.start import train_run
 
         run_directory = RunDirectory(run_dir)
-        if goes_on:
+        if resumes:
             config = run_directory.resumed_config(given)
         elif flags.resume and run_directory.config_file.exists():
             run_directory.resumed_config({name: given[name] for name in {*given} & {*RULES}})

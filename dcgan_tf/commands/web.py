@@ -1,8 +1,9 @@
 """Serves the generator of a run as a web page on this machine.
 
-New images at a click, of a class if the run is conditional, interpolation between any two of them,
-latent arithmetic with three, and the training's progress and curves, which follow a run that still
-trains. The page lists the HTTP API behind it, which gives JSON and PNGs.
+The page draws new images at a click, of a given class if the run is conditional; interpolates
+between any two; does latent arithmetic with three; and shows the progress and curves of the
+training, including one that is still running. It also lists the HTTP API, which returns JSON and
+PNGs.
 """
 
 import dataclasses
@@ -18,14 +19,16 @@ PORT = between(1, 65535)
 
 @dataclasses.dataclass(frozen=True)
 class WebFlags(GeneratorFlags):
-    """Which generator, and where it is served."""
+    """Which generator to serve, and where."""
 
-    host: str = setting("127.0.0.1", "Server", "address; 0.0.0.0 lets other machines in")
+    host: str = setting(
+        "127.0.0.1", "Server", "address; 0.0.0.0 accepts connections from other machines"
+    )
     port: int = setting(8000, "Server", "port", PORT)
 
 
 def main() -> None:
-    """Reads the flags, loads the generator, and serves until it is interrupted."""
+    """Reads the flags, loads the generator, and serves until interrupted."""
     (flags,) = parse(__doc__, WebFlags)
     with quiet_tensorflow():
         from dcgan_tf.run.run_directory import RunDirectory
@@ -50,9 +53,9 @@ def main() -> None:
         )
     except (OSError, ValueError) as error:
         raise UserError(
-            f"--host {flags.host!r} --port {flags.port} can't be had ({first_line(error)}): "
-            f"give another port or host"
+            f"--host {flags.host!r} --port {flags.port} can't be used ({first_line(error)}): give "
+            f"another port or host"
         ) from None
     host = f"[{flags.host}]" if ":" in flags.host else flags.host
-    print(f"http://{host}:{flags.port} (Ctrl-C ends it)", flush=True)
+    print(f"http://{host}:{flags.port} (stop with Ctrl-C)", flush=True)
     server.run()

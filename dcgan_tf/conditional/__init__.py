@@ -1,1 +1,1 @@
-"""Labels of images, given or found as clusters, and models that learn them."""
+"""Conditional models, and their labels: given, or found by clustering."""

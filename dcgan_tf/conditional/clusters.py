@@ -1,9 +1,8 @@
-"""Labels that nobody gave: clusters of similar images (self-conditioning, Liu et al., 2020).
+"""Labels from clusters of similar images (self-conditioning, Liu et al., 2020).
 
-A generator that is asked for an image of a cluster need not learn at once how all images differ,
-and leaves out none of them. The clusters are those of k-means on the principal components of the
-pixels, which are those of their centers in pixels: a principal component that two images share
-tells no center from another.
+Conditioning on clusters simplifies the generator's task and keeps it from dropping modes. The
+clusters are found by k-means on the principal components of the pixels. Images are assigned by
+distance to the centers in pixel space, which ranks the centers as the principal components do.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ import threadpoolctl
 from dcgan_tf.conditional.labels import Labels
 
 COMPONENTS = 50
-INITIALIZATIONS = 4  # of k-means, of which the best is taken
+INITIALIZATIONS = 4  # of k-means; the best result is kept
 
 
 class Clusters(NamedTuple):
     """The clusters of a run's images.
 
     Attributes:
-        numbers: of each image's cluster, int [N]; that of the largest is 0.
-        centers: of the clusters, float32 [clusters, H, W, C] in [0, 255], small images.
+        numbers: the cluster of each image, int [N]; 0 is the largest.
+        centers: the cluster centers, small images, float32 [clusters, H, W, C] in [0, 255].
     """
 
     numbers: np.ndarray
@@ -33,42 +32,42 @@ class Clusters(NamedTuple):
 
     @property
     def labels(self) -> Labels:
-        """The clusters as classes, which are called by their numbers."""
+        """The clusters as class labels, named "0", "1" and so on."""
         return Labels(self.numbers, [*map(str, range(len(self.centers)))])
 
 
 def find_centers(images: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    """The centers of k-means, those of the largest clusters first.
+    """The centers found by k-means, by decreasing cluster size.
 
-    They are a function of the images and the seed on one machine; another may round otherwise.
+    They are deterministic on one machine; another may round differently.
 
     Args:
-        images: uint8 [N, H, W, C], at least as many as clusters.
-        clusters: their number.
-        seed: of the first centers.
+        images: uint8 [N, H, W, C], at least as many as `clusters`.
+        clusters: the number of clusters.
+        seed: the seed of the initial centers.
 
     Returns:
-        float32 [clusters, H, W, C]; fewer where fewer images differ.
+        float32 [clusters, H, W, C], or fewer if there are fewer distinct images.
     """
-    from sklearn.cluster import KMeans  # takes a second, which other runs are spared
+    from sklearn.cluster import KMeans  # slow to import
     from sklearn.decomposition import PCA
     from sklearn.exceptions import ConvergenceWarning
 
     pixels = images.reshape(len(images), -1).astype(np.float32)
     pca = PCA(min(COMPONENTS, *pixels.shape), svd_solver="covariance_eigh")
     k_means = KMeans(clusters, n_init=INITIALIZATIONS, random_state=seed)
-    # Several threads add up in any order.
+    # One thread, because the order of sums affects rounding.
     with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer images differ
-        numbers = k_means.fit_predict(pca.fit_transform(pixels))
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct images
+        assigned = k_means.fit_predict(pca.fit_transform(pixels))
         centers = pca.inverse_transform(k_means.cluster_centers_)
-    sizes = np.bincount(numbers, minlength=clusters)
+    sizes = np.bincount(assigned, minlength=clusters)
     largest_first = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
     return centers[largest_first].reshape(-1, *images.shape[1:]).astype(np.float32)
 
 
 def nearest_centers(images: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """The number of the center that is nearest to each image, int64 [N].
+    """The index of the center nearest to each image, int64 [N].
 
     Args:
         images: uint8 [N, H, W, C].

@@ -1,6 +1,6 @@
-"""Models of images of a class: a stack of layers that takes one-hot labels beside its inputs.
+"""Conditional GANs that concatenate one-hot labels to the inputs of both models.
 
-Mirza and Osindero, 2014. Labels are the ids of classes, int32 [batch].
+Mirza and Osindero, 2014. Labels are class ids, int32 [batch].
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ def with_label_input(generator: keras.Model, noise_dim: int, classes: int) -> ke
     """A generator whose inputs are `noise` and `label`.
 
     Args:
-        generator: from noise with one-hot labels beside it, float32 [batch, noise_dim + classes].
+        generator: takes noise followed by one-hot labels, float32 [batch, noise_dim + classes].
         noise_dim: the length of the noise.
         classes: the number of classes.
     """
@@ -29,7 +29,7 @@ def with_label_maps(
     """A discriminator whose inputs are `images` and `label`.
 
     Args:
-        discriminator: of images with one-hot labels as constant channels beside them, float32
+        discriminator: takes images followed by one-hot labels as constant channels, float32
             [batch, H, W, C + classes].
         image_shape: height, width and channels of the images.
         classes: the number of classes.
@@ -43,7 +43,7 @@ def with_label_maps(
 
 
 def stack_of(model: keras.Model) -> keras.Model:
-    """The stack of a model, which a conditional one has behind its inputs; of another, itself."""
+    """The stack of layers inside a conditional model; an unconditional model itself."""
     is_conditional = len(getattr(model, "inputs", None) or ()) > 1
     stack = model.layers[-1] if is_conditional else model
     return stack if isinstance(stack, keras.Model) else model

@@ -1,7 +1,7 @@
-"""Models with layers of a class's own: conditional batch norm, and a projection discriminator.
+"""Class-conditional layers: conditional batch norm, and a projection discriminator.
 
-Miyato and Koyama, 2018, cGANs with Projection Discriminator. Where there are many classes, no
-convolution has to go over a channel for each.
+Miyato and Koyama, 2018, cGANs with Projection Discriminator. With many classes, they are cheaper
+than a label channel per class.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from keras import layers
 
 
 def with_class_norms(stack: Sequence[layers.Layer], noise_dim: int, classes: int) -> keras.Model:
-    """A generator in which each batch norm is followed by a scale and a shift of the class.
+    """A generator in which each batch norm is followed by a class-specific scale and shift.
 
-    Its input is that of a stack with labels beside the noise, and so is all that draws from it.
+    It has the input of a generator with concatenated labels.
 
     Args:
-        stack: layers from noise, float32 [batch, noise_dim], to images.
+        stack: layers that map noise, float32 [batch, noise_dim], to images.
         noise_dim: the length of the noise.
         classes: the number of classes.
 
     Returns:
-        A model from noise with one-hot labels beside it, float32 [batch, noise_dim + classes].
+        A model of noise followed by one-hot labels, float32 [batch, noise_dim + classes].
     """
     latent = layers.Input((noise_dim + classes,))
     outputs, one_hot = keras.ops.split(latent, [noise_dim], axis=1)
@@ -35,7 +35,7 @@ def with_class_norms(stack: Sequence[layers.Layer], noise_dim: int, classes: int
 
 
 def scale_and_shift(maps: keras.KerasTensor, one_hot: keras.KerasTensor) -> keras.KerasTensor:
-    """Feature maps times 1 + γ, plus β, which each class has for each channel: 0 at first."""
+    """Computes maps · (1 + γ) + β. Each class has γ and β for each channel, initially 0."""
     *sides, channels = maps.shape[1:]
     gamma, beta = (
         layers.Reshape((*[1] * len(sides), channels))(
@@ -54,15 +54,15 @@ def with_projection(
     pack: int,
     initializer: keras.initializers.Initializer,
 ) -> keras.Model:
-    """A discriminator whose logit has a term of the class: a weight of its own for each feature.
+    """A projection discriminator: its logit includes a class-specific linear map of the features.
 
     Args:
-        stack: layers from images, float32 [batch, H, W, C], to features, [batch / pack, …].
-        head: layers from features to logits, float32 [batch / pack, 1].
+        stack: layers that map images, float32 [batch, H, W, C], to features, [batch / pack, …].
+        head: layers that map features to logits, float32 [batch / pack, 1].
         image_shape: height, width and channels of the images.
         classes: the number of classes.
-        pack: the number of images that have a logit in common, each with a label.
-        initializer: of the classes' weights.
+        pack: the number of images per logit, each with a label.
+        initializer: the initializer of the class weights.
 
     Returns:
         A model whose inputs are `images` and `label`.

@@ -1,4 +1,4 @@
-"""The labels of images, and the classes that they name."""
+"""The labels of images, and their classes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy as np
 
 from dcgan_tf.settings.errors import UserError
 
-LABEL_STREAM = 1  # (seed, number) alone is what an image's noise is drawn from
-MOST_NAMED = 30
-ALL_CLASSES = "all"  # what `label` takes for every class
+LABEL_STREAM = 1  # an image's noise is drawn from (seed, index), its label from (seed, index, 1)
+MAX_NAMED = 30  # classes in a message
+ALL_CLASSES = "all"  # as a `label`
 
 
-def normal(name: str) -> str:
-    """A name in the one form of Unicode in which names are compared."""
+def normalize_name(name: str) -> str:
+    """A name in Unicode's normal form NFC, for comparison."""
     return unicodedata.normalize("NFC", name)
 
 
 @dataclasses.dataclass(frozen=True)
 class Classes:
-    """The classes of a run's training images; none where it learns no labels.
+    """The classes of a run's training images; empty for an unconditional run.
 
     Attributes:
-        names: in the order of their numbers.
-        counts: how many training images each has.
+        names: the class names, by class index.
+        counts: the number of training images in each class.
     """
 
     names: Sequence[str] = ()
@@ -37,37 +37,40 @@ class Classes:
         return len(self.names)
 
     def find(self, name: str) -> int | None:
-        """The number of a class; None if there is no such class.
+        """The index of a class; None if there is no such class.
 
-        Whether ä is one character or two depends on the system that a name was typed in.
+        Names are normalized first, because some systems encode ä as two characters.
         """
-        known = [normal(each) for each in self.names]
-        return known.index(normal(name)) if normal(name) in known else None
+        known = [normalize_name(each) for each in self.names]
+        wanted = normalize_name(name)
+        return known.index(wanted) if wanted in known else None
 
-    def number(self, name: str) -> int:
-        """The number of a class.
+    def index(self, name: str) -> int:
+        """The index of a class.
 
         Raises:
             UserError: there is no such class.
         """
         if not self.names:
-            raise UserError(f"`label` {name}: the run learned no labels (train it `conditional`)")
-        number = self.find(name)
-        if number is None:
-            shown = [*self.names[:MOST_NAMED], *["…"] * (len(self) > MOST_NAMED)]
-            raise UserError(f"`label` {name} is none of the run's classes: {', '.join(shown)}")
-        return number
+            raise UserError(
+                f"`label` {name}: the run is not conditional (train one with `conditional`)"
+            )
+        index = self.find(name)
+        if index is None:
+            shown = [*self.names[:MAX_NAMED], *["…"] * (len(self) > MAX_NAMED)]
+            raise UserError(f"`label` {name} is not one of the run's classes: {', '.join(shown)}")
+        return index
 
-    def draw(self, seed: int, numbers: Sequence[int]) -> np.ndarray:
-        """The labels of some images of a seed, in the proportions of the training images.
+    def draw(self, seed: int, indices: Sequence[int]) -> np.ndarray:
+        """Draws labels for images of a seed, in the proportions of the training images.
 
-        Each is a function of the seed and its number alone.
+        Each label depends only on the seed and the image's index.
 
         Returns:
-            int64 [len(numbers)].
+            Class indices, int64 [len(indices)].
         """
         bounds = np.cumsum(self.counts) / sum(self.counts)
-        rngs = [np.random.default_rng((seed, number, LABEL_STREAM)) for number in numbers]
+        rngs = [np.random.default_rng((seed, index, LABEL_STREAM)) for index in indices]
         return np.searchsorted(bounds, [rng.random() for rng in rngs], side="right")
 
 
@@ -78,15 +81,15 @@ class Labels(NamedTuple):
     """The labels of the training images.
 
     Attributes:
-        numbers: of each image's class, int [N].
-        names: of the classes, in the order of their numbers.
+        ids: the class index of each image, int [N].
+        names: the class names, by class index.
     """
 
-    numbers: np.ndarray
+    ids: np.ndarray
     names: Sequence[str]
 
     @property
     def classes(self) -> Classes:
-        """The classes, each with its count."""
-        counts = np.bincount(self.numbers, minlength=len(self.names))
+        """The classes and their counts."""
+        counts = np.bincount(self.ids, minlength=len(self.names))
         return Classes(self.names, counts.tolist())

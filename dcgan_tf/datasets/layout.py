@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection
 from pathlib import PurePosixPath
 
-from dcgan_tf.conditional.labels import ALL_CLASSES, normal
+from dcgan_tf.conditional.labels import ALL_CLASSES, normalize_name
 from dcgan_tf.datasets.disk_images import Split
 from dcgan_tf.datasets.endings import count_endings, readable
 from dcgan_tf.datasets.image_files import Files
@@ -124,7 +124,7 @@ def class_folders(files: Files) -> dict[str, str]:
 
 
 def class_name(folder: str, reading: int) -> str:
-    return readable(folder if reading == 1 else normal(folder))
+    return readable(folder if reading == 1 else normalize_name(folder))
 
 
 def check_splits(files: Files, names: set[str]) -> None:
@@ -165,7 +165,7 @@ def check_unread(
 
 def hash_of(name: str, reading: int) -> int:
     """A hash of a name, below 2⁶⁴; from reading 2 on, the same for all its Unicode forms."""
-    name = name if reading == 1 else normal(name)
+    name = name if reading == 1 else normalize_name(name)
     content = hashlib.sha256(name.encode(errors="surrogateescape")).digest()
     return int.from_bytes(content[:8], "big")
 

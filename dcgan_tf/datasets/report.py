@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dcgan_tf.conditional.labels import MOST_NAMED
+from dcgan_tf.conditional.labels import MAX_NAMED
 from dcgan_tf.datasets.endings import (
     ARRAYS,
     NEWEST,
@@ -76,8 +76,8 @@ class Report(NamedTuple):
         lines = {"pictures": "; ".join([str(self.all), *self.notes])}
         if self.classes:
             shown = [f"{name} ({counts})" for name, counts in self.classes.items()]
-            more = [f"… ({len(shown) - MOST_NAMED:,} more)"] * (len(shown) > MOST_NAMED)
-            lines["classes"] = ", ".join([*shown[:MOST_NAMED], *more])
+            more = [f"… ({len(shown) - MAX_NAMED:,} more)"] * (len(shown) > MAX_NAMED)
+            lines["classes"] = ", ".join([*shown[:MAX_NAMED], *more])
         return lines
 
 

@@ -99,7 +99,7 @@ class Evaluator:
         self.classes = labels.classes if labels else classes
         self.feature_extractor = feature_extractor or make_feature_extractor(config)
         self.num_images = num_images or self.feature_extractor.training_images
-        labelled = Labelled(training, labels.numbers if labels else None)
+        labelled = Labelled(training, labels.ids if labels else None)
         compared, training_set, self.compared_with = (
             find_held_out(config, labelled, self.num_images)
             if held_out is None

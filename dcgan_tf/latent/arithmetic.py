@@ -1,6 +1,6 @@
-"""Latent arithmetic: sums and differences of images' noise (Radford et al., 2016, section 6.3.2).
+"""Latent arithmetic: sums and differences of noise vectors (Radford et al., 2016, section 6.3.2).
 
-Images are named by their numbers: image n is the n-th of a seed.
+Images are identified by their index among the images of a seed.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ MAX_IMAGES = 100
 
 
 class Term(NamedTuple):
-    """A term of a sum.
+    """A term of a sum: the mean noise of some images.
 
     Attributes:
         sign: 1 or −1.
-        images: the numbers of the images whose mean noise is added or subtracted.
+        images: their indices.
     """
 
     sign: int
     images: list[int]
 
 
-def parse_numbers(flag: str, text: str, least: int) -> list[int]:
-    """The numbers in a list such as `3,7,12`.
+def parse_indices(flag: str, text: str, min_count: int) -> list[int]:
+    """Parses a list of image indices such as `3,7,12`.
 
     Raises:
-        UserError: it is no such list, or has fewer than `least` or more than MAX_IMAGES numbers.
+        UserError: the list is invalid, or has fewer than `min_count` or more than MAX_IMAGES items.
     """
     parts = text.split(",")
     if not all(re.fullmatch(r"\s*[0-9]{1,9}\s*", part) for part in parts):
-        raise UserError(f"{flag} must be image numbers with commas, as 3,7,12, not {text!r}")
-    if not least <= len(parts) <= MAX_IMAGES:
-        raise UserError(f"{flag} must name {least} to {MAX_IMAGES} images, not {len(parts)}")
+        raise UserError(f"{flag} must be image indices such as 3,7,12, not {text!r}")
+    if not min_count <= len(parts) <= MAX_IMAGES:
+        raise UserError(f"{flag} must name {min_count} to {MAX_IMAGES} images, not {len(parts)}")
     return [int(part) for part in parts]
 
 
 def parse_arithmetic(text: str) -> list[Term]:
-    """The terms of a sum such as `12+40-7` or `(1,4,9)-(2,3)+5`.
+    """Parses a sum such as `12+40-7` or `(1,4,9)-(2,3)+5`.
 
     Raises:
-        UserError: it is no such sum, or has more than MAX_IMAGES terms.
+        UserError: the sum is invalid, or has more than MAX_IMAGES terms.
     """
     term = re.compile(r"\s*([+-]?)\s*(?:([0-9]{1,9})|\(([0-9,\s]*)\))\s*")
     terms: list[Term] = []
@@ -57,7 +57,7 @@ def parse_arithmetic(text: str) -> list[Term]:
             raise UserError(
                 f"`arithmetic` must be a sum such as 12+40-7 or (1,4,9)-(2,3)+5, not {text!r}"
             )
-        images = parse_numbers("`arithmetic`", match[2] or match[3], 1)
+        images = parse_indices("`arithmetic`", match[2] or match[3], 1)
         terms.append(Term(-1 if match[1] == "-" else 1, images))
         at = match.end()
     return terms
@@ -66,17 +66,18 @@ def parse_arithmetic(text: str) -> list[Term]:
 def compute_arithmetic(
     terms: Sequence[Term], noise_of: Callable[[Sequence[int]], np.ndarray], noise_dim: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The noise of each term, and that of the result.
+    """Computes the noise of each term and of the sum.
 
     Args:
-        terms: of the sum.
-        noise_of: from numbers of images to their noise, float32 [N, noise_dim], with their labels
-            beside it in a conditional run.
-        noise_dim: the length of the noise alone.
+        terms: the terms of the sum.
+        noise_of: maps image indices to noise, float32 [N, noise_dim]; in a conditional run, one-hot
+            labels follow the noise.
+        noise_dim: the length of the noise without labels.
 
     Returns:
         The mean noise of each term's images, float32 [terms, noise_dim], and their signed sum,
-        float32 [noise_dim], with labels as in `noise_of`. A label that all terms share stays.
+        float32 [noise_dim], followed by labels as in `noise_of`. If all terms have the same label,
+        the sum keeps it.
     """
     means = np.stack([noise_of(term.images).mean(axis=0) for term in terms])
     result = sum(term.sign * mean for term, mean in zip(terms, means))

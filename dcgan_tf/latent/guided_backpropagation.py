@@ -1,4 +1,4 @@
-"""What the discriminator's last convolution detects: top-activating images, and where they do so.
+"""What the discriminator's last convolution detects: top-activating images and guided gradients.
 
 Radford et al., 2016, section 6.2 and figure 5.
 """
@@ -25,9 +25,9 @@ class TopActivations(NamedTuple):
     """The images that activate a filter most.
 
     Attributes:
-        filter: its index.
-        images: the images' indices, int [images], the strongest activation first.
-        activations: the filter's greatest activation in each, float [images].
+        filter: the filter's index.
+        images: indices of the images, int [images], by decreasing activation.
+        activations: the filter's maximum activation in each image, float [images].
     """
 
     filter: int
@@ -36,11 +36,11 @@ class TopActivations(NamedTuple):
 
 
 def last_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf.Tensor:
-    """The last convolution's activations, whose gradient is that of guided backpropagation.
+    """The last convolution's activations, with the gradient of guided backpropagation.
 
-    Springenberg et al., 2015: in the backward pass a rectifier lets positive gradients through
-    where it was active in the forward pass. Dropout is off, and batch norm uses its moving
-    averages. Layers that are still being faded in count as if they were.
+    Springenberg et al., 2015: in the backward pass, a rectifier passes only positive gradients, and
+    only where its input was positive. Dropout is off, and batch norm uses its moving averages.
+    Layers that are still being faded in are used as if fully faded in.
 
     Args:
         discriminator: a Sequential model.
@@ -59,7 +59,7 @@ def last_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf.T
 
 
 def guided(rectifier: keras.layers.Layer, values: tf.Tensor) -> tf.Tensor:
-    """A rectifier with the gradient of guided backpropagation."""
+    """Applies a rectifier with the gradient of guided backpropagation."""
 
     @tf.custom_gradient
     def rectify(inputs: tf.Tensor) -> tuple[tf.Tensor, object]:
@@ -74,13 +74,13 @@ def guided(rectifier: keras.layers.Layer, values: tf.Tensor) -> tf.Tensor:
 def top_activating_images(
     discriminator: keras.Sequential, images: Images, filters: int, count: int
 ) -> list[TopActivations]:
-    """The images that activate some filters of the last convolution most.
+    """Finds the top-activating images of the last convolution's most strongly activated filters.
 
     Args:
         discriminator: the discriminator.
         images: uint8 [N, H, W, C].
-        filters: how many: those with the greatest activations.
-        count: images for each.
+        filters: the number of filters.
+        count: the number of images per filter.
     """
 
     def greatest(batch: tf.Tensor) -> tf.Tensor:
@@ -95,15 +95,15 @@ def top_activating_images(
 def guided_backpropagation(
     discriminator: keras.Sequential, images: np.ndarray, filter: int
 ) -> np.ndarray:
-    """The guided gradient of a filter's greatest activation with respect to each image's pixels.
+    """The guided gradient of a filter's maximum activation with respect to each image's pixels.
 
     Args:
         discriminator: the discriminator.
         images: uint8 [N, H, W, C].
-        filter: its index.
+        filter: the filter's index.
 
     Returns:
-        uint8 [N, H, W, C]: 128 where the gradient is 0, 255 or 0 where it is greatest in size; an
+        uint8 [N, H, W, C]: 128 for a gradient of 0; 255 or 0 for the image's largest magnitude. An
         alpha channel is opaque.
     """
     batch = scale(images)

@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike
 def slerp(a: np.ndarray, b: np.ndarray, fractions: ArrayLike) -> np.ndarray:
     """Spherical linear interpolation from a to b, along a great circle (White, 2016).
 
-    The direction turns evenly from that of a to that of b, and the length changes evenly. Between
-    parallel vectors, or those of a single number, the path is straight; between opposite vectors
-    it turns through an axis to which both are nearly orthogonal.
+    The direction rotates at a constant rate from a to b, and the length changes linearly. Between
+    parallel or one-dimensional vectors, the path is straight. Between opposite vectors, it turns
+    through an axis that is nearly orthogonal to both.
 
     Args:
         a, b: float [noise_dim], not zero.
-        fractions: float [points], of the path, in [0, 1].
+        fractions: positions on the path, float [points] in [0, 1].
 
     Returns:
         float32 [points, noise_dim].
@@ -39,7 +39,7 @@ def slerp(a: np.ndarray, b: np.ndarray, fractions: ArrayLike) -> np.ndarray:
 
 
 def lerp(a: np.ndarray, b: np.ndarray, fractions: ArrayLike) -> np.ndarray:
-    """Linear interpolation from a to b; arguments and result are those of `slerp`."""
+    """Linear interpolation from a to b; arguments and result as in `slerp`."""
     fractions = np.asarray(fractions, float)[:, np.newaxis]
     return ((1 - fractions) * np.asarray(a) + fractions * np.asarray(b)).astype(np.float32)
 
@@ -47,11 +47,10 @@ def lerp(a: np.ndarray, b: np.ndarray, fractions: ArrayLike) -> np.ndarray:
 def interpolate(
     a: np.ndarray, b: np.ndarray, fractions: ArrayLike, kind: str, noise_dim: int | None = None
 ) -> np.ndarray:
-    """The interpolation that suits a kind of noise: slerp for `normal`, lerp for `uniform`.
+    """Interpolates with slerp for `normal` noise, and lerp for `uniform` noise.
 
-    Uniform noise fills a cube, which a great circle would leave. Labels beside the noise, after its
-    `noise_dim` values, are interpolated linearly. Other arguments and the result are those of
-    `slerp`.
+    Uniform noise fills a cube, and a great circle would leave it. Labels after the first
+    `noise_dim` values are interpolated linearly. Other arguments and the result as in `slerp`.
     """
     path = (slerp if kind == "normal" else lerp)(a[:noise_dim], b[:noise_dim], fractions)
     if noise_dim is None:
@@ -62,13 +61,13 @@ def interpolate(
 def interpolate_through(
     noises: np.ndarray, frames: int, kind: str, closed: bool, noise_dim: int | None = None
 ) -> np.ndarray:
-    """A path through several points, with as many frames from each point to the next.
+    """A path through several points, with the same number of frames between consecutive points.
 
     Args:
         noises: float [points, noise_dim], at least two.
-        frames: from each point to the next.
-        kind, noise_dim: of the noise, see `interpolate`.
-        closed: whether to return to the first point; the last frame is then the one before it.
+        frames: frames between consecutive points.
+        kind, noise_dim: see `interpolate`.
+        closed: whether to return to the first point, which is not repeated at the end.
 
     Returns:
         float32 [points · frames, noise_dim] if closed, else

@@ -1,4 +1,4 @@
-"""Projection: the latent vector whose image comes closest to a given one."""
+"""Projection: finds the latent vector whose image is closest to a given image."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ LEARNING_RATE = 0.05
 def project(
     generator: keras.Sequential, image: np.ndarray, starts: np.ndarray, kind: str, noise_dim: int
 ) -> tuple[np.ndarray, float]:
-    """Minimises the mean squared error between a generated image and a given one, by Adam.
+    """Minimizes the mean squared error between a generated image and a given one, with Adam.
 
     Args:
         generator: the generator.
         image: float32 [H, W, C] in [-1, 1].
-        starts: float32 [starts, noise_dim]; all are optimised, and the best result is taken. Labels
-            beside them, in a conditional run, stay as they are.
-        kind: of noise; `uniform` is kept within [-1, 1].
-        noise_dim: its length, without labels.
+        starts: initial noise, float32 [starts, noise_dim]; all are optimized, and the best result
+            is returned. In a conditional run, labels follow the noise and stay fixed.
+        kind: `normal` or `uniform`; uniform noise is kept within [-1, 1].
+        noise_dim: the length of the noise without labels.
 
     Returns:
-        The noise, float32 [noise_dim], with its label beside it; and the mean squared error of its
-        image.
+        The noise, float32 [noise_dim], followed by its label; and the mean squared error.
     """
     noise, labels = tf.Variable(starts[:, :noise_dim]), tf.constant(starts[:, noise_dim:])
     target = tf.constant(image[np.newaxis])
@@ -45,11 +44,11 @@ def project(
             noise.assign(tf.clip_by_value(noise, -1.0, 1.0))
         return errors
 
-    best, least = starts[0], np.inf
+    best, min_error = starts[0], np.inf
     for _ in range(STEPS):
         before = noise.numpy()
         errors = descend().numpy()
-        if errors.min() < least:
+        if errors.min() < min_error:
             best = np.concatenate([before, labels], axis=1)[errors.argmin()]
-            least = float(errors.min())
-    return best, least
+            min_error = float(errors.min())
+    return best, min_error

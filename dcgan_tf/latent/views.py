@@ -1,4 +1,4 @@
-"""Views of the latent space: functions that draw a picture and return a line that describes it."""
+"""Views of the latent space: functions that write a picture and return a description of it."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Source(NamedTuple):
 
     Attributes:
         run: the run.
-        config: its settings.
-        step: of the checkpoint.
-        generator: of that step.
-        noise_of: from numbers of images to their noise, float32 [N, noise_dim], with their labels
-            beside it in a conditional run.
-        sampler: from noise to images.
+        config: the run's settings.
+        step: the checkpoint's step.
+        generator: the checkpoint's generator.
+        noise_of: maps image indices to noise, float32 [N, noise_dim]; in a conditional run, one-hot
+            labels follow the noise.
+        sampler: maps noise to images.
     """
 
     run: RunDirectory
@@ -65,55 +65,58 @@ def load_source(
     truncation: float | None = None,
     label: str | None = None,
 ) -> Source:
-    """A run's generator, and the images of a seed.
+    """Loads a run's generator for the images of a seed.
 
     Args:
         run: the run.
         checkpoint: see `load_generator`.
-        seed: of the images.
-        truncation: of their noise, see `seeded_noise`.
-        label: the name of their class; by default each has one of its own, in a conditional run.
+        seed: the seed of the images.
+        truncation: see `seeded_noise`.
+        label: the class name of the images; by default, images of a conditional run have random
+            classes.
 
     Raises:
-        UserError: this is no run, or it has no such checkpoint or class.
+        UserError: this is not a run, or it has no such checkpoint or class.
     """
     generator, config, step = load_generator(run, checkpoint)
     classes = run.read_classes()
-    number = None if label is None else classes.number(label)
+    class_index = None if label is None else classes.index(label)
     noise_of = functools.partial(
-        seeded_noise, config, seed, truncation=truncation, classes=classes, label=number
+        seeded_noise, config, seed, truncation=truncation, classes=classes, label=class_index
     )
     return Source(run, config, step, generator, noise_of, compile_generator(generator))
 
 
 def draw_interpolation(
-    source: Source, output: Path, numbers: Sequence[int], frames: int, linear: bool
+    source: Source, output: Path, indices: Sequence[int], frames: int, linear: bool
 ) -> str:
-    """Interpolates between images: a row from each to the next, or a GIF that returns to the first.
+    """Draws interpolations: one row per pair of images, or a GIF that returns to the first image.
 
     Args:
         source: what to draw from.
         output: a .png or a .gif.
-        numbers: of the images, at least two.
-        frames: from each image to the next.
-        linear: whether normal noise, too, is interpolated linearly.
+        indices: indices of the images, at least two.
+        frames: frames between consecutive images.
+        linear: whether to interpolate normal noise linearly.
     """
-    return _draw_path(source, output, numbers, frames, linear, closed=output.suffix == ".gif")
+    return _draw_path(source, output, indices, frames, linear, closed=output.suffix == ".gif")
 
 
-def draw_latent_walk(source: Source, output: Path, images: int, frames: int, linear: bool) -> str:
-    """A closed walk through the first `images` images; the rest is as in `draw_interpolation`."""
-    return _draw_path(source, output, range(images), frames, linear, closed=True)
+def draw_latent_walk(
+    source: Source, output: Path, num_images: int, frames: int, linear: bool
+) -> str:
+    """Draws a closed walk through the first `num_images` images; see `draw_interpolation`."""
+    return _draw_path(source, output, range(num_images), frames, linear, closed=True)
 
 
 def _draw_path(
-    source: Source, output: Path, numbers: Sequence[int], frames: int, linear: bool, closed: bool
+    source: Source, output: Path, indices: Sequence[int], frames: int, linear: bool, closed: bool
 ) -> str:
     kind, size = "uniform" if linear else source.config.noise, source.config.noise_dim
-    shape = (len(numbers) * frames, *source.generator.output_shape[1:])
-    check_picture(shape, "smaller `frames`, or fewer images to go through")
+    shape = (len(indices) * frames, *source.generator.output_shape[1:])
+    check_picture(shape, "smaller `frames`, or fewer images")
     images = source.sampler(
-        interpolate_through(source.noise_of(numbers), frames, kind, closed, size)
+        interpolate_through(source.noise_of(indices), frames, kind, closed, size)
     )
     if output.suffix == ".gif":
         save_gif(output, [image_grid(image[np.newaxis], border=0) for image in images], FRAME_MS)
@@ -123,12 +126,12 @@ def _draw_path(
     how = "spherical" if kind == "normal" else "linear"
     why = ""
     if source.config.noise == "uniform" and not linear:
-        why = " (uniform noise fills a cube, which spherical interpolation would leave)"
+        why = " (spherical interpolation would leave the cube of uniform noise)"
     return f"{len(images)} images by {how} interpolation{why}"
 
 
 def draw_arithmetic(source: Source, output: Path, terms: Sequence[Term]) -> str:
-    """Latent arithmetic as an equation: each term's images above that of their mean noise."""
+    """Draws latent arithmetic as an equation: each term's images above the image of their mean."""
     means, result = compute_arithmetic(terms, source.noise_of, source.config.noise_dim)
     images = source.sampler(np.concatenate([means, result[np.newaxis]]))
 
@@ -148,7 +151,7 @@ def draw_arithmetic(source: Source, output: Path, terms: Sequence[Term]) -> str:
 
 
 def _show(axes: Axes, images: np.ndarray, title: str) -> None:
-    """Puts a grid of images on a panel, without smoothing."""
+    """Shows a grid of images in a panel, without smoothing."""
     axes.imshow(
         image_grid(images, border=1), cmap="gray", vmin=0, vmax=255, interpolation="nearest"
     )
@@ -156,10 +159,10 @@ def _show(axes: Axes, images: np.ndarray, title: str) -> None:
 
 
 def draw_nearest(source: Source, output: Path, num_images: int) -> str:
-    """The first images, each below its nearest training image.
+    """Draws the first images, each below its nearest training image.
 
     Raises:
-        UserError: the run's images are not to be had any more.
+        UserError: the run's training images are no longer available.
     """
     shape = (2 * num_images, *source.generator.output_shape[1:])
     check_picture(shape, "a smaller `num_images`")
@@ -174,10 +177,10 @@ def draw_nearest(source: Source, output: Path, num_images: int) -> str:
 
 
 def draw_projection(source: Source, output: Path, path: Path) -> str:
-    """An image file beside its projection: the nearest image that the generator makes.
+    """Draws an image file beside its projection, the closest image that the generator makes.
 
     Raises:
-        UserError: it can't be read.
+        UserError: the file can't be read.
     """
     *size, channels = source.generator.output_shape[1:]
     config = source.config
@@ -203,21 +206,20 @@ def draw_projection(source: Source, output: Path, path: Path) -> str:
 
 
 def draw_top_activations(source: Source, output: Path) -> str:
-    """The training images that activate some of the discriminator's filters most, and where.
+    """Draws the top-activating training images of some filters, and their guided backpropagation.
 
     Raises:
-        UserError: the discriminator sees labels, too, or the run's images are not to be had any
-            more.
+        UserError: the run is conditional, or its training images are no longer available.
     """
     if source.config.learns_labels:
         raise UserError(
-            "`top_activations`: the discriminator of a conditional run sees labels beside its "
-            "images: give a `run_dir` that learned none"
+            "`top_activations` needs a discriminator that sees images only, and the run is "
+            "conditional: give an unconditional `run_dir`"
         )
     discriminator, _, _ = load_discriminator(source.run, str(source.step))
     images = load_training_images(source.run)[:ACTIVATION_IMAGES]
     found = top_activating_images(discriminator, images, FILTERS, TOP_IMAGES)
-    columns = len(found[0].images)  # fewer than TOP_IMAGES where there are no more
+    columns = len(found[0].images)  # at most TOP_IMAGES
     rows = []
     for top in found:
         activating = images[top.images]

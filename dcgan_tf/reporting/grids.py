@@ -33,7 +33,7 @@ def real_grid(config: Config, images: Images, labels: Labels | None) -> np.ndarr
     """The first training images, uint8 [N, H, W, C]; the first of the classes, row by row."""
     if labels is None or not config.conditional:
         return images[:GRID_IMAGES]
-    members = [np.flatnonzero(labels.numbers == number) for number in shown(labels.classes)]
+    members = [np.flatnonzero(labels.ids == number) for number in shown(labels.classes)]
     return images[np.concatenate([np.resize(each, GRID_COLUMNS) for each in members])]
 
 

@@ -265,7 +265,7 @@ def describe_images(images: Images, labels: Labels | None = None) -> dict[str, A
     }
     if labels is None:
         return described
-    sha256 = hashlib.sha256(labels.numbers.astype("<i8").tobytes()).hexdigest()
+    sha256 = hashlib.sha256(labels.ids.astype("<i8").tobytes()).hexdigest()
     classes = dict(zip(labels.classes.names, labels.classes.counts))
     return described | {"classes": classes, "labels_sha256": sha256}
 

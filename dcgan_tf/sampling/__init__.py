@@ -1,1 +1,1 @@
-"""Images from a trained generator: their noise, by seed and index, and the generator of a run."""
+"""Drawing images: the noise for a seed and index, and the generator of a run."""

@@ -1,4 +1,4 @@
-"""Images from the generator of a run."""
+"""Loads the models of a run, and draws images."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from dcgan_tf.settings.errors import UserError
 from dcgan_tf.settings.keras_settings import seeded
 from dcgan_tf.transfer.growing import as_of_step, model_makers
 
-# From noise, as `seeded_noise` makes it, to images, uint8 [N, H, W, C] in [0, 255].
+# Maps noise from `seeded_noise` to images, uint8 [N, H, W, C] in [0, 255].
 Sampler = Callable[[np.ndarray], np.ndarray]
 
 
-@seeded(0)  # what the checkpoint has takes the place of these weights
+@seeded(0)  # leaves the random state alone; the checkpoint replaces the weights
 def load_generator(
     run: RunDirectory, checkpoint: str | None = None
 ) -> tuple[keras.Sequential, Config, int]:
-    """The generator of a run, as of one of its checkpoints; the EMA generator, if it has one.
+    """Loads the generator of a run from a checkpoint; the EMA generator, if the run has one.
 
     Args:
         run: the run.
-        checkpoint: its step, or "best"; None for the newest that is intact.
+        checkpoint: the checkpoint's step, or "best"; None for the newest intact checkpoint.
 
     Returns:
         The generator, the run's config, and the checkpoint's step.
 
     Raises:
-        UserError: this is no run, it has no such checkpoint, or none yet.
+        UserError: this is not a run, or it has no such checkpoint, or none yet.
     """
     config, images = run.read_config()
     make_generator, _ = model_makers(config)
@@ -51,7 +51,7 @@ def load_generator(
         generator = as_of_step(generator, config, step)
         load_weights(run.generator_file, generator)
         return generator, config, step
-    # As `Trainer` names them in its checkpoints.
+    # The keys of `Trainer`'s checkpoints.
     name = "generator" if config.ema_decay is None else "averaged_generator"
     step = restore_model(run, name, generator, checkpoint)
     return as_of_step(generator, config, step), config, step
@@ -61,10 +61,10 @@ def load_generator(
 def load_discriminator(
     run: RunDirectory, checkpoint: str | None = None
 ) -> tuple[keras.Sequential, Config, int]:
-    """The discriminator of a run; arguments, result and errors are those of `load_generator`."""
+    """Loads the discriminator of a run; arguments, result and errors as in `load_generator`."""
     config, images = run.read_config()
     if run.generator_file.exists() and not run.discriminator_file.exists():
-        raise UserError(f"{run.path} has a generator alone: give a `run_dir` with a discriminator")
+        raise UserError(f"{run.path} only has a generator: give a `run_dir` with a discriminator")
     classes = len(images.get("classes", ()))
     _, make_discriminator = model_makers(config)
     discriminator = stack_of(make_discriminator(config, tuple(images["shape"]), classes))
@@ -81,21 +81,21 @@ def only_step(run: RunDirectory, checkpoint: str | None) -> int:
     """The step of exported models.
 
     Raises:
-        UserError: another one's are asked for.
+        UserError: `checkpoint` is a different step.
     """
     (only,) = checkpoint_names(run)
     if checkpoint not in (None, only):
-        raise UserError(f"{run.path} has the models of step {only} alone, not {checkpoint}")
+        raise UserError(f"{run.path} only has the models of step {only}, not {checkpoint}")
     return int(only)
 
 
 def restore_model(
     run: RunDirectory, name: str, model: keras.Sequential, checkpoint: str | None
 ) -> int:
-    """Puts the weights of a checkpoint into a model; returns the checkpoint's step.
+    """Restores a model's weights from a checkpoint, and returns the checkpoint's step.
 
     Raises:
-        UserError: there is no such checkpoint, or none yet.
+        UserError: the run has no such checkpoint, or none yet.
     """
     checkpoints = Checkpoints(run.checkpoints, tf.train.Checkpoint(**{name: model}))
     step = checkpoints.restore(checkpoints.step_of(checkpoint))
@@ -105,7 +105,7 @@ def restore_model(
 
 
 def checkpoint_names(run: RunDirectory) -> list[str]:
-    """What `load_generator` calls the checkpoints of a run, oldest first.
+    """The checkpoints of a run, as names for `load_generator`, oldest first.
 
     Raises:
         UserError: there are none.
@@ -119,9 +119,9 @@ def checkpoint_names(run: RunDirectory) -> list[str]:
 
 
 def file_identity(run: RunDirectory, checkpoint: str) -> tuple[tuple[int, ...], ...]:
-    """What tells a checkpoint's files from others of the same name, made later or elsewhere.
+    """The sizes and times of a checkpoint's files, which identify them if they are replaced.
 
-    It is the same for a copy that keeps the times, and on a file system without lasting inodes.
+    Inodes are left out, because a copy that keeps the times counts as the same checkpoint.
 
     Args:
         run: the run.
@@ -131,7 +131,7 @@ def file_identity(run: RunDirectory, checkpoint: str) -> tuple[tuple[int, ...], 
     files = [only] if only.exists() else sorted(run.checkpoints.glob(f"ckpt-{checkpoint}.*"))
     found = []
     for file in files:
-        with contextlib.suppress(FileNotFoundError):  # it is being deleted
+        with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
             stat = file.stat()
             found.append((stat.st_size, stat.st_mtime_ns))
     return tuple(found)
@@ -150,26 +150,26 @@ def sample_images(
     """Draws the first images of a seed, in batches, with batch norm's moving averages.
 
     Args:
-        generator: what `load_generator` returned.
-        config: its run's.
-        seed: of the noise.
-        num_images: how many.
-        batch_size: how many at once.
-        truncation, classes, label: of the noise, see `seeded_noise`.
+        generator: a generator from `load_generator`.
+        config: the run's config.
+        seed: the seed of the images.
+        num_images: the number of images.
+        batch_size: the number of images per batch.
+        truncation, classes, label: see `seeded_noise`.
 
     Yields:
-        uint8 [batch, H, W, C] in [0, 255]; `num_images` in all.
+        uint8 [batch, H, W, C] in [0, 255]; `num_images` in total.
     """
     batch_size = min(batch_size, num_images)
     sampler = compile_generator(generator, batch_size)
     for start in range(0, num_images, batch_size):
-        numbers = range(start, start + batch_size)
-        noise = seeded_noise(config, seed, numbers, truncation, classes, label)
+        indices = range(start, start + batch_size)
+        noise = seeded_noise(config, seed, indices, truncation, classes, label)
         yield sampler(noise)[: num_images - start]
 
 
 def compile_generator(generator: keras.Sequential, batch_size: int = 256) -> Sampler:
-    """A function from any amount of noise to its images, drawn `batch_size` at most at once."""
+    """Compiles a generator into a function that draws images in batches of at most `batch_size`."""
     spec = tf.TensorSpec([None, *generator.input_shape[1:]])
     draw = tf.function(functools.partial(generator, training=False), autograph=False)
     graph = draw.get_concrete_function(spec)

@@ -1,1 +1,1 @@
-"""A generator in use: in Python, on a web page with an HTTP API, and as exported models."""
+"""Using a generator: in Python, on a web page with an HTTP API, and as an exported model."""

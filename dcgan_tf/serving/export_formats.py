@@ -1,4 +1,4 @@
-"""The formats that a generator is exported in: how each is written, and loaded again."""
+"""Export formats for generators: how to write and load each."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from dcgan_tf.settings.errors import UserError
 INPUTS = ("noise", "label")
 
 
-# From noise, float32 [N, noise_dim], and of a conditional run the numbers of the labels, int32 [N],
-# to images, uint8 [N, H, W, C] in [0, 255].
+# Maps noise, float32 [N, noise_dim], and class indices, int32 [N], in a conditional run, to images,
+# uint8 [N, H, W, C] in [0, 255].
 Draw = Callable[..., np.ndarray]
 
 
 class Exported(NamedTuple):
-    """What is exported.
+    """A generator to export.
 
     Attributes:
-        run: the run that it is from.
-        step: of its checkpoint.
-        generator: made of Keras's own layers, in float32.
-        model: the same with an input `label` beside `noise`, in a conditional run.
+        run: the generator's run.
+        step: the checkpoint's step.
+        generator: the generator, made of Keras's own layers, in float32.
+        model: the generator; in a conditional run, with inputs `noise` and `label`.
     """
 
     run: RunDirectory
@@ -48,21 +48,21 @@ class Exported(NamedTuple):
 
 
 def write_keras(exported: Exported, path: Path) -> None:
-    """Keras's own format."""
+    """Writes Keras's own format."""
     exported.model.save(path)
 
 
 def load_keras(path: Path) -> Draw:
-    """Loads it without running any code from it."""
+    """Loads Keras's format, without running code from the file."""
     model = keras.saving.load_model(path, safe_mode=True)
     draw = tf.function(lambda *inputs: model(inputs[0] if len(inputs) == 1 else inputs))
     return lambda *inputs: to_uint8(draw(*map(tf.constant, inputs)))
 
 
 def write_saved_model(exported: Exported, path: Path) -> None:
-    """TensorFlow's format, with the signature `serving_default`: `noise` to uint8 `images`.
+    """Writes a SavedModel whose signature `serving_default` maps `noise` to uint8 `images`.
 
-    That of a conditional run takes `label`, too.
+    In a conditional run, it also takes `label`.
     """
     model = exported.model
     specs = [
@@ -81,19 +81,19 @@ def write_saved_model(exported: Exported, path: Path) -> None:
 
 
 def load_saved_model(path: Path) -> Draw:
-    """Its default signature."""
+    """Loads the default signature of a SavedModel."""
     module = tf.saved_model.load(str(path))
     serve = module.signatures["serving_default"]
     return lambda *inputs: serve(**dict(zip(INPUTS, map(tf.constant, inputs))))["images"].numpy()
 
 
 def write_tflite(exported: Exported, path: Path) -> None:
-    """TFLite with float32 weights."""
+    """Writes TFLite with float32 weights."""
     path.write_bytes(convert(tf.lite.TFLiteConverter.from_keras_model(with_batch_of(1, exported))))
 
 
 def write_tflite_float16(exported: Exported, path: Path) -> None:
-    """TFLite with float16 weights."""
+    """Writes TFLite with float16 weights."""
     converter = tf.lite.TFLiteConverter.from_keras_model(with_batch_of(1, exported))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
@@ -101,7 +101,7 @@ def write_tflite_float16(exported: Exported, path: Path) -> None:
 
 
 def with_batch_of(size: int | None, exported: Exported) -> keras.Model:
-    """The model of batches of a size, None for any; TFLite upsamples a batch of one alone."""
+    """The model with a fixed batch size, or None for any; TFLite only upsamples batches of one."""
     inputs = [
         keras.Input(batch_shape=(size, *given.shape[1:]), dtype=given.dtype, name=name)
         for name, given in zip(INPUTS, exported.model.inputs)
@@ -110,16 +110,16 @@ def with_batch_of(size: int | None, exported: Exported) -> keras.Model:
 
 
 def convert(converter: tf.lite.TFLiteConverter) -> bytes:
-    """The model in TFLite's format, without what Keras prints on the way."""
+    """Converts the model to TFLite's format, and hides what Keras prints."""
     with contextlib.redirect_stdout(io.StringIO()):
         return converter.convert()
 
 
 def make_interpreter(path: Path) -> Any:
-    """TensorFlow's interpreter of TFLite; LiteRT's, where TensorFlow no longer has one.
+    """TensorFlow's TFLite interpreter, or LiteRT's if TensorFlow has none.
 
     Raises:
-        UserError: there is neither.
+        UserError: neither is available.
     """
     if hasattr(tf.lite, "Interpreter"):
         interpreter, resolvers = tf.lite.Interpreter, tf.lite.experimental.OpResolverType
@@ -128,8 +128,8 @@ def make_interpreter(path: Path) -> Any:
             litert = importlib.import_module("ai_edge_litert.interpreter")
         except ImportError:
             raise UserError(
-                "TFLite's files are compared with the run by LiteRT, as TensorFlow "
-                f"{tf.__version__} can't: pip install ai-edge-litert"
+                f"TensorFlow {tf.__version__} can't check the TFLite files, and LiteRT is missing: "
+                f"pip install ai-edge-litert"
             ) from None
         interpreter, resolvers = litert.Interpreter, litert.OpResolverType
     with warnings.catch_warnings():
@@ -140,7 +140,7 @@ def make_interpreter(path: Path) -> Any:
 
 
 def load_tflite(path: Path) -> Draw:
-    """By an interpreter, which draws image by image."""
+    """Loads TFLite with an interpreter, which draws one image at a time."""
     interpreter = make_interpreter(path)
     interpreter.allocate_tensors()
     # The noise has more dimensions than a label.
@@ -157,24 +157,24 @@ def load_tflite(path: Path) -> Draw:
 
 
 def write_onnx(exported: Exported, path: Path) -> None:
-    """ONNX, by Keras's own exporter."""
+    """Writes ONNX with Keras's exporter."""
     model = with_batch_of(None, exported)
-    some = [tf.zeros([1, *given.shape[1:]], given.dtype) for given in model.inputs]
-    model(some[0] if len(some) == 1 else some)  # Keras exports what was called
+    zeros = [tf.zeros([1, *given.shape[1:]], given.dtype) for given in model.inputs]
+    model(zeros[0] if len(zeros) == 1 else zeros)  # Keras exports the signature of a call
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of NumPy, in tf2onnx
+        warnings.simplefilter("ignore", FutureWarning)  # from NumPy, in tf2onnx
         model.export(str(path), format="onnx", verbose=False)
 
 
 def load_onnx(path: Path) -> Draw:
-    """By ONNX Runtime, on the CPU."""
+    """Loads ONNX with ONNX Runtime, on the CPU."""
     onnxruntime = importlib.import_module("onnxruntime")
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda *inputs: to_uint8(session.run(None, dict(zip(INPUTS, inputs)))[0])
 
 
 def write_run(exported: Exported, path: Path) -> None:
-    """A run directory with both models alone, their kernels in float16."""
+    """Writes a run directory with only the two models, their kernels in float16."""
     run, source = RunDirectory(path), exported.run
     path.mkdir()
     shutil.copy(source.config_file, run.config_file)
@@ -185,7 +185,7 @@ def write_run(exported: Exported, path: Path) -> None:
 
 
 def load_run(path: Path) -> Draw:
-    """In float32, whatever the run computes in."""
+    """Loads a run's generator in float32, regardless of the run's precision."""
     generator, _, _ = load_generator(RunDirectory(path))
     one_hot = np.eye(len(RunDirectory(path).read_classes()), dtype=np.float32)
     sampler = compile_generator(plain(generator))
@@ -195,14 +195,14 @@ def load_run(path: Path) -> Draw:
 
 
 class ExportFormat(NamedTuple):
-    """A format.
+    """An export format.
 
     Attributes:
-        write: writes it to a path.
-        load: loads it from there.
-        tolerance: how far its images may be from the generator's, in units of [0, 255].
-        extra: of this package, which brings what it needs.
-        libraries: that it needs.
+        write: writes the format to a path.
+        load: loads it from a path.
+        tolerance: maximum difference of its images from the generator's, in units of [0, 255].
+        extra: the package's extra that installs `libraries`.
+        libraries: required libraries.
     """
 
     write: Callable[[Exported, Path], None]
@@ -213,11 +213,11 @@ class ExportFormat(NamedTuple):
 
     @property
     def missing(self) -> list[str]:
-        """The libraries that it needs and that are not installed."""
+        """The required libraries that are not installed."""
         return [name for name in self.libraries if importlib.util.find_spec(name) is None]
 
 
-# By the name of the file or folder.
+# Keyed by the name of the file or folder.
 FORMATS = {
     "generator.keras": ExportFormat(write_keras, load_keras, 1),
     "saved_model": ExportFormat(write_saved_model, load_saved_model, 1),

@@ -1,4 +1,4 @@
-"""What can be done in Python with a run: its images, its scores, its models."""
+"""Runs in Python: their images, scores and models."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ BATCH_SIZE = 256
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What was trained, as of one of its checkpoints; `load_run` and `train` return it.
+    """A trained run at one of its checkpoints, as returned by `load_run` and `train`.
 
-    The generator is in memory, so that images can be drawn wherever the folder is by now. For what
-    is read from it, the folder must be where it was, and hold the same run.
+    The generator is in memory, so images can be drawn even if the folder has been moved. Methods
+    that read from the folder need it at `path`, with the same run in it.
 
     Attributes:
         path: the run's folder, absolute.
-        step: the checkpoint's: how many training steps were taken.
+        step: the checkpoint's step.
         config: the settings of the run.
-        generator: the Keras model that images are drawn from, the EMA generator if the run has
-            one: from noise, as `noise` gives it, to images, float32 [N, H, W, C] in [-1, 1].
-        classes: the classes of a conditional run; none of another.
+        generator: a Keras model, the EMA generator if the run has one: maps the noise of `noise` to
+            images, float32 [N, H, W, C] in [-1, 1].
+        classes: the classes; empty for an unconditional run.
     """
 
     path: Path
@@ -60,13 +60,13 @@ class Run:
 
     @functools.cached_property
     def discriminator(self) -> keras.Sequential:
-        """The Keras model from images, float32 [N, H, W, C] in [-1, 1], to logits, [N, 1].
+        """A Keras model that maps images, float32 [N, H, W, C] in [-1, 1], to logits, [N, 1].
 
-        In a conditional run, the channels of an image's one-hot label stand beside its own; with
-        `pack` M, a logit is of M images, [N / M, 1].
+        In a conditional run, one-hot label channels follow the image's own. With `pack` M, there
+        is one logit per M images, [N / M, 1].
 
         Raises:
-            UserError: the run's folder, or its checkpoint, is gone, or there is a generator alone.
+            UserError: the run's folder or checkpoint is gone, or the run only has a generator.
         """
         discriminator, _, _ = load_discriminator(self._directory(), str(self.step))
         return discriminator
@@ -93,14 +93,14 @@ class Run:
         run = RunDirectory(self.path)
         if not run.config_file.exists():
             raise UserError(
-                f"{self.path} is not there any more: load the run from where it is now, or put it "
-                f"there again"
+                f"{self.path} no longer exists: load the run from its present folder, or move it "
+                f"back"
             )
         found = file_identity(run, str(self.step))
-        if found and found != self._files:  # without files, it is told that they are gone
+        if found and found != self._files:  # missing files are reported where they are read
             raise UserError(
-                f"{self.path} holds another checkpoint of step {self.step} than the one that was "
-                f"loaded: load the run again"
+                f"{self.path} has a different checkpoint of step {self.step} than the one loaded: "
+                f"load the run again"
             )
         return run
 
@@ -111,37 +111,42 @@ class Run:
         truncation: float | None = None,
         label: str | int | None = None,
     ) -> np.ndarray:
-        """The noise of some images of a seed; of a conditional run, with their labels beside it.
+        """The noise of images of a seed; in a conditional run, followed by one-hot labels.
 
         Args:
-            numbers: of the images, counted from 0.
-            seed: of the images.
+            numbers: indices of the images, from 0.
+            seed: the seed of the images.
             truncation: keeps all values within ± this (the truncation trick).
-            label: the class of all of them; by default each has one of its own.
+            label: the class of all images; by default, each image has its own random class.
 
         Returns:
             float32 [len(numbers), noise_dim], or [len(numbers), noise_dim + classes].
 
         Raises:
-            UserError: the run has no such class, or there are no such images.
+            UserError: the run has no such class, or an argument is invalid.
         """
         if not len(numbers) or min(numbers) < 0 or seed < 0:
-            raise UserError(f"no images {numbers} of seed {seed}: both are counted from 0")
+            raise UserError(
+                f"numbers must be one or more indices from 0, and seed at least 0, not {numbers} "
+                f"and {seed}"
+            )
         if truncation is not None and truncation <= 0:
             raise UserError(f"truncation must be above 0, not {truncation}")
-        number = None if label is None else self.classes.number(str(label))
-        return seeded_noise(self.config, seed, numbers, truncation, self.classes, number)
+        class_index = None if label is None else self.classes.index(str(label))
+        return seeded_noise(self.config, seed, numbers, truncation, self.classes, class_index)
 
     def generate(self, noise: np.ndarray) -> ImageGrid:
-        """The images of some noise, as `noise` gives it: uint8 [N, H, W, C] in [0, 255].
+        """Draws the images of noise from `noise`: uint8 [N, H, W, C] in [0, 255].
 
         Raises:
-            UserError: the noise is of another shape.
+            UserError: the noise has the wrong shape.
         """
         noise = np.asarray(noise, np.float32)
         _, width = self.generator.input_shape
         if noise.ndim != 2 or not len(noise) or noise.shape[1] != width:
-            raise UserError(f"noise must be [N, {width}], as `noise` gives, not {[*noise.shape]}")
+            raise UserError(
+                f"noise must be [N, {width}], as returned by `noise`, not {[*noise.shape]}"
+            )
         return ImageGrid(self._sampler(noise))
 
     def sample(
@@ -151,19 +156,19 @@ class Run:
         truncation: float | None = None,
         label: str | int | None = None,
     ) -> ImageGrid:
-        """The first images of a seed, the same as `dcgan sample` draws.
+        """Draws the first images of a seed, the same as `dcgan sample`.
 
         Args:
-            num_images: how many.
-            seed: of the images.
-            truncation, label: see `noise`, which also says what is raised.
+            num_images: the number of images.
+            seed: the seed of the images.
+            truncation, label: see `noise`, also for errors.
 
         Returns:
             uint8 [num_images, H, W, C] in [0, 255].
         """
         if num_images < 1:
             raise UserError(f"num_images must be at least 1, not {num_images}")
-        # In full batches, as the command draws them, so that each pixel is the same.
+        # In full batches, like the command, so that the pixels are identical.
         batch_size = min(num_images, BATCH_SIZE)
         numbers = range(math.ceil(num_images / batch_size) * batch_size)
         images = self.generate(self.noise(numbers, seed, truncation, label))
@@ -176,31 +181,33 @@ class Run:
         seed: int = 0,
         linear: bool = False,
     ) -> ImageGrid:
-        """Images on the path through several points of the latent space.
+        """Draws images on a path through several points of the latent space.
 
         Args:
-            points: numbers of images of a seed, or an array as `noise` gives it; at least two.
-            frames: images from each point to the next.
-            seed: of the images.
-            linear: whether normal noise, too, is interpolated linearly.
+            points: image indices, or noise from `noise`; at least two.
+            frames: frames between consecutive points.
+            seed: the seed of the images.
+            linear: whether to interpolate normal noise linearly.
 
         Returns:
-            uint8 [(points − 1) · frames + 1, H, W, C] in [0, 255]; the last is the last point's.
-            Shown, a row goes from each point to the next.
+            uint8 [(points − 1) · frames + 1, H, W, C] in [0, 255], the last point included. When
+            displayed, each row goes from one point to the next.
 
         Raises:
-            UserError: there are too few points or frames, they are of another shape, or a point is
-                0, where normal noise has no direction.
+            UserError: there are too few points or frames, the noise has the wrong shape, or a point
+                is 0, from which spherical interpolation is undefined.
         """
         points = np.asarray(points)
         if len(points) < 2 or frames < 1:
             raise UserError(
-                f"a path takes two points and a frame at least, not {len(points)} and {frames}"
+                f"a path needs at least 2 points and 1 frame, not {len(points)} and {frames}"
             )
         noise = points if points.ndim == 2 else self.noise(points.tolist(), seed)
         kind = "uniform" if linear else self.config.noise
         if kind == "normal" and not noise[:, : self.config.noise_dim].any(axis=1).all():
-            raise UserError("from a point at 0 there is no direction: give linear=True")
+            raise UserError(
+                "spherical interpolation of a point at 0 is undefined: give linear=True"
+            )
         path = interpolate_through(noise, frames, kind, False, self.config.noise_dim)
         return ImageGrid(self.generate(path).array, columns=frames + 1, overlap=True)
 
@@ -211,19 +218,20 @@ class Run:
         labels: Any = None,
         value_range: ValueRange | None = None,
     ) -> dict[str, dict[str, Any]]:
-        """Compares generated images with images that no training saw.
+        """Compares generated images with held-out images.
 
         Args:
-            num_images: how many of each kind, at most.
-            images, labels, value_range: as `train` was given them, of a run that it did not return.
+            num_images: maximum number of generated and of real images.
+            images, labels, value_range: the arguments of `train`; needed for `dataset` arrays
+                unless `train` returned this run.
 
         Returns:
-            The scores of the `generated` images, and as many training images' in their place: of
-            `real` ones.
+            The scores of the `generated` images, and as a baseline, of as many `real` training
+            images in their place.
 
         Raises:
-            UserError: the run's folder or images are not to be had any more, or can't be
-                evaluated, or `num_images` is below 20.
+            UserError: the run's folder or images are no longer available or can't be evaluated, or
+                `num_images` is below 20.
         """
         if num_images < LEAST_IMAGES:
             raise UserError(f"num_images must be at least {LEAST_IMAGES}, not {num_images}")
@@ -234,14 +242,14 @@ class Run:
 
 
 def load_run(path: str | Path, checkpoint: int | str | None = None) -> Run:
-    """A run that was trained before.
+    """Loads a run.
 
     Args:
-        path: its folder.
-        checkpoint: the step of a checkpoint, or "best"; None for the newest that is intact.
+        path: the run's folder.
+        checkpoint: a checkpoint's step, or "best"; None for the newest intact checkpoint.
 
     Raises:
-        UserError: this is no run, it has no such checkpoint, or none yet.
+        UserError: this is not a run, or it has no such checkpoint, or none yet.
     """
     name = None if checkpoint is None else str(checkpoint)
     run = RunDirectory(Path(path).resolve())
@@ -250,10 +258,10 @@ def load_run(path: str | Path, checkpoint: int | str | None = None) -> Run:
 
 
 def load_pretrained(name: str) -> Run:
-    """A generator that comes with the project, as a run without a discriminator.
+    """Loads a pretrained generator, as a run without a discriminator.
 
     Args:
-        name: `mnist`, `fashion_mnist` or `faces`, see docs/pretrained.md.
+        name: `mnist`, `fashion_mnist` or `faces`; see docs/pretrained.md.
 
     Raises:
         UserError: there is no such generator, or it is damaged.

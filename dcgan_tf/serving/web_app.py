@@ -37,7 +37,7 @@ MAX_BODY = 1 << 16
 MAX_HEADER = 1 << 16
 MAX_COUNT = 64
 MAX_SEED = 2**31 - 1
-MAX_NUMBER = 10**9
+MAX_INDEX = 10**9
 MAX_EPOCH = 10**6
 MAX_ZOOM = 16
 TRACED_COUNTS = (1, 16, 9)
@@ -45,38 +45,38 @@ PLOTS = {"losses": "losses_plot", "evaluations": "evaluations_plot"}
 
 
 class GeneratorCache:
-    """The generators of a run's checkpoints, loaded when they are first asked for.
+    """A thread-safe cache of the generators of a run's checkpoints, loaded on first use.
 
-    They may be asked for by any number of threads. What was loaded is kept as long as its files
-    are the same: the run may be deleted, and trained anew under its name.
+    A generator is reloaded if its files change, because a run may be deleted and trained anew under
+    the same name.
 
     Args:
         run: the run.
 
     Raises:
-        UserError: this is no run, or it has no intact checkpoint.
+        UserError: this is not a run, or it has no intact checkpoint.
     """
 
     def __init__(self, run: RunDirectory) -> None:
-        run.read_config()  # refuses what is no run
+        run.read_config()  # raises if this is not a run
         self.run = run
         self._lock = threading.Lock()
         self._cached = functools.lru_cache(maxsize=4)(self._load)
-        self._intact: set[Hashable] = set()  # a damaged one may be written again
+        self._intact: set[Hashable] = set()  # damaged ones may be rewritten
         self.newest()
 
     @property
     def config(self) -> Config:
-        """The run's settings; raises as `RunDirectory.read_config`."""
+        """The run's settings; raises the errors of `RunDirectory.read_config`."""
         return self.run.read_config()[0]
 
     @property
     def classes(self) -> Classes:
-        """The classes that the run learns; raises as `RunDirectory.read_config`."""
+        """The run's classes; raises the errors of `RunDirectory.read_config`."""
         return self.run.read_classes()
 
     def checkpoints(self) -> list[str]:
-        """The names of the checkpoints that are intact, oldest first.
+        """The names of the intact checkpoints, oldest first.
 
         Raises:
             UserError: there are none.
@@ -88,7 +88,7 @@ class GeneratorCache:
             before, names = names, checkpoint_names(self.run)
             if intact:
                 return intact
-            if names == before:  # if not, a training has deleted them for newer ones
+            if names == before:  # else training has replaced them by newer ones
                 raise UserError(f"{self.run.checkpoints} has no intact checkpoint")
 
     def _is_intact(self, checkpoint: str) -> bool:
@@ -102,18 +102,18 @@ class GeneratorCache:
         return True
 
     def _key(self, checkpoint: str) -> Hashable:
-        """What the generator of a checkpoint is made of."""
+        """Identifies the generator of a checkpoint."""
         config, images = self.run.read_config()
         fixed = [getattr(config, name) for name in Config.fixed()]
         return checkpoint, repr((fixed, images)), file_identity(self.run, checkpoint)
 
     def sampler(self, checkpoint: str) -> Sampler:
-        """A checkpoint's generator as a function; loaded by one thread at a time."""
+        """A checkpoint's generator as a function."""
         with self._lock:
             return self._cached(checkpoint, self._key(checkpoint))
 
     def newest(self) -> Sampler:
-        """The newest generator that is intact; a training may delete others meanwhile.
+        """The newest intact generator. Training may delete checkpoints meanwhile.
 
         Raises:
             UserError: there is none.
@@ -136,10 +136,10 @@ class GeneratorCache:
 
 
 def make_app(run: RunDirectory) -> flask.Flask:
-    """The page and its API.
+    """The web page and its API.
 
     Raises:
-        UserError: this is no run, or it has no intact checkpoint.
+        UserError: this is not a run, or it has no intact checkpoint.
     """
     cache = GeneratorCache(run)
     app = flask.Flask("dcgan_tf", static_folder=None)
@@ -159,7 +159,7 @@ def make_app(run: RunDirectory) -> flask.Flask:
 
     @app.get("/api/run")
     def describe() -> flask.Response:
-        """What there is to choose from, and when the run last wrote something to show."""
+        """The choices for the other requests, and the time of the run's last output."""
         check_names()
         config, described = run.read_config()
         checkpoints = cache.checkpoints()
@@ -180,28 +180,28 @@ def make_app(run: RunDirectory) -> flask.Flask:
     def images() -> flask.Response:
         """Generated images, as data URLs of PNGs."""
         check_names("seed", "first", "count", "label", "checkpoint")
-        first, count = integer("first", 0, MAX_NUMBER), integer("count", 16, MAX_COUNT, 1)
-        numbers = range(first, first + count)
+        first, count = integer("first", 0, MAX_INDEX), integer("count", 16, MAX_COUNT, 1)
+        indices = range(first, first + count)
         pngs = [
-            base64.b64encode(png(image)).decode() for image in generate(noise_of(numbers, "label"))
+            base64.b64encode(png(image)).decode() for image in generate(noise_of(indices, "label"))
         ]
         return flask.jsonify(
-            [{"number": n, "png": f"data:image/png;base64,{p}"} for n, p in zip(numbers, pngs)]
+            [{"number": n, "png": f"data:image/png;base64,{p}"} for n, p in zip(indices, pngs)]
         )
 
     @app.get("/api/image.png")
     def image() -> flask.Response:
         """One generated image."""
         check_names("seed", "number", "label", "checkpoint", "zoom")
-        return as_png(generate(noise_of([integer("number", 0, MAX_NUMBER)], "label")))
+        return as_png(generate(noise_of([integer("number", 0, MAX_INDEX)], "label")))
 
     @app.get("/api/interpolation.png")
     def interpolation() -> flask.Response:
         """The image at a fraction of the path from one image to another."""
         labels = ("from_label", "to_label")
         check_names("seed", "from", "to", *labels, "fraction", "checkpoint", "zoom")
-        numbers = (integer("from", 0, MAX_NUMBER), integer("to", 1, MAX_NUMBER))
-        start, end = (noise_of([number], label)[0] for number, label in zip(numbers, labels))
+        indices = (integer("from", 0, MAX_INDEX), integer("to", 1, MAX_INDEX))
+        start, end = (noise_of([index], label)[0] for index, label in zip(indices, labels))
         config = cache.config
         return as_png(
             generate(interpolate(start, end, [fraction()], config.noise, config.noise_dim))
@@ -212,12 +212,12 @@ def make_app(run: RunDirectory) -> flask.Flask:
         """The image of a − b + c."""
         labels = ("a_label", "b_label", "c_label")
         check_names("seed", "a", "b", "c", *labels, "checkpoint", "zoom")
-        a, b, c = (noise_of([integer(label[0], 0, MAX_NUMBER)], label) for label in labels)
+        a, b, c = (noise_of([integer(label[0], 0, MAX_INDEX)], label) for label in labels)
         return as_png(generate(a - b + c))
 
     @app.get("/api/frame.png")
     def frame() -> flask.Response:
-        """The grid after an epoch; 0 is before training."""
+        """The grid after an epoch; epoch 0 is before training."""
         check_names("epoch")
         epoch = integer("epoch", 0, MAX_EPOCH)
         return as_file(run.frame(epoch), f"epoch {epoch}")
@@ -232,23 +232,25 @@ def make_app(run: RunDirectory) -> flask.Flask:
         return as_file(getattr(run, PLOTS[name]), f"plot {name}")
 
     def best_step() -> str | None:
-        """The best checkpoint's name; None where none was evaluated."""
+        """The best checkpoint's name; None if no checkpoint was evaluated."""
         with contextlib.suppress(UserError):
             return str(Checkpoints(run.checkpoints).step_of("best"))
         return None
 
-    def noise_of(numbers: Sequence[int], label: str) -> np.ndarray:
-        """The noise of images, whose class the parameter `label` names, if it is given."""
+    def noise_of(indices: Sequence[int], label: str) -> np.ndarray:
+        """The noise of images, of the class in the parameter named `label`, if given."""
         seed, classes = integer("seed", 0, MAX_SEED), cache.classes
         name = flask.request.args.get(label)
         if name is None:
-            return seeded_noise(cache.config, seed, numbers, classes=classes)
-        number = classes.find(name)
-        if number is None:
+            return seeded_noise(cache.config, seed, indices, classes=classes)
+        class_index = classes.find(name)
+        if class_index is None:
             bad(
-                f"{label} must be one of {', '.join(classes.names) or 'none: there are no classes'}"
+                f"{label} must be one of {', '.join(classes.names)}"
+                if classes.names
+                else f"{label} must be left out: the run has no classes"
             )
-        return seeded_noise(cache.config, seed, numbers, classes=classes, label=number)
+        return seeded_noise(cache.config, seed, indices, classes=classes, label=class_index)
 
     def generate(noise: np.ndarray) -> np.ndarray:
         chosen = flask.request.args.get("checkpoint")
@@ -256,7 +258,7 @@ def make_app(run: RunDirectory) -> flask.Flask:
             return cache.newest()(noise)
         if chosen == "best":
             chosen = str(Checkpoints(run.checkpoints).step_of("best"))
-        names = cache.checkpoints()  # a training may have deleted others meanwhile
+        names = cache.checkpoints()  # training may have deleted others
         if chosen not in names:
             bad(f"checkpoint must be one of {', '.join(names)} or best")
         return cache.sampler(chosen)(noise)
@@ -265,39 +267,41 @@ def make_app(run: RunDirectory) -> flask.Flask:
 
 
 def last_change(run: RunDirectory) -> float:
-    """When a plot, a table or a grid was last written, in seconds since 1970.
+    """The time when a plot, table or grid was last written, in seconds since 1970.
 
-    Files are written beside their places and moved there, which changes the time of their folder.
+    Files are written elsewhere and moved into place, which updates the folder's time.
     """
     times = [0.0]
     for folder in (run.path, run.samples):
-        with contextlib.suppress(FileNotFoundError):  # a generator alone has no grids
+        with contextlib.suppress(FileNotFoundError):  # a pretrained generator has no grids
             times.append(folder.stat().st_mtime)
     return max(times)
 
 
 def check_names(*known: str) -> None:
-    """Refuses parameters that the address does not have, or has twice."""
+    """Rejects unknown and repeated parameters."""
     for name, values in flask.request.args.lists():
         if name not in known:
-            bad(f"there is no parameter {name[:40]!r}; there are: {', '.join(known) or 'none'}")
+            bad(
+                f"unknown parameter {name[:40]!r}; the parameters are: {', '.join(known) or 'none'}"
+            )
         if len(values) > 1:
             bad(f"{name} is given {len(values)} times")
 
 
-def integer(name: str, default: int, most: int, least: int = 0) -> int:
-    """A whole number among the request's parameters."""
+def integer(name: str, default: int, high: int, low: int = 0) -> int:
+    """An integer parameter of the request."""
     text = flask.request.args.get(name, str(default))
-    if not re.fullmatch(r"[0-9]{1,10}", text, re.ASCII) or not least <= int(text) <= most:
-        bad(f"{name} must be a whole number from {least} to {most}")
+    if not re.fullmatch(r"[0-9]{1,10}", text, re.ASCII) or not low <= int(text) <= high:
+        bad(f"{name} must be a whole number from {low} to {high}")
     return int(text)
 
 
 def fraction() -> float:
-    """The request's parameter `fraction`."""
+    """The parameter `fraction` of the request."""
     text = flask.request.args.get("fraction", "0.5")
     if not re.fullmatch(r"[0-9](\.[0-9]{1,10})?", text, re.ASCII) or float(text) > 1:
-        bad("fraction must be a number from 0 to 1, as 0.5")
+        bad("fraction must be a number from 0 to 1, such as 0.5")
     return float(text)
 
 
@@ -306,17 +310,17 @@ def bad(sentence: str) -> NoReturn:
 
 
 def png(image: np.ndarray, zoom: int = 1) -> bytes:
-    """An image, uint8 [H, W, C], as a PNG, enlarged without smoothing."""
+    """Encodes an image, uint8 [H, W, C], as a PNG, enlarged without smoothing."""
     return iio.imwrite("<bytes>", as_picture(image, zoom), extension=".png")
 
 
 def as_png(images: np.ndarray) -> flask.Response:
-    """The only one of some images, uint8 [1, H, W, C], as an answer."""
+    """A response with a single image, given as uint8 [1, H, W, C]."""
     return flask.Response(png(images[0], integer("zoom", 1, MAX_ZOOM, 1)), mimetype="image/png")
 
 
 def as_file(path: Path, what: str) -> flask.Response:
-    """A PNG of the run as an answer."""
+    """A response with a PNG file of the run."""
     try:
         return flask.Response(path.read_bytes(), mimetype="image/png")
     except OSError:

@@ -1,1 +1,1 @@
-"""Other training algorithms, the choice among them, and steps as graphs."""
+"""Alternative training steps, the choice between them, and their compilation."""

@@ -1,4 +1,4 @@
-"""Steps as graphs: on one device or on all replicas, one by one or several at once."""
+"""Compiles training steps: for one device or all replicas, one or several steps per call."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from dcgan_tf.data import Batch
 from dcgan_tf.distributed.replicas import on_all_replicas
 from dcgan_tf.train_step import StepOutput, StepScalars
 
-# TensorFlow counts how often the code of a function is traced, and warns of more than four times: a
-# `functools.partial` is an object of its own, so that each training in a process counts anew.
+# TensorFlow warns if a function is traced more than four times. Each `functools.partial` is a new
+# function to it, so several trainings in one process don't trigger the warning.
 
 
 def compile_step(
     step: Callable[..., StepOutput], jit_compile: bool = False
 ) -> Callable[[Batch], StepOutput]:
-    """A step as a graph, on every replica of the strategy.
+    """Compiles a step, for every replica of the strategy.
 
     Args:
-        step: a function of images, and of labels where there are any.
-        jit_compile: whether XLA compiles it, on one device.
+        step: a function of images and labels; labels may be None.
+        jit_compile: whether to use XLA; ignored for several replicas.
     """
 
     take = functools.partial(take_batch, step)
@@ -32,7 +32,7 @@ def compile_step(
 
 
 def take_batch(step: Callable[..., StepOutput], batch: Batch) -> StepOutput:
-    """What a step returns for a batch."""
+    """Calls a step on a batch."""
     images, labels = batch if isinstance(batch, tuple) else (batch, None)
     return step(images, labels)
 
@@ -40,14 +40,14 @@ def take_batch(step: Callable[..., StepOutput], batch: Batch) -> StepOutput:
 def repeat_step(
     step: Callable[[Batch], StepOutput],
 ) -> Callable[[Iterator[Batch], tf.Tensor], StepOutput]:
-    """Several steps as one graph, without Python in between.
+    """Compiles several steps into one graph, without Python in between.
 
     Args:
-        step: what `compile_step` returned.
+        step: a step from `compile_step`.
 
     Returns:
-        A function of an iterator of a dataset, and the number of steps, int scalar; it returns what
-        the steps do, stacked: float32 [steps, …].
+        A function of a dataset's iterator and the number of steps, int scalar. It returns the
+        stacked outputs of the steps, float32 [steps, …].
     """
 
     return tf.function(functools.partial(take_batches, step), autograph=False)
@@ -56,7 +56,7 @@ def repeat_step(
 def take_batches(
     step: Callable[[Batch], StepOutput], batches: Iterator[Batch], count: tf.Tensor
 ) -> StepOutput:
-    """What a step returns for several batches, stacked."""
+    """Calls a step on several batches, and stacks its outputs."""
     scalars = StepScalars(*[tf.float32] * len(StepScalars._fields))
     return tf.map_fn(
         lambda _: step(next(batches)),

@@ -1,4 +1,4 @@
-"""Several updates of the discriminator to one of the generator, for the Wasserstein losses."""
+"""Several discriminator updates per generator update, for the Wasserstein losses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def critic_step(
     critic_updates: int = 5,
     weight_clip: float | None = None,
 ) -> StepOutput:
-    """Several updates of the discriminator, each on images of its own, then one of the generator.
+    """Updates the discriminator several times, on different images, then the generator once.
 
     Arjovsky et al., 2017, algorithm 1, with weight clipping; or Gulrajani et al., 2017, algorithm
     1, with a gradient penalty.
@@ -23,9 +23,9 @@ def critic_step(
     Args:
         gan: the models.
         images: float32 [critic_updates · batch, H, W, C] in [-1, 1].
-        labels: the ids of their classes, int [critic_updates · batch], in a conditional run.
-        critic_updates: how often the discriminator is updated.
-        weight_clip: its weights are kept within ± this.
+        labels: class ids, int [critic_updates · batch], in a conditional run.
+        critic_updates: the number of discriminator updates.
+        weight_clip: clips the discriminator's weights to ± this.
     """
     generator, discriminator = gan.generator, gan.discriminator
     weights = discriminator.trainable_variables
@@ -53,8 +53,8 @@ def critic_step(
     with tf.GradientTape() as tape:
         generated_images = generator(with_labels(noise, fake_labels), training=True)
         real, fake = gan.augment(real_images, generated_images, critic_updates)
-        seen = (real if gan.generator_needs_real else None, fake, real_labels, fake_labels)
-        gen_loss = gan.generator_loss(*gan.discriminate(*seen))
+        inputs = (real if gan.generator_needs_real else None, fake, real_labels, fake_labels)
+        gen_loss = gan.generator_loss(*gan.discriminate(*inputs))
         scaled_gen_loss = scaled(gen_loss, gan.generator_optimizer)
     gen_gradients = tape.gradient(scaled_gen_loss, generator.trainable_variables)
     gen_norm = gradient_norm(gen_gradients, gan.generator_optimizer)
@@ -64,7 +64,7 @@ def critic_step(
     if gan.ema_generator:
         gan.update_ema()
     gan.step.assign_add(1)
-    # Of the discriminator, the figures of its last update.
+    # The discriminator's logits and loss are those of its last update.
     return step_output(
         (real_images, generated_images),
         (real_logits, fake_logits),

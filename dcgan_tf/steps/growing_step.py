@@ -1,4 +1,4 @@
-"""A step of a run that grows: its new layers are faded in beside the old ones."""
+"""The step of a growing run, which fades in new layers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dcgan_tf.transfer.growing import FadeIn, fade_images
 def growing_step(
     step: Callable[..., StepOutput], steps: int, stride: int
 ) -> Callable[..., StepOutput]:
-    """A step of a GAN whose new layers are faded in.
+    """Wraps a step so that it fades in the new layers of a GAN.
 
     Args:
-        step: the step, a function of the GAN, images and labels.
-        steps: how many steps the new layers are faded in over.
-        stride: by which the images of the old layers are smaller.
+        step: a function of the GAN, images and labels.
+        steps: the number of steps over which the layers are faded in.
+        stride: the ratio of the new image size to the old one.
     """
 
     def alpha(gan: Gan) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Which training step a run takes: the first row of `STEPS` that applies, faded in if it grows."""
+"""Selects the training step of a run: the first row of `STEPS` that applies."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ from dcgan_tf.train_step import StepOutput, train_step
 
 
 def unrolled_requirements(config: Config, replicas: int) -> Iterator[str]:
-    """Why a config cannot take `unrolled_step`."""
+    """Reasons why `unrolled_step` can't be used with a config."""
     if config.alternates:
         yield (
-            "`unroll_steps` takes one update of each model a step: leave out "
+            "`unroll_steps` needs one update of each model per step: leave out "
             "`discriminator_steps`, `weight_clip` and `gradient_penalty`"
         )
     if replicas > 1:
-        yield "`unroll_steps` looks ahead on one replica only: give `strategy=one`"
+        yield "`unroll_steps` runs on one replica only: give `strategy=one`"
     if config.precision == "float16":
         yield (
-            "`unroll_steps` takes gradients of gradients, which float16 can't scale both at once: "
+            "`unroll_steps` takes gradients of gradients, which can't both be scaled for float16: "
             "give `precision=bfloat16` or `precision=float32`"
         )
-    # For oneDNN, TensorFlow fuses the gradients of a convolution's kernel and bias. With second
-    # derivatives a kernel has several gradients, and the fusion may take one that comes after the
-    # bias's: the graph then has a cycle. A third of the graphs tried had one (TensorFlow 2.21).
+    # With oneDNN, TensorFlow fuses the gradients of a convolution's kernel and bias. With second
+    # derivatives, a kernel has several gradients, and the fusion may pick one that depends on the
+    # bias's gradient, which makes the graph cyclic. A third of the graphs tried were (TensorFlow
+    # 2.21).
     is_joint = config.discriminator_batch == "joint" and config.discriminator_batch_norm
     if is_joint and onednn_is_on():
         yield (
-            "`unroll_steps` with batch norm in a joint batch does not go with oneDNN: start "
-            "with TF_ENABLE_ONEDNN_OPTS=0, or give `discriminator_batch=separate`"
+            "`unroll_steps` with batch norm in a joint batch fails with oneDNN: set "
+            "TF_ENABLE_ONEDNN_OPTS=0, or give `discriminator_batch=separate`"
         )
 
 
@@ -46,11 +47,11 @@ class Step(NamedTuple):
     """A training algorithm.
 
     Attributes:
-        name: what a run's first lines call it.
-        function: from a `Gan`, images and labels to a `StepOutput`.
-        applies: whether a run of a config takes it.
-        arguments: from the config to the function's further arguments.
-        requires: from the config and the number of replicas to the reasons why it can't be taken.
+        name: how a run's first lines refer to the step.
+        function: maps a `Gan`, images and labels to a `StepOutput`.
+        applies: whether a config selects the step.
+        arguments: maps the config to further arguments of the function.
+        requires: maps the config and the number of replicas to reasons why the step can't be used.
     """
 
     name: str
@@ -85,15 +86,15 @@ STEPS = (
 
 
 def choose_step(config: Config) -> Step:
-    """The row of the step that a run takes."""
+    """The row of a config's step."""
     return next(step for step in STEPS if step.applies(config))
 
 
 def make_step(config: Config) -> Callable[..., StepOutput]:
-    """The step that a run takes: a function of a `Gan`, images, and labels in a conditional run.
+    """The step for a config: a function of a `Gan`, images, and labels in a conditional run.
 
     Raises:
-        UserError: the step does not go with other settings, or with several replicas.
+        UserError: the step conflicts with other settings, or with several replicas.
     """
     step = choose_step(config)
     replicas = tf.distribute.get_strategy().num_replicas_in_sync

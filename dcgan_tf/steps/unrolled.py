@@ -1,4 +1,4 @@
-"""The generator's update against a discriminator that is some updates ahead."""
+"""Unrolled GAN: updates the generator against a discriminator that is several updates ahead."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def unrolled_step(
     unroll_steps: int = 5,
     zero_sum: bool = False,
 ) -> StepOutput:
-    """One update of both models, the generator's against a discriminator that looks ahead.
+    """Updates both models once, the generator against an unrolled discriminator.
 
-    Metz et al., 2017: the generator's loss is that after some updates of a copy of the
-    discriminator, and its gradient goes back through these updates. The discriminator itself is
-    then updated once, as in the tutorial.
+    Metz et al., 2017: the generator's loss is computed after several updates of a copy of the
+    discriminator, and its gradient is backpropagated through these updates. The discriminator
+    itself is updated once, as in the tutorial.
 
     Args:
         gan: the models.
         images: float32 [batch, H, W, C] in [-1, 1].
-        labels: the ids of their classes, int [batch], in a conditional run.
-        unroll_steps: how many updates the copy is ahead.
+        labels: class ids, int [batch], in a conditional run.
+        unroll_steps: the number of updates of the copy.
         zero_sum: whether the generator's loss is the negative of the copy's, as in the minimax
-            game. The real images' term stays in it, since it shapes the unrolled updates.
+            game. It includes the term of the real images, which affects the unrolled updates.
     """
     generator, discriminator = gan.generator, gan.discriminator
     gen_weights, disc_weights = generator.trainable_variables, discriminator.trainable_variables
@@ -42,17 +42,17 @@ def unrolled_step(
     with tf.GradientTape() as gen_tape, tf.GradientTape() as disc_tape:
         generated_images = generator(with_labels(noise, fake_labels), training=True)
         real, fake = gan.augment(images, generated_images)
-        seen = (real, fake, labels, fake_labels)
-        real_logits, fake_logits = gan.discriminate(*seen)
+        inputs = (real, fake, labels, fake_labels)
+        real_logits, fake_logits = gan.discriminate(*inputs)
         disc_loss = gan.discriminator_loss(real_logits, fake_logits)
         if gan.penalties:
-            disc_loss += gan.penalty(*seen, lazy=False)
+            disc_loss += gan.penalty(*inputs, lazy=False)
 
         def loss_of(weights: Weights) -> tf.Tensor:
             copy = with_weights(discriminator, weights)
-            loss = gan.discriminator_loss(*gan.discriminate(*seen, copy))
+            loss = gan.discriminator_loss(*gan.discriminate(*inputs, copy))
             if gan.penalties:
-                loss += gan.penalty(*seen, weights=weights, lazy=False)
+                loss += gan.penalty(*inputs, weights=weights, lazy=False)
             return loss
 
         ahead = unroll(loss_of, gan.discriminator_optimizer, disc_weights, unroll_steps)
@@ -60,8 +60,8 @@ def unrolled_step(
             gen_loss = -loss_of(ahead)
         else:
             copy_ahead = with_weights(discriminator, ahead)
-            seen_real = real if gan.generator_needs_real else None
-            logits = gan.discriminate(seen_real, fake, labels, fake_labels, copy_ahead)
+            needed_real = real if gan.generator_needs_real else None
+            logits = gan.discriminate(needed_real, fake, labels, fake_labels, copy_ahead)
             gen_loss = gan.generator_loss(*logits)
     gen_gradients = gen_tape.gradient(gen_loss, gen_weights)
     disc_gradients = disc_tape.gradient(disc_loss, disc_weights)
@@ -89,13 +89,13 @@ def unroll(
     weights: Weights,
     steps: int,
 ) -> Weights:
-    """The weights after some updates of Keras's Adam, differentiable in everything before.
+    """The weights after several updates of Keras's Adam, as a differentiable function.
 
     Args:
-        loss_of: the loss of given weights, a differentiable function of them.
-        optimizer: whose rates and moments are the start; it stays as it is.
-        weights: the start; they stay as they are.
-        steps: how many updates.
+        loss_of: maps weights to the loss; differentiable.
+        optimizer: provides the learning rate and the initial moments; not modified.
+        weights: the initial weights; not modified.
+        steps: the number of updates.
     """
     beta_1, beta_2, epsilon = optimizer.beta_1, optimizer.beta_2, optimizer.epsilon
     weights = [tf.convert_to_tensor(weight) for weight in weights]
@@ -112,7 +112,7 @@ def unroll(
         means = [beta_1 * m + (1.0 - beta_1) * g for m, g in zip(means, gradients)]
         squares = [beta_2 * v + (1.0 - beta_2) * g**2 for v, g in zip(squares, gradients)]
         weights = [
-            # The square root has no derivative at 0, where a weight has had no gradient yet.
+            # The square root is not differentiable at 0, the value before the first gradient.
             w - rate * m / (tf.sqrt(tf.maximum(v, 1e-30)) + epsilon)
             for w, m, v in zip(weights, means, squares)
         ]

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from dcgan_tf.conditional.label_inputs import stack_of
-from dcgan_tf.conditional.labels import Classes, normal
+from dcgan_tf.conditional.labels import Classes, normalize_name
 from dcgan_tf.models import ImageShape
 from dcgan_tf.pretrained.generators import PRETRAINED, pretrained_run, with_discriminator
 from dcgan_tf.pretrained.weights import load_weights, weights_step
@@ -82,7 +82,7 @@ def start_from(
     shape = tuple(images["shape"])
     check_match(config, image_shape, other, shape)
     learned, names = run.read_classes(), ", ".join(classes.names)
-    if [*map(normal, learned.names)] != [*map(normal, classes.names)]:
+    if [*map(normalize_name, learned.names)] != [*map(normalize_name, classes.names)]:
         raise UserError(
             f"{named} learned {', '.join(learned.names) or 'no labels'}, and this run learns "
             f"{names or 'no labels'}: give one with the same classes"

@@ -60,7 +60,7 @@ def test_tflite_is_read_by_litert_where_tensorflow_no_longer_reads_it(exported, 
     litert.OpResolverType = tf.lite.experimental.OpResolverType
     monkeypatch.delattr(tf.lite, "Interpreter")
     monkeypatch.setitem(sys.modules, litert.__name__, None)
-    with pytest.raises(UserError, match="can't: pip install ai-edge-litert$"):
+    with pytest.raises(UserError, match="LiteRT is missing: pip install ai-edge-litert$"):
         export_formats.load_tflite(file)
     monkeypatch.setitem(sys.modules, litert.__name__, litert)
     monkeypatch.setitem(sys.modules, "ai_edge_litert", types.ModuleType("ai_edge_litert"))
@@ -96,7 +96,7 @@ def test_a_format_whose_libraries_are_missing_is_left_out(
     monkeypatch.setitem(export_formats.FORMATS, "generator.onnx", needy)
     code, out, err = run_main(export, f"--run_dir={finished_run}", f"--output={tmp_path / 'out'}")
     assert code == 0, err
-    told = 'generator.onnx: left out, as no_such_library is missing: pip install "dcgan-tf[onnx]"'
+    told = 'generator.onnx: left out, no_such_library is missing: pip install "dcgan-tf[onnx]"'
     assert told in out and [path.name for path in (tmp_path / "out").iterdir()] == [
         "generator.keras"
     ]
@@ -140,7 +140,7 @@ def test_a_run_in_bfloat16_is_not_what_its_export_draws(run_main, digits_dir, tm
     with np.load(tmp_path / "run.npz") as archive:
         difference = np.abs(made - archive["images"]).max()
     assert code == 0 and difference > 0
-    assert f"within {difference} of 255 of the run's, which is drawn in bfloat16\n" in out
+    assert f"within {difference} of 255 of the run's, which computes in bfloat16\n" in out
 
 
 @pytest.mark.parametrize(

@@ -124,8 +124,8 @@ def test_command_prints_five_accuracies(run_main, labelled_digits, tmp_path, mon
     code, out, err = run_main(features, *flags)
     assert code == 0, err
     lines = out.splitlines()
-    assert lines[0] == "200 labelled images, 1,500 test images"
-    assert lines[4].startswith("classifier, on the labels alone") and len(lines) == 6
+    assert lines[0] == "200 labeled images, 1,500 test images"
+    assert lines[4].startswith("classifier, on the labels only") and len(lines) == 6
     names = ("raw pixels", "untrained discriminator", "discriminator of step 2")
     for line, name in zip(lines[1:4], names, strict=True):
         assert line.startswith(name) and float(line.split("%")[0].split()[-1]) > 50

@@ -32,7 +32,7 @@ def test_command_takes_any_number_of_classes(run_main, tmp_path, monkeypatch, cl
     code, out, err = run_main(features, run, f"--labels={6 * classes}", "--generated=20")
     assert code == 0, err
     lines = out.splitlines()
-    assert lines[0].startswith(f"{6 * classes} labelled images") and len(lines) == 6
+    assert lines[0].startswith(f"{6 * classes} labeled images") and len(lines) == 6
 
 
 @pytest.mark.thorough

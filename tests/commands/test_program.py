@@ -74,7 +74,7 @@ def test_help_has_every_flag_in_its_group_with_its_default(run_main):
             "--dataset must be one of mnist, fashion_mnist, cifar10",
         ),
         ("--epoch=3", "epochs"),
-        ("mnist", "unexpected 'mnist'"),
+        ("mnist", "unexpected argument 'mnist'"),
     ],
 )
 def test_bad_flag_is_one_sentence(run_main, tmp_path, monkeypatch, flag, told):
@@ -123,7 +123,7 @@ class Failing:
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 1, "/x/y: No space left"),
         (OSError(errno.EDQUOT, "Disk quota exceeded", "/x/y"), 1, "exceeded; free some space"),
         (KeyboardInterrupt(), 130, "interrupted"),
-        (MemoryError(), 1, "out of memory: smaller models or a smaller --batch_size"),
+        (MemoryError(), 1, "out of memory: try a smaller --batch_size"),
         (tf.errors.ResourceExhaustedError(None, None, "OOM"), 1, "out of memory: smaller models"),
     ],
 )

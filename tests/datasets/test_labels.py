@@ -43,7 +43,7 @@ def test_folders_are_classes(tmp_path, kind):
     labels = load_training_labels(config, images)
     assert labels.names == ["cats", "dogs", "eels"]
     # A shade's hundreds are the number of its class.
-    np.testing.assert_array_equal(labels.numbers, images[:][:, 0, 0, 0] // 100)
+    np.testing.assert_array_equal(labels.ids, images[:][:, 0, 0, 0] // 100)
     assert labels.classes == Classes(labels.names, [2, 1, 1])
     assert isinstance(images, disk_images.DiskImages), "decoded once, for images and labels"
 
@@ -54,7 +54,7 @@ def test_damaged_images_have_no_label(tmp_path):
     config = config_of(tmp_path / "images")
     images = load_images(config)
     labels = load_training_labels(config, images)
-    assert len(images) == 3 and labels.numbers.tolist() == [0, 1, 2]
+    assert len(images) == 3 and labels.ids.tolist() == [0, 1, 2]
 
 
 def test_no_class_is_called_all(tmp_path):
@@ -109,11 +109,11 @@ def test_run_without_conditional_has_no_labels(tmp_path):
 
 def test_a_class_is_found_by_its_name():
     classes = Labels(np.array([0, 1, 1]), ["cat", "dog"]).classes
-    assert (len(classes), classes.number("dog"), classes.counts) == (2, 1, [1, 2])
-    with pytest.raises(UserError, match="`label` eel is none of the run's classes: cat, dog$"):
-        classes.number("eel")
-    with pytest.raises(UserError, match="`label` 7: the run learned no labels"):
-        UNLABELLED.number("7")
+    assert (len(classes), classes.index("dog"), classes.counts) == (2, 1, [1, 2])
+    with pytest.raises(UserError, match="`label` eel is not one of the run's classes: cat, dog$"):
+        classes.index("eel")
+    with pytest.raises(UserError, match="`label` 7: the run is not conditional"):
+        UNLABELLED.index("7")
     many = Classes([*map(str, range(100))], [1] * 100)
     with pytest.raises(UserError, match="28, 29, …$"):
-        many.number("cat")
+        many.index("cat")

@@ -322,8 +322,8 @@ def test_class_names_are_compared_after_unicode_normalization(source):
     save_gray(source / "Käse" / "c.png", 3)
     assert classes_of(source) == {1: "Käse", 2: "Brot", 3: "Käse"}
     old = Classes(["Brot", decomposed], [1, 1])
-    assert old.number("Käse") == old.number(decomposed) == 1
-    assert Classes(["Käse"], [1]).number(decomposed) == 0
+    assert old.index("Käse") == old.index(decomposed) == 1
+    assert Classes(["Käse"], [1]).index(decomposed) == 0
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

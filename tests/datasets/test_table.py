@@ -64,7 +64,7 @@ def test_classes_of_a_new_row_are_chosen_by_name(toy, run_main, tmp_path, monkey
             sample, f"--run_dir={run_dir}", f"--label={label}", f"--output={output}"
         )
         assert code == expected
-    assert "--label 7 is none of the run's classes: zero, one, two" in err
+    assert "--label 7 is not one of the run's classes: zero, one, two" in err
 
 
 def test_labels_of_a_row_without_labels_are_an_error(toy, monkeypatch):

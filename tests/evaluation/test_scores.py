@@ -147,9 +147,9 @@ def test_what_few_images_cannot_tell_is_left_out(images):
     }
     lines = evaluate.table(found).splitlines()
     assert lines[1].split() == ["step", "7", "step", "9", "real"]
-    assert "no images are held out, which would show copies of training images" in lines
+    assert "no images are held out, so copies of training images can't be detected" in lines
     assert lines[-1] == (
-        "left out, as 27 images are too few: KID × 1000, precision, recall, density, coverage"
+        "left out, because 27 images are too few: KID × 1000, precision, recall, density, coverage"
     )
 
 

@@ -122,7 +122,7 @@ def test_old_spellings_are_taken(run_main, finished_run, tmp_path, old, new, suf
         (["--latent_walk=3", "--nearest"], "--latent_walk and --nearest can't be drawn at once"),
         (["--latent_walk=1"], "--latent_walk must be a whole number from 2"),
         (["--interpolate=3"], "--interpolate must name 2 to 100 images, not 1"),
-        (["--interpolate=3,x"], "--interpolate must be image numbers"),
+        (["--interpolate=3,x"], "--interpolate must be image indices"),
         (["--interpolate="], "--interpolate is empty: give a value, or leave it out"),
         (["--project="], "--project is empty: give a value, or leave it out"),
         (["--arithmetic=1+"], "--arithmetic must be a sum such as"),
@@ -141,4 +141,4 @@ def test_views_are_pictures(run_main, finished_run, tmp_path):
     code, _, err = run_main(
         sample, f"--run_dir={finished_run}", f"--output={tmp_path / 'x.npz'}", "--latent_walk=2"
     )
-    assert code == 1 and "--latent_walk draws a .png or .gif, and --output is" in err
+    assert code == 1 and "--latent_walk writes a .png or .gif, and --output is" in err

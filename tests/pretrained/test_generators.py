@@ -201,25 +201,25 @@ def test_it_is_a_run_in_python(name):
     shape = (2, 64, 64, 3) if name == "faces" else (2, 28, 28, 1)
     assert np.asarray(run.sample(2)).shape == shape
     if name not in with_discriminator():
-        with pytest.raises(UserError, match="has a generator alone"):
+        with pytest.raises(UserError, match="only has a generator: give"):
             _ = run.discriminator
     with pytest.raises(UserError, match="'digits'.* mnist, fashion_mnist, faces"):
         dcgan_tf.load_pretrained("digits")
 
 
 def test_what_it_cannot_do_is_one_sentence(run_main, monkeypatch, exported, tmp_path):
-    alone = "has a generator alone"
+    alone = "only has a generator: give"
     output = f"--output={tmp_path / 's.png'}"
     for command, flags, told in (
         (sample, ["--pretrained=fashion_mnist", "--top_activations"], alone),
         (
             sample,
             ["--pretrained=mnist", "--checkpoint=best"],
-            f"of step {STEPS['mnist']} alone, not best",
+            f"only has the models of step {STEPS['mnist']}, not best",
         ),
         (sample, ["--pretrained=faces9"], "--pretrained must be one of mnist"),
         (sample, ["--pretrained=mnist", f"--run_dir={exported}"], "give one"),
-        (sample, [f"--run_dir={exported}", "--checkpoint=10"], "of step 3 alone, not 10"),
+        (sample, [f"--run_dir={exported}", "--checkpoint=10"], "models of step 3, not 10"),
         (features, ["--pretrained=mnist"], "pretrained"),
         (train, [f"--run_dir={exported}", "--epochs=3"], "and lacks what a training goes on from"),
     ):

@@ -66,5 +66,5 @@ def test_narrow_truncation_has_the_distribution_of_the_truncated_normal(truncati
 def test_truncation_of_what_is_scaled_to_one_length_is_refused():
     config = dataclasses.replace(NORMAL, mapping_layers=2)
     assert seeded_noise(config, 3, [7]).shape == (1, NORMAL.noise_dim)
-    with pytest.raises(UserError, match="`truncation` makes no image .* `mapping_layers`"):
+    with pytest.raises(UserError, match="`truncation` does not make images .* `mapping_layers`"):
         seeded_noise(config, 3, [7], truncation=0.5)

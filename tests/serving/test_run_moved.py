@@ -37,7 +37,7 @@ def test_images_are_drawn_though_the_folder_has_moved(folder):
     np.testing.assert_array_equal(images(run), before)
     run.interpolate([0, 1], frames=2)
     for needs_it in (lambda: run.checkpoints, lambda: run.discriminator, lambda: run.evaluate(20)):
-        with pytest.raises(UserError, match="runs/it is not there any more: load the run") as told:
+        with pytest.raises(UserError, match="runs/it no longer exists: load the run") as told:
             needs_it()
         assert "\n" not in str(told.value)
     shutil.copytree(folder.with_name("elsewhere"), folder)
@@ -51,7 +51,9 @@ def test_another_run_in_the_folder_is_not_taken_for_it(folder, finished_run):
     shutil.copytree(finished_run, folder, copy_function=shutil.copyfile)
     np.testing.assert_array_equal(images(run), before)
     for needs_it in (lambda: run.discriminator, lambda: run.evaluate(20)):
-        with pytest.raises(UserError, match="another checkpoint of step 12 .* load the run again"):
+        with pytest.raises(
+            UserError, match="a different checkpoint of step 12 .* load the run again"
+        ):
             needs_it()
     for path in (folder / "checkpoints").glob("ckpt-12.*"):
         path.unlink()
@@ -79,5 +81,5 @@ def test_classes_are_those_that_were_loaded(tmp_path, finished_run):
     before = run.sample(4, label=2).array
     shutil.rmtree(tmp_path / "run")
     np.testing.assert_array_equal(run.sample(4, label=2).array, before)
-    with pytest.raises(UserError, match="none of the run's classes"):
+    with pytest.raises(UserError, match="not one of the run's classes"):
         run.sample(4, label=3)

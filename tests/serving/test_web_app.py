@@ -140,7 +140,7 @@ def test_a_damaged_checkpoint_is_left_out(finished_run, tmp_path):
         ("/api/images?seed=1e3", "seed must be"),
         ("/api/images?seed=٣", "seed must be"),
         ("/api/images?seed=99999999999999999999", "seed must be"),
-        ("/api/images?seeds=1", "there is no parameter 'seeds'; there are: seed, first"),
+        ("/api/images?seeds=1", "unknown parameter 'seeds'; the parameters are: seed, first"),
         ("/api/images?seed=1&seed=2", "seed is given 2 times"),
         ("/api/images?checkpoint=9", "checkpoint must be one of 8, 10, 12 or best"),
         ("/api/images?checkpoint=../../etc/passwd", "checkpoint must be"),
@@ -153,7 +153,7 @@ def test_a_damaged_checkpoint_is_left_out(finished_run, tmp_path):
         ("/api/interpolation.png?fraction=-0.5", "fraction must be"),
         ("/api/interpolation.png?fraction=nan", "fraction must be"),
         ("/api/interpolation.png?fraction=", "fraction must be"),
-        ("/api/interpolation.png?share=500", "there is no parameter 'share'"),
+        ("/api/interpolation.png?share=500", "unknown parameter 'share'"),
     ],
 )
 def test_mistakes_get_code_400_and_a_sentence(client, address, told):

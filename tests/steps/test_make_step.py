@@ -69,9 +69,9 @@ def test_each_config_takes_its_step(settings, step, arguments, name):
     "settings, told",
     [
         ({"discriminator_steps": 2}, "leave out `discriminator_steps`, `weight_clip` and"),
-        ({"weight_clip": 0.1}, "`unroll_steps` takes one update of each model a step"),
-        ({"gradient_penalty": 10.0}, "`unroll_steps` takes one update of each model a step"),
-        ({"loss": "wasserstein"}, "`unroll_steps` takes one update of each model a step"),
+        ({"weight_clip": 0.1}, "`unroll_steps` needs one update of each model per step"),
+        ({"gradient_penalty": 10.0}, "`unroll_steps` needs one update of each model per step"),
+        ({"loss": "wasserstein"}, "`unroll_steps` needs one update of each model per step"),
         ({"precision": "float16"}, "give `precision=bfloat16` or `precision=float32`"),
         (
             {"discriminator_batch": "joint", "discriminator_batch_norm": True},
@@ -94,7 +94,7 @@ def test_graphs_that_have_a_cycle_with_onednn_are_those_of_batch_norm_in_a_joint
     for batch, norm in itertools.product(("separate", "joint"), (False, True)):
         config = Config(**UNROLLED, discriminator_batch=batch, discriminator_batch_norm=norm)
         if batch == "joint" and norm:
-            with pytest.raises(UserError, match="does not go with oneDNN"):
+            with pytest.raises(UserError, match="fails with oneDNN"):
                 make_step(config)
             monkeypatch.setattr("dcgan_tf.steps.make_step.onednn_is_on", lambda: False)
         make_step(config)
