@@ -1,4 +1,4 @@
-"""Measures speed, beside others, with the kernels that commands take."""
+"""Benchmarks, in the environment of the commands."""
 
 from dcgan_tf.commands.program import set_environment
 

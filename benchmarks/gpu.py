@@ -1,13 +1,13 @@
-"""What one would want to know of a new card, in about ten minutes, unattended: a table, gpu.md.
+"""Benchmarks a GPU in about ten minutes, unattended, and writes a table, gpu.md.
 
     python -m benchmarks.gpu [--preset paper] [--rounds 5] [--output gpu.md]
-    python -m benchmarks.gpu --small    # narrow models and few steps, to see whether it all runs
+    python -m benchmarks.gpu --small    # narrow models and few steps, as a smoke test
 
-Times a step of this project with each setting that is there for fast devices, of the tutorial and
-of PyTorch, and on all cards together; then the loop's overhead, and the Fréchet distance over the
-minutes of `--preset fast`. In each group, every step runs in a process of its own, in alternation
-with the default's. What can't be measured says why, and the rest goes on. Without a card all of it
-runs on the processor, with two replicas.
+Times a training step of this project with each setting for fast devices, of the tutorial, of
+PyTorch, and on all GPUs; then the training loop's overhead, and the Fréchet distance over the
+minutes of `--preset fast`. Each step runs in its own process, alternating with the default
+settings. A failed measurement is reported in the table, and the others continue. Without a GPU,
+everything runs on the CPU, with two replicas.
 """
 
 import argparse
@@ -35,7 +35,7 @@ with program.quiet_tensorflow():
     import tensorflow as tf
 
 SMALL = {"batch_size": 8, "base_filters": 4}
-MOMENTS = 8
+MEASUREMENTS = 8
 VARIED: dict[str, list[dict[str, Any]]] = {
     "precision": [{"precision": name} for name in ("float32", "bfloat16", "float16")],
     "XLA": [{"jit_compile": True, "precision": name} for name in ("float32", "bfloat16")],
@@ -54,14 +54,14 @@ TORCH = [
 
 
 class Row(NamedTuple):
-    """What is timed: what starts it, and how many images a step of it takes."""
+    """A process to time: its command line, and the images in one of its steps."""
 
     command: list[str]
     images: int
 
 
-def groups(settings: dict[str, Any], cards: int) -> dict[str, dict[str, Row]]:
-    """What is timed in alternation with the default, by the group's title and by name."""
+def groups(settings: dict[str, Any], num_gpus: int) -> dict[str, dict[str, Row]]:
+    """The processes to time, by group and name."""
     images = Config.from_flags(settings).batch_size
 
     def varied(changes: dict[str, Any]) -> tuple[str, Row]:
@@ -76,8 +76,8 @@ def groups(settings: dict[str, Any], cards: int) -> dict[str, dict[str, Row]]:
             name = f"PyTorch, {way['precision']}, channels last{compiled}"
             others[name] = Row(command("torch", settings, **way), images)
     found["others"] = others
-    if cards != 1:
-        replicas = cards or 2
+    if num_gpus != 1:
+        replicas = num_gpus or 2
         changes = {"strategy": "mirrored", "batch_size": replicas * images}
         row = Row(command("dcgan_tf", settings | changes), replicas * images)
         found["replicas"] = {f"{replicas} replicas, each with a batch": row}
@@ -85,7 +85,7 @@ def groups(settings: dict[str, Any], cards: int) -> dict[str, dict[str, Row]]:
 
 
 def measured(title: str, rows: dict[str, Row], rounds: int) -> Iterator[str]:
-    """The lines of a group; its first row is what the others are compared with."""
+    """The table lines of a group; speeds are relative to its first row."""
     seconds, failures = alternate({name: row.command for name, row in rows.items()}, rounds)
     first = next(iter(rows))
     for name, row in rows.items():
@@ -99,7 +99,7 @@ def measured(title: str, rows: dict[str, Row], rounds: int) -> Iterator[str]:
 
 
 def overhead(settings: dict[str, Any]) -> str:
-    """What the loop costs over the bare step, by `benchmarks.train_loop`."""
+    """The overhead of the training loop, from `benchmarks.train_loop`."""
     names = ("preset", "batch_size", "base_filters")
     flags = [f"--{name}={settings[name]}" for name in names if name in settings]
     done = subprocess.run(
@@ -112,18 +112,18 @@ def overhead(settings: dict[str, Any]) -> str:
 def quality(run: str) -> Iterator[str]:
     """The Fréchet distance over the minutes of a run."""
     try:
-        curves, baseline = compare([run], 1, MOMENTS)
-    except Exception as error:  # the rest of the table is worth having
+        curves, baseline = compare([run], 1, MEASUREMENTS)
+    except Exception as error:  # so that the rest of the table is written
         yield f"not measured: {first_line(error)}"
         return
     yield "| minutes of steps | step | Fréchet distance |\n|---|---|---|"
-    for moment in curves[run, 0]:
-        yield f"| {moment.minutes:.2f} | {moment.step} | {moment.distance:.2f} |"
+    for point in curves[run, 0]:
+        yield f"| {point.minutes:.2f} | {point.step} | {point.distance:.2f} |"
     yield f"| | real images | {baseline:.2f} |"
 
 
 def report(flags: argparse.Namespace) -> Iterator[str]:
-    """The lines of the table, each as soon as it is known."""
+    """Yields the lines of the table as they are measured."""
     given = {"preset": flags.preset} | (SMALL if flags.small else {})
     with tempfile.TemporaryDirectory() as folder:
         config = resolve_auto(Config.from_flags(given), RunDirectory(Path(folder)))
@@ -135,17 +135,17 @@ def report(flags: argparse.Namespace) -> Iterator[str]:
         f"`--precision {config.precision} --convolutions {config.convolutions}`. Median of "
         f"{flags.rounds} (quartiles).\n"
     )
-    yield "| | | milliseconds a step | images a second | times the default's |"
+    yield "| | | milliseconds per step | images per second | relative to the default |"
     yield "|---|---|---|---|---|"
     for title, rows in groups(settings, len(tf.config.list_physical_devices("GPU"))).items():
         yield from measured(title, default | rows, flags.rounds)
-    yield f"\nThe loop costs {overhead(given)} over the bare step.\n"
+    yield f"\nOverhead of the training loop over the bare step: {overhead(given)}.\n"
     run = " ".join(["fast", *(f"{name}={value}" for name, value in SMALL.items()), "max_steps=20"])
     yield from quality(run if flags.small else "fast")
 
 
 def main() -> None:
-    """Measures all, and writes each line of the table as it comes."""
+    """Runs all measurements, and writes the table line by line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--preset", choices=PRODUCTS, default="tutorial")
     parser.add_argument("--rounds", type=int, default=5)

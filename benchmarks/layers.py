@@ -1,10 +1,10 @@
-"""Each layer's training pass, forward and back: by this project, by Keras, and by PyTorch.
+"""Times the forward and backward pass of each layer in this project, in Keras and in PyTorch.
 
     python -m benchmarks.layers [--preset paper] [--rounds 5]
 
-Each runs in a process of its own, in alternation, at the size that it has in the model, in float32.
-A ratio is the other's time over this project's: above 1, this project's is faster. PyTorch is
-compared where it is installed.
+The implementations run in their own processes, alternating, at the layer's size in the model, in
+float32. A ratio is the other's time over this project's: above 1, this project is faster. PyTorch
+is included if it is installed.
 """
 
 import argparse
@@ -22,20 +22,20 @@ from dcgan_tf.settings.config import Config
 with program.quiet_tensorflow():
     from keras import layers
 
-THIS = "this project"
+OWN = "this project"
 TORCH = {"PyTorch": False, "PyTorch, channels last": True}
 
 
 def commands_of(layer: layers.Layer, batch: int) -> dict[str, list[str]]:
-    """What starts a layer's passes, by whose they are."""
+    """The command lines that time a layer's passes, by implementation."""
     module = type(layer).__module__
     options = {
         "kind": type(layer).__name__,
         "layer": layer.get_config(),
         "shape": [batch, *layer.input.shape[1:]],
     }
-    found = {THIS: command("layer", {}, module=module, **options)}
-    if module == fast_layers.__name__:  # the others are Keras's own
+    found = {OWN: command("layer", {}, module=module, **options)}
+    if module == fast_layers.__name__:  # else it is Keras's own layer
         found["Keras"] = command("layer", {}, module="keras.layers", **options)
     if importlib.util.find_spec("torch"):
         for name, channels_last in TORCH.items():
@@ -44,22 +44,22 @@ def commands_of(layer: layers.Layer, batch: int) -> dict[str, list[str]]:
 
 
 def row(seconds: dict[str, np.ndarray], failures: dict[str, str]) -> str:
-    """Milliseconds of this project's pass, and the others' ratios to it."""
+    """Milliseconds of this project's passes, and the ratios of the others."""
     cells = []
-    for name in (THIS, "Keras", *TORCH):
+    for name in (OWN, "Keras", *TORCH):
         if name in failures:
             cells.append(f"not measured: {failures[name]}")
-        elif name not in seconds or THIS in failures:
+        elif name not in seconds or OWN in failures:
             cells.append("")
-        elif name == THIS:
-            cells.append(spread(1000 * seconds[THIS]))
+        elif name == OWN:
+            cells.append(spread(1000 * seconds[OWN]))
         else:
-            cells.append(spread(seconds[name] / seconds[THIS]))
+            cells.append(spread(seconds[name] / seconds[OWN]))
     return " | ".join(cells)
 
 
 def main() -> None:
-    """Times each layer of both models, and prints a row for each."""
+    """Times each layer of both models, and prints a table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--preset", choices=SHAPES, default="tutorial")
     parser.add_argument("--rounds", type=int, default=5)
@@ -72,7 +72,7 @@ def main() -> None:
     print_setup()
     print(f"{flags.preset}, batch {config.batch_size}: median of {flags.rounds} (quartiles)\n")
     print(f"| | milliseconds | Keras | {' | '.join(TORCH)} |\n|---|---|---|---|---|")
-    whole: dict[str, np.ndarray] = {}
+    totals: dict[str, np.ndarray] = {}
     failed: dict[str, str] = {}
     for model in (make_generator(config, image), make_discriminator(config, image)):
         for layer in model.layers:
@@ -82,10 +82,10 @@ def main() -> None:
             size = "×".join(map(str, layer.input.shape[1:]))
             print(f"| {type(layer).__name__} of {size} | {row(seconds, failures)} |", flush=True)
             failed |= failures
-            if THIS in seconds:  # where it is Keras's own layer, Keras takes as long
-                seconds = {"Keras": seconds[THIS]} | seconds
-            whole |= {name: whole.get(name, 0) + taken for name, taken in seconds.items()}
-    print(f"| together | {row(whole, failed)} |")
+            if OWN in seconds:  # for Keras's own layers, the times are the same
+                seconds = {"Keras": seconds[OWN]} | seconds
+            totals |= {name: totals.get(name, 0) + taken for name, taken in seconds.items()}
+    print(f"| total | {row(totals, failed)} |")
 
 
 if __name__ == "__main__":

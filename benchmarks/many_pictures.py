@@ -1,10 +1,10 @@
-"""Seconds, memory and disk until a folder of many pictures trains, and the next time.
+"""Measures the time, memory and disk space to start training on a folder of many pictures.
 
     python -m benchmarks.many_pictures [--images 100000]
 
-Makes so many JPEGs of 178×218, as CelebA's are, and starts `python train.py --dataset folder` with
-a quarter of them and with all, up to the end of one step of a narrow model: first with none of them
-in the system's cache, nor decoded before; then again, as they are decoded.
+Makes JPEGs of 178×218, the size of CelebA's, and runs one step of a narrow model with `train.py
+--dataset folder` on a quarter of them and on all. The first start has nothing in the page cache and
+no decoded images; the second reuses the decoded images.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.start import whole
+from benchmarks.start import run_to_end
 from benchmarks.timing import forget, print_setup
 from dcgan_tf.commands import program
 
@@ -28,15 +28,15 @@ NARROW = (
 )
 
 
-def make(folder: Path, number: int) -> None:
-    """Makes one picture, of soft coloured patches."""
-    patches = np.random.default_rng(number).integers(0, 256, (9, 7, 3), np.uint8)
+def make(folder: Path, index: int) -> None:
+    """Makes a picture of soft colored patches."""
+    patches = np.random.default_rng(index).integers(0, 256, (9, 7, 3), np.uint8)
     picture = Image.fromarray(patches).resize(SIZE, Image.Resampling.BICUBIC)
-    picture.save(folder / f"{number:07}.jpg", quality=80)
+    picture.save(folder / f"{index:07}.jpg", quality=80)
 
 
 def main() -> None:
-    """Makes the pictures, and prints a row for each start."""
+    """Makes the pictures, and prints a table of the starts."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=100_000)
     images = parser.parse_args().images
@@ -44,9 +44,9 @@ def main() -> None:
         pictures = Path(folder) / "pictures"
         parts = {pictures / "quarter": range(images // 4), pictures: range(images // 4, images)}
         with ProcessPoolExecutor() as pool:
-            for part, numbers in parts.items():
+            for part, indices in parts.items():
                 part.mkdir(parents=True, exist_ok=True)
-                list(pool.map(partial(make, part), numbers, chunksize=500))
+                list(pool.map(partial(make, part), indices, chunksize=500))
         size = sum(path.stat().st_size for path in pictures.rglob("*.jpg"))
         print_setup()
         print(f"{images:,} pictures, {size >> 20:,} MiB\n")
@@ -60,7 +60,7 @@ def main() -> None:
                         forget(path)
                 run = f"--data_dir {part} --cache_dir {cache} --run_dir {folder}/{count}_{start}"
                 command = [sys.executable, "train.py", *NARROW.split(), *run.split()]
-                seconds, memory = whole(command)
+                seconds, memory = run_to_end(command)
                 decoded = sum(path.stat().st_size for path in cache.rglob("*")) >> 20
                 print(f"| {count:,} | {start} | {seconds:.1f} | {memory:.0f} | {decoded:,} |")
 

@@ -1,9 +1,9 @@
-"""Steps and layers to compare, each in a process of its own: what one imports or breaks is its own.
+"""Training steps and layers to compare. Each runs in its own process, to isolate the others.
 
     python -m benchmarks.peers dcgan_tf|tutorial|torch|layer|torch_layer SETTINGS OPTIONS
 
-is what `alternate` starts. SETTINGS are those of a config, OPTIONS the further arguments of the
-function that PEERS has for the name, as JSON.
+is the command started by `alternate`. SETTINGS are settings of a config, and OPTIONS further
+arguments of the peer's function in PEERS, both as JSON.
 """
 
 import argparse
@@ -28,19 +28,19 @@ from dcgan_tf.settings.config import Config
 
 SHAPES = {"tutorial": (28, 28, 1), "paper": (64, 64, 3)}
 TURN_SECONDS = 0.5
-PATIENCE_SECONDS = 300
+TIMEOUT_SECONDS = 300
 
-Take = Callable[[int], int]  # takes as many steps, or some more; returns how many
+Take = Callable[[int], int]  # takes at least the given number of steps; returns the number taken
 
 
 def random_images(config: Config) -> np.ndarray:
-    """A batch of noise, uint8 [batch, H, W, C]."""
+    """A batch of random images, uint8 [batch, H, W, C]."""
     shape = (config.batch_size, *SHAPES[config.preset])
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
 def repeated(step: Callable[[], Any], wait: Callable[[], None]) -> Take:
-    """Takes just as many steps, and waits until all are done."""
+    """A function that takes the given number of steps, and waits for their end."""
 
     def take(steps: int) -> int:
         for _ in range(steps):
@@ -52,7 +52,7 @@ def repeated(step: Callable[[], Any], wait: Callable[[], None]) -> Take:
 
 
 def dcgan_tf_steps(config: Config) -> Take:
-    """This project's step, on as many replicas as the config's strategy has."""
+    """This project's step, on all replicas of the config's strategy."""
     import tensorflow as tf
 
     from dcgan_tf.commands.memory import keep_freed_memory
@@ -68,24 +68,27 @@ def dcgan_tf_steps(config: Config) -> Take:
         trainer = Trainer(config, random_images(config))
         batches = trainer.make_iterator()
     batch = next(batches)
-    at_once = config.steps_per_execution
+    per_call = config.steps_per_execution
 
     def take(steps: int) -> int:
-        calls = -(-steps // at_once)
+        calls = -(-steps // per_call)
         for _ in range(calls):
-            if at_once == 1:
+            if per_call == 1:
                 trainer.train_step(batch)
             else:
-                trainer.train_steps(batches, tf.constant(at_once))
+                trainer.train_steps(batches, tf.constant(per_call))
         tf.test.experimental.sync_devices()
-        return calls * at_once
+        return calls * per_call
 
     return take
 
 
 def tutorial_steps(config: Config) -> Take:
-    """The tutorial's step: of its own models, or of the preset's, made of Keras's own layers."""
-    from benchmarks.tutorial import make_models, make_step  # first: it decides on oneDNN
+    """The tutorial's step on its own models, or on the preset's, made of Keras's own layers."""
+    from benchmarks.tutorial import (
+        make_models,
+        make_step,
+    )  # before TensorFlow, because it configures oneDNN
 
     import tensorflow as tf  # isort: skip
 
@@ -118,14 +121,14 @@ def torch_steps(config: Config, **options: Any) -> Take:
 def layer_passes(
     config: Config, module: str, kind: str, layer: dict[str, Any], shape: list[int]
 ) -> Take:
-    """A layer's passes forward, and back to its inputs and weights.
+    """The forward and backward pass of a layer, with gradients for inputs and weights.
 
     Args:
         config: unused.
-        module: where the layer's class is.
-        kind: its name.
-        layer: its own config.
-        shape: of its inputs, the batch included.
+        module: the module of the layer's class.
+        kind: the name of the class.
+        layer: the layer's config.
+        shape: the shape of the inputs, including the batch.
     """
     import tensorflow as tf
 
@@ -147,7 +150,7 @@ def layer_passes(
 
 
 def torch_layer_passes(config: Config, **options: Any) -> Take:
-    """The same layer's passes in PyTorch."""
+    """The passes of the same layer in PyTorch."""
     from benchmarks.torch_step import make_passes
 
     return repeated(*make_passes(**options))
@@ -163,7 +166,7 @@ PEERS: dict[str, Callable[..., Take]] = {
 
 
 def command(peer: str, settings: dict[str, Any], **options: Any) -> list[str]:
-    """What starts a peer."""
+    """The command line that starts a peer."""
     words = [sys.executable, "-m", "benchmarks.peers", peer]
     return [*words, json.dumps(settings), json.dumps(options)]
 
@@ -171,17 +174,17 @@ def command(peer: str, settings: dict[str, Any], **options: Any) -> list[str]:
 def alternate(
     commands: Mapping[str, list[str]], rounds: int
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Times the steps of some peers in turn, after two that are not counted.
+    """Times the steps of peers in turn, after two warm-up steps each.
 
-    The order is reversed from round to round. A turn lasts TURN_SECONDS, or one step.
+    The order is reversed every round. A turn lasts TURN_SECONDS, or one step.
 
     Args:
-        commands: what starts each.
-        rounds: how many turns each has.
+        commands: the peers' command lines, by name.
+        rounds: the number of turns of each peer.
 
     Returns:
-        float64 [rounds], the seconds of a step, of each that could be measured; and of each of the
-        others, why not.
+        The seconds per step of each peer that was measured, float64 [rounds]; and the reason for
+        each that was not.
     """
     processes: dict[str, subprocess.Popen] = {}
     steps: dict[str, int] = {}
@@ -189,10 +192,10 @@ def alternate(
     failures: dict[str, str] = {}
 
     def measure(name: str, count: int) -> float:
-        answer = ask(processes[name], count)
-        if answer is None and name not in failures:
+        step_seconds = ask(processes[name], count)
+        if step_seconds is None and name not in failures:
             failures[name] = why_it_ended(processes[name], errors[name])
-        return math.nan if answer is None else answer
+        return math.nan if step_seconds is None else step_seconds
 
     with contextlib.ExitStack() as stack:
         errors = {name: stack.enter_context(tempfile.TemporaryFile("w+")) for name in commands}
@@ -210,7 +213,7 @@ def alternate(
 
 
 def start(words: list[str], errors: TextIO) -> subprocess.Popen:
-    """Starts a peer, which shares a GPU's memory with the others."""
+    """Starts a peer that shares GPU memory with the others."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     pipe = subprocess.PIPE
     return subprocess.Popen(
@@ -219,7 +222,7 @@ def start(words: list[str], errors: TextIO) -> subprocess.Popen:
 
 
 def ask(process: subprocess.Popen, steps: int) -> float | None:
-    """Has a peer take steps; returns the seconds of one, or nothing where it has ended."""
+    """Makes a peer take steps; returns the seconds per step, or None if the peer has ended."""
     assert process.stdout is not None
     with contextlib.suppress(BrokenPipeError):
         print(steps, file=process.stdin, flush=True)
@@ -233,10 +236,10 @@ def end(process: subprocess.Popen) -> None:
 
 
 def why_it_ended(process: subprocess.Popen, errors: TextIO) -> str:
-    """Why a peer ended before its time, in a sentence."""
+    """The reason why a peer ended early."""
     code = process.wait()
     if code == -signal.SIGALRM:
-        return f"no answer within {PATIENCE_SECONDS} seconds"
+        return f"no response within {TIMEOUT_SECONDS} seconds"
     if code < 0:
         return f"ended by {signal.Signals(-code).name}"
     errors.seek(0)
@@ -245,19 +248,19 @@ def why_it_ended(process: subprocess.Popen, errors: TextIO) -> str:
 
 
 def main() -> None:
-    """Takes as many steps as each line of input says, and answers each with the seconds of one."""
+    """Reads numbers of steps from standard input, takes them, and prints the seconds per step."""
     parser = argparse.ArgumentParser()
     parser.add_argument("peer", choices=PEERS)
     parser.add_argument("settings", type=json.loads, metavar="SETTINGS")
     parser.add_argument("options", type=json.loads, metavar="OPTIONS")
     flags = parser.parse_args()
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what is printed meanwhile is no answer
-    signal.alarm(PATIENCE_SECONDS)
+    os.dup2(2, 1)  # keeps other output out of the answers
+    signal.alarm(TIMEOUT_SECONDS)
     config = Config.from_flags({"epochs": 10**6} | flags.settings)
     take = PEERS[flags.peer](config, **flags.options)
     for line in sys.stdin:
-        signal.alarm(PATIENCE_SECONDS)
+        signal.alarm(TIMEOUT_SECONDS)
         began = time.perf_counter()
         taken = take(int(line))
         print((time.perf_counter() - began) / taken, file=answers, flush=True)

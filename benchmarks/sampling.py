@@ -1,8 +1,8 @@
-"""What drawing images costs over the bare generator, which is called on one fixed noise.
+"""Measures the overhead of drawing images over bare calls of the generator on fixed noise.
 
     python -m benchmarks.sampling --run_dir RUN [--num_images 10000] [--rounds 5]
 
-Both in one process, in alternation. A ratio of 1 is the bare generator's own speed.
+Both run in one process, alternating. A ratio of 1 means no overhead.
 """
 
 import argparse
@@ -23,7 +23,7 @@ BATCH_SIZE = 256
 
 
 def main() -> None:
-    """Times both and prints their images per second and ratio."""
+    """Times both, and prints images per second and the ratio."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--run_dir", type=Path, required=True)
     parser.add_argument("--num_images", type=int, default=10_000)
@@ -44,18 +44,18 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         write = writer_for(Path(folder) / "images.npz")
-        numbers = (config.seed, num_images, BATCH_SIZE)
+        sampling = (config.seed, num_images, BATCH_SIZE)
 
         def draw() -> None:
-            images = sample_images(generator, config, *numbers, classes=classes)
+            images = sample_images(generator, config, *sampling, classes=classes)
             write(images, (num_images, *generator.output_shape[1:]))
 
         seconds = alternate([bare, draw], flags.rounds)
     print_setup()
-    print(f"images a second, median of {flags.rounds} (quartiles)")
-    print(f"  the bare generator  {spread(num_images / seconds[:, 0])}")
-    print(f"  drawn and written   {spread(num_images / seconds[:, 1])}")
-    print(f"  ratio               {spread(seconds[:, 0] / seconds[:, 1])}")
+    print(f"images per second, median of {flags.rounds} (quartiles)")
+    print(f"  bare generator     {spread(num_images / seconds[:, 0])}")
+    print(f"  drawn and written  {spread(num_images / seconds[:, 1])}")
+    print(f"  ratio              {spread(seconds[:, 0] / seconds[:, 1])}")
 
 
 if __name__ == "__main__":

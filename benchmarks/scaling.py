@@ -1,13 +1,13 @@
-"""The time of a step on one, two and three workers, each on its own core, against a model of it.
+"""Times a step on one, two and three workers, each on its own core, and compares it with a model.
 
     python -m benchmarks.scaling [--workers 3] [--batch_size 252] [--steps 10]
 
-The workers are processes of this machine that talk over its loopback. With N of them, a step should
-take as long as a worker takes for its N-th of the batch, and the all-reduce of all gradients: of
-each, 2 (N − 1) / N times its bytes go over every worker's connection, at a bandwidth that is
-measured with two workers. What each takes for its part is measured twice: by a worker that has the
-machine for itself (if some share a core, that time counts for each of them), and by as many at
-once, which share its memory too but don't talk to each other.
+The workers are processes on this machine, connected over loopback. With N workers, the model
+predicts the time for 1/N of the batch plus the time for an all-reduce of the gradients. The
+all-reduce sends 2 (N − 1) / N times the gradients' bytes over each worker's connection; the
+bandwidth is measured with two workers. The time for 1/N of the batch is measured twice: with a
+single worker ("alone", multiplied if workers share a core), and with N unconnected workers that
+compete for memory ("at once").
 """
 
 import argparse
@@ -36,7 +36,7 @@ with program.quiet_tensorflow():
 
 
 def main() -> None:
-    """Measures each number of workers, and prints what the model says beside it."""
+    """Measures each number of workers, and prints the model's prediction beside it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--batch_size", type=int, default=252)
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def free_addresses(count: int) -> list[str]:
-    """Addresses of this machine at which nothing listens."""
+    """Unused addresses on this machine."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
     addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
     for each in sockets:
@@ -86,17 +86,20 @@ def free_addresses(count: int) -> list[str]:
 
 
 def local_cluster(count: int) -> list[str]:
-    """`TF_CONFIG` for each of some workers on this machine."""
+    """`TF_CONFIG` for each worker of a cluster on this machine."""
     addresses = free_addresses(count)
     tasks = [{"type": "worker", "index": index} for index in range(count)]
     return [json.dumps({"cluster": {"worker": addresses}, "task": task}) for task in tasks]
 
 
 def launch(count: int, batch_size: int, steps: int, connected: bool = True) -> dict[str, float]:
-    """What so many workers measure, each on a core of its own: the most of each figure.
+    """Measures with several workers, each on its own core, and returns the maxima.
 
     Args:
-        connected: whether they are one cluster, or each trains for itself.
+        count: the number of workers.
+        batch_size: the batch size of each cluster or unconnected worker.
+        steps: the number of steps.
+        connected: whether the workers form a cluster.
 
     Raises:
         UserError: a worker fails.
@@ -141,8 +144,8 @@ def measure(batch_size: int, steps: int) -> dict[str, float]:
         trainer = Trainer(config, images)
         batches = trainer.make_iterator()
         made = median_seconds(lambda: next(batches), steps)
-        held = next(batches)
-        step = median_seconds(lambda: trainer.train_step(held).scalars.gen_loss.numpy(), steps)
+        batch = next(batches)
+        step = median_seconds(lambda: trainer.train_step(batch).scalars.gen_loss.numpy(), steps)
         weights = [
             weight
             for model in (trainer.gan.generator, trainer.gan.discriminator)
@@ -167,7 +170,7 @@ def measure(batch_size: int, steps: int) -> dict[str, float]:
 
 
 def median_seconds(call: Callable[[], object], times: int) -> float:
-    """The median of some calls, after one that is not counted."""
+    """The median seconds of a call, after a warm-up call."""
     return float(np.median(alternate([call], times)))
 
 

@@ -1,11 +1,11 @@
-"""Seconds from the command to the first progress and steps, and memory, beside the tutorial's.
+"""Measures start-up time and memory, compared with the tutorial's script.
 
     python -m benchmarks.start [--steps 12] [--rounds 5] [--cold]
 
-Runs `python train.py` and the tutorial's script in alternation. The first progress is that of
-`train.py` on a terminal; the tutorial's script says nothing before the end of its first epoch, so
-the end of its first step stands for it. With `--cold`, the system's cache forgets Python, its
-packages and the project before each start, as far as no other process has them open.
+Alternates between `python train.py` and the tutorial's script. The first progress of
+`train.py` is measured on a terminal. The tutorial's script prints nothing before the end of its
+first epoch, so the end of its first step is used instead. With `--cold`, Python, its packages and the
+project are dropped from the page cache before each start, unless other processes use them.
 """
 
 import argparse
@@ -31,11 +31,11 @@ from dcgan_tf.settings.errors import UserError
 PROGRESS = b"epoch 1/"
 
 
-def whole(command: list[str]) -> tuple[float, float]:
+def run_to_end(command: list[str]) -> tuple[float, float]:
     """Seconds and peak resident MiB of a command.
 
     Raises:
-        UserError: it fails.
+        UserError: the command fails.
     """
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -45,8 +45,8 @@ def whole(command: list[str]) -> tuple[float, float]:
     return time.perf_counter() - began, usage.ru_maxrss / 1024
 
 
-def to_progress(command: list[str]) -> tuple[float, float]:
-    """Seconds until a command shows its progress on a terminal, and peak resident MiB so far."""
+def run_to_progress(command: list[str]) -> tuple[float, float]:
+    """Seconds until a command shows progress on a terminal, and peak resident MiB until then."""
     terminal, end = pty.openpty()
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     began = time.perf_counter()
@@ -63,7 +63,7 @@ def to_progress(command: list[str]) -> tuple[float, float]:
 
 
 def forget_python() -> None:
-    """Has the system's cache forget what both commands read as they start."""
+    """Drops what both commands read at start-up from the page cache."""
     for folder in {sys.prefix, sys.base_prefix, os.getcwd()}:
         for path in Path(folder).rglob("*"):
             if path.is_file() and not path.is_symlink():
@@ -80,30 +80,32 @@ def main() -> None:
 
     print_setup()
     measures = {
-        "the first progress": (1, to_progress),
-        "the end of step 1": (1, whole),
-        f"the end of step {flags.steps}": (flags.steps, whole),
+        "the first progress": (1, run_to_progress),
+        "the end of step 1": (1, run_to_end),
+        f"the end of step {flags.steps}": (flags.steps, run_to_end),
     }
     for name, (steps, measure) in measures.items():
         figures = []
         for _ in range(flags.rounds):
             with tempfile.TemporaryDirectory() as folder:
                 ours = ["train.py", "--run_dir", folder]
-                ours += ["--max_steps", str(steps)] if measure is whole else []
-                theirs = ["-m", "benchmarks.tutorial", str(steps)]
+                ours += ["--max_steps", str(steps)] if measure is run_to_end else []
+                tutorial = ["-m", "benchmarks.tutorial", str(steps)]
                 row = []
-                for command, how in ((theirs, whole), (ours, measure)):
+                for command, how in ((tutorial, run_to_end), (ours, measure)):
                     if flags.cold:
                         forget_python()
                     row.append(how([sys.executable, *command]))
                 figures.append(row)
-        (their_seconds, their_memory), (seconds, memory) = np.transpose(figures, (1, 2, 0))
+        (tutorial_seconds, tutorial_memory), (seconds, memory) = np.transpose(figures, (1, 2, 0))
         print(f"to {name}, median of {flags.rounds} (quartiles)")
-        print(f"  the tutorial's script   {spread(their_seconds)} s, {spread(their_memory)} MiB")
+        print(
+            f"  the tutorial's script   {spread(tutorial_seconds)} s, {spread(tutorial_memory)} MiB"
+        )
         print(f"  train.py                {spread(seconds)} s, {spread(memory)} MiB")
         print(
-            f"  ratio                   {spread(seconds / their_seconds)}  "
-            f"{spread(memory / their_memory)}"
+            f"  ratio                   {spread(seconds / tutorial_seconds)}  "
+            f"{spread(memory / tutorial_memory)}"
         )
 
 

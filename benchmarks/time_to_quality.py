@@ -1,12 +1,11 @@
-"""The Fréchet distance over the minutes of training: a table, and time_to_quality.png.
+"""Measures the Fréchet distance over training time: prints a table, draws time_to_quality.png.
 
     python -m benchmarks.time_to_quality [--runs tutorial fast digits] [--seeds 3]
     python -m benchmarks.time_to_quality --runs fast "fast learning_rate=1e-3 epochs=3" --half 0
 
-A run is a preset, followed by what is to be different. Each trains on MNIST with each seed, in
-turn; only the steps' time is counted. Its images are compared with every other one of the test
-digits: the ones that settings are chosen by are those with even numbers (`--half 0`), the ones to
-report are those with odd numbers (`--half 1`).
+A run is a preset, followed by changed settings. The runs train on MNIST with each seed, in turn;
+only the time of their steps is counted. Images are compared with half of the test digits: use the
+even indices (`--half 0`) to choose settings, and the odd ones (`--half 1`) to report results.
 """
 
 import argparse
@@ -36,13 +35,13 @@ from dcgan_tf.starting.measure import TRIALS, resolve_auto
 from dcgan_tf.training import Trainer
 
 NUM_IMAGES = 5000
-FIRST_MOMENT = 0.02
+FIRST_FRACTION = 0.02  # of the steps, at the first measurement
 PICTURE = Path("time_to_quality.png")
-ALIKE = ("dataset", "data_dir", "image_size", "channels", "conditional", "init_from")
+COMMON_SETTINGS = ("dataset", "data_dir", "image_size", "channels", "conditional", "init_from")
 
 
-class Moment(NamedTuple):
-    """What a training has come to: the losses are means since the moment before."""
+class Measurement(NamedTuple):
+    """The state of a training; losses are means since the last measurement."""
 
     step: int
     minutes: float
@@ -52,7 +51,7 @@ class Moment(NamedTuple):
 
 
 def main() -> None:
-    """Trains all, prints what each moment came to, and draws it."""
+    """Trains all runs, prints the measurements, and plots them."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", nargs="+", default=["tutorial", "fast", "digits"])
     parser.add_argument("--seeds", type=int, default=3)
@@ -72,12 +71,12 @@ def main() -> None:
 
 
 def compare(
-    runs: list[str], seeds: int, moments: int, half: int = 1
-) -> tuple[dict[tuple[str, int], list[Moment]], float]:
-    """Trains runs with each of some seeds, and prints what each moment came to.
+    runs: list[str], seeds: int, measurements: int, half: int = 1
+) -> tuple[dict[tuple[str, int], list[Measurement]], float]:
+    """Trains runs with several seeds, and prints the measurements.
 
     Returns:
-        The moments of each run and seed; and the distance of as many real images.
+        The measurements of each run and seed; and the distance of the same number of real images.
     """
     keep_freed_memory()
     print_setup()
@@ -85,24 +84,24 @@ def compare(
         settled = resolve_auto(Config(), RunDirectory(Path(folder)))
     configs = [read_run(run, settled) for run in runs]
     for run, config in zip(runs, configs):
-        for name in ALIKE:
+        for name in COMMON_SETTINGS:
             if getattr(config, name) != getattr(settled, name):
-                raise UserError(f"--runs {run!r}: {name} is the same in all runs that are compared")
+                raise UserError(f"--runs {run!r}: {name} must be the same in all runs")
     images = load_images(settled)
     held_out = load_held_out(settled)[half::2]
     names = ["frechet_distance"]
     evaluator = Evaluator(settled, images, NUM_IMAGES, names, held_out=held_out)
-    curves: dict[tuple[str, int], list[Moment]] = {}
+    curves: dict[tuple[str, int], list[Measurement]] = {}
     for seed in range(seeds):
         for run, config in zip(runs, configs):
             seeded = dataclasses.replace(config, seed=config.seed + seed)
             curves[run, seed] = []
-            for moment in train(seeded, images, evaluator, moments):
-                curves[run, seed].append(moment)
+            for point in train(seeded, images, evaluator, measurements):
+                curves[run, seed].append(point)
                 print(
-                    f"{run}, seed {seed}: step {moment.step:>6}, {moment.minutes:6.2f} min, "
-                    f"gen_loss {moment.gen_loss:.4f}, disc_loss {moment.disc_loss:.4f}, "
-                    f"Fréchet distance {moment.distance:.2f}",
+                    f"{run}, seed {seed}: step {point.step:>6}, {point.minutes:6.2f} min, "
+                    f"gen_loss {point.gen_loss:.4f}, disc_loss {point.disc_loss:.4f}, "
+                    f"Fréchet distance {point.distance:.2f}",
                     flush=True,
                 )
     baseline = float(evaluator.baseline["frechet_distance"])
@@ -111,19 +110,19 @@ def compare(
 
 
 def read_run(text: str, settled: Config) -> Config:
-    """The settings of a run: "fast epochs=3" is the preset `fast` with one change.
+    """Parses the settings of a run: "fast epochs=3" is the preset `fast` with one change.
 
-    What is left to the device is as it was settled for all runs.
+    Settings that depend on the device are the same for all runs.
 
     Raises:
-        UserError: there are no such settings.
+        UserError: a setting or value is invalid.
     """
     preset, *changes = text.split()
     given: dict[str, Any] = {"preset": preset} | {name: getattr(settled, name) for name in TRIALS}
     for change in changes:
         name, _, value = change.partition("=")
         if Config.unknown({name: value}):
-            raise UserError(f"--runs {text!r}: there is no setting {name!r}")
+            raise UserError(f"--runs {text!r}: unknown setting {name!r}")
         try:
             given[name] = json.loads(value)
         except ValueError:
@@ -131,35 +130,38 @@ def read_run(text: str, settled: Config) -> Config:
     return Config.from_flags(given)
 
 
-def train(config: Config, images: Images, evaluator: Evaluator, number: int) -> Iterator[Moment]:
-    """Trains one run; its moments are evenly spaced on a logarithmic scale."""
+def train(
+    config: Config, images: Images, evaluator: Evaluator, measurements: int
+) -> Iterator[Measurement]:
+    """Trains a run, and yields measurements at logarithmically spaced steps."""
     labels = find_clusters(config, images).labels if config.clusters else None
     trainer = Trainer(config, images, labels)
     evaluator.classes = trainer.classes
     batches = trainer.make_iterator()
     last = trainer.schedule.last_step
-    moments = set(np.geomspace(FIRST_MOMENT * last, last, number).round().astype(int).tolist())
+    spaced = np.geomspace(FIRST_FRACTION * last, last, measurements)
+    steps = set(spaced.round().astype(int).tolist())
     seconds, losses = 0.0, []
     for step, batch in enumerate(batches, 1):
         began = time.perf_counter()
         output = trainer.train_step(batch)
         losses.append((float(output.scalars.gen_loss), float(output.scalars.disc_loss)))
         seconds += time.perf_counter() - began
-        if step in moments:
+        if step in steps:
             scores = evaluator.scores(evaluator.samples(trainer.gan.sampling_generator))
             gen_loss, disc_loss = np.mean(losses, axis=0).tolist()
             distance = float(scores["frechet_distance"])
-            yield Moment(step, seconds / 60, gen_loss, disc_loss, distance)
+            yield Measurement(step, seconds / 60, gen_loss, disc_loss, distance)
             losses = []
 
 
-def draw(axes: Any, curves: dict[tuple[str, int], list[Moment]], x: str, y: str) -> None:
-    """Draws one attribute of the moments over another, a colour for each run."""
+def draw(axes: Any, curves: dict[tuple[str, int], list[Measurement]], x: str, y: str) -> None:
+    """Plots one attribute of the measurements over another, with one color per run."""
     names = list(dict.fromkeys(run for run, _ in curves))
-    for (run, seed), moments in curves.items():
+    for (run, seed), points in curves.items():
         axes.plot(
-            [getattr(moment, x) for moment in moments],
-            [getattr(moment, y) for moment in moments],
+            [getattr(point, x) for point in points],
+            [getattr(point, y) for point in points],
             "o-",
             markersize=3,
             color=f"C{names.index(run)}",

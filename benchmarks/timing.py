@@ -1,4 +1,4 @@
-"""Timing things in alternation, which holds on a machine whose speed drifts."""
+"""Timing in alternation, which is robust against drifts of the machine's speed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from dcgan_tf.commands.program import quiet_tensorflow
 
-with quiet_tensorflow():  # once: whatever imports TensorFlow imports this before
+with quiet_tensorflow():  # other modules import this one before TensorFlow
     import keras
     import tensorflow as tf
 
@@ -22,46 +22,46 @@ PRODUCT_SIZE = 2048
 
 
 def alternate(functions: Sequence[Callable], rounds: int) -> np.ndarray:
-    """Calls functions in turn, after one call each that is not counted.
+    """Times functions in turn, after a warm-up call of each.
 
-    The order is reversed from round to round, so that none always follows the same other.
+    The order is reversed every round, so that no function always follows the same one.
 
     Returns:
-        float64 [rounds, functions]: the seconds of each.
+        Seconds, float64 [rounds, functions].
     """
     for function in functions:
         function()
     seconds = np.empty((rounds, len(functions)))
     for i in range(rounds):
-        for which in list(range(len(functions)))[:: 1 if i % 2 else -1]:
+        for index in list(range(len(functions)))[:: 1 if i % 2 else -1]:
             start = time.perf_counter()
-            functions[which]()
-            seconds[i, which] = time.perf_counter() - start
+            functions[index]()
+            seconds[i, index] = time.perf_counter() - start
     return seconds
 
 
 def forget(path: Path) -> None:
-    """Has the system's cache forget a file."""
+    """Drops a file from the page cache."""
     file = os.open(path, os.O_RDONLY)
     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
     os.close(file)
 
 
 def spread(values: np.ndarray) -> str:
-    """The median of some values, and their quartiles."""
+    """The median and quartiles of values, as text."""
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
     return f"{middle:.3f} ({low:.3f}–{high:.3f})"
 
 
 def product_rate(dtype: tf.DType) -> float:
-    """Multiply-adds a second of a matrix product, the median of ten: the machine's limit."""
+    """Multiply-adds per second of a matrix product, the median of ten: the machine's limit."""
     size = PRODUCT_SIZE
     matrix = tf.cast(tf.random.stateless_normal([size, size], [0, 0]), dtype)
     return size**3 / float(np.median(alternate([lambda: (matrix @ matrix).numpy()], 10)))
 
 
 def setup() -> str:
-    """What the figures are measured with."""
+    """The machine and library versions, as text."""
     return (
         f"{device_name()}, {os.cpu_count()} cores, {platform.machine()}; "
         f"Python {platform.python_version()}, TensorFlow {tf.__version__}, "
@@ -70,5 +70,5 @@ def setup() -> str:
 
 
 def print_setup() -> None:
-    """Prints what the figures were measured with."""
+    """Prints the machine and library versions."""
     print(setup())

@@ -1,11 +1,11 @@
-"""The DCGAN that PyTorch's examples train, by their rules, for some minutes.
+"""Trains the DCGAN of PyTorch's examples for a given time.
 
     python -m benchmarks.torch_example IMAGES.npy OUTPUT.npz --minutes M
 
-IMAGES.npy holds uint8 [N, 64, 64, 3]. Into OUTPUT.npz go `images`, generated ones, and `step`.
-The rules: weights from N(0, 0.02), Adam(2e-4, β₁ 0.5), normal noise, float32; the discriminator is
-updated by real images and by generated ones in batches of their own, then the generator by what
-the new discriminator says; images are drawn with batch norm as in training.
+IMAGES.npy holds uint8 [N, 64, 64, 3]. OUTPUT.npz gets generated `images` and the last `step`. As in
+the example: weights from N(0, 0.02), Adam(2e-4, β₁ 0.5), normal noise, float32. The discriminator
+is updated on real and generated images in separate batches, then the generator against the new
+discriminator. Images are drawn with batch norm in training mode.
 """
 
 import argparse
@@ -24,7 +24,7 @@ BEGAN = time.monotonic()
 
 
 def initialize(layer: nn.Module) -> None:
-    """Convolutions from N(0, 0.02), the scales of batch norm from N(1, 0.02)."""
+    """Initializes convolutions from N(0, 0.02), and the scales of batch norm from N(1, 0.02)."""
     if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.normal_(layer.weight, 0.0, 0.02)
     elif isinstance(layer, nn.BatchNorm2d):
@@ -32,15 +32,15 @@ def initialize(layer: nn.Module) -> None:
 
 
 def train(config: Config, images: np.ndarray, minutes: float) -> tuple[np.ndarray, int]:
-    """Trains until so many minutes after the process began.
+    """Trains until `minutes` after the process started.
 
     Args:
-        config: of the paper's architecture.
+        config: a config with the paper's architecture.
         images: uint8 [N, 64, 64, 3].
-        minutes: how long.
+        minutes: the time limit.
 
     Returns:
-        uint8 [NUM_IMAGES, 64, 64, 3], generated images; and how many steps were taken.
+        Generated images, uint8 [NUM_IMAGES, 64, 64, 3]; and the number of steps taken.
     """
     torch.manual_seed(config.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -63,14 +63,14 @@ def train(config: Config, images: np.ndarray, minutes: float) -> tuple[np.ndarra
 
     step = 0
     while True:
-        for numbers in torch.randperm(len(real)).split(config.batch_size):
+        for indices in torch.randperm(len(real)).split(config.batch_size):
             if time.monotonic() - BEGAN > 60 * minutes:
                 with torch.no_grad():
                     batches = -(-NUM_IMAGES // config.batch_size)
                     drawn = torch.cat([generate(config.batch_size).cpu() for _ in range(batches)])
                 drawn = drawn[:NUM_IMAGES].permute(0, 2, 3, 1).numpy()
                 return np.rint((drawn + 1) * 127.5).astype(np.uint8), step
-            batch = real[numbers].to(device).float() / 127.5 - 1
+            batch = real[indices].to(device).float() / 127.5 - 1
             fake = generate(len(batch))
             discriminator.zero_grad()
             loss(batch, 1.0).backward()
@@ -83,7 +83,7 @@ def train(config: Config, images: np.ndarray, minutes: float) -> tuple[np.ndarra
 
 
 def main() -> None:
-    """Trains and writes what was generated."""
+    """Trains, and writes the generated images."""
     parser = argparse.ArgumentParser()
     parser.add_argument("images")
     parser.add_argument("output")

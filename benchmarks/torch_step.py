@@ -1,4 +1,4 @@
-"""The same models, step and layers in PyTorch, for comparison where it is installed."""
+"""The same models, training step and layers in PyTorch, for comparison."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from dcgan_tf.settings.config import Config
 def make_step(
     config: Config, images: np.ndarray, precision: str, channels_last: bool, compiled: bool = False
 ) -> tuple[Callable[[], None], Callable[[], None]]:
-    """A training step on the GPU, if there is one, else on the processor.
+    """A training step on the GPU if there is one, else on the CPU.
 
     Args:
-        config: of the tutorial's or the paper's architecture.
+        config: a config with the tutorial's or the paper's architecture.
         images: float32 [batch, H, W, C] in [-1, 1].
-        precision: of autocast, "bfloat16", or "float32" for none.
-        channels_last: whether images and kernels lie in memory as TensorFlow's do.
-        compiled: whether `torch.compile` compiles both models.
+        precision: "bfloat16" for autocast, or "float32".
+        channels_last: whether to use TensorFlow's memory layout.
+        compiled: whether to compile both models with `torch.compile`.
 
     Returns:
-        The step, and what waits until all that were begun are done.
+        The step, and a function that waits until all started steps are done.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     is_fast = device == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    if precision == "bfloat16" and not is_fast:  # it would be emulated, and take minutes
-        raise SystemExit("this processor has no bfloat16 instructions")
+    if precision == "bfloat16" and not is_fast:  # emulation would take minutes
+        raise SystemExit("this CPU has no bfloat16 instructions")
     layout = torch.channels_last if channels_last else torch.contiguous_format
     models = [
         model.to(device, memory_format=layout) for model in MODELS[config.architecture](config)
     ]
     generator, discriminator = models
     if compiled:
-        functorch_config.donated_buffer = False  # both losses go back through one graph
+        functorch_config.donated_buffer = False  # both losses share a graph
         generator, discriminator = map(torch.compile, models)
     parameters = [list(model.parameters()) for model in models]
     optimizers = [
@@ -142,13 +142,13 @@ MODELS = {"tutorial": tutorial_models, "paper": paper_models}
 def make_passes(
     kind: str, layer: dict[str, Any], shape: list[int], channels_last: bool
 ) -> tuple[Callable[[], None], Callable[[], None]]:
-    """A layer's pass forward, and back to its inputs and weights, as `make_step` has a step's.
+    """The forward and backward pass of a layer; returns functions like `make_step`.
 
     Args:
-        kind: the name of the Keras layer whose like it is, one of LAYERS.
-        layer: that layer's config.
-        shape: of its inputs, [batch, H, W, C] or [batch, C].
-        channels_last: whether images and kernels lie in memory as TensorFlow's do.
+        kind: the name of the equivalent Keras layer, a key of LAYERS.
+        layer: the config of the Keras layer.
+        shape: the shape of the inputs, [batch, H, W, C] or [batch, C].
+        channels_last: whether to use TensorFlow's memory layout.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     batch, *image, channels = shape

@@ -1,16 +1,16 @@
-"""Measures what the training loop costs over the bare step: data, logging, pictures, checkpoints.
+"""Measures the overhead of the training loop: data, logging, pictures, checkpoints.
 
     python -m benchmarks.train_loop [--epochs 8]
     python -m benchmarks.train_loop --preset paper --dataset tfrecords --data_dir DIR [--cold]
 
-A real run, on shuffled data and with all its output, in which every step is followed by the same
-step called bare, on one fixed batch. What the loop costs is what passes between its steps, in which
-it waits for the next batch, and what its step takes longer than the bare one. Its epochs are short,
-so that their ends (grid, GIF, plot, histograms, checkpoint) can be timed several times; one end is
-counted per 234 steps, as in an epoch of MNIST.
+Runs a real training with all its output. After each step, it repeats the bare step on a fixed
+batch. The overhead is the time between steps, including the wait for the next batch, plus the
+difference between the loop's step and the bare step. The epochs are short, so their ends (grid,
+GIF, plot, histograms, checkpoint) are timed several times. The overhead includes one epoch's end
+per 234 steps, as on MNIST.
 
-With `--cold`, the system's cache forgets the image files before each step, so that every batch is
-read from the disk.
+With `--cold`, the image files are dropped from the page cache before each step, and every batch is
+read from disk.
 """
 
 import argparse
@@ -38,19 +38,19 @@ from dcgan_tf.training import Trainer
 with program.quiet_tensorflow():
     import tensorflow as tf
 
-STEPS_AN_EPOCH = 5
-MNIST_STEPS_AN_EPOCH = 234
+STEPS_PER_EPOCH = 5
+MNIST_STEPS_PER_EPOCH = 234
 
 
 class Stopwatch:
-    """Stands in for a trainer's step, and times it, a bare one, and what passes in between.
+    """Replaces a trainer's step: times the step, a bare step, and the time between steps.
 
     Args:
-        trainer: whose step it is.
-        forgotten: files that the system's cache is to forget before each step.
+        trainer: the trainer.
+        forgotten: files to drop from the page cache before each step.
 
     Attributes:
-        loop, bare, between: seconds, one of each for every step.
+        loop, bare, between: seconds, for each step.
     """
 
     def __init__(self, trainer: Trainer, forgotten: Sequence[Path] = ()) -> None:
@@ -81,7 +81,7 @@ class Stopwatch:
 
 
 def main() -> None:
-    """Runs the loop, and prints the parts of its cost and their sum."""
+    """Runs the loop, and prints the parts of its overhead and their sum."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--epochs", type=int, default=8)
     for name in ("preset", "dataset", "data_dir"):
@@ -98,32 +98,32 @@ def main() -> None:
         images = load_images(config)
         on_disk = images.paths if isinstance(images, DiskImages) else ()
         if cold and not on_disk:
-            raise UserError("--cold is for images that are read from the disk: --dataset tfrecords")
+            raise UserError("--cold needs images that are read from disk: --dataset tfrecords")
         trainer = Trainer(config, images)
-        trainer.schedule = Schedule.of(config, STEPS_AN_EPOCH * config.images_per_step)
+        trainer.schedule = Schedule.of(config, STEPS_PER_EPOCH * config.images_per_step)
         stopwatch = trainer.train_step = Stopwatch(trainer, on_disk if cold else ())
         with open_run(Path(folder), config, images, resume=True) as run:
             trainer.fit(run)
 
-    first_of_epoch = np.arange(len(stopwatch.loop)) % STEPS_AN_EPOCH == 0
+    first_of_epoch = np.arange(len(stopwatch.loop)) % STEPS_PER_EPOCH == 0
     between, loop, bare = map(np.array, (stopwatch.between, stopwatch.loop, stopwatch.bare))
     within, ends = between[~first_of_epoch], between[first_of_epoch][1:]
     step = np.median(bare)
     parts = {
         "between steps": np.median(within) / step,
         "within the step": np.median(loop / bare) - 1,
-        "epoch's end": np.median(ends) / step / MNIST_STEPS_AN_EPOCH,
+        "end of an epoch": np.median(ends) / step / MNIST_STEPS_PER_EPOCH,
     }
     print_setup()
     print(f"seconds, median of {len(bare)} (quartiles)")
     print(f"  bare step                         {spread(bare)}")
-    print(f"  the loop's step                   {spread(loop)}")
-    print(f"  between two steps                 {spread(within)}")
-    print(f"  an epoch's end, with checkpoint   {spread(ends)}")
-    print("cost over the bare step")
+    print(f"  step in the loop                  {spread(loop)}")
+    print(f"  between steps                     {spread(within)}")
+    print(f"  end of an epoch, with checkpoint  {spread(ends)}")
+    print("overhead over the bare step")
     for name, fraction in parts.items():
         print(f"  {name:<33} {fraction:+.2%}")
-    print(f"  {'together':<33} {sum(parts.values()):+.2%}")
+    print(f"  {'total':<33} {sum(parts.values()):+.2%}")
 
 
 if __name__ == "__main__":

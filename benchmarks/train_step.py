@@ -1,10 +1,10 @@
-"""Compares this project's training step with the tutorial's, and with PyTorch's.
+"""Compares the training steps of this project, the tutorial and PyTorch.
 
     python -m benchmarks.train_step [--preset paper] [--rounds 20] [--precision bfloat16]
 
-Each runs in a process of its own, in alternation, on the same images. A ratio is the other's time
-over this project's: above 1, this project is faster. With the paper's preset, the tutorial's step
-trains the paper's models, of Keras's own layers. PyTorch is compared where it is installed.
+The steps run in their own processes, alternating, on the same images. A ratio is the other's time
+over this project's: above 1, this project is faster. With `--preset paper`, the tutorial's step
+trains the paper's models, made of Keras's own layers. PyTorch is included if it is installed.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from dcgan_tf.starting.measure import TRIALS, resolve_auto
 with program.quiet_tensorflow():
     import tensorflow as tf
 
-# Multiply-adds of a step for each image, each convolution counted as if no pixel lay outside of it.
+# Multiply-adds per image and step; border effects of convolutions are ignored.
 PRODUCTS = {"tutorial": 58e9 / 256, "paper": 134e9 / 128}
 TORCH = {
     "PyTorch, float32": {"precision": "float32", "channels_last": False},
@@ -32,7 +32,7 @@ TORCH = {
 
 
 def main() -> None:
-    """Times all steps and prints their seconds and ratios."""
+    """Times all steps, and prints seconds and ratios."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--preset", choices=PRODUCTS, default="tutorial")
     parser.add_argument("--rounds", type=int, default=20)
@@ -56,7 +56,7 @@ def main() -> None:
 
     print_setup()
     print(f"{config.preset}, batch {config.batch_size}: median of {rounds} (quartiles)")
-    print(f"{'':<36}{'seconds a step':<24}ratio")
+    print(f"{'':<36}{'seconds per step':<24}ratio")
     for name in commands:
         if name in failures:
             print(f"{name:<36}not measured: {failures[name]}")
@@ -67,10 +67,10 @@ def main() -> None:
             print(f"{name:<36}{spread(seconds[name]):<24}{spread(ratio)}")
     for precision in dict.fromkeys(("float32", config.precision)):
         rate = product_rate(tf.as_dtype(precision))
-        seconds_a_step = PRODUCTS[config.preset] * config.batch_size / rate
+        seconds_per_step = PRODUCTS[config.preset] * config.batch_size / rate
         print(
             f"all multiply-adds at the rate of a {precision} matrix product "
-            f"({2 * rate / 1e9:.0f} GFLOP/s): {seconds_a_step:.3f} s"
+            f"({2 * rate / 1e9:.0f} GFLOP/s): {seconds_per_step:.3f} s"
         )
 
 

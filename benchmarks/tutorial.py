@@ -1,8 +1,8 @@
-"""The TensorFlow tutorial's DCGAN, to measure: its models, its step, and its script.
+"""The TensorFlow tutorial's DCGAN, for comparison: its models, training step and script.
 
     python -m benchmarks.tutorial STEPS
 
-takes so many steps, as https://www.tensorflow.org/tutorials/generative/dcgan does.
+trains for STEPS steps, like https://www.tensorflow.org/tutorials/generative/dcgan.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import numpy as np
 
 from dcgan_tf.commands import program
 
-os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)  # this project's; as TensorFlow itself decides
+os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)  # set by this project; restores TensorFlow's default
 
 with program.quiet_tensorflow():
     import keras
@@ -25,7 +25,7 @@ NOISE_DIM = 100
 
 
 def make_models() -> tuple[keras.Sequential, keras.Sequential]:
-    """Its generator and discriminator."""
+    """The tutorial's generator and discriminator."""
     generator = keras.Sequential(
         [
             layers.Input((NOISE_DIM,)),
@@ -66,7 +66,7 @@ def make_step(
     learning_rate: float = 1e-4,
     beta_1: float = 0.9,
 ) -> tf.types.experimental.PolymorphicFunction:
-    """Its training step, of float32 [batch, H, W, C] in [-1, 1], for any pair of models."""
+    """The tutorial's training step, for float32 [batch, H, W, C] in [-1, 1] and any two models."""
     cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
     generator_optimizer = keras.optimizers.Adam(learning_rate, beta_1=beta_1)
     discriminator_optimizer = keras.optimizers.Adam(learning_rate, beta_1=beta_1)
@@ -93,7 +93,7 @@ def make_step(
 
 
 def main() -> None:
-    """Takes the steps, on shuffled MNIST."""
+    """Trains on shuffled MNIST."""
     parser = argparse.ArgumentParser()
     parser.add_argument("steps", type=int, metavar="STEPS")
     steps = parser.parse_args().steps

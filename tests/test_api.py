@@ -204,13 +204,16 @@ def test_mistakes(trained, tmp_path):
         dcgan_tf.load_run(trained.path, checkpoint=5)
     for told, draw in (
         ("num_images must be at least 1, not 0", lambda: trained.sample(0)),
-        ("of seed -1: both are counted from 0", lambda: trained.sample(seed=-1)),
+        ("seed at least 0, not .* and -1", lambda: trained.sample(seed=-1)),
         ("one or more indices from 0, .* not \\[\\] and 0", lambda: trained.noise([])),
         ("one or more indices from 0, .* not \\[-1\\]", lambda: trained.noise([-1])),
         ("truncation must be above 0, not -1", lambda: trained.sample(truncation=-1)),
         ("`label` 7: the run is not conditional", lambda: trained.sample(label=7)),
         ("at least 2 points and 1 frame, not 1 and 12", lambda: trained.interpolate([3])),
-        ("at least, not 2 and 0", lambda: trained.interpolate([3, 4], frames=0)),
+        (
+            "at least 2 points and 1 frame, not 2 and 0",
+            lambda: trained.interpolate([3, 4], frames=0),
+        ),
         ("a point at 0", lambda: trained.interpolate(np.eye(2, 100, k=-1))),
         ("num_images must be at least 20, not 19", lambda: trained.evaluate(19)),
     ):

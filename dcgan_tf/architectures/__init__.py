@@ -1,1 +1,1 @@
-"""The other DCGANs that the field teaches, beside the tutorial's in `models.py`."""
+"""Other common DCGAN architectures; the tutorial's is in `models.py`."""

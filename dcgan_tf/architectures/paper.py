@@ -1,4 +1,4 @@
-"""The models of the DCGAN paper, and those built of the same blocks in courses."""
+"""The models of the DCGAN paper, and a variant taught in courses."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from dcgan_tf.settings.image_size import start_and_blocks
 
 
 def paper_generator(config: Config, image_shape: ImageShape) -> Layers:
-    """Radford et al., 2016, figure 1, without its dense layer, as in PyTorch's reading.
+    """Radford et al., 2016, figure 1, without its dense layer, as in PyTorch's example.
 
     At 64×64×3: 4×4×512, 8×8×256, 16×16×128, 32×32×64, 64×64×3; 3,576,704 trainable parameters
-    with a kernel of 4 and a noise of 100.
+    with a kernel size of 4 and a noise dimension of 100.
     """
     start, blocks = start_and_blocks(image_shape, config.stride)
     stack = [layers.Reshape((1, 1, config.noise_dim))]
@@ -32,9 +32,9 @@ def paper_generator(config: Config, image_shape: ImageShape) -> Layers:
 
 
 def paper_discriminator(config: Config, image_shape: ImageShape) -> Layers:
-    """Radford et al., 2016, section 3, with a convolution in place of the last dense layer.
+    """Radford et al., 2016, section 3, with a convolution instead of the last dense layer.
 
-    At 64×64×3: 2,765,568 trainable parameters with a kernel of 4. The first block has no batch
+    At 64×64×3: 2,765,568 trainable parameters with a kernel size of 4. The first block has no batch
     norm.
     """
     start, blocks = start_and_blocks(image_shape, config.stride)
@@ -46,7 +46,7 @@ def paper_discriminator(config: Config, image_shape: ImageShape) -> Layers:
 
 
 def blocks_discriminator(config: Config, image_shape: ImageShape) -> Layers:
-    """One block fewer than the generator has, each with batch norm; then a wide last convolution.
+    """One block fewer than the generator, all with batch norm, and a wide last convolution.
 
     At 32×32: 16×16×64, 8×8×128, and an 8×8 convolution to the logit.
     """

@@ -1,4 +1,4 @@
-"""Models that upsample by nearest neighbors and convolve, in place of transposed convolutions."""
+"""Models with nearest-neighbor upsampling and convolutions instead of transposed convolutions."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from dcgan_tf.settings.image_size import start_and_blocks
 
 
 def upsample_generator(config: Config, image_shape: ImageShape) -> Layers:
-    """Dense, then batch norm, nearest-neighbour doubling and a convolution, again and again.
+    """A dense layer, then blocks of batch norm, nearest-neighbor upsampling and a convolution.
 
-    Odena et al., 2016, Deconvolution and Checkerboard Artifacts, tell why.
+    Odena et al., 2016, Deconvolution and Checkerboard Artifacts.
     """
     start, blocks = start_and_blocks(image_shape, config.stride)
     filters = [config.base_filters * 2**i for i in reversed(range(blocks))]
@@ -43,7 +43,7 @@ def upsample_generator(config: Config, image_shape: ImageShape) -> Layers:
 
 
 def upsample_discriminator(config: Config, image_shape: ImageShape) -> Layers:
-    """Strided convolutions whose batch norm comes last, after the dropout; none in the first."""
+    """Strided convolutions, with batch norm after dropout; the first block has no batch norm."""
     _, blocks = start_and_blocks(image_shape, config.stride)
     stack = []
     for block in range(blocks):

@@ -1,1 +1,1 @@
-"""What keeps the discriminator in bounds: penalties, augmentation, packs of images."""
+"""Discriminator regularization: penalties, augmentation, spectral norm, PacGAN."""

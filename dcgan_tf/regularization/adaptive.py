@@ -1,7 +1,8 @@
-"""Augmentation as strong as the discriminator is overconfident (ADA).
+"""Adaptive discriminator augmentation (ADA).
 
 Karras et al., 2020, Training Generative Adversarial Networks with Limited Data, section 3: a
-discriminator that learns its few images by heart tells real ones right almost always.
+discriminator that overfits to few images recognizes almost all real ones, and gets more
+augmentation.
 """
 
 from __future__ import annotations
@@ -11,24 +12,24 @@ import tensorflow as tf
 from dcgan_tf.settings.choices import LOSSES
 from dcgan_tf.settings.config import Config
 
-INTERVAL = 4  # in steps, between two changes
-IMAGES = 100_000  # that take the probability from 0 to 1 (500,000 in the paper)
+INTERVAL = 4  # steps between changes
+IMAGES = 100_000  # over which the probability can rise from 0 to 1 (500,000 in the paper)
 
 
 class AdaptiveProbability(tf.Module):
-    """How often each augmentation is made of an image: follows the discriminator.
+    """The probability of each augmentation, adapted to the discriminator's overfitting.
 
-    A checkpoint holds its variables.
+    Its variables are saved in checkpoints.
 
     Args:
-        target: the mean sign of real images' logits, 1 where each is taken for real, up to which
-            the discriminator is not overconfident.
-        threshold: of the logits' signs; None to compare them with those of generated images.
-        batch_size: images in a batch, of all replicas together.
+        target: the mean sign of real images' logits above which the discriminator is considered
+            overconfident; a mean of 1 means that it classifies all of them as real.
+        threshold: subtracted from the logits; None to subtract the logits of generated images.
+        batch_size: images per batch, over all replicas.
 
     Attributes:
         value: the probability, a float32 variable.
-        signs: the sum of the mean signs of the steps since the last change, a float32 variable.
+        signs: the sum of the mean signs since the last change, a float32 variable.
     """
 
     def __init__(self, target: float, threshold: float | None, batch_size: int) -> None:
@@ -42,14 +43,14 @@ class AdaptiveProbability(tf.Module):
         )
 
     def update(self, real_logits: tf.Tensor, fake_logits: tf.Tensor, step: tf.Tensor) -> None:
-        """Takes a step's logits into account.
+        """Updates the probability from a step's logits.
 
         Args:
-            real_logits, fake_logits: of this replica, float32 [batch / pack, 1].
-            step: int64, the number of steps taken before.
+            real_logits, fake_logits: this replica's logits, float32 [batch / pack, 1].
+            step: the number of steps taken before, int64.
         """
-        wrong_up_to = fake_logits if self.threshold is None else self.threshold
-        mean_sign = tf.reduce_mean(tf.sign(real_logits - wrong_up_to))
+        threshold = fake_logits if self.threshold is None else self.threshold
+        mean_sign = tf.reduce_mean(tf.sign(real_logits - threshold))
         context = tf.distribute.get_replica_context()
         if context.num_replicas_in_sync > 1:
             mean_sign = context.all_reduce("MEAN", mean_sign)
@@ -62,7 +63,7 @@ class AdaptiveProbability(tf.Module):
 
 
 def make_adaptive(config: Config) -> AdaptiveProbability | None:
-    """What adapts the probability of a run's augmentations, if the config asks for it."""
+    """The adaptive probability of a run's augmentations; None without `augment_target`."""
     if config.augment_target is None:
         return None
     threshold = LOSSES[config.loss].threshold

@@ -1,14 +1,14 @@
 """Differentiable augmentation, for real and for generated images (DiffAugment).
 
-Zhao et al., 2020, Differentiable Augmentation for Data-Efficient GAN Training: where a
-discriminator sees each of its few images changed at random, it can't learn them by heart. Generated
-images are changed in the same ways, in both models' losses, so that the generator need not imitate
-the changes; its gradient goes back through them.
+Zhao et al., 2020, Differentiable Augmentation for Data-Efficient GAN Training: a discriminator that
+sees its few images augmented at random can't memorize them. Generated images get the same
+augmentations, in both models' losses, so the generator does not learn to imitate them. Its gradient
+is backpropagated through them.
 
 Each function takes images, float32 [batch, H, W, C] in [-1, 1], and random numbers, float32
 [batch, 3] in [0, 1), and returns images of the same shape. The ranges are the paper's. Images with
-transparency have colors that are multiplied by their alpha: these change as what is seen does, and
-alpha only moves with them.
+transparency have colors premultiplied by alpha. Color changes apply to their visible colors, and
+alpha only moves with the image.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from dcgan_tf.distributed.replicas import replica_slice
 from dcgan_tf.settings.choices import AUGMENTATIONS, resolve
 from dcgan_tf.settings.config import Config
 
-SHIFT = 1 / 8  # of the size, at most
-HOLE = 1 / 2  # of the size
+MAX_SHIFT = 1 / 8  # fraction of the image size
+HOLE = 1 / 2  # fraction of the image size
 GRAY, CLEAR = 0.0, -1.0
-CHOICE = 1  # the stream of what is changed, within that of an augmentation
+CHOICE = 1  # the stream that selects images, within an augmentation's stream
 
 
 def color(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
@@ -44,7 +44,7 @@ def color(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
 def color_beside_alpha(
     images: tf.Tensor, brightness: tf.Tensor, saturation: tf.Tensor, contrast: tf.Tensor
 ) -> tf.Tensor:
-    """The same of straight colors, by how visible they are; alpha stays as it is."""
+    """`color` for images with transparency: weights colors by alpha, and keeps alpha."""
     alpha = (images[..., 3:] + 1.0) / 2.0
     colors = images[..., :3] + 1.0 - alpha  # in [-1, 1], times alpha
     colors += alpha * (brightness - 0.5)
@@ -57,7 +57,7 @@ def color_beside_alpha(
 
 
 def translation(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """Shifts images by up to an eighth of their size; what comes in is grey or transparent."""
+    """Shifts images by up to an eighth of their size; the border is gray or transparent."""
     height, width = images.shape[1:3]
     rows = shifts(numbers[:, 0], height)
     columns = shifts(numbers[:, 1], width)
@@ -66,25 +66,24 @@ def translation(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
 
 
 def blank(images: tf.Tensor) -> float:
-    """The value of pixels that show nothing."""
+    """The value of blank pixels: gray, or transparent."""
     return CLEAR if images.shape[3] == RGBA else GRAY
 
 
 def shifts(numbers: tf.Tensor, size: int) -> tf.Tensor:
-    """Matrices that shift a vector, float32 [batch, size, size]: zeros, and a 1 in most rows."""
-    furthest = half_up(size * SHIFT)
-    offsets = tf.cast(numbers * (2 * furthest + 1), tf.int32) - furthest
+    """Matrices that shift a vector, float32 [batch, size, size]."""
+    max_offset = half_up(size * MAX_SHIFT)
+    offsets = tf.cast(numbers * (2 * max_offset + 1), tf.int32) - max_offset
     return tf.one_hot(tf.range(size) + offsets[:, tf.newaxis], size)
 
 
 def half_up(number: float) -> int:
-    """The nearest whole number, as the paper's code rounds: of two that are as near, the larger."""
+    """Rounds to the nearest integer, and halves up, like the paper's code."""
     return int(number + 0.5)
 
 
 def cutout(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """Makes a part of half the size grey or transparent; its centre is anywhere, so that it may
-    reach out."""
+    """Makes a rectangle of half the size gray or transparent; it may extend beyond the border."""
     height, width = images.shape[1:3]
     rows = holes(numbers[:, 0], height)[:, :, tf.newaxis, tf.newaxis]
     columns = holes(numbers[:, 1], width)[:, tf.newaxis, :, tf.newaxis]
@@ -92,7 +91,7 @@ def cutout(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
 
 
 def holes(numbers: tf.Tensor, size: int) -> tf.Tensor:
-    """Which places of a side lie in the hole, bool [batch, size]."""
+    """Whether each position along a side is in the hole, bool [batch, size]."""
     hole = half_up(size * HOLE)
     start = tf.cast(numbers * (size + 1 - hole % 2), tf.int32) - hole // 2
     distance = tf.range(size) - start[:, tf.newaxis]
@@ -103,8 +102,8 @@ class Augmentation(NamedTuple):
     """A random change of images.
 
     Attributes:
-        change: from images and random numbers to changed images.
-        stream: the index of its random numbers among those of all augmentations.
+        change: maps images and random numbers to changed images.
+        stream: the index of the augmentation's stream of random numbers.
     """
 
     change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -112,7 +111,7 @@ class Augmentation(NamedTuple):
 
 
 def make_augmentations(config: Config) -> list[Augmentation]:
-    """The augmentations that the config names, in the order in which they are applied."""
+    """The config's augmentations, in the order of application."""
     return [
         Augmentation(resolve(function), stream)
         for stream, (name, function) in enumerate(AUGMENTATIONS.items())
@@ -126,13 +125,13 @@ def augment(
     seed: tf.Tensor,
     probability: float | tf.Tensor = 1.0,
 ) -> tf.Tensor:
-    """Changes each image at random, by numbers that are functions of the seed alone.
+    """Augments each image at random. The result depends only on the images and the seed.
 
     Args:
-        images: float32 [batch, H, W, C] in [-1, 1]; of this replica.
-        augmentations: applied one after the other.
+        images: this replica's images, float32 [batch, H, W, C] in [-1, 1].
+        augmentations: applied in order.
         seed: int [2].
-        probability: with which each is applied to an image.
+        probability: the probability of applying each augmentation to an image.
 
     Returns:
         float32 of the same shape; colors may leave [-1, 1].

@@ -1,4 +1,4 @@
-"""Packs of images that the discriminator sees at once, against mode collapse (PacGAN)."""
+"""Packs of images that the discriminator judges together, against mode collapse (PacGAN)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from keras import layers
 class Pack(layers.Layer):
     """Stacks every M images of a batch on the channel axis (PacGAN, Lin et al., 2018).
 
-    Float32 [batch, H, W, C] becomes [batch / M, H, W, M·C]: the discriminator that follows sees M
-    images at once, and so a lack of variety among generated ones.
+    Float32 [batch, H, W, C] becomes [batch / M, H, W, M·C]. A discriminator that sees M images at
+    once can detect a lack of variety among generated ones.
 
     Args:
         images: M.

@@ -1,4 +1,4 @@
-"""Penalties on the slope of the discriminator: pure functions, terms of its loss.
+"""Gradient penalties: pure functions, added to the discriminator's loss.
 
 Each takes a `Critique` and the images that the discriminator sees, and returns a float32 scalar.
 """
@@ -19,8 +19,8 @@ class Critique(NamedTuple):
     """The discriminator as the loss uses it.
 
     Attributes:
-        of_real: from images in the place of the real ones, float32 [batch, H, W, C], to logits.
-        of_fake: from images in the place of the generated ones to logits.
+        of_real: maps images in place of the real ones, float32 [batch, H, W, C], to logits.
+        of_fake: maps images in place of the generated ones to logits.
         places: uniform random numbers in [0, 1), float32 [batch, 1, 1, 1].
     """
 
@@ -50,9 +50,9 @@ def gradient_penalty(critique: Critique, real: tf.Tensor, fake: tf.Tensor) -> tf
 
 
 def squared_slopes(logits_of: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> tf.Tensor:
-    """‖∇D‖² for each pack of images that has a logit, float32 [logits].
+    """‖∇D‖² for each logit's images, float32 [logits].
 
-    The gradient is of the sum of all logits: with batch norm, each depends on all images.
+    The gradient is that of the sum of all logits; with batch norm, each depends on all images.
     """
     with tf.GradientTape() as tape:
         tape.watch(images)
@@ -66,8 +66,8 @@ class Penalty(NamedTuple):
 
     Attributes:
         function: the penalty.
-        factor: by which it is multiplied: γ of R1 and R2, λ of the gradient penalty.
-        interval: it is due in every `interval`-th step, and `interval` times as large there.
+        factor: its weight: γ of R1 and R2, λ of the gradient penalty.
+        interval: the penalty is added every `interval` steps, multiplied by `interval`.
     """
 
     function: Callable[[Critique, tf.Tensor, tf.Tensor], tf.Tensor]
@@ -81,26 +81,26 @@ def lazily(
     step: tf.Tensor,
     interval: int,
 ) -> tf.Tensor:
-    """A term of a loss that is computed in every `interval`-th step only; 0 in the others.
+    """Computes a term of a loss only every `interval` steps; it is 0 in between.
 
-    Its gradient is computed in the same branch: that of `tf.cond` misses parts of the second
-    derivative of batch norm (TensorFlow 2.21).
+    Its gradient is computed in the same branch, because the gradient of `tf.cond` misses parts of
+    the second derivative of batch norm (TensorFlow 2.21).
 
     Args:
         term: a function of the weights.
-        weights: what its gradient is with respect to, and no other tensor if `interval` is above 1.
-        step: int64, the number of steps taken.
-        interval: in steps, from 1 up.
+        weights: the weights; if `interval` is above 1, the only tensors with a gradient.
+        step: the number of steps taken, int64.
+        interval: the number of steps, at least 1.
 
     Returns:
-        float32 scalar, `interval` times the term where it is due.
+        float32 scalar, `interval` times the term, or 0.
     """
     if interval == 1:
         return term(weights)
 
     @tf.custom_gradient
     def due_term(*weights: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        # Otherwise the outer tapes build every derivative of `tf.cond`, which takes seconds.
+        # Otherwise, the outer tapes build all derivatives of `tf.cond`, which takes seconds.
         weights = tuple(tf.stop_gradient(weight) for weight in weights)
 
         def due() -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
@@ -119,10 +119,10 @@ def lazily(
 
 
 def with_weights(model: keras.Model, weights: Sequence[tf.Tensor]) -> Callable[..., tf.Tensor]:
-    """A model as a function with other trainable weights.
+    """A model as a function, with different trainable weights.
 
-    A call changes nothing of the model but its random state, so that each has a dropout mask of
-    its own: the moving averages of batch norm stay.
+    A call advances the model's random state, so each has its own dropout mask. It does not change
+    the moving averages of batch norm.
     """
     variables = model.non_trainable_variables
 
@@ -138,7 +138,7 @@ def with_weights(model: keras.Model, weights: Sequence[tf.Tensor]) -> Callable[.
 
 
 def make_penalties(config: Config) -> list[Penalty]:
-    """The penalties whose factors the config has."""
+    """The penalties whose factors are set in the config."""
     return [
         Penalty(resolve(row.function), getattr(config, name), row.interval)
         for name, row in PENALTIES.items()

@@ -9,10 +9,10 @@ from dcgan_tf.settings.config import Config
 
 
 def spectral_norm(config: Config, stack: Layers) -> Layers:
-    """The layers, those with a kernel spectrally normalized, if the config says so.
+    """Applies spectral normalization to the layers with a kernel, if the config enables it.
 
-    Miyato et al., 2018: each forward pass in training divides the kernel by its largest singular
-    value, which one power iteration more estimates.
+    Miyato et al., 2018: the kernel is divided by an estimate of its largest singular value, which
+    each forward pass in training refines by one power iteration.
     """
     if not config.spectral_norm:
         return stack
@@ -24,6 +24,6 @@ def spectral_norm(config: Config, stack: Layers) -> Layers:
 
 
 def kernel_layers(stack: Layers) -> list[int]:
-    """Which of the layers have a kernel, be they normalized or not."""
+    """The indices of the layers with a kernel, normalized or not."""
     plain = [getattr(layer, "layer", layer) for layer in stack]
     return [index for index, layer in enumerate(plain) if hasattr(layer, "kernel_initializer")]

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from benchmarks import gpu
-from benchmarks.time_to_quality import Moment
+from benchmarks.time_to_quality import Measurement
 from tests.conftest import ENVIRONMENT, ROOT
 
 SECONDS = {"tutorial": 0.75, "dcgan_tf": 0.5}
@@ -37,8 +37,8 @@ def run_benchmark(monkeypatch, path, cards):
 
 
 def test_table(monkeypatch, tmp_path):
-    moments = [Moment(9, 0.5, 0, 0, 12.345), Moment(20, 1.0, 0, 0, 6.789)]
-    monkeypatch.setattr(gpu, "compare", lambda runs, *_: ({(runs[0], 0): moments}, 0.04))
+    points = [Measurement(9, 0.5, 0, 0, 12.345), Measurement(20, 1.0, 0, 0, 6.789)]
+    monkeypatch.setattr(gpu, "compare", lambda runs, *_: ({(runs[0], 0): points}, 0.04))
     lines = run_benchmark(monkeypatch, tmp_path / "gpu.md", 2)
     # 8 images in half a second; the ratio has its quartiles, which are those of one round.
     for line in (
@@ -46,7 +46,7 @@ def test_table(monkeypatch, tmp_path):
         "| precision | --precision bfloat16 | 250.00 | 32 | 2.000 (2.000–2.000) |",
         "| others | the tutorial's step, float32 | 750.00 | 11 | 0.667 (0.667–0.667) |",
         "| replicas | 2 replicas, each with a batch | 500.00 | 32 | 2.000 (2.000–2.000) |",
-        "The loop costs +0.50% over the bare step.",
+        "Overhead of the training loop over the bare step: +0.50%.",
         "| 0.50 | 9 | 12.35 |",
         "| | real images | 0.04 |",
     ):
@@ -75,4 +75,4 @@ def test_every_path_runs_on_the_processor(tmp_path):
     assert all("PyTorch" in line for line in failures), failures
     for title in (*gpu.VARIED, "others", "replicas", "real images"):
         assert f"{title} |" in table
-    assert "The loop costs " in table
+    assert "Overhead of the training loop" in table

@@ -35,7 +35,7 @@ def test_the_others_are_measured_where_one_breaks():
         "crash": "ended by SIGSEGV",
         "absent": "ModuleNotFoundError: No module named 'no_such_module'",
         "late": "no more",
-        "silent": "no answer within 300 seconds",
+        "silent": "no response within 300 seconds",
         "wordless": "ended with code 3",
     }
 

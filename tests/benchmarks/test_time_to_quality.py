@@ -15,7 +15,7 @@ def test_every_other_held_out_digit_is_compared_with(monkeypatch):
     monkeypatch.setattr(time_to_quality, "resolve_auto", lambda config, _: config)
     run = "fast base_filters=4 batch_size=8 max_steps=4 precision=float32 convolutions=native"
     monkeypatch.setattr(time_to_quality.Evaluator, "samples", lambda self, generator: self.held_out)
-    curves, baseline = time_to_quality.compare([run], seeds=1, moments=2)
+    curves, baseline = time_to_quality.compare([run], seeds=1, measurements=2)
     assert [moment.step for moment in curves[run, 0]][-1] == 4
     assert all(moment.distance == pytest.approx(0, abs=1e-6) for moment in curves[run, 0])
     digits = load_images(Config())
