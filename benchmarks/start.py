@@ -2,10 +2,10 @@
 
     python -m benchmarks.start [--steps 12] [--rounds 5] [--cold]
 
-Alternates between `python train.py` and the tutorial's script. The first progress of
-`train.py` is measured on a terminal. The tutorial's script prints nothing before the end of its
-first epoch, so the end of its first step is used instead. With `--cold`, Python, its packages and the
-project are dropped from the page cache before each start, unless other processes use them.
+Alternates between `python train.py` and the tutorial's script. The first progress of `train.py` is
+measured on a terminal. The tutorial's script prints nothing before the end of its first epoch, so
+the end of its first step is used instead. With `--cold`, Python, its packages and the project are
+dropped from the page cache before each start, unless other processes use them.
 """
 
 import argparse
