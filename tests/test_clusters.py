@@ -162,5 +162,5 @@ def test_labels_of_two_origins_are_refused(monkeypatch):
     monkeypatch.setitem(PRESETS, "paper", PRESETS["paper"] | {"clusters": 5})
     assert Config.from_preset("paper").clusters == 5
     assert Config.from_preset("paper", conditional=True).clusters is None
-    with pytest.raises(UserError, match="`clusters` finds others: give one"):
+    with pytest.raises(UserError, match="`clusters` replaces them: give one"):
         Config(clusters=5, conditional=True)

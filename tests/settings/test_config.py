@@ -187,9 +187,9 @@ def test_default_run_dir_is_no_longer_than_a_file_system_takes():
         ({"reference": True, "precision": "bfloat16"}, "`reference` uses float32"),
         (
             {"loss": "hinge", "label_smoothing": 0.1},
-            "`loss=hinge` has none: .* bce, minimax, least",
+            "`loss=hinge` has no target: .* bce, minimax, least",
         ),
-        ({"fade_in": 100}, "`fade_in` grows from another run: give `init_from`"),
+        ({"fade_in": 100}, "`fade_in` grows another run: give `init_from`"),
         ({"pack": 3}, "`batch_size=256` is not a multiple of `pack=3`"),
         ({"init_from": ""}, "`init_from` is empty: give a value, or leave it out"),
         ({"held_out": 0.5}, "`held_out` is for `dataset` folder or arrays, not for mnist"),
