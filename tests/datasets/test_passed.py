@@ -127,7 +127,7 @@ ONE_HOT = np.eye(10)[np.arange(150) % 10]
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda x: {"images": x / 255.0}, "float64, with values such as 0 and 1: say which are"),
+        (lambda x: {"images": x / 255.0}, "float64, with values such as 0 and 1: give the"),
         (lambda x: {"images": (x / 255).astype("u1")}, "no value above 1, and 255 is white"),
         (lambda x: {"images": x.astype(int)}, "`images` are int64, with values such as 0 and 255"),
         (lambda x: {"images": x / 255, "value_range": (-1, 0.5)}, "outside `value_range=.-1, 0.5"),
@@ -146,7 +146,7 @@ ONE_HOT = np.eye(10)[np.arange(150) % 10]
         (lambda x: {"images": "faces/"}, "not str; pictures in a folder are for `dataset=folder`"),
         (lambda x: {"images": 5}, "or a list of images, not int"),
         (lambda x: {"images": np.array(5)}, "or a list of images, not ndarray"),
-        (lambda x: {"images": [{"image": x[0], "label": 3}]}, "dictionaries, of image, label"),
+        (lambda x: {"images": [{"image": x[0], "label": 3}]}, "dictionaries with the keys image, label: "),
         (lambda x: {"images": [Image.fromarray(x[0]).convert("P")]}, "a picture of mode P"),
         (lambda x: {"images": (each for each in x)}, "generator, which can be read only once"),
         (lambda x: {"images": tf.data.Dataset.from_tensor_slices(x).repeat()}, "never end"),
@@ -158,7 +158,7 @@ ONE_HOT = np.eye(10)[np.arange(150) % 10]
         (lambda x: {"images": x, "labels": ONE_HOT}, r"\[N\], not float64 \[150, 10\]"),
         (lambda x: {"images": x, "labels": ONE_HOT[:, 0]}, r"\[N\], not float64 \[150\]"),
         (lambda x: {"images": [*zip(x, ONE_HOT)]}, r"label of shape \[10\] with 1 images: give"),
-        (lambda x: {"images": [*zip(x, range(150))], "labels": range(150)}, "labels of their own"),
+        (lambda x: {"images": [*zip(x, range(150))], "labels": range(150)}, "have labels already"),
         (lambda x: {"labels": range(150)}, "describe `images`: give these, too"),
     ],
 )

@@ -154,7 +154,7 @@ SHARD = "train-00001-of-00004.tfrecord"
             )
         ),
         *(
-            (lambda folder, value=value: rewrite(folder, sha256=value), "their sha256 is another")
+            (lambda folder, value=value: rewrite(folder, sha256=value), "their sha256 differs")
             for value in ("", None, 5, [], "0" * 64)
         ),
         (swap, "does not hold the images that .*train.json describes"),
