@@ -61,7 +61,7 @@ def test_no_class_is_called_all(tmp_path):
     write_images(tmp_path / "images", ["all/a.png", "cats/b.png"])
     config = config_of(tmp_path / "images")
     images = load_images(config)
-    with pytest.raises(UserError, match="a class can't be called all, which `label` all takes"):
+    with pytest.raises(UserError, match="a class can't be called all, because `label` all means"):
         load_training_labels(config, images)
 
 

@@ -130,7 +130,7 @@ def test_an_older_run_reads_the_same_images_and_reports_the_others(source, caplo
     save_gray(source / "a.png", 1)
     save(source / "b.jfif", blocks(RED), format="JPEG")
     assert load(source).shape == (1, 8, 8, 1)
-    assert "1 .jfif" in caplog.text and "a new run reads them" in caplog.text
+    assert "1 .jfif" in caplog.text and "a new run does" in caplog.text
 
 
 def test_a_class_that_would_vanish_is_an_error(source):
