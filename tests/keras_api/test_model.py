@@ -134,10 +134,11 @@ def test_fit_on_two_replicas_is_that_on_one(images, tmp_path):
     one, strategy = compiled(config, 3), mirrored_strategy(0)
     with strategy.scope():
         two = compiled(config, 3)
-    for model in (one, two):
-        model.fit(images, LABELS, epochs=2, verbose=0)
+    histories = [model.fit(images, LABELS, epochs=2, verbose=0).history for model in (one, two)]
+    for name in ("gen_loss", "disc_loss", "d_real", "d_fake"):
+        assert histories[1][name] == pytest.approx(histories[0][name], rel=1e-4)
     for found, expected in zip(state(two.gan), state(one.gan), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found, expected, rtol=0.01, atol=3e-4)
     two.save(tmp_path / "two.keras")
     loaded = keras.saving.load_model(tmp_path / "two.keras")
     with strategy.scope(), pytest.raises(UserError, match="outside of the strategy's scope"):
@@ -145,7 +146,7 @@ def test_fit_on_two_replicas_is_that_on_one(images, tmp_path):
     for model in (loaded, two):
         model.fit(images, LABELS, verbose=0)
     for found, expected in zip(state(loaded.gan), state(two.gan), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found, expected, rtol=0.01, atol=3e-4)
 
 
 def test_settings_that_do_not_go_with_replicas_are_refused():
