@@ -79,7 +79,7 @@ def test_page_has_a_card_for_every_row():
         assert PRETRAINED[name] in card
         size = sum(path.stat().st_size for path in (FOLDER / name).iterdir())
         assert f"{size:,} bytes" in card
-        for told in ("data", "licence", "trained with", "made by", "Fréchet distance", "baseline"):
+        for told in ("data", "license", "trained with", "made by", "Fréchet distance", "baseline"):
             assert told in card, (name, told)
         assert "can't" in card
 
