@@ -146,7 +146,10 @@ ONE_HOT = np.eye(10)[np.arange(150) % 10]
         (lambda x: {"images": "faces/"}, "not str; pictures in a folder are for `dataset=folder`"),
         (lambda x: {"images": 5}, "or a list of images, not int"),
         (lambda x: {"images": np.array(5)}, "or a list of images, not ndarray"),
-        (lambda x: {"images": [{"image": x[0], "label": 3}]}, "dictionaries with the keys image, label: "),
+        (
+            lambda x: {"images": [{"image": x[0], "label": 3}]},
+            "dictionaries with the keys image, label: ",
+        ),
         (lambda x: {"images": [Image.fromarray(x[0]).convert("P")]}, "a picture of mode P"),
         (lambda x: {"images": (each for each in x)}, "generator, which can be read only once"),
         (lambda x: {"images": tf.data.Dataset.from_tensor_slices(x).repeat()}, "never end"),
