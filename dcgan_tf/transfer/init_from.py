@@ -74,7 +74,7 @@ def start_from(
     other, images = run.read_config()
     named = f"`init_from` {config.init_from}"
     if run.generator_file.exists() and not run.discriminator_file.exists():
-        others = ", ".join(["the run that it was exported from", *with_discriminator()])
+        others = " or ".join(["the run that it was exported from", *with_discriminator()])
         raise UserError(
             f"{named} has a generator alone, and training starts from a discriminator, too: give "
             f"another, such as {others}"

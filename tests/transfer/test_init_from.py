@@ -143,7 +143,7 @@ def test_what_cannot_be_started_from_by_name_is_one_sentence(
     alone = shutil.copytree(toy, tmp_path / "alone")
     (alone / "discriminator.npz").unlink()
     code, _, err = run_main(train, *flags(tmp_path / "run", pictures, init_from="alone"))
-    assert code == 1 and "alone has a generator alone" in err and "exported from, toy\n" in err
+    assert code == 1 and "alone has a generator alone" in err and "exported from or toy\n" in err
     # A run in a folder of that name comes first, and without its discriminator it is damaged.
     alone.rename(tmp_path / "toy")
     assert origin_of("toy").path == Path("toy")
