@@ -67,6 +67,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "base_filters": 32,
         "batch_size": 32,
         "noise": "normal",
+        "noise_dim": 64,
         "augment": "color,translation",
         "r1_gamma": 1.0,
         "ema_decay": 0.999,
