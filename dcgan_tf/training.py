@@ -229,7 +229,8 @@ class Trainer:
         def end_epoch() -> None:
             if stopped is None and self.evaluation_is_due:
                 add_evaluation()
-            report.end_epoch(self.sample_grid(), models)
+            adaptive = {"augment_probability": float(gan.adaptive.value)} if gan.adaptive else {}
+            report.end_epoch(self.sample_grid(), models, adaptive)
 
         if self.evaluation_is_due:  # the run was stopped before it
             if evaluate:

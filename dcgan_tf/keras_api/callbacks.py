@@ -81,8 +81,10 @@ class WatchedReport(Report):
         if not self.schedule.report_is_due(self.taken):
             self.begin_step()
 
-    def end_epoch(self, grid: np.ndarray, models: list[keras.Model]) -> None:
-        super().end_epoch(grid, models)
+    def end_epoch(
+        self, grid: np.ndarray, models: list[keras.Model], adaptive: dict[str, float]
+    ) -> None:
+        super().end_epoch(grid, models, adaptive)
         row, evaluation = self.last_epoch(), self.history.evaluation_of(self.step)
         columns = row.columns() | (evaluation.columns() if evaluation else {})
         del columns["epoch"]  # it is an argument, which Keras counts from 0

@@ -196,12 +196,15 @@ class Report:
         save_png(self.run.latest_grid, image_grid(to_uint8(grid), columns=self.columns))
         self.shown_at = time.perf_counter()
 
-    def end_epoch(self, grid: np.ndarray, models: list[keras.Model]) -> None:
+    def end_epoch(
+        self, grid: np.ndarray, models: list[keras.Model], adaptive: dict[str, float]
+    ) -> None:
         """Shows what the epoch came to.
 
         Args:
             grid: the fixed noise's images, float32 [N, H, W, C] in [-1, 1].
-            models: whose weights are shown as histograms.
+            models: the models whose weights are shown as histograms.
+            adaptive: settings that adapt to the training, for TensorBoard.
         """
         row = self.last_epoch()
         picture = image_grid(to_uint8(grid), columns=self.columns)
@@ -213,7 +216,7 @@ class Report:
         self.tensorboard.histograms(models, self.last_logits, row.step)
         scalars = row.columns()
         del scalars["epoch"], scalars["step"]
-        self.tensorboard.scalars("epoch", scalars, row.step)
+        self.tensorboard.scalars("epoch", scalars | adaptive, row.step)
         self.end_evaluation()
 
     def end_evaluation(self) -> None:

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dcgan_tf.evaluation.scores import Evaluation
 from dcgan_tf.reporting import report
@@ -55,10 +56,26 @@ def train(clock, folder, epochs, error=None, epoch_seconds=EPOCH_SECONDS):
             clock[0] += epoch_seconds
             shown.add(STEP)
             with shown.pause():
-                shown.end_epoch(np.zeros((16, 4, 4, 1), np.float32), [])
+                shown.end_epoch(np.zeros((16, 4, 4, 1), np.float32), [], {})
                 shown.draw_if_due()
         if error:
             raise error
+
+
+def test_settings_that_adapt_are_in_tensorboard(tmp_path, clock, drawn):
+    (tmp_path / "samples").mkdir()
+    run = RunDirectory(tmp_path)
+    with report.Report(run, Config(), History(), of(1, 1)) as shown:
+        shown.add(STEP)
+        shown.end_epoch(np.zeros((16, 4, 4, 1), np.float32), [], {"augment_probability": 0.25})
+    (value,) = [
+        float(tf.make_ndarray(value.tensor))
+        for path in run.events.iterdir()
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+        if value.tag == "epoch/augment_probability"
+    ]
+    assert value == 0.25
 
 
 def test_table_has_all_epochs_and_whole_numbers_whole(tmp_path):
@@ -126,7 +143,7 @@ def test_the_newest_grid_is_shown_once_a_minute_and_after_each_epoch(tmp_path, c
         shown.add(STEP)
         with shown.pause():
             clock[0] += 61
-            shown.end_epoch(white, [])
+            shown.end_epoch(white, [], {})
         assert not shown.preview_is_due
     assert first != run.latest_grid.read_bytes() == run.frame(1).read_bytes()
 
@@ -169,7 +186,7 @@ def test_epochs_within_ten_seconds_share_a_line(tmp_path, clock, drawn, capsys):
             with shown.pause():
                 if step == 15:
                     history.evaluations.append(Evaluation(15, SCORES))
-                shown.end_epoch(np.zeros((16, 4, 4, 1), np.float32), [])
+                shown.end_epoch(np.zeros((16, 4, 4, 1), np.float32), [], {})
     told = [(line.split()[3], line.split()[5], line.split("took ")[1]) for line in lines_of(capsys)]
     # The first epoch, ten seconds after it, one that is evaluated, and the last.
     assert [(step, loss) for step, loss, _ in told] == [
