@@ -25,6 +25,8 @@ def row(step):
 
 def test_bar_tells_the_time_left_for_the_epoch_and_the_run(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stderr", Terminal())
+    for name in ("COLUMNS", "LINES"):  # readline sets them, and the bar would be cut
+        monkeypatch.delenv(name, raising=False)
     progress = Progress(steps_per_epoch=10, last_step=50)
     progress.update(row(14), PACE, seconds=9)
     shown = sys.stderr.getvalue()
