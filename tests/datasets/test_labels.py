@@ -83,7 +83,7 @@ def test_classes_are_those_of_both_splits(tmp_path):
     [
         (["cats/a.png", "b.png", "dogs/c.png"], "does not tell the class of b.png"),
         (["cats/a.png", "cats/b.png"], "does not tell the class of cats/a.png"),
-        (["a.png", "b.png"], "in two folders or more, one for each class"),
+        (["a.png", "b.png"], "into two or more folders, one for each class"),
     ],
 )
 def test_images_in_no_folder_of_a_class_are_refused(tmp_path, names, told):

@@ -245,7 +245,7 @@ def test_a_run_on_arrays_resumes_only_with_the_same_arrays(digits, settings, tmp
 
 
 def test_a_run_that_python_starts_without_images_leaves_nothing(settings, tmp_path):
-    with pytest.raises(UserError, match="pass them there"):
+    with pytest.raises(UserError, match="pass them as in"):
         dcgan_tf.train(Config(**settings), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
