@@ -100,7 +100,7 @@ def test_an_older_run_goes_on_with_its_images(
     caplog.clear()
     code, out, err = run_main(train, *given, "--max_steps=2")
     assert code == 0 and "resumed after step 1" in out, err
-    assert "20 .jfif: they are not read by `reading=1`" in caplog.text
+    assert "20 .jfif: `reading=1`, the rules of older runs" in caplog.text
     assert described(run_dir)["reading"] == described(run_dir)["ordering"] == 1
     assert described(run_dir)["images"]["number"] == number
     if how != "run_dir alone":

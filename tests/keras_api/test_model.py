@@ -152,7 +152,7 @@ def test_fit_on_two_replicas_is_that_on_one(images, tmp_path):
 def test_settings_that_do_not_go_with_replicas_are_refused():
     with (
         mirrored_strategy(0).scope(),
-        pytest.raises(UserError, match="`batch_size` 9 is no multiple of 2, for 2 replicas"),
+        pytest.raises(UserError, match="`batch_size` 9 is not a multiple of 2, for 2 replicas"),
     ):
         DCGAN(config_of(batch_size=9), SHAPE)
 
