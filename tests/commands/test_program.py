@@ -124,7 +124,7 @@ class Failing:
         (OSError(errno.EDQUOT, "Disk quota exceeded", "/x/y"), 1, "exceeded; free some space"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (MemoryError(), 1, "out of memory: try a smaller --batch_size"),
-        (tf.errors.ResourceExhaustedError(None, None, "OOM"), 1, "out of memory: smaller models"),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM"), 1, "out of memory: try a smaller"),
     ],
 )
 def test_failures_are_one_sentence_with_a_code(run_main, error, code, told):
