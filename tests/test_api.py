@@ -296,7 +296,10 @@ def test_a_device_that_a_process_can_no_longer_take_is_refused(monkeypatch):
     monkeypatch.setattr(strategy.tf.config, "list_physical_devices", lambda kind: ["a GPU"])
     monkeypatch.setattr(strategy.tf.config, "get_visible_devices", lambda kind: [])
     monkeypatch.setattr(strategy.tf.config, "set_visible_devices", too_late)
-    for device, told in (("cpu", "already .*: start a new process"), ("gpu", "hid this process's GPUs")):
+    for device, told in (
+        ("cpu", "already .*: start a new process"),
+        ("gpu", "hid this process's GPUs"),
+    ):
         with pytest.raises(dcgan_tf.UserError, match=f"`device` {device}: .*{told}"):
             strategy.make_strategy(dcgan_tf.Config(device=device))
 
