@@ -126,13 +126,12 @@ class StopAfterEpoch(keras.callbacks.Callback):
         self.model.stop_training = True
 
 
-@pytest.mark.parametrize(
-    "callback, step", [(StopAt(4), 4), (StopAfterEpoch(), 3)], ids=["step", "epoch"]
-)
-def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(train, callback, step):
+def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(train):
     whole = train("whole")  # with dropout, by default
-    stopped = train("parts", callback)
-    assert stopped.step == step and (stopped.path / "training.gif").exists()
+    for callback, step in ((StopAt(2), 2), (StopAfterEpoch(), 3)):
+        stopped = train("parts", callback)
+        assert stopped.step == step and (stopped.path / "training.gif").exists()
+        (stopped.path / "training.gif").unlink()
     resumed = train("parts", Recorder())
     assert resumed.step == 6
     theirs, ours = saved(whole), saved(resumed)
@@ -159,18 +158,15 @@ class Raise(keras.callbacks.Callback):
             raise self.error
 
 
-@pytest.mark.parametrize(
-    "event, step, error",
-    [("on_train_batch_end", 4, Boom(1, 2)), ("on_epoch_end", 6, KeyboardInterrupt())],
-)
-def test_what_a_callback_raises_comes_out_once_the_run_is_saved(train, event, step, error):
-    ended = Recorder()
-    with pytest.raises(type(error)) as raised:
-        train("run", Raise(event, error), ended, epochs=3, eval_every=0)
-    assert raised.value is error and raised.value.__context__ is None
-    assert "train ends" not in [name for name, *_ in ended.events]
+def test_what_a_callback_raises_comes_out_once_the_run_is_saved(train):
+    for event, error in (("on_train_batch_end", Boom(1, 2)), ("on_epoch_end", KeyboardInterrupt())):
+        ended = Recorder()
+        with pytest.raises(type(error)) as raised:
+            train("run", Raise(event, error), ended, epochs=3, eval_every=0)
+        assert raised.value is error and raised.value.__context__ is None
+        assert "train ends" not in [name for name, *_ in ended.events]
     run = train(epochs=3, eval_every=0)
-    assert step in run.checkpoints and run.step == 9
+    assert {4, 6, 9} <= {*run.checkpoints} and run.step == 9
 
 
 def test_what_a_callback_raises_before_the_first_step_is_raised(train, tmp_path):
@@ -179,8 +175,8 @@ def test_what_a_callback_raises_before_the_first_step_is_raised(train, tmp_path)
             raise Boom(1, 2)
 
     with pytest.raises(Boom):
-        train("run", Early())
-    assert train().step == 6
+        train("run", Early(), eval_every=0)
+    assert train(eval_every=0).step == 6
 
 
 @pytest.mark.thorough

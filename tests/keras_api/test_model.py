@@ -13,6 +13,7 @@ from dcgan_tf.settings.choices import ARCHITECTURES
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.training import Trainer
+from tests.conftest import thorough
 from tests.small import DENSE, state
 
 SHAPE = (28, 28, 1)
@@ -43,8 +44,12 @@ def compiled(config, classes=0):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"conditional": True}, {"discriminator_steps": 2, "batch_size": 4}, {"r1_gamma": 1.0}],
-    ids=["plain", "conditional", "critic", "penalty"],
+    [
+        {"conditional": True},
+        {"discriminator_steps": 2, "batch_size": 4},
+        *thorough({}, {"r1_gamma": 1.0}),
+    ],
+    ids=["conditional", "critic", "plain", "penalty"],
 )
 def test_fit_is_the_projects_own_training(images, settings):
     config = config_of(**settings)
