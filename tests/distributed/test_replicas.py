@@ -12,11 +12,13 @@ from dcgan_tf.conditional.labels import Labels
 from dcgan_tf.distributed.replicas import distribute
 from dcgan_tf.distributed.strategy import check_replicas, mirrored_strategy
 from dcgan_tf.fast import keras_layers as fast_layers
+from dcgan_tf.settings.choices import ARCHITECTURES
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.steps.make_step import make_step
 from dcgan_tf.training import Trainer
 from tests.conftest import thorough
+from tests.small import DENSE
 
 SMALL = {
     "batch_size": 8,
@@ -26,6 +28,12 @@ SMALL = {
     "flip": True,
     "ema_decay": 0.9,
 }
+DENSE_MODELS = {"architecture": "dense"}
+
+
+@pytest.fixture(autouse=True)
+def dense(monkeypatch):
+    monkeypatch.setitem(ARCHITECTURES, "dense", DENSE)
 
 
 @pytest.fixture(scope="session")
@@ -46,10 +54,12 @@ def trained(strategy, config, digits, steps):
 @pytest.mark.parametrize(
     "flags",
     [
-        {"generator_batch_norm": False, "augment": "color,translation,cutout"}
+        DENSE_MODELS
+        | {"generator_batch_norm": False, "augment": "color,translation,cutout"}
         | {"conditional": True, "augment_probability": 0.5},
-        {"sync_batch_norm": True, "discriminator_batch_norm": True, "pack": 2},
+        DENSE_MODELS | {"sync_batch_norm": True, "discriminator_batch_norm": True, "pack": 2},
         *thorough(
+            {"sync_batch_norm": True, "discriminator_batch_norm": True, "pack": 2},
             {"sync_batch_norm": True, "conditional": True, "label_input": "projection"}
             | {"augment": "color", "augment_target": 0.6},
             {"generator_batch_norm": False, "spectral_norm": True, "loss": "relativistic"}
@@ -85,7 +95,7 @@ def test_two_replicas_equal_one(mirrored, mnist, flags):
 
 
 def test_without_sync_each_replica_normalizes_its_own_part(mirrored, mnist):
-    config = Config(**SMALL)
+    config = Config(**SMALL | DENSE_MODELS)
     digits = mnist[:64, ..., np.newaxis]
     _, outputs = trained(tf.distribute.get_strategy(), config, digits, 1)
     _, outputs_of_two = trained(mirrored, config, digits, 1)
