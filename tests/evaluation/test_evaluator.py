@@ -56,18 +56,18 @@ def test_distance_grows_with_noise_and_with_dropped_classes(evaluator, fresh, fr
     rng = np.random.default_rng(0)
     noisy = [
         np.clip(fresh + rng.normal(0, deviation, fresh.shape), 0, 255).astype(np.uint8)
-        for deviation in (20, 40, 80)
+        for deviation in (20, 80)
     ]
     classes = evaluator.feature_extractor(fresh).probabilities.argmax(axis=1)
-    dropped = [fresh[classes >= first] for first in (1, 3, 6)]
+    dropped = [fresh[classes >= first] for first in (1, 6)]
     for sets in (noisy, dropped):
         found = [fresh_scores, *(evaluator.scores(images) for images in sets)]
         distances = [scores["frechet_distance"] for scores in found]
-        assert distances == sorted(distances) and distances[3] > 10 * distances[0]
+        assert distances == sorted(distances) and distances[2] > 10 * distances[0]
         kernel = [scores["kid"] for scores in found]
         assert kernel == sorted(kernel)
-    assert [scores["classes_missed"] for scores in found] == [0, 1, 3, 6]
-    assert found[3]["recall"] < found[0]["recall"] - 0.2
+    assert [scores["classes_missed"] for scores in found] == [0, 1, 6]
+    assert found[2]["recall"] < found[0]["recall"] - 0.2
 
 
 def test_a_generator_of_one_digit(evaluator, fresh):
@@ -77,13 +77,15 @@ def test_a_generator_of_one_digit(evaluator, fresh):
     assert scores["classifier_score"] == pytest.approx(1)
 
 
-def test_copies_of_training_images_are_found_out(evaluator, digits, fresh):
+def test_copies_of_training_images_are_found_out(digits, fresh):
+    digits = digits[:6000]
+    evaluator = Evaluator(Config(), digits, 500)
     copies = digits[::60].copy()
     figures, distances, which = evaluator.memorisation(copies)
     assert figures.distance == 0 and figures.closer == 1
     assert np.array_equal(digits[which], copies) and not distances.any()
-    honest, _, _ = evaluator.memorisation(fresh)
-    assert honest.closer < 0.03
+    honest, _, _ = evaluator.memorisation(fresh[:500])
+    assert honest.closer < 0.04
     assert honest.distance == pytest.approx(honest.held_out_distance, rel=0.1)
 
 
@@ -118,10 +120,10 @@ def test_few_images_of_a_class_are_warned_of(digits):
 def test_stacked_digits_have_a_thousand_classes():
     config = Config(dataset="stacked_mnist")
     stacked = load_images(config)
-    scores = Evaluator(config, stacked, 2000).baseline
+    scores = Evaluator(config, stacked, 1000).baseline
     assert len(scores["class_distribution"]) == 1000
-    # 2,000 draws miss 1000 · (1 − 1/1000)^2000 = 135 of 1,000 equal classes, give or take 10.
-    assert 100 < scores["classes_missed"] < 180
+    # 1,000 draws miss 1000 · (1 − 1/1000)^1000 = 368 of 1,000 equal classes, give or take 10.
+    assert 330 < scores["classes_missed"] < 410
 
 
 @pytest.mark.parametrize("number, reason", [(0, "no t10k-images-idx3-ubyte"), (19, "has only 19")])

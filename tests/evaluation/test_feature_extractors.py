@@ -18,7 +18,7 @@ from dcgan_tf.evaluation.metrics import frechet_distance
 from dcgan_tf.settings.choices import DATASETS
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
-from tests.conftest import write_labels
+from tests.conftest import thorough, write_labels
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ def means(images, size):
     return images.reshape(-1, size, part, size, part).mean(axis=(2, 4))
 
 
-@pytest.mark.parametrize("size", [28, 33])
+@pytest.mark.parametrize("size", [33, *thorough(28)])
 def test_pixels_and_edges_grow_with_blur_noise_colour_and_repetition(size):
     """Digits on coloured ground, at any size; each fault is given at three strengths."""
     extractor = feature_extractors.make_feature_extractor(Config(dataset="tfrecords"))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dcgan_tf.evaluation.metrics import manifolds
+from tests.conftest import thorough
 
 
 def exact(real, fake):
@@ -25,7 +26,7 @@ def exact(real, fake):
     )
 
 
-@pytest.mark.parametrize("features", [3, 128, 2048])
+@pytest.mark.parametrize("features", [3, 128, *thorough(2048)])
 @pytest.mark.parametrize("scale", [1.0, 1 / 3, 1e-6, 1e6])
 def test_distances_that_are_just_the_radius_are_in_the_ball(features, scale):
     rng = np.random.default_rng(0)
