@@ -43,7 +43,7 @@ class Files(NamedTuple):
         source: the folder or .zip.
         names: the sorted paths of the images in it.
         open: opens an image by its name.
-        peek: opens an image of which only the first bytes are read.
+        peek: opens an image to read only its first bytes.
         reading: the rules by which they were found, see `Config.reading`.
         left_out: the names of pictures that are not read.
         links: the paths of links to folders that are not followed.

@@ -165,7 +165,7 @@ def traits_of(files: Files, name: str) -> Traits | None:
 
 
 def extent_of(files: Files, name: str, values: np.ndarray, bits: int | None) -> Extent:
-    """The extent of an image's pixels, of which `bits` are significant if the file says so.
+    """The extent of an image's pixels; `bits` is how many are significant, if the file says so.
 
     Raises:
         UserError: it has values below 0.

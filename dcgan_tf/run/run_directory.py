@@ -148,7 +148,7 @@ class RunDirectory:
         """The config, and the description of the images, that the run was started with.
 
         Raises:
-            UserError: this is no run directory, or its config.json can't be used.
+            UserError: this is not a run directory, or its config.json can't be used.
         """
         try:
             values = json.loads(self.config_file.read_text())
@@ -430,5 +430,5 @@ def _warn_of_changed_numerics(run: RunDirectory) -> None:
 
 def _brief(images: dict[str, Any]) -> str:
     shape = "×".join(map(str, images["shape"]))
-    labelled = f", labels {images['labels_sha256'][:8]}…" if "labels_sha256" in images else ""
-    return f"{images['number']} of {shape} (sha256 {images['sha256'][:8]}…{labelled})"
+    labels = f", labels {images['labels_sha256'][:8]}…" if "labels_sha256" in images else ""
+    return f"{images['number']} of {shape} (sha256 {images['sha256'][:8]}…{labels})"
