@@ -158,6 +158,16 @@ def test_damaged_clusters_get_one_sentence(run_main, run, digits_dir, tmp_path):
     assert code == 1 and "clusters.npz is damaged" in err and one_sentence(err)
 
 
+def test_clusters_of_a_preset_can_be_left_out():
+    assert Config.from_preset("digits").clusters == 50
+    assert not Config.from_preset("digits", clusters=0).learns_labels
+    for clusters in (1, -1, 1001):
+        with pytest.raises(
+            UserError, match="`clusters` must be 0, or a whole number from 2 to 1000"
+        ):
+            Config(clusters=clusters)
+
+
 def test_labels_of_two_origins_are_refused(monkeypatch):
     monkeypatch.setitem(PRESETS, "paper", PRESETS["paper"] | {"clusters": 5})
     assert Config.from_preset("paper").clusters == 5

@@ -73,7 +73,7 @@ COMBINATIONS = (
         "`conditional` needs labels, and `dataset={0.dataset}` has none",
     ),
     Combination(
-        lambda config: config.conditional and config.clusters is not None,
+        lambda config: config.conditional and config.clusters,
         "`conditional` learns the images' own labels, and `clusters` replaces them: give one",
     ),
     Combination(

@@ -13,6 +13,7 @@ from dcgan_tf.settings.fields import (
     AT_LEAST_ZERO,
     BELOW_ONE,
     CHANNELS,
+    CLUSTERS,
     FRACTION,
     NOT_NEGATIVE,
     POSITIVE,
@@ -64,8 +65,8 @@ class Config(Settings):
         None,
         "Data",
         "find this many clusters of similar images and use them as labels (self-conditioning; 50 "
-        "for digits); images are drawn in the clusters' proportions",
-        between(2, 1000),
+        "for digits); images are drawn in the clusters' proportions; 0: none",
+        CLUSTERS,
         of_models=True,
     )
     image_size: str | int | None = setting(
@@ -462,7 +463,7 @@ class Config(Settings):
     @property
     def learns_labels(self) -> bool:
         """Whether the models are conditional, on the images' labels or on clusters."""
-        return self.conditional or self.clusters is not None
+        return self.conditional or bool(self.clusters)
 
     @property
     def has_class_layers(self) -> bool:

@@ -32,6 +32,9 @@ def at_least(low: int) -> Rule:
 
 AT_LEAST_ZERO = at_least(0)
 AT_LEAST_ONE = at_least(1)
+CLUSTERS = Rule(
+    lambda: "0, or a whole number from 2 to 1000", lambda value: not value or 2 <= value <= 1000
+)
 POSITIVE = Rule(lambda: "a number above 0", lambda value: value > 0 and math.isfinite(value))
 NOT_NEGATIVE = Rule(
     lambda: "a non-negative number", lambda value: value >= 0 and math.isfinite(value)

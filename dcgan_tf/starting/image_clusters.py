@@ -36,7 +36,7 @@ def find_clusters(config: Config, images: Images, run: RunDirectory | None = Non
     Raises:
         UserError: there are fewer images than clusters, or a file can't be used.
     """
-    assert config.clusters is not None
+    assert config.clusters
     if len(images) < config.clusters:
         raise UserError(
             f"`clusters` {config.clusters} is more than the {len(images)} training images: give "
