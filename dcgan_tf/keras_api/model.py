@@ -51,6 +51,11 @@ class DCGAN(keras.Model):
         super().__init__(name="dcgan")
         if isinstance(classes, int):
             classes = Classes([*map(str, range(classes))], [1] * classes)
+        if config.clusters and not classes:
+            raise UserError(
+                "`clusters` are found by `train`: set `clusters=None` in the config, or give "
+                "`classes` and train on labels of your own"
+            )
         if config.learns_labels != bool(classes):
             raise UserError("`conditional=True` and `classes` go together: give both, or neither")
         self.replicas = tf.distribute.get_strategy().num_replicas_in_sync

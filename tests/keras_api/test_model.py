@@ -198,3 +198,5 @@ def test_classes_and_conditional_go_together():
     for conditional, classes in ((True, 0), (False, 3)):
         with pytest.raises(UserError, match="`conditional=True` and `classes` go together"):
             DCGAN(config_of(conditional=conditional), SHAPE, classes)
+    with pytest.raises(UserError, match="`clusters` are found by `train`: set `clusters=None`"):
+        DCGAN(config_of(clusters=3), SHAPE)
