@@ -240,7 +240,7 @@ class Trainer:
         on_disk = isinstance(self.images, DiskImages)
         max_at_once = 1 if on_disk else self.config.steps_per_execution
         batches = self.make_iterator()
-        while step < last and not report.stops:
+        while step < last and not report.should_stop:
             count = schedule.steps_at_once(step, max_at_once)
             try:
                 output = self.take(batches, count, at_once=max_at_once > 1)
@@ -258,7 +258,7 @@ class Trainer:
 
             save_is_due = schedule.save_is_due(step, saved_at)
             stopped, save_is_due = agree_on_stop(stop.received, save_is_due)
-            run_ends = step == last or stopped is not None or report.stops
+            run_ends = step == last or stopped is not None or report.should_stop
             if schedule.report_is_due(step):
                 save(end_epoch, draws=not run_ends)  # at the end, the report draws
             elif run_ends:

@@ -16,7 +16,7 @@ import numpy as np
 from dcgan_tf.commands.flags import parse
 from dcgan_tf.commands.program import quiet_tensorflow
 from dcgan_tf.commands.run_flags import GeneratorFlags
-from dcgan_tf.evaluation.scores import METRICS, MOST_CLASSES
+from dcgan_tf.evaluation.scores import MAX_CLASSES, METRICS
 from dcgan_tf.settings.fields import between, setting
 
 MEMORIZATION_ROWS = {
@@ -79,7 +79,7 @@ def table(found: dict[str, Any]) -> str:
         values = [column[name] for column in columns if name in column]
         if values and np.ndim(values[0]) == 0:
             lines.append(row(metric.label, [metric.show(value) for value in values]))
-        elif values and len(values[0]) <= MOST_CLASSES:
+        elif values and len(values[0]) <= MAX_CLASSES:
             for i, of_class in enumerate(zip(*values)):
                 # A feature extractor may know more classes than the run learns.
                 label = found["classes"][i] if i < len(found["classes"]) else i

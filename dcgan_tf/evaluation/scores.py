@@ -18,9 +18,9 @@ from dcgan_tf.evaluation.metrics import (
     manifolds,
 )
 
-MOST_CLASSES = 10
+MAX_CLASSES = 10
 FEW_IMAGES = 100
-BY = "_by_"  # between a metric and the features that it compares
+FEATURES_SEPARATOR = "_by_"  # between a metric and the features that it compares
 
 Value = float | np.ndarray  # one figure, or float64 [classes]: a fraction for each class
 
@@ -210,18 +210,18 @@ class Evaluation(NamedTuple):
 
     def key(self, name: str) -> str:
         """A value's name wherever it may stand beside those of other features."""
-        return f"{name}{BY}{self.features}" if self.features else name
+        return f"{name}{FEATURES_SEPARATOR}{self.features}" if self.features else name
 
     def columns(self) -> dict[str, float]:
         """Its columns in metrics.csv and curves in TensorBoard.
 
-        The class distribution has one for each class, and none if there are more than MOST_CLASSES.
+        The class distribution has one for each class, and none if there are more than MAX_CLASSES.
         """
         columns: dict[str, float] = {}
         for name, value in self.values.items():
             if not isinstance(value, np.ndarray):
                 columns[self.key(name)] = value
-            elif len(value) <= MOST_CLASSES:
+            elif len(value) <= MAX_CLASSES:
                 columns |= {f"class_{i}": float(fraction) for i, fraction in enumerate(value)}
         return columns
 

@@ -93,13 +93,13 @@ class WatchedReport(Report):
 
     def tell(self, event: str, *arguments: Any) -> None:
         """Tells all callbacks, unless the run is about to end."""
-        if self.stops:
+        if self.should_stop:
             return
         try:
             getattr(self.callbacks, event)(*arguments)
         except BaseException as error:
             self.error = error
-        self.stops = self.error is not None or self.model.stop_training
+        self.should_stop = self.error is not None or self.model.stop_training
 
     def __exit__(self, kind: type[BaseException] | None, *others: object) -> None:
         super().__exit__(kind, *others)

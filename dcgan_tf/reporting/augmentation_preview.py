@@ -1,4 +1,4 @@
-"""What the discriminator sees of some real images, as a picture."""
+"""A picture of augmented real images, as the discriminator sees them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from dcgan_tf.reporting.images import image_grid, save_png
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
-IMAGES, DRAWS = 8, 7
+NUM_IMAGES, NUM_AUGMENTED_ROWS = 8, 7
 
 
 def write_augmentation_preview(config: Config, path: Path) -> None:
-    """Writes a grid of real images: as they are in the first row, augmented in those below.
+    """Writes a grid of real images: unchanged in the first row, augmented in the rows below.
 
     Args:
-        config: its images and augmentations.
+        config: names the images and augmentations.
         path: a .png.
 
     Raises:
-        UserError: it is no .png, or can't be written; nothing is augmented; or the images can't be
-            read.
+        UserError: the path is not a .png or can't be written, the config has no augmentation, or
+            the images can't be read.
     """
     if path.suffix != ".png":
         raise UserError(f"`augment_preview` {path} must be a .png")
@@ -34,9 +34,9 @@ def write_augmentation_preview(config: Config, path: Path) -> None:
     augmentations = make_augmentations(config)
     if not augmentations:
         raise UserError("`augment_preview` needs `augment`: nothing changes without it")
-    images = scale(load_images(config)[:IMAGES])
+    images = scale(load_images(config)[:NUM_IMAGES])
     rows = [
         images,
-        *(augment(images, augmentations, (config.seed, i)) for i in range(DRAWS)),
+        *(augment(images, augmentations, (config.seed, i)) for i in range(NUM_AUGMENTED_ROWS)),
     ]
     save_png(path, image_grid(to_uint8(np.concatenate(rows)), columns=len(images)))

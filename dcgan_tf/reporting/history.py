@@ -1,4 +1,4 @@
-"""What every step reported: the one record that `metrics.csv` and `losses.png` are drawn from."""
+"""The record of every step, from which `metrics.csv` and `losses.png` are made."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.evaluation.scores import BY, Evaluation, comparable
+from dcgan_tf.evaluation.scores import FEATURES_SEPARATOR, Evaluation, comparable
 from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.train_step import StepScalars
 
-# What checkpoints without names of columns hold of each evaluation, before its class distribution.
-UNNAMED = ("frechet_distance", "frechet_baseline", "precision", "recall")
+# The values of an evaluation in checkpoints without column names; its class distribution follows.
+UNNAMED_VALUES = ("frechet_distance", "frechet_baseline", "precision", "recall")
 
 
 class EpochMetrics(NamedTuple):
-    """One row of `metrics.csv`, without the columns of an evaluation; or a line on the terminal.
+    """One row of `metrics.csv`, without the columns of an evaluation, or a line on the terminal.
 
     Attributes:
-        epoch, step: the epoch's number, from 1 up, and its last step so far.
-        means: of the steps' scalars, over the epoch so far, or since the last line.
-        images_per_second: of training steps only, without the one that traces the graph; NaN where
-            there is no other.
-        seconds: the whole time of these steps.
+        epoch, step: the epoch, counted from 1, and its last step so far.
+        means: the means of the steps' scalars over the epoch so far, or since the last line.
+        images_per_second: the speed of the training steps alone, without the one that traces the
+            graph; NaN if there is no other.
+        seconds: the total time, including what happens between the steps.
     """
 
     epoch: int
@@ -36,7 +36,7 @@ class EpochMetrics(NamedTuple):
     seconds: float
 
     def columns(self) -> dict[str, float]:
-        """Its columns in `metrics.csv`."""
+        """The columns of `metrics.csv`."""
         epoch, step, means, *timing = self
         return (
             {"epoch": epoch, "step": step}
@@ -46,16 +46,16 @@ class EpochMetrics(NamedTuple):
 
 
 class History(tf.train.experimental.PythonState):
-    """What every step reported and how long it took.
+    """What every step reported, and how long it took.
 
-    The metrics are saved within the checkpoint. The times, in which no two runs are alike, are
-    kept in a file of their own, so that equal runs have equal checkpoints.
+    The metrics are saved in the checkpoint. The times differ between otherwise equal runs, so they
+    have a file of their own: equal runs have equal checkpoints.
 
     Attributes:
         metrics: float64 [steps, fields], the fields of `StepScalars`.
-        evaluations: those made so far, oldest first.
-        times: float64 [steps, 2]: the step's seconds (NaN for one that traced the graph), and the
-            seconds with all that came between it and the step before.
+        evaluations: the evaluations so far, oldest first.
+        times: float64 [steps, 2]: the seconds of the step alone (NaN if it traced the graph), and
+            the seconds since the end of the step before.
     """
 
     def __init__(self) -> None:
@@ -67,9 +67,9 @@ class History(tf.train.experimental.PythonState):
         """Adds the rows of some steps.
 
         Args:
-            metrics: [steps, fields], those of `StepScalars`.
-            step_seconds: how long each step took; NaN if it traced the graph.
-            seconds: how long the steps, and all between them, took together.
+            metrics: [steps, fields], the fields of `StepScalars`.
+            step_seconds: the time of one step; NaN if it traced the graph.
+            seconds: the time of all the steps, including what happened between them.
         """
         count = len(metrics)
         times = np.tile([step_seconds, seconds / count], (count, 1))
@@ -79,7 +79,7 @@ class History(tf.train.experimental.PythonState):
     def epochs(
         self, steps_per_epoch: int, batch_size: int, first: int = 0
     ) -> Iterator[EpochMetrics]:
-        """A row for each epoch after the given one, and one for the steps of an unfinished one."""
+        """A row for each epoch without the first `first`; the last may be unfinished."""
         for start in range(first * steps_per_epoch, len(self.metrics), steps_per_epoch):
             yield self._row(start, start + steps_per_epoch, steps_per_epoch, batch_size)
 
@@ -89,11 +89,11 @@ class History(tf.train.experimental.PythonState):
         return self.since(last - last % steps_per_epoch, steps_per_epoch, batch_size)
 
     def since(self, start: int, steps_per_epoch: int, batch_size: int) -> EpochMetrics:
-        """The row of all steps after `start`, numbered by the epoch of the last."""
+        """The row of all steps after `start`, under the epoch of the last step."""
         return self._row(start, len(self.metrics), steps_per_epoch, batch_size)
 
     def _row(self, start: int, end: int, steps_per_epoch: int, batch_size: int) -> EpochMetrics:
-        """The row of the steps after `start`, up to `end` or the last that there is."""
+        """The row of the steps after `start`, up to `end` or the last step."""
         metrics = self.metrics[start:end]
         step_seconds, seconds = self.times[start:end].T
         timed = step_seconds[~np.isnan(step_seconds)]
@@ -107,11 +107,11 @@ class History(tf.train.experimental.PythonState):
         )
 
     def seconds(self, start: int) -> float:
-        """How long the steps after `start` took, with all that came between them."""
+        """The time of the steps after `start`, including what happened between them."""
         return float(np.nansum(self.times[start:, 1]))
 
     def pace(self, start: int) -> float:
-        """The seconds of a step after `start`, with all that comes between two; NaN if unknown.
+        """The mean seconds from step to step after `start`; NaN if unknown.
 
         Steps that traced the graph are left out.
         """
@@ -120,17 +120,17 @@ class History(tf.train.experimental.PythonState):
         return float(timed.mean()) if len(timed) else np.nan
 
     def by_quality(self) -> list[int]:
-        """The steps that were evaluated, the one with the smallest Fréchet distance first.
+        """The evaluated steps, the one with the smallest Fréchet distance first.
 
-        Those evaluated by other features than the last are left out.
+        Steps that were evaluated with other features than the last are left out.
         """
-        made = comparable(self.evaluations)
-        ranked = sorted(made, key=lambda made: made.values["frechet_distance"])
-        return [made.step for made in ranked]
+        evaluations = comparable(self.evaluations)
+        ranked = sorted(evaluations, key=lambda each: each.values["frechet_distance"])
+        return [each.step for each in ranked]
 
     def evaluation_of(self, step: int) -> Evaluation | None:
-        """The evaluation made after a step, if there was one."""
-        return next((made for made in self.evaluations if made.step == step), None)
+        """The evaluation after a step, or None."""
+        return next((each for each in self.evaluations if each.step == step), None)
 
     def serialize(self) -> bytes:
         """Metrics and evaluations as the bytes of two .npy files, for `tf.train.Checkpoint`."""
@@ -140,9 +140,9 @@ class History(tf.train.experimental.PythonState):
         return file.getvalue()
 
     def deserialize(self, value: bytes) -> None:
-        """Takes back what `serialize` returned; the times are unknown.
+        """Restores what `serialize` returned; the times are unknown.
 
-        Scalars that the steps did not return yet, as of an older version, are NaN.
+        Scalars that the steps of an older version did not return are NaN.
         """
         file = io.BytesIO(value)
         metrics, rows = (np.load(file, allow_pickle=False) for _ in range(2))
@@ -157,53 +157,58 @@ class History(tf.train.experimental.PythonState):
             np.save(file, self.times, allow_pickle=False)
 
     def load_times(self, path: Path) -> None:
-        """Reads the times of the steps there are metrics of, as far as the file has them."""
+        """Reads the times of the steps in `metrics`, as far as the file has them."""
         try:
             saved = np.load(path, allow_pickle=False).reshape(-1, 2)[: len(self.metrics)]
             self.times[: len(saved)] = saved
-        except Exception:  # a damaged file, of which a parser may raise anything
+        except Exception:  # a damaged file can make the parser raise anything
             return
 
 
 def evaluations_to_array(evaluations: list[Evaluation]) -> np.ndarray:
-    """A structured array, whose fields are the step and all values, those of the last one first.
+    """A structured array with a row for each evaluation.
 
-    What another one lacks is NaN.
+    Its fields are `step` and the names of all values, those of the last evaluation first. A value
+    that an evaluation lacks is NaN.
     """
     if not evaluations:
         return np.empty(0)
     shapes: dict[str, tuple[int, ...]] = {}
-    for made in reversed(evaluations):
-        for name, value in made.values.items():
-            shapes.setdefault(made.key(name), np.shape(value))
+    for evaluation in reversed(evaluations):
+        for name, value in evaluation.values.items():
+            shapes.setdefault(evaluation.key(name), np.shape(value))
     rows = []
-    for made in evaluations:
-        values = {made.key(name): value for name, value in made.values.items()}
-        lacking = (values.get(key, np.full(shape, np.nan)) for key, shape in shapes.items())
-        rows.append((made.step, *lacking))
+    for evaluation in evaluations:
+        values = {evaluation.key(name): value for name, value in evaluation.values.items()}
+        padded = (values.get(key, np.full(shape, np.nan)) for key, shape in shapes.items())
+        rows.append((evaluation.step, *padded))
     fields = [(key, np.float64, shape) for key, shape in shapes.items()]
     return np.array(rows, [("step", np.int64), *fields])
 
 
 def evaluations_from_array(rows: np.ndarray) -> list[Evaluation]:
-    """The evaluations of an array, which may be of the time when its columns had no names."""
+    """The evaluations in an array; in early versions, its columns had no names."""
     if rows.dtype.names is None:
         return [unnamed_evaluation(row) for row in rows]
     return [named_evaluation(row) for row in rows]
 
 
 def named_evaluation(row: np.void) -> Evaluation:
-    """An evaluation of a row of `evaluations_to_array`: by the features that have values there."""
+    """The evaluation in a row of `evaluations_to_array`."""
     _, *keys = row.dtype.names or ()
     known = next((key for key in keys if not np.isnan(row[key]).any()), "")
-    features = known.partition(BY)[2]
-    values = {key.partition(BY)[0]: row[key] for key in keys if key.partition(BY)[2] == features}
+    features = known.partition(FEATURES_SEPARATOR)[2]
+    values = {
+        key.partition(FEATURES_SEPARATOR)[0]: row[key]
+        for key in keys
+        if key.partition(FEATURES_SEPARATOR)[2] == features
+    }
     return Evaluation(int(row["step"]), values, features)
 
 
 def unnamed_evaluation(row: np.ndarray) -> Evaluation:
-    """An evaluation of float64 [step, *UNNAMED, *class_distribution]."""
-    step, values, distribution = int(row[0]), dict(zip(UNNAMED, row[1:5])), row[5:]
+    """The evaluation in a row, float64 [step, *UNNAMED_VALUES, *class_distribution]."""
+    step, values, distribution = int(row[0]), dict(zip(UNNAMED_VALUES, row[1:5])), row[5:]
     if len(distribution):
         values |= {"classes_missed": (distribution == 0).sum(), "class_distribution": distribution}
     return Evaluation(step, values)

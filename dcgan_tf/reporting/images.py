@@ -1,4 +1,4 @@
-"""Image grids, and what they are written as: PNGs and GIFs."""
+"""Image grids, and the PNGs and GIFs that show them."""
 
 from __future__ import annotations
 
@@ -18,23 +18,27 @@ logger = logging.getLogger(__name__)
 
 FRAME_MS = 200
 LAST_FRAME_MS = 3000
-MOST_FRAMES = 100  # a GIF of more is too long to watch, and to write as a run is stopped
-CHECK, CHECKS = 6, (255, 205)  # pixels a side, and shades, of what shows through transparency
-MOST_PIXELS = 2**25  # of all images that a picture or a GIF shows
+MAX_FRAMES = 100  # a longer GIF takes too long to watch, and to write when a run is stopped
+CHECK_SIZE, CHECK_SHADES = 6, (255, 205)  # the checkered ground of transparent images
+MAX_PIXELS = 2**25  # of all images in a picture or a GIF
 
 
-def check_picture(shape: tuple[int, ...], instead: str) -> None:
-    """Refuses more images, of a shape [N, H, W, C], than go into one picture.
+def check_picture(shape: tuple[int, ...], alternative: str) -> None:
+    """Refuses more images than fit into one picture.
+
+    Args:
+        shape: the shape of the images, [N, H, W, C].
+        alternative: what the error asks the user to give.
 
     Raises:
-        UserError: there are too many; says what to give instead.
+        UserError: there are too many images.
     """
     count, height, width, _ = shape
-    most = MOST_PIXELS // (height * width)
-    if count > most:
+    max_count = MAX_PIXELS // (height * width)
+    if count > max_count:
         raise UserError(
             f"{count:,} images of {height}×{width} are too many for one picture, which can have "
-            f"{most:,}: give {instead}"
+            f"{max_count:,}: give {alternative}"
         )
 
 
@@ -45,16 +49,16 @@ def image_grid(
     columns: int | None = None,
     overlap: bool = False,
 ) -> np.ndarray:
-    """Lays images out row by row, enlarged without smoothing if they are small.
+    """Arranges images row by row. Small images are enlarged without smoothing.
 
-    Transparency shows a checkered ground.
+    Transparent images are laid on a checkered ground.
 
     Args:
         images: uint8 [N, H, W, C], C 1, 3 or 4.
-        border: pixels of white between and around the tiles.
-        zoom: how often each pixel is repeated; by default, so that small tiles can be seen.
-        columns: images in a row; by default, so that the grid is a square.
-        overlap: whether each row begins with the image that the one above it ends with.
+        border: the width of the white lines between and around the images, in pixels.
+        zoom: the factor of the enlargement; chosen by the size of the images by default.
+        columns: images in a row; by default, the grid is a square.
+        overlap: whether each row begins with the last image of the row above.
 
     Returns:
         uint8 [height, width] for C 1, else [height, width, 3].
@@ -79,12 +83,12 @@ def image_grid(
 
 def checkers(height: int, width: int) -> np.ndarray:
     """A checkered ground, uint8 [height, width, 1]."""
-    rows, columns = (np.arange(side) // CHECK for side in (height, width))
-    return np.where((rows[:, np.newaxis] + columns) % 2, *CHECKS)[..., np.newaxis]
+    rows, columns = (np.arange(side) // CHECK_SIZE for side in (height, width))
+    return np.where((rows[:, np.newaxis] + columns) % 2, *CHECK_SHADES)[..., np.newaxis]
 
 
 def as_picture(image: np.ndarray, zoom: int = 1) -> np.ndarray:
-    """One image, uint8 [H, W, C], enlarged without smoothing and with its transparency.
+    """One image, uint8 [H, W, C], enlarged without smoothing. Its alpha is kept.
 
     Returns:
         uint8 [height, width] for C 1, else [height, width, C].
@@ -95,12 +99,12 @@ def as_picture(image: np.ndarray, zoom: int = 1) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageGrid:
-    """Images that a notebook shows as a grid; NumPy and TensorFlow take it for its array.
+    """Images that a notebook shows as a grid. NumPy and TensorFlow use it as an array.
 
     Attributes:
-        array: uint8 [N, H, W, C] in [0, 255]; C 4 has an alpha, and straight colors beside it.
-        columns: images in a row of the grid; by default, so that it is a square.
-        overlap: whether each row begins with the image that the one above it ends with.
+        array: uint8 [N, H, W, C] in [0, 255]; with C 4, straight colors and an alpha.
+        columns: images in a row of the grid; by default, the grid is a square.
+        overlap: whether each row begins with the last image of the row above.
     """
 
     array: np.ndarray
@@ -135,29 +139,28 @@ def save_png(path: Path, picture: np.ndarray) -> None:
 
 
 def save_gif(path: Path, pictures: list[np.ndarray], durations: int | list[int]) -> None:
-    """Writes pictures as a GIF that repeats.
+    """Writes pictures as a GIF that loops forever.
 
     Args:
         path: a .gif.
-        pictures: uint8 [H, W] or [H, W, 3], all of one shape.
-        durations: milliseconds, of each picture or of all.
+        pictures: uint8 [H, W] or [H, W, 3], all of the same shape.
+        durations: milliseconds, for each picture or for all.
     """
-    # Were it given the file, imageio would write once more, and fail aloud, where a disk is full.
+    # On a full disk, imageio would write to an open file twice, and print the second error.
     content = iio.imwrite("<bytes>", pictures, extension=".gif", duration=durations, loop=0)
     with atomic_write(path) as file:
         file.write(content)
 
 
 def save_training_gif(path: Path, frames: list[Path]) -> None:
-    """Writes the grids of a run as a GIF, which rests on the last.
+    """Writes the grids of a run as a GIF that shows the last one longer.
 
-    It shows MOST_FRAMES of them at most, evenly spaced. Those that are damaged are left out, with a
-    warning.
+    At most MAX_FRAMES evenly spaced grids are shown. Damaged ones are left out with a warning.
     """
-    chosen = np.linspace(0, len(frames) - 1, min(len(frames), MOST_FRAMES)).round().astype(int)
-    frames = [frames[number] for number in chosen]
+    indices = np.linspace(0, len(frames) - 1, min(len(frames), MAX_FRAMES)).round().astype(int)
+    frames = [frames[index] for index in indices]
     pictures = [picture for frame in frames if (picture := read_frame(frame)) is not None]
-    # One that was put in another's place may be of any size.
+    # A file that the user replaced may have another size.
     pictures = [picture for picture in pictures if picture.shape == pictures[-1].shape]
     if pictures:
         durations = [FRAME_MS] * (len(pictures) - 1) + [LAST_FRAME_MS]
@@ -165,7 +168,7 @@ def save_training_gif(path: Path, frames: list[Path]) -> None:
 
 
 def read_frame(path: Path) -> np.ndarray | None:
-    """A picture's pixels; None, and a warning, if it is damaged."""
+    """The pixels of a picture; None, with a warning, if it is damaged."""
     try:
         return iio.imread(path, plugin="pillow")
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Plots of a run: its losses over the steps, its metrics over the epochs."""
+"""Plots of a run: losses over the steps, metrics over the epochs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dcgan_tf.evaluation.scores import METRICS, MOST_CLASSES, Evaluation, Metric, comparable
+from dcgan_tf.evaluation.scores import MAX_CLASSES, METRICS, Evaluation, Metric, comparable
 from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.reporting.history import evaluations_to_array
 from dcgan_tf.train_step import StepScalars
@@ -27,8 +27,8 @@ def plot_losses(path: Path, metrics: np.ndarray, steps_per_epoch: int) -> None:
 
     Args:
         path: a .png.
-        metrics: [steps, fields], those of `StepScalars`.
-        steps_per_epoch: the curves are also drawn smoothed, over a tenth of an epoch at most.
+        metrics: [steps, fields], the fields of `StepScalars`.
+        steps_per_epoch: the smoothed curves are means over at most a tenth of an epoch.
     """
     save_figure(path, draw_losses(StepScalars(*metrics.T), steps_per_epoch))
 
@@ -39,7 +39,7 @@ def draw_losses(scalars: StepScalars, steps_per_epoch: int) -> Figure:
     window = max(1, min(steps_per_epoch, len(steps)) // 10)
     figure = Figure(figsize=(9, 6))
     losses, probabilities = figure.subplots(2, 1, sharex=True)
-    figure.subplots_adjust(**MARGINS)  # to find them out takes as long as to draw
+    figure.subplots_adjust(**MARGINS)  # an automatic layout takes as long as the drawing
     curves = [
         (losses, "generator", scalars.gen_loss, "tab:blue"),
         (losses, "discriminator", scalars.disc_loss, "tab:orange"),
@@ -57,19 +57,19 @@ def draw_losses(scalars: StepScalars, steps_per_epoch: int) -> Figure:
     probabilities.set_xlabel(f"step ({steps_per_epoch} an epoch)")
     for axes in (losses, probabilities):
         axes.grid(alpha=0.3)
-        # Above the panel, where no curve can be.
+        # Above the panel, away from the curves.
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0, frameon=False)
     figure.align_ylabels()
     return figure
 
 
 def plot_evaluations(path: Path, evaluations: list[Evaluation], steps_per_epoch: int) -> None:
-    """Draws each metric in the panel that its row of METRICS names, over the epochs.
+    """Draws each metric over the epochs, in the panel that its row of METRICS names.
 
     Args:
         path: a .png.
         evaluations: at least one, oldest first.
-        steps_per_epoch: steps of one epoch.
+        steps_per_epoch: the number of steps in an epoch.
     """
     save_figure(path, draw_evaluations(evaluations, steps_per_epoch))
 
@@ -79,18 +79,18 @@ def draw_evaluations(evaluations: list[Evaluation], steps_per_epoch: int) -> Fig
     rows = evaluations_to_array(comparable(evaluations))
     epochs = rows["step"] / steps_per_epoch
     key, features = evaluations[-1].key, evaluations[-1].features
-    drawn = {
+    metrics = {
         key(name): metric
         for name, metric in METRICS.items()
-        if key(name) in (rows.dtype.names or ()) and rows[key(name)][0].size <= MOST_CLASSES
+        if key(name) in (rows.dtype.names or ()) and rows[key(name)][0].size <= MAX_CLASSES
     }
-    panels = list(dict.fromkeys(metric.panel for metric in drawn.values() if metric.panel))
+    panels = list(dict.fromkeys(metric.panel for metric in metrics.values() if metric.panel))
     figure = Figure(figsize=(9, 3 * len(panels)), layout="constrained")
     if features:
         figure.suptitle(f"by {features.replace('_', ' ')}")
     stack = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(stack, panels):
-        for name, metric in drawn.items():
+        for name, metric in metrics.items():
             if metric.panel == panel:
                 baseline = rows[key(metric.baseline)] if metric.baseline else None
                 draw_metric(axes, epochs, metric, rows[name], baseline)
@@ -108,7 +108,7 @@ def draw_metric(
     values: np.ndarray,
     baseline: np.ndarray | None,
 ) -> None:
-    """Draws a metric's values, [evaluations], or [evaluations, classes] with a curve for each."""
+    """Draws the values of a metric, [evaluations], or a curve per class, [evaluations, classes]."""
     if values.ndim == 2:
         for label, fractions in enumerate(values.T):
             axes.plot(epochs, fractions, "o-", markersize=3, linewidth=1, label=str(label))

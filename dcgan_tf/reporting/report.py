@@ -1,4 +1,4 @@
-"""Everything a run shows of itself while it trains: files, TensorBoard, terminal."""
+"""Everything that a run shows while it trains: files, TensorBoard, terminal."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from dcgan_tf.train_step import StepOutput, StepScalars
 
 COLLECT_SECONDS = 0.5
 SCALARS_EVERY = 10
-DRAWING_SHARE = 0.05  # of the time, for plots and GIF, of which each takes longer than the last
-FIRST_DRAWING_SECONDS = 0.5  # about what the first takes
+MAX_DRAWING_FRACTION = 0.05  # of the time, for plots and GIF; each drawing takes longer than before
+FIRST_DRAWING_SECONDS = 0.5  # an estimate
 PREVIEW_SECONDS = 60
 LINE_SECONDS = 10
 
@@ -44,21 +44,21 @@ logger = logging.getLogger(__name__)
 
 
 class Report:
-    """Collects what the steps return, and keeps the run directory's files up to date with it.
+    """Collects what the steps return, and keeps the files of the run directory up to date.
 
-    Steps are collected some at a time, so that a fast device need not wait for each.
+    Several steps are collected at once, so a fast device does not wait after each step.
 
     Args:
-        run: where the files are.
-        config: the run's settings.
-        history: the steps so far, those of the checkpoint that the run goes on from.
+        run: the run directory.
+        config: the settings of the run.
+        history: the steps up to the checkpoint at which the run resumes.
         schedule: what is due after which step.
 
     Attributes:
-        stops: whether the run is to end before.
+        should_stop: whether the run should end before its last step.
     """
 
-    stops = False
+    should_stop = False
 
     def __init__(
         self,
@@ -74,14 +74,14 @@ class Report:
         self.schedule = schedule
         self.steps_per_epoch, self.last_step = schedule.steps_per_epoch, schedule.last_step
         self.step = self.began_at = len(history.metrics)
-        self.told_step = self.step - self.step % self.steps_per_epoch  # of the last line
-        self.told_at = -math.inf
+        self.printed_step = self.step - self.step % self.steps_per_epoch  # of the last line
+        self.printed_at = -math.inf
         self.is_drawn = True
         self.drawing_seconds = FIRST_DRAWING_SECONDS
-        self.finished: list[dict[str, str]] = []  # rows of metrics.csv, all but the last
+        self.finished_rows: list[dict[str, str]] = []  # of metrics.csv, all but the last
         self.pending: list[StepOutput] = []
         self.traced = False
-        # Workers find that a loss is no number at the same step.
+        # All workers must find at the same step that a loss is not a number.
         self.patience = COLLECT_SECONDS if num_workers() == 1 else 0.0
         self.diagnostics = Diagnostics(config.loss, self.step)
         self.tensorboard = TensorBoard(run.events, self.step)
@@ -98,7 +98,7 @@ class Report:
             self.draw()
 
     def begin(self, reals: np.ndarray, grid: np.ndarray) -> None:
-        """Shows what is to be learned, and what the untrained generator makes.
+        """Shows training images, and what the untrained generator makes.
 
         Args:
             reals: training images, uint8 [N, H, W, C] in [0, 255].
@@ -113,20 +113,20 @@ class Report:
         self.tensorboard.images("samples", picture, 0)
 
     def resume(self) -> None:
-        """Brings the files back to what they were at the checkpoint."""
+        """Restores the files as of the checkpoint."""
         self.history.load_times(self.run.times_file)
         self.drop_later_frames()
         self.write_table()
         self.draw()
 
     def drop_later_frames(self) -> None:
-        """Deletes the grids of epochs that are to be trained again."""
+        """Deletes the grids of epochs that will be trained again."""
         for epoch, path in self.run.frames().items():
             if epoch > self.step // self.steps_per_epoch:
                 path.unlink()
 
     def add(self, output: StepOutput) -> None:
-        """Takes what one more step returned, or several at once; looks at it now and then.
+        """Adds the output of one step, or of several at once, and collects now and then.
 
         Raises:
             Diverged: a loss was not a number.
@@ -137,7 +137,7 @@ class Report:
             self.collect()
 
     def collect(self) -> None:
-        """Puts the steps since the last time into the history, TensorBoard and the bar."""
+        """Adds the pending steps to the history, TensorBoard and the bar."""
         if not self.pending:
             return
         metrics = np.concatenate(
@@ -168,14 +168,14 @@ class Report:
         self.steps_began_at = time.perf_counter()
 
     def warn(self, warnings: Iterator[str]) -> None:
-        """Puts warnings on lines of their own."""
+        """Prints each warning on a line of its own."""
         for warning in warnings:
             self.progress.close()
             logger.warning("%s", warning)
 
     @contextlib.contextmanager
     def pause(self) -> Iterator[None]:
-        """Collects all steps so far; what happens within is not counted as their time."""
+        """Collects all steps so far, and doesn't count the time inside as theirs."""
         self.collect()
         self.history.save_times(self.run.times_file)
         self.tensorboard.flush()
@@ -184,7 +184,7 @@ class Report:
 
     @property
     def preview_is_due(self) -> bool:
-        """Whether the newest images were shown more than a minute ago."""
+        """Whether the newest grid was written more than PREVIEW_SECONDS ago."""
         return time.perf_counter() - self.shown_at > PREVIEW_SECONDS
 
     def show(self, grid: np.ndarray) -> None:
@@ -199,12 +199,12 @@ class Report:
     def end_epoch(
         self, grid: np.ndarray, models: list[keras.Model], adaptive: dict[str, float]
     ) -> None:
-        """Shows what the epoch came to.
+        """Writes the grid, the scalars and the histograms of a finished epoch.
 
         Args:
             grid: the fixed noise's images, float32 [N, H, W, C] in [-1, 1].
-            models: the models whose weights are shown as histograms.
-            adaptive: settings that adapt to the training, for TensorBoard.
+            models: their weights are shown as histograms.
+            adaptive: settings that adapt during training, for TensorBoard.
         """
         row = self.last_epoch()
         picture = image_grid(to_uint8(grid), columns=self.columns)
@@ -220,7 +220,7 @@ class Report:
         self.end_evaluation()
 
     def end_evaluation(self) -> None:
-        """Shows the evaluation of the last step, if there is one, and brings all up to date."""
+        """Shows the evaluation after the last step, if there is one, and calls `end_steps`."""
         if evaluation := self.history.evaluation_of(self.step):
             self.tensorboard.scalars("evaluation", evaluation.columns(), self.step)
             self.warn(self.diagnostics.quality_warnings(self.history.evaluations))
@@ -228,30 +228,30 @@ class Report:
         self.end_steps()
 
     def end_steps(self) -> None:
-        """Brings metrics.csv and the terminal up to date, at an epoch's end or the run's.
+        """Updates metrics.csv and the terminal at the end of an epoch or of the run.
 
-        Epochs whose ends are less than LINE_SECONDS apart share a line, but for those that are
-        evaluated.
+        Epochs that end within LINE_SECONDS share a line, except evaluated ones.
         """
         self.write_table()
         self.is_drawn = False
         now, evaluation = time.perf_counter(), self.history.evaluation_of(self.step)
-        ends = self.stops or self.step == self.last_step or self.step % self.steps_per_epoch > 0
-        if not (ends or evaluation or now - self.told_at >= LINE_SECONDS):
+        is_partial = self.step % self.steps_per_epoch > 0
+        ends = self.should_stop or self.step == self.last_step or is_partial
+        if not (ends or evaluation or now - self.printed_at >= LINE_SECONDS):
             return
         sizes = self.steps_per_epoch, self.config.images_per_step
         epoch_began = (self.step - 1) // self.steps_per_epoch * self.steps_per_epoch
-        row = self.history.since(min(self.told_step, epoch_began), *sizes)
+        row = self.history.since(min(self.printed_step, epoch_began), *sizes)
         self.progress.end_epoch(row, self.history.pace(self.began_at), evaluation)
-        self.told_step, self.told_at = row.step, now
+        self.printed_step, self.printed_at = row.step, now
 
     def write_table(self) -> None:
         """Rewrites metrics.csv from the history."""
-        evaluations = {made.step: made.columns() for made in self.history.evaluations}
+        evaluations = {each.step: each.columns() for each in self.history.evaluations}
         sizes = self.steps_per_epoch, self.config.images_per_step
-        for row in self.history.epochs(*sizes, first=len(self.finished)):
+        for row in self.history.epochs(*sizes, first=len(self.finished_rows)):
             columns = row.columns() | evaluations.get(row.step, {})
-            self.finished.append(
+            self.finished_rows.append(
                 {
                     name: str(value) if isinstance(value, int) else f"{value:.6g}"
                     for name, value in columns.items()
@@ -262,14 +262,14 @@ class Report:
         table = io.StringIO()
         writer = csv.DictWriter(table, list(names), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(self.finished)
-        del self.finished[-1]  # it may go on, or be evaluated yet
+        writer.writerows(self.finished_rows)
+        del self.finished_rows[-1]  # its epoch may be unfinished, or be evaluated later
         with atomic_write(self.run.metrics_file) as file:
             file.write(table.getvalue().encode())
 
     def draw_if_due(self) -> None:
-        """Draws the plots and training.gif, if that takes DRAWING_SHARE of the time at most."""
-        if self.drawing_seconds <= DRAWING_SHARE * (time.perf_counter() - self.drawn_at):
+        """Calls `draw` if that takes at most MAX_DRAWING_FRACTION of the time."""
+        if self.drawing_seconds <= MAX_DRAWING_FRACTION * (time.perf_counter() - self.drawn_at):
             self.draw()
 
     def draw(self) -> None:
@@ -292,12 +292,12 @@ def draw_run(run: RunDirectory, history: History, steps_per_epoch: int) -> None:
         plot_evaluations(run.evaluations_plot, history.evaluations, steps_per_epoch)
     if frames := [*run.frames().values()]:
         save_training_gif(run.training_gif, frames)
-    # The plots' figures are large, and their parts refer to each other.
+    # Figures are large, and only the garbage collector frees their reference cycles.
     gc.collect()
 
 
 def faster_way(config: Config) -> str:
-    """What to try where a run takes hours; nothing if there is nothing to say."""
+    """What to try if a run takes hours; empty without a suggestion."""
     is_digits = config.dataset == "mnist" and config.preset == "tutorial"
     if not is_digits or tf.config.list_logical_devices("GPU"):
         return ""

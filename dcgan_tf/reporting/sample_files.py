@@ -1,4 +1,4 @@
-"""Samples as files: one grid, one array, or a folder with a PNG for each."""
+"""Samples as files: one grid, one array, or a folder of PNGs."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Shape = tuple[int, ...]
 def writer_for(
     output: Path, columns: int | None = None
 ) -> Callable[[Iterator[np.ndarray], Shape], None]:
-    """The function that writes batches of images, of a shape [N, H, W, C], to a path.
+    """A function that writes images to a path, given their batches and their shape [N, H, W, C].
 
-    The path's suffix says how: `.png` is one grid, `.npz` one array `images`, uint8, and a path
-    without a suffix a folder with a PNG for each image. Nothing is left there unless all is
-    written.
+    The suffix of the path names the format: `.png` is one grid, `.npz` is one uint8 array `images`,
+    and a path without a suffix is a folder with a PNG for each image. If writing fails, nothing is
+    left at the path.
 
     Args:
         output: the path.
-        columns: of a grid; by default, so that it is a square.
+        columns: images in a row of a grid; by default, the grid is a square.
 
     Raises:
-        UserError: the suffix is another, or the path can't be used.
+        UserError: the path has another suffix, or can't be used.
     """
     writers: dict[str, Callable[..., None]] = {
         ".png": functools.partial(_write_grid, columns=columns),
@@ -60,7 +60,7 @@ def _write_grid(
 
 
 def _write_npz(path: Path, batches: Iterator[np.ndarray], shape: Shape) -> None:
-    """As `np.savez`, without all images in memory."""
+    """Writes what `np.savez` would, without holding all images in memory."""
     with (
         atomic_write(path) as file,
         zipfile.ZipFile(file, "w") as archive,
@@ -76,5 +76,5 @@ def _write_folder(folder: Path, batches: Iterator[np.ndarray], shape: Shape) -> 
     with atomic_folder(folder) as part:
         images = (image for batch in batches for image in batch)
         for index, image in enumerate(images):
-            # Not flushed: that may take longer than to draw them, as the seed does again.
+            # Not flushed: that can take longer than sampling, and the seed gives them again.
             iio.imwrite(part / f"{index:06d}.png", as_picture(image))

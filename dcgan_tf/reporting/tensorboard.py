@@ -1,4 +1,4 @@
-"""What TensorBoard shows: scalars, grids, histograms and the config, with no step twice."""
+"""What TensorBoard shows: scalars, grids, histograms and the config, each step only once."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class TensorBoard:
     """The event files of one run.
 
     Args:
-        directory: where they are.
-        step: the step from which the run goes on; what was logged later is dropped first.
+        directory: their folder.
+        step: the step at which the run starts or resumes; later events are dropped.
     """
 
     def __init__(self, directory: Path, step: int) -> None:
@@ -44,7 +44,7 @@ class TensorBoard:
             yield
 
     def settings(self, values: dict[str, str | float | bool | None]) -> None:
-        """Shows the config as text, and as hyper-parameters by which runs can be compared."""
+        """Shows the config as text, and as hyperparameters by which runs can be compared."""
         with self._at(0):
             tf.summary.text("config", f"```\n{json.dumps(values, indent=2)}\n```")
             hparams.hparams(
@@ -52,7 +52,7 @@ class TensorBoard:
             )
 
     def scalars(self, group: str, values: dict[str, float], step: int) -> None:
-        """Adds a point to each of a group's curves."""
+        """Adds a point to each curve of a group."""
         with self._at(step):
             for name, value in values.items():
                 tf.summary.scalar(f"{group}/{name}", value)
@@ -65,7 +65,7 @@ class TensorBoard:
     def histograms(
         self, models: list[keras.Model], logits: dict[str, tf.Tensor], step: int
     ) -> None:
-        """Shows how the weights of models, and D's logits of one batch, are distributed."""
+        """Shows histograms of the weights of models, and of the discriminator's logits."""
         with self._at(step):
             for model in models:
                 for index, layer in enumerate(all_layers(model)):
@@ -76,21 +76,21 @@ class TensorBoard:
                 write_histogram(f"logits/{name}", values)
 
     def flush(self) -> None:
-        """Puts all that was logged on disk."""
+        """Writes all events to disk."""
         with disk_errors("events", self.directory):
             self.writer.flush()
         for path in [*self.directory.iterdir(), self.directory]:
             flush(path)
 
     def close(self) -> None:
-        """Puts all that was logged on disk and closes the file."""
+        """Writes all events to disk and closes the file."""
         with disk_errors("events", self.directory):
             self.writer.close()
 
 
 def write_histogram(name: str, values: ArrayLike) -> None:
-    """As `tf.summary.histogram`, in a tenth of the time, which counts where epochs are short."""
-    # In float32, NumPy finds no room for the buckets between values that are nearly the same.
+    """Does what `tf.summary.histogram` does in a tenth of the time, for short epochs."""
+    # In float32, NumPy can't make buckets between nearly equal values.
     array = np.asarray(values, np.float64)
     counts, edges = np.histogram(array[np.isfinite(array)], BUCKETS)
     buckets = np.stack([edges[:-1], edges[1:], counts], axis=1)
@@ -98,10 +98,10 @@ def write_histogram(name: str, values: ArrayLike) -> None:
 
 
 def drop_events_after(directory: Path, step: int) -> None:
-    """Rewrites the event files of a folder without the events of steps after `step`.
+    """Removes the events after a step from the event files of a folder.
 
-    A run that was killed logged steps that it takes again when it is resumed. A last event that
-    was cut short is dropped too, and all there is where the run starts over, at step 0.
+    A killed run has logged steps that it repeats when it is resumed. A truncated last event is
+    removed too. At step 0, when the run starts over, the files are deleted.
     """
     for path in directory.glob("events.out.tfevents.*"):
         if step == 0:
@@ -118,7 +118,7 @@ def drop_events_after(directory: Path, step: int) -> None:
 
 
 def put_in_the_past(directory: Path) -> None:
-    """Renames event files that would sort after a new one, since the clock was set back.
+    """Renames event files that would sort after a new one because the clock was set back.
 
     TensorBoard reads the files in the order of their names, `events.out.tfevents.SECONDS.…`.
     """

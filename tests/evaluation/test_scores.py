@@ -13,7 +13,7 @@ from dcgan_tf.evaluation.evaluator import to_json
 from dcgan_tf.evaluation.feature_extractors import FeatureExtractor, Features
 from dcgan_tf.reporting.history import History
 from dcgan_tf.reporting.plots import draw_evaluations
-from dcgan_tf.reporting.progress import describe
+from dcgan_tf.reporting.progress import describe_evaluation
 
 TOY = table.Metric(
     "difference of the means",
@@ -73,7 +73,9 @@ def test_a_toy_metric_is_one_row(toy, images):
 
     made = table.Evaluation(7, {"precision": 0.5, "toy": 3.0, "toy_baseline": 0.25})
     assert made.columns() == {"precision": 0.5, "toy": 3.0, "toy_baseline": 0.25}
-    assert describe(made) == ("precision 0.500  difference of the means 30.0 (real images 2.5)")
+    assert describe_evaluation(made) == (
+        "precision 0.500  difference of the means 30.0 (real images 2.5)"
+    )
     history = History()
     history.evaluations = [made]
     history.deserialize(history.serialize())

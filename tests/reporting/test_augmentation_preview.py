@@ -8,7 +8,7 @@ from dcgan_tf.commands import train
 from tests.conftest import ROOT, finish, fork, one_sentence
 
 
-def test_preview_draws_images_as_they_are_and_augmented(run_main, digits_dir, mnist, tmp_path):
+def test_preview_shows_unchanged_and_augmented_images(run_main, digits_dir, mnist, tmp_path):
     preview, data = tmp_path / "preview.png", f"--data_dir={digits_dir}"
     code, out, _ = run_main(
         train, data, "--augment=translation", f"--augment_preview={preview}", "--batch_size=8"

@@ -35,17 +35,17 @@ SICK = {
 
 
 @pytest.mark.parametrize("name", SICK)
-def test_each_diagnosis_is_told_once_with_the_step_it_began_at(name):
+def test_each_warning_is_given_once_with_its_first_step(name):
     watch = diagnostics.Diagnostics("bce", 0)
-    told = []
+    warnings = []
     for count in (150, 450, 700, 900):
         # 500 steps are well, those after them are not.
         sick = max(0, count - 500)
         metrics = np.concatenate([steps(count - sick), steps(sick, **SICK[name])])
-        told.append(list(watch.warnings(metrics)))
-    assert told[0] == told[1] == told[3] == []
-    (line,) = told[2]
-    since = 601 if name == "collapse" else 501  # what is told soonest
+        warnings.append(list(watch.warnings(metrics)))
+    assert warnings[0] == warnings[1] == warnings[3] == []
+    (line,) = warnings[2]
+    since = 601 if name == "collapse" else 501  # the first to be found
     assert (
         line.startswith(f"{name}: since step {since} ")
         and re.search(r"`\w+`", line.split("what usually helps: ")[1])
@@ -65,13 +65,13 @@ def test_a_step_of_a_single_image_has_no_spread(mnist):
     assert not list(diagnostics.diagnose(steps(500, spread=float(scalars.spread)), "bce"))
 
 
-def test_scores_of_a_critic_are_no_probabilities():
+def test_scores_of_a_critic_are_not_probabilities():
     metrics = steps(500, d_real=1.0, d_fake=0.0)
     assert [diagnosis.name for diagnosis in diagnostics.diagnose(metrics, "minimax")]
     assert not list(diagnostics.diagnose(metrics, "wasserstein"))
 
 
-def test_steps_before_a_resume_are_not_told_again():
+def test_steps_before_a_resume_give_no_warning_again():
     watch = diagnostics.Diagnostics("bce", 400)
     assert not list(watch.warnings(steps(449, spread=0.0)))
     assert list(watch.warnings(steps(450, spread=0.0)))
@@ -106,7 +106,7 @@ COLLAPSED = {
 
 
 def warned_at(spread):
-    """The step at which a run is warned, with the line; its figures come step by step."""
+    """The step at which a run is warned, with the line. Its metrics come step by step."""
     metrics = steps(10 * len(spread))
     metrics[:, diagnostics.SPREAD] = np.repeat(spread, 10)
     watch = diagnostics.Diagnostics("bce", 0)
@@ -117,29 +117,29 @@ def warned_at(spread):
 
 
 @pytest.mark.parametrize("name", HEALTHY)
-def test_a_healthy_run_whose_images_are_alike_at_first_is_not_warned(name):
+def test_a_healthy_run_with_similar_images_at_first_has_no_warning(name):
     assert min(HEALTHY[name]) < diagnostics.COLLAPSED_SPREAD
     assert warned_at(HEALTHY[name]) is None
 
 
 @pytest.mark.parametrize("name", COLLAPSED)
-def test_a_collapse_of_the_first_steps_is_told_within_a_hundred(name):
+def test_a_collapse_in_the_first_steps_is_found_within_a_hundred(name):
     step, line = warned_at(COLLAPSED[name])
     assert step == 100 and line.startswith("collapse: since step 51 generated images differ 0.08")
 
 
-def test_images_that_are_alike_and_no_longer_differ_more_are_told_after_two_hundred_steps():
+def test_similar_images_that_stay_similar_are_found_after_two_hundred_steps():
     assert warned_at([0.30, 0.28, 0.27, 0.26] * 3 + [0.26] * 13)[0] == 200
     assert warned_at([0.9] * 30 + [0.25] * 10)[0] == 400
     assert warned_at([0.9] * 30 + [0.1] * 10)[0] == 350
 
 
-def test_every_setting_that_is_advised_exists():
+def test_every_suggested_setting_exists():
     names = {field.name for field in dataclasses.fields(Config)}
     for changes in SICK.values():
         metrics = np.concatenate([steps(500), steps(300, **changes)])
         for diagnosis in diagnostics.diagnose(metrics, "bce"):
-            advised = re.findall(r"`(\w+)`", diagnosis.helps)
+            advised = re.findall(r"`(\w+)`", diagnosis.remedy)
             assert advised and set(advised) <= names
 
 
@@ -148,16 +148,16 @@ def evaluated(*distances):
 
 
 @pytest.mark.parametrize("distances", [(9,), (9, 30), (9, 30, 5), (9, 5, 30), (9, 5, 9, 9)])
-def test_an_evaluation_that_swings_is_no_diagnosis(distances):
+def test_fluctuating_evaluations_give_no_warning(distances):
     assert not list(diagnostics.diagnose_quality(evaluated(*distances)))
 
 
-def test_images_that_stay_far_worse_than_the_best_are_told_once():
+def test_images_that_stay_far_worse_than_the_best_give_one_warning():
     watch = diagnostics.Diagnostics("bce", 0)
     made = evaluated(9, 5, 11, 12)
     (line,) = watch.quality_warnings(made)
     assert line.startswith(
-        "images get worse: their Fréchet distance is 12, and was 5 after step 20"
+        "images get worse: their Fréchet distance is 12, up from 5 after step 20"
     )
     assert "`checkpoint` best" in line and not list(watch.quality_warnings(made))
     # Distances by other features say nothing.

@@ -27,7 +27,7 @@ def test_epochs_are_means_of_their_steps():
     assert history.last_epoch(steps_per_epoch=2, batch_size=8) == second
 
 
-def test_speed_is_unknown_where_the_only_step_was_traced():
+def test_speed_is_unknown_if_the_only_step_was_traced():
     history = History()
     history.append(np.ones((1, 7)), math.nan, 4.0)
     (row,) = history.epochs(steps_per_epoch=2, batch_size=8)
@@ -53,7 +53,7 @@ def test_checkpoint_round_trip_with_times_from_their_file(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no array"])
-def test_times_that_are_lost_are_unknown(tmp_path, content):
+def test_lost_times_are_unknown(tmp_path, content):
     if content is not None:
         (tmp_path / "times.npy").write_bytes(content)
     history = History()
@@ -63,7 +63,7 @@ def test_times_that_are_lost_are_unknown(tmp_path, content):
     assert row.means.gen_loss == 7 and math.isnan(row.images_per_second) and row.seconds == 0
 
 
-def test_equal_metrics_have_equal_bytes_whatever_the_times():
+def test_bytes_depend_on_metrics_and_not_on_times():
     assert make_history(0.5).serialize() == make_history(0.7).serialize()
 
 
@@ -87,7 +87,7 @@ def evaluation(step, distance, distribution=()):
 
 
 @pytest.mark.parametrize("distribution", [[], [0.0, 1.0], [0.0] * 900 + [0.01] * 100])
-def test_evaluations_come_back_from_a_checkpoint_and_are_ranked(distribution):
+def test_evaluations_are_restored_from_a_checkpoint_and_ranked(distribution):
     history = make_history()
     assert history.by_quality() == []
     for step, distance in ((10, 3.0), (20, 1.0), (30, 2.0)):
@@ -103,19 +103,19 @@ def test_evaluations_come_back_from_a_checkpoint_and_are_ranked(distribution):
 
 
 def save_arrays(*arrays):
-    """A history's bytes, as they were always: one .npy after the other."""
+    """The bytes of a history: one .npy after the other."""
     file = io.BytesIO()
     for array in arrays:
         np.save(file, array)
     return file.getvalue()
 
 
-def test_a_history_without_evaluations_has_the_bytes_that_it_always_had():
+def test_a_history_without_evaluations_has_the_bytes_of_earlier_versions():
     metrics = np.arange(21.0).reshape(3, 7)
     assert make_history().serialize() == save_arrays(metrics, np.array([]))
 
 
-def test_evaluations_of_the_time_when_columns_had_no_names_are_read():
+def test_evaluations_without_column_names_are_read():
     rows = [[10, 3.0, 0.5, 0.25, 0.125, 0, 1], [20, 2.0, 0.5, 0.25, 0.125, 0.5, 0.5]]
     history = History()
     history.deserialize(save_arrays(np.ones((3, 7)), np.array(rows)))
@@ -125,7 +125,7 @@ def test_evaluations_of_the_time_when_columns_had_no_names_are_read():
     assert history.evaluation_of(20).columns() == evaluation(20, 2.0).columns()
 
 
-def test_what_older_steps_and_evaluations_lack_is_no_number():
+def test_what_older_steps_and_evaluations_lack_is_nan():
     history = History()
     history.deserialize(save_arrays(np.ones((3, 5)), np.array([])))
     (row,) = history.epochs(steps_per_epoch=3, batch_size=8)

@@ -10,7 +10,7 @@ import pytest
 from dcgan_tf.reporting.images import as_picture, image_grid, save_gif, save_png, save_training_gif
 
 
-def test_grid_puts_images_row_by_row_enlarged_without_smoothing():
+def test_grid_arranges_images_by_rows_and_enlarges_without_smoothing():
     images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 28, 28, 1), np.uint8)
     grid = image_grid(images, border=2)
     # 3 columns, 2 rows, tiles of 28·3 = 84 and a border of 2 on every side.
@@ -22,14 +22,14 @@ def test_grid_puts_images_row_by_row_enlarged_without_smoothing():
     assert (grid[88:, 2 * 86 + 2 :] == 255).all()
 
 
-def test_colour_grid_keeps_its_channels():
+def test_color_grid_keeps_its_channels():
     images = np.zeros((4, 64, 64, 3), np.uint8)
     images[..., 0] = 200
     grid = image_grid(images)
     assert grid.ndim == 3 and grid[5, 5].tolist() == [200, 0, 0]
 
 
-def test_transparency_shows_a_checkered_ground_in_a_grid_and_stays_in_a_picture():
+def test_transparency_is_checkered_in_a_grid_and_kept_in_a_picture():
     images = np.zeros((4, 24, 36, 4), np.uint8)
     images[:, :, 12:] = (200, 100, 0, 255)
     grid = image_grid(images, zoom=1, border=2)
@@ -46,7 +46,7 @@ def test_small_rectangles_are_enlarged_by_their_longer_side():
     assert image_grid(np.zeros((1, 10, 42, 1), np.uint8), border=0).shape == (20, 84)
 
 
-def test_gif_has_every_picture_in_order_and_repeats(tmp_path):
+def test_gif_has_every_picture_in_order_and_loops(tmp_path):
     pictures = [np.full((20, 20), level, np.uint8) for level in (10, 90, 250)]
     save_gif(tmp_path / "a.gif", pictures, 60)
     assert iio.imread(tmp_path / "a.gif", index=None)[:, 0, 0, 0].tolist() == [10, 90, 250]
@@ -54,7 +54,7 @@ def test_gif_has_every_picture_in_order_and_repeats(tmp_path):
     assert [iio.immeta(tmp_path / "a.gif", index=i)["duration"] for i in range(3)] == [60] * 3
 
 
-def test_training_gif_has_every_frame_in_order_and_rests_on_the_last(tmp_path):
+def test_training_gif_has_every_frame_in_order_and_shows_the_last_longer(tmp_path):
     frames = []
     for level in (10, 90, 250):
         frames.append(tmp_path / f"{level}.png")
@@ -68,7 +68,7 @@ def test_training_gif_has_every_frame_in_order_and_rests_on_the_last(tmp_path):
 
 
 def test_training_gif_of_many_epochs_leaves_some_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("dcgan_tf.reporting.images.MOST_FRAMES", 3)
+    monkeypatch.setattr("dcgan_tf.reporting.images.MAX_FRAMES", 3)
     frames = [tmp_path / f"{i}.png" for i in range(9)]
     for i, frame in enumerate(frames):
         save_png(frame, np.full((4, 4), 20 * i, np.uint8))
@@ -100,10 +100,10 @@ def test_columns_of_a_grid():
     assert grid.shape == (2 * 5 + 1, 3 * 5 + 1)
 
 
-def test_a_gif_on_a_full_disk_is_one_error_and_no_more(tmp_path, monkeypatch):
-    """What the writer of GIFs would do once more as it is deleted is told aloud."""
-    told = []
-    monkeypatch.setattr("sys.unraisablehook", told.append)
+def test_a_gif_on_a_full_disk_gives_one_error(tmp_path, monkeypatch):
+    """imageio's writer would try again as it is deleted, and print the second error."""
+    errors = []
+    monkeypatch.setattr("sys.unraisablehook", errors.append)
 
     class Full(io.BytesIO):
         def write(self, content):
@@ -118,4 +118,4 @@ def test_a_gif_on_a_full_disk_is_one_error_and_no_more(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         save_gif(tmp_path / "a.gif", [np.zeros((20, 20), np.uint8)] * 2, 100)
     gc.collect()
-    assert told == []
+    assert errors == []

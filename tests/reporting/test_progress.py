@@ -23,7 +23,7 @@ def row(step):
     return EpochMetrics(2, step, StepScalars(0.8, 1.2, 0.6, 0.4, 1.0, 1.0, 0.9), 100.0, 9.0)
 
 
-def test_bar_tells_the_time_left_for_the_epoch_and_the_run(monkeypatch, capsys):
+def test_bar_shows_the_time_left_for_the_epoch_and_the_run(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stderr", Terminal())
     for name in ("COLUMNS", "LINES"):  # readline sets them, and the bar would be cut
         monkeypatch.delenv(name, raising=False)
@@ -38,7 +38,7 @@ def test_bar_tells_the_time_left_for_the_epoch_and_the_run(monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("epoch 2/5  step 20  gen_loss 0.8000")
 
 
-def test_the_first_seconds_tell_how_long_the_run_takes(capsys):
+def test_the_duration_of_the_run_is_printed_after_its_first_seconds(capsys):
     progress = Progress(10, last_step=10_000, faster="try fast")
     progress.update(row(12), PACE, seconds=9)
     progress.update(row(14), UNKNOWN, seconds=16)
@@ -49,11 +49,11 @@ def test_the_first_seconds_tell_how_long_the_run_takes(capsys):
 
 
 @pytest.mark.parametrize(
-    "last_step, told", [(133, ""), (140, "time           about 01:03 to step 140\n")]
+    "last_step, printed", [(133, ""), (140, "time           about 01:03 to step 140\n")]
 )
-def test_a_short_run_is_told_of_no_faster_way(capsys, last_step, told):
+def test_a_short_run_has_no_hint(capsys, last_step, printed):
     Progress(10, last_step, faster="try fast").update(row(14), PACE, seconds=16)
-    assert capsys.readouterr().out == told
+    assert capsys.readouterr().out == printed
 
 
 def test_a_run_that_stops_within_an_epoch_says_where(capsys):
@@ -63,7 +63,7 @@ def test_a_run_that_stops_within_an_epoch_says_where(capsys):
     assert line.endswith("took 00:09  left 00:18\n")
 
 
-def test_where_there_is_no_terminal_an_epoch_is_one_plain_line(capsys):
+def test_without_a_terminal_an_epoch_is_one_plain_line(capsys):
     progress = Progress(steps_per_epoch=10, last_step=50)
     progress.update(row(14), PACE, seconds=9)
     progress.end_epoch(row(20), PACE)
@@ -71,7 +71,7 @@ def test_where_there_is_no_terminal_an_epoch_is_one_plain_line(capsys):
     assert captured.err == "" and captured.out.count("\n") == 1 and "\r" not in captured.out
 
 
-def test_nothing_is_left_at_the_end_though_the_speed_is_unknown(capsys):
+def test_no_time_is_left_at_the_end_even_if_the_speed_is_unknown(capsys):
     progress = Progress(steps_per_epoch=10, last_step=1)
     progress.end_epoch(row(1)._replace(images_per_second=UNKNOWN), UNKNOWN)
     assert capsys.readouterr().out.endswith("? images/s  took 00:09  left 00:00\n")

@@ -27,7 +27,7 @@ def of(steps_per_epoch, last_step):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Seconds that pass with epochs and drawn frames alone."""
+    """A clock that only epochs and drawn frames advance."""
     passed = [1000.0]
     monkeypatch.setattr(report, "time", SimpleNamespace(perf_counter=lambda: passed[0]))
     return passed
@@ -35,7 +35,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def drawn(monkeypatch, clock):
-    """How many frames each GIF has; nothing is really drawn."""
+    """The number of frames of each GIF; nothing is really drawn."""
     counts = []
 
     def draw(_, frames):
@@ -78,7 +78,7 @@ def test_settings_that_adapt_are_in_tensorboard(tmp_path, clock, drawn):
     assert value == 0.25
 
 
-def test_table_has_all_epochs_and_whole_numbers_whole(tmp_path):
+def test_table_has_all_epochs_and_writes_integers_as_such(tmp_path):
     """Each row is formatted once; a later evaluation of the last is still in it."""
     (tmp_path / "samples").mkdir()
     with report.Report(
@@ -114,7 +114,7 @@ def test_drawing_takes_a_twentieth_of_the_time(tmp_path, clock, drawn):
     assert drawn == [1, 2, 3, 4, 5]
 
 
-def test_a_run_of_seconds_is_drawn_at_its_end_alone(tmp_path, clock, drawn):
+def test_a_run_of_seconds_is_drawn_only_at_its_end(tmp_path, clock, drawn):
     train(clock, tmp_path / "run", 9)
     assert drawn == [9]
 
@@ -148,7 +148,7 @@ def test_the_newest_grid_is_shown_once_a_minute_and_after_each_epoch(tmp_path, c
     assert first != run.latest_grid.read_bytes() == run.frame(1).read_bytes()
 
 
-def test_the_time_left_counts_what_comes_between_steps(tmp_path, clock, drawn, capsys):
+def test_the_time_left_includes_the_time_between_steps(tmp_path, clock, drawn, capsys):
     """Each line covers the seconds since the one before."""
     (tmp_path / "samples").mkdir()
     with report.Report(RunDirectory(tmp_path), Config(), History(), of(1, 100)) as shown:
@@ -173,7 +173,7 @@ def lines_of(capsys):
 
 
 def test_epochs_within_ten_seconds_share_a_line(tmp_path, clock, drawn, capsys):
-    """Of one step, the loss of each being its number: a line has the mean of those it covers."""
+    """Epochs have one step, and its loss is its index. A line has the mean over its epochs."""
     train(clock, tmp_path / "long", 4, epoch_seconds=11)
     assert len(lines_of(capsys)) == 4
     (tmp_path / "short" / "samples").mkdir(parents=True)
@@ -187,20 +187,22 @@ def test_epochs_within_ten_seconds_share_a_line(tmp_path, clock, drawn, capsys):
                 if step == 15:
                     history.evaluations.append(Evaluation(15, SCORES))
                 shown.end_epoch(np.zeros((16, 4, 4, 1), np.float32), [], {})
-    told = [(line.split()[3], line.split()[5], line.split("took ")[1]) for line in lines_of(capsys)]
+    lines = [
+        (line.split()[3], line.split()[5], line.split("took ")[1]) for line in lines_of(capsys)
+    ]
     # The first epoch, ten seconds after it, one that is evaluated, and the last.
-    assert [(step, loss) for step, loss, _ in told] == [
+    assert [(step, loss) for step, loss, _ in lines] == [
         ("1", "1.0000"),
         ("11", "6.5000"),
         ("15", "13.5000"),
         ("25", "20.5000"),
         ("26", "26.0000"),
     ]
-    assert [time.split()[0] for *_, time in told] == ["00:01", "00:10", "00:04", "00:10", "00:01"]
+    assert [time.split()[0] for *_, time in lines] == ["00:01", "00:10", "00:04", "00:10", "00:01"]
 
 
-def test_an_evaluation_before_the_first_step_has_its_epochs_line(tmp_path, clock, drawn, capsys):
-    """As where a signal stopped the run before it."""
+def test_an_evaluation_before_the_first_step_has_a_line(tmp_path, clock, drawn, capsys):
+    """A signal stopped the run before its first step."""
     (tmp_path / "samples").mkdir()
     history = History()
     history.append(np.ones((6, 7)), 1.0, 6.0)

@@ -23,13 +23,13 @@ def log_steps(directory, start, stop):
     log.close()
 
 
-def test_goes_on_without_a_step_twice(tmp_path):
+def test_a_resumed_run_has_each_step_once(tmp_path):
     log_steps(tmp_path, 0, 5)
     log_steps(tmp_path, 3, 6)
     assert logged(tmp_path) == {"step/gen_loss": [1, 2, 3, 4, 5, 6], "samples": [6]}
 
 
-def test_goes_on_after_the_clock_was_set_back(tmp_path):
+def test_resumes_after_the_clock_was_set_back(tmp_path):
     log_steps(tmp_path, 0, 5)
     log_steps(tmp_path, 3, 6)
     for path in sorted(tmp_path.iterdir()):
@@ -41,7 +41,7 @@ def test_goes_on_after_the_clock_was_set_back(tmp_path):
     assert logged(tmp_path)["step/gen_loss"] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
 
 
-def test_an_event_cut_short_is_dropped(tmp_path):
+def test_a_truncated_event_is_dropped(tmp_path):
     log_steps(tmp_path, 0, 5)
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:-7])
@@ -49,14 +49,14 @@ def test_an_event_cut_short_is_dropped(tmp_path):
     assert logged(tmp_path) == {"step/gen_loss": [1, 2, 3, 4, 5, 6], "samples": [6]}
 
 
-def test_a_run_that_starts_anew_keeps_nothing(tmp_path):
+def test_a_run_that_starts_over_keeps_no_events(tmp_path):
     log_steps(tmp_path, 0, 0)
     log_steps(tmp_path, 0, 5)
     log_steps(tmp_path, 0, 0)
     assert logged(tmp_path) == {"samples": [0]}
 
 
-def test_settings_are_hyper_parameters(tmp_path):
+def test_settings_are_hyperparameters(tmp_path):
     log = TensorBoard(tmp_path, 0)
     log.settings({"loss": "bce", "learning_rate": 1e-4, "flip": False, "data_dir": None})
     log.close()
@@ -69,8 +69,8 @@ def test_settings_are_hyper_parameters(tmp_path):
 
 
 @pytest.mark.parametrize("low", [1.0, 5.0, -3e38, 0.0])
-def test_values_that_are_nearly_the_same_have_a_histogram(low, tmp_path):
-    """As gammas have after few small steps, and logits of images that are all alike."""
+def test_nearly_equal_values_have_a_histogram(low, tmp_path):
+    """Such are gammas after a few small steps, and the logits of similar images."""
     values = np.array([low, np.nextafter(np.float32(low), np.float32(np.inf))], np.float32)
     writer = tf.summary.create_file_writer(str(tmp_path))
     with writer.as_default(step=7):
