@@ -18,7 +18,7 @@ from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.settings.presets import PRESETS
 from dcgan_tf.starting import image_clusters
-from dcgan_tf.starting.image_clusters import MOST_PIXELS, find_clusters, read_clusters
+from dcgan_tf.starting.image_clusters import MAX_SIDE, find_clusters, read_clusters
 from tests.conftest import finish, fork, one_sentence, train_command, write_idx
 from tests.test_resume import assert_same_run
 
@@ -64,9 +64,9 @@ def test_where_fewer_images_differ_there_are_fewer_clusters():
 
 
 def test_large_images_are_compared_small(tmp_path):
-    images, shades = shaded([5, 9], size=2 * MOST_PIXELS)
+    images, shades = shaded([5, 9], size=2 * MAX_SIDE)
     found = find_clusters(Config(clusters=2), images, RunDirectory(tmp_path / "new"))
-    assert found.centers.shape == (2, MOST_PIXELS, MOST_PIXELS, 1)
+    assert found.centers.shape == (2, MAX_SIDE, MAX_SIDE, 1)
     np.testing.assert_array_equal(found.numbers, 1 - shades)
     assert found.labels.classes.names == ["0", "1"] and found.labels.classes.counts == [9, 5]
     again = find_clusters(Config(clusters=2), images)

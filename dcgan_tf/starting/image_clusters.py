@@ -1,4 +1,4 @@
-"""The clusters of a run's images, which are found as it starts and kept in its folder."""
+"""The clusters of a run's images, which are found at its start and kept in its folder."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.transfer.init_from import origin_of
 
-MOST_PIXELS = 32  # a side, of the images that are compared
-MOST_IMAGES = 20_000  # that k-means sees
+MAX_SIDE = 32  # of the images that are compared, in pixels
+MAX_IMAGES = 20_000  # for k-means
 CHUNK = 1000
 
 
@@ -27,11 +27,10 @@ def find_clusters(config: Config, images: Images, run: RunDirectory | None = Non
     """The clusters of the training images; each worker must call it at the same point.
 
     Args:
-        config: the settings; `clusters` says how many, unless fewer images differ.
+        config: the settings; there are `clusters` clusters, or fewer if fewer images differ.
         images: the training images, uint8 [N, H, W, C].
-        run: whose clusters they are if it has some. Those of a new run are its own, or, so that
-            each keeps its number, those of the run that its weights are from (`init_from`). None
-            for images that are in no run.
+        run: the run; if it has clusters already, they are returned. A new run with `init_from`
+            takes the centers of the other run, so each cluster keeps its id. None without a run.
 
     Raises:
         UserError: there are fewer images than clusters, or a file can't be used.
@@ -47,7 +46,7 @@ def find_clusters(config: Config, images: Images, run: RunDirectory | None = Non
     else:
         centers = centers_of(config, images)
         found = Clusters(assign(images, centers), centers)
-    # Two machines may round differently, and an image lie between two centers.
+    # Machines may round differently if an image lies between two centers.
     return found._replace(numbers=np.array(broadcast_all(found.numbers.tolist()), np.int64))
 
 
@@ -59,13 +58,13 @@ def centers_of(config: Config, images: Images) -> np.ndarray:
             centers = read_clusters(other.clusters_file).centers
             if centers.shape[3] == images.shape[3]:
                 return centers
-    few = np.linspace(0, len(images) - 1, min(len(images), MOST_IMAGES)).astype(int)
-    small = shrink(images[few], MOST_PIXELS)
+    indices = np.linspace(0, len(images) - 1, min(len(images), MAX_IMAGES)).astype(int)
+    small = shrink(images[indices], MAX_SIDE)
     return find_centers(premultiplied(small.astype(np.float32)), config.clusters or 0, config.seed)
 
 
 def assign(images: Images, centers: np.ndarray) -> np.ndarray:
-    """The number of each image's nearest center, int64 [N]."""
+    """The index of the center nearest to each image, int64 [N]."""
     starts = range(0, len(images), CHUNK)
     chunks = (resize(images[start : start + CHUNK], centers.shape[1:3])[:] for start in starts)
     pixels = (premultiplied(chunk.astype(np.float32)) for chunk in chunks)

@@ -1,8 +1,9 @@
-"""Settings that are left to the device: what is faster is measured once a machine, and kept.
+"""Measures once per machine which value of a setting with "auto" is faster.
 
-A run's config.json says what was taken. What was measured is in `measured.json` in the user's cache
-folder, so that the same command computes the same the next time: a timing varies, and a ratio near
-PAYS would be above it once and below it another time. Deleting the file has all measured anew.
+The config.json of a run has the chosen value. The measured ratios are kept in `measured.json` in
+the user's cache folder. Timings vary, and a ratio near MIN_SPEEDUP could change the choice, so
+without the file, the same command could compute something else the next time. Delete the file to
+measure again.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from dcgan_tf.run.run_directory import VALUE_ERRORS, RunDirectory
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
-PAYS = 1.15
-TRIES = 25  # the median of so many is off by a few percent beside other programs
-CONVOLVED = 128
-FEW = 16
+MIN_SPEEDUP = 1.15
+TRIES = 25  # their median is off by a few percent if other programs run
+SUBPIXEL_BATCH = 128
+BFLOAT16_BATCH = 16
 CPU_INFO = Path("/proc/cpuinfo")
-OF_MODEL = (
+CPU_MODEL_FIELDS = (
     *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),  # x86
     *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "Features"),  # Arm
 )
@@ -47,13 +48,13 @@ logger = logging.getLogger(__name__)
 
 
 def resolve_auto(config: Config, run: RunDirectory) -> Config:
-    """Puts a value in place of each "auto", and says which: the run's own, or what is faster.
+    """Replaces each "auto" with the run's own value or else the faster one, and prints it.
 
-    Of several workers, the chief's decides.
+    If there are several workers, the chief's measurement counts.
 
     Args:
-        config: as the user gave it.
-        run: where it is to be trained; may not exist yet.
+        config: the settings of the user.
+        run: the run directory, which may not exist yet.
 
     Raises:
         UserError: the run's config.json can't be used.
@@ -71,7 +72,7 @@ def resolve_auto(config: Config, run: RunDirectory) -> Config:
         usual, other, trial = TRIALS[name]
         ratio, before = measure_once(name, trial, config) if is_chief() else (0.0, False)
         ratio, before = broadcast(ratio), broadcast(before) > 0
-        value = other if ratio > PAYS else usual
+        value = other if ratio > MIN_SPEEDUP else usual
         where = ", measured on this processor before" if before else " here"
         print(f"{name:<14} {value} ({other} ran at {ratio:.1f}× the speed of {usual}{where})")
         settled = {name: value}
@@ -80,15 +81,16 @@ def resolve_auto(config: Config, run: RunDirectory) -> Config:
 
 
 def measure_once(name: str, trial: Trial, config: Config) -> tuple[float, bool]:
-    """What a trial found the first time that it was made on this machine.
+    """The ratio that a trial gave when it first ran on this machine.
 
     Args:
-        name: the trial's setting.
-        trial: from a config to a ratio; it depends on no other setting than `precision`.
-        config: for the trial.
+        name: the setting that is tried.
+        trial: a function from a config to a ratio. It may depend on `precision`, and on no other
+            setting.
+        config: the argument of the trial.
 
     Returns:
-        The ratio, and whether it was read: if not, it was measured now.
+        The ratio, and whether it was read from the file. If not, it was measured now.
     """
     key, ratio = f"{name}, precision {config.precision}, {machine()}", None
     try:
@@ -101,12 +103,14 @@ def measure_once(name: str, trial: Trial, config: Config) -> tuple[float, bool]:
             with atomic_write(path) as file:
                 file.write((json.dumps(known | {key: ratio}, indent=2) + "\n").encode())
     except (OSError, UserError) as error:
-        logger.warning("what was measured is not kept, so that a next run measures anew: %s", error)
+        logger.warning(
+            "the measured speeds can't be kept, and the next run will measure again: %s", error
+        )
     return (trial(config) if ratio is None else ratio), False
 
 
 def read_measured(path: Path) -> dict[str, float]:
-    """The ratios that were measured before, by what was measured; none if they can't be read."""
+    """The ratios of earlier trials by their keys; empty if they can't be read."""
     try:
         known = {str(key): float(ratio) for key, ratio in json.loads(path.read_text()).items()}
     except (OSError, *VALUE_ERRORS):
@@ -115,16 +119,15 @@ def read_measured(path: Path) -> dict[str, float]:
 
 
 def machine() -> str:
-    """What the speeds depend on: the device, the processor, TensorFlow, and whose kernels it has.
+    """What the speeds depend on: the device, the processor, TensorFlow and its kernels.
 
-    The number at the end stands for all that the system says of the processor's model, with the
-    instructions that it has.
+    The checksum at the end covers the model of the processor and its instruction sets.
     """
     lines = [platform.machine(), platform.processor()]
     try:
         first, *_ = CPU_INFO.read_text().split("\n\n")
-        lines += [line for line in first.split("\n") if line.split("\t")[0] in OF_MODEL]
-    except OSError:  # no Linux
+        lines += [line for line in first.split("\n") if line.split("\t")[0] in CPU_MODEL_FIELDS]
+    except OSError:  # not Linux
         pass
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     software = f"TensorFlow {tf.__version__} with {cpu_kernels()}"
@@ -133,12 +136,12 @@ def machine() -> str:
 
 
 def speed_of_bfloat16(_: Config) -> float:
-    """The speed of a convolution and its gradients in bfloat16, in units of that in float32.
+    """The speed of a convolution and its gradients in bfloat16, relative to float32.
 
-    It is the tutorial's second convolution, for FEW images: where bfloat16 is emulated, products
-    are about as fast as in float32, and gradients take twenty times as long.
+    It is the tutorial's second convolution, for BFLOAT16_BATCH images. With emulated bfloat16,
+    products are about as fast as in float32, but gradients take twenty times as long.
     """
-    images = tf.random.stateless_normal([FEW, 14, 14, 64], [0, 0])
+    images = tf.random.stateless_normal([BFLOAT16_BATCH, 14, 14, 64], [0, 0])
     kernel = tf.random.stateless_normal([5, 5, 64, 128], [0, 1])
 
     def convolve(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -149,13 +152,13 @@ def speed_of_bfloat16(_: Config) -> float:
 
 
 def speed_of_subpixel(config: Config) -> float:
-    """The speed of a sub-pixel convolution and its gradients, in units of TensorFlow's kernels.
+    """The speed of a sub-pixel convolution and its gradients, relative to TensorFlow's kernels.
 
-    It is the paper's first transposed convolution, of half as many filters, for CONVOLVED images,
-    in the run's own precision: in bfloat16, the one may be faster, and in float32 the other.
+    It is the paper's first transposed convolution with half the filters, for SUBPIXEL_BATCH images,
+    in the precision of the run: the faster one in bfloat16 can be the slower one in float32.
     """
-    shape = [CONVOLVED, 8, 8, 128]
-    maps = tf.random.stateless_normal([CONVOLVED, 4, 4, 256], [0, 0])
+    shape = [SUBPIXEL_BATCH, 8, 8, 128]
+    maps = tf.random.stateless_normal([SUBPIXEL_BATCH, 4, 4, 256], [0, 0])
     kernel = tf.random.stateless_normal([4, 4, 128, 256], [0, 1])
     inputs = [tf.cast(each, config.precision) for each in (maps, kernel)]
     native = both_ways(lambda maps, kernel: tf.nn.conv2d_transpose(maps, kernel, shape, 2), *inputs)
@@ -163,7 +166,7 @@ def speed_of_subpixel(config: Config) -> float:
 
 
 def both_ways(convolution: Callable[..., tf.Tensor], *inputs: tf.Tensor) -> Callable[[], tf.Tensor]:
-    """A convolution and its gradients with respect to its inputs, as one number."""
+    """A function that computes a convolution and the sum of its gradients."""
 
     @tf.function
     def gradients() -> tf.Tensor:
@@ -176,7 +179,7 @@ def both_ways(convolution: Callable[..., tf.Tensor], *inputs: tf.Tensor) -> Call
 
 
 def ratio(first: Callable[[], tf.Tensor], second: Callable[[], tf.Tensor]) -> float:
-    """How many times as fast the second is as the first: the median of some tries in turn."""
+    """The speed of the second relative to the first: the median over tries in turn."""
     times = [(seconds(first), seconds(second)) for _ in range(1 + TRIES)]
     return statistics.median(one / other for one, other in times[1:])
 

@@ -1,4 +1,4 @@
-"""Starting a run, or going on with one."""
+"""Starts or resumes a run."""
 
 from __future__ import annotations
 
@@ -63,30 +63,31 @@ def train(
 ) -> Run:
     """Starts or resumes a run, as `dcgan train` does, on the devices that the config names.
 
-    The numbers are those of the command, bit for bit, with these exceptions:
+    The results equal those of the command bit for bit, with these exceptions:
 
-    - With `unroll_steps`, from the second training of a process on, they are so up to rounding:
-      TensorFlow orders that step's operations by the names of layers, and Keras counts these on.
-    - On a processor without AVX-512, TensorFlow leaves oneDNN's kernels off, and commands turn them
-      on: for their numbers, set TF_ENABLE_ONEDNN_OPTS=1 before TensorFlow is imported. The first
-      lines and `made_with` in config.json say whose kernels the CPU has.
-    - Keras draws the seeds of weights from Python's `random`: while another thread draws from it,
-      as a second training does, they are others. Start trainings one after the other, or in
+    - With `unroll_steps`, the second training of a process and later ones differ by rounding.
+      TensorFlow orders the operations of that step by the names of layers, which Keras numbers
+      throughout the process.
+    - On a processor without AVX-512, TensorFlow doesn't use oneDNN's kernels by default. Commands
+      turn them on. For the same results, set TF_ENABLE_ONEDNN_OPTS=1 before TensorFlow is imported.
+      The first lines and `made_with` in config.json name the kernels of the CPU.
+    - Keras draws the seeds of weights from Python's `random`. If another thread draws from it, such
+      as a second training, the weights differ. Start trainings one after the other or in separate
       processes.
 
     Args:
         config: the settings of the run.
-        run_dir: its folder; new, empty, or of a run with the same settings and images. By default
-            it is named by the settings, under `runs/`.
-        resume: whether to go on with a run; if not, a folder in use is refused.
-        images: for `dataset=arrays`, the images, [N, H, W, C] or grey [N, H, W]; or what yields
-            images, batches of them, or either with labels, such as a `tf.data.Dataset`: the same
-            ones in the same order each time. `held_out` of them are kept from training.
-        labels: of all images, [N], whole numbers or text, in a `conditional` run.
-        value_range: which values are black and white; by default they are uint8, in [0, 255].
-        callbacks: are told of each step and epoch, with the columns of metrics.csv, and may set
-            `self.model.stop_training`: `self.model` is a `DCGAN`. What they raise comes out once
-            the run is saved.
+        run_dir: the folder of the run: new, empty, or of a run with the same settings and images.
+            By default, a folder under `runs/`, named after the settings.
+        resume: whether to resume a run. If not, a folder in use is refused.
+        images: for `dataset=arrays`, the images, [N, H, W, C] or grayscale [N, H, W]. Or an
+            iterable, such as a `tf.data.Dataset`, of images or batches, with or without labels, the
+            same in the same order each time. The fraction `held_out` is kept from training.
+        labels: the labels of all images, [N], integers or text, in a `conditional` run.
+        value_range: the values of black and white. By default, images are uint8 in [0, 255].
+        callbacks: called at each step and epoch, with the columns of metrics.csv. Their
+            `self.model` is a `DCGAN`, and they may set its `stop_training`. If one raises, the run
+            is saved before the exception is raised again.
 
     Returns:
         The run, as of its newest checkpoint.
@@ -113,10 +114,10 @@ def train_run(
 
     Args:
         config: the settings of the run.
-        path: its folder; new, empty, or of a run with the same settings and images.
-        strategy: whose devices train it.
-        resume: whether to go on with a run; if not, a folder in use is refused.
-        callbacks: Keras's, see `train`.
+        path: the folder of the run: new, empty, or of a run with the same settings and images.
+        strategy: the strategy, which has the devices.
+        resume: whether to resume a run. If not, a folder in use is refused.
+        callbacks: see `train`.
 
     Raises:
         UserError: the run can't be started, or was asked to stop.
@@ -126,9 +127,11 @@ def train_run(
     config = as_started(config, run)
     alone = strategy.num_replicas_in_sync == 1
     if config.sync_batch_norm and alone and not run.config_file.exists():
-        raise UserError("`sync_batch_norm` is for several replicas, and here is one: leave it out")
+        raise UserError(
+            "`sync_batch_norm` is for several replicas, and there is only one: leave it out"
+        )
     with strategy.scope():
-        make_step(config)  # refuses what does not go with it before images are read
+        make_step(config)  # refuses incompatible settings before images are read
         check_callbacks(callbacks)
     images = load_images(config)
     labels = given_labels = load_training_labels(config, images)
@@ -147,7 +150,7 @@ def train_run(
             step = start_from(other, config, images.shape[1:], trainer.classes, trainer.stacks)
             origin = f"from {config.init_from} after step {step}"
         evaluates = trainer.is_evaluated and is_chief()
-    # Outside the scope: what is trained for it is trained as on a single device.
+    # Outside the scope: a classifier for it is trained as on a single device.
     evaluate = None
     if evaluates:
         evaluate = make_evaluation(config, images, given_labels, trainer.classes)
@@ -156,7 +159,7 @@ def train_run(
         lost_worker_errors(),
         open_run(path, config, images, resume, labels, report)
         if is_chief()
-        else temporary_run() as output,  # what only the chief keeps
+        else temporary_run() as output,  # only the chief keeps its files
     ):
         if config.clusters:
             keep_clusters(output, clusters)
@@ -166,16 +169,16 @@ def train_run(
         ended = start >= trainer.schedule.last_step
         if ended and not (trainer.evaluation_is_due and evaluate):
             print_nothing_left(trainer)
-        if not ended or trainer.evaluation_is_due:  # which all workers wait for
+        if not ended or trainer.evaluation_is_due:  # all workers wait for it
             trainer.fit(output, evaluate, report_to(callbacks, trainer))
-        elif is_chief():  # it may have been killed once all was saved, while it drew
+        elif is_chief():  # it may have been killed after the last save, while it drew
             draw_run(output, trainer.history, trainer.schedule.steps_per_epoch)
 
 
 def report_to(
     callbacks: Sequence[keras.callbacks.Callback], trainer: Trainer
 ) -> Callable[..., ProgressReport]:
-    """What makes the report of a run, which tells its callbacks, if there are any."""
+    """A function that makes the report of a run, which calls the callbacks if there are any."""
     if not callbacks:
         return ProgressReport
     shape = trainer.images.shape[1:]
@@ -187,15 +190,15 @@ def report_to(
 def make_evaluation(
     config: Config, images: Images, labels: Labels | None, classes: Classes
 ) -> Evaluate | None:
-    """What evaluates the generator in training; None, and a warning, if its images can't be.
+    """A function that evaluates the generator in training; None, with a warning, if it can't be.
 
     Args:
-        config, images: of the run.
-        labels: that came with the images, in a conditional run.
-        classes: that the generator learns.
+        config, images: the settings and the training images.
+        labels: the labels that came with the images, in a conditional run.
+        classes: the classes that the generator learns.
 
     Raises:
-        UserError: they can't be, and a setting asks for it.
+        UserError: it can't be evaluated, and a setting asks for it.
     """
     try:
         evaluator = Evaluator(config, images, metrics=IN_TRAINING, labels=labels, classes=classes)
@@ -210,7 +213,7 @@ def make_evaluation(
 def print_first_lines(
     trainer: Trainer, path: Path, origin: str, report: Report | None = None
 ) -> None:
-    """Says what is about to be trained, on what, and from where to where."""
+    """Prints what will be trained, on what data and device, and for how many steps."""
     config, images = trainer.config, trainer.images
     shape = "×".join(map(str, images.shape[1:]))
     kind = "clusters" if config.clusters else "classes"
@@ -244,16 +247,16 @@ def print_first_lines(
 
 
 def images_lines(count: int, step_size: int) -> dict[str, str]:
-    """What is to be said of the number of training images, by the heading of its line.
+    """Lines about the number of training images, by their headings.
 
     Args:
-        count: the training images.
-        step_size: the images that a step takes.
+        count: the number of training images.
+        step_size: the number of images in a step.
     """
     lines = {}
     if count < FEW_IMAGES:
         lines["few images"] = (
-            "expect copies of them, or a collapse: docs/own_pictures.md tells what helps"
+            "expect copies of them, or a collapse: see docs/own_pictures.md for what helps"
         )
     left_out = count % step_size
     if left_out > MAX_LEFT_OUT * count:
@@ -261,14 +264,14 @@ def images_lines(count: int, step_size: int) -> dict[str, str]:
             size for size in range(step_size, 0, -1) if count % size <= MAX_LEFT_OUT * count
         )
         lines["left out"] = (
-            f"{left_out} of the {count:,} images in each epoch, others every time; a step of "
-            f"{fitting} images would leave out {count % fitting}"
+            f"{left_out} of the {count:,} images in each epoch, different ones each time; a step "
+            f"of {fitting} images would leave out {count % fitting}"
         )
     return lines
 
 
 def print_nothing_left(trainer: Trainer) -> None:
-    """Says that a run has ended, and which settings continue it."""
+    """Prints that a run has ended, and which settings continue it."""
     config = trainer.config
     ends = {
         "`epochs`": config.epochs * trainer.schedule.steps_per_epoch,

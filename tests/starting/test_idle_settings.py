@@ -1,4 +1,4 @@
-"""Settings that would change nothing, and what Python says of values that flags can't have."""
+"""Settings without effect are refused, and so are values in Python that flags can't have."""
 
 import dataclasses
 import json
@@ -33,15 +33,15 @@ IDLE = [
 ]
 
 
-@pytest.mark.parametrize("given, told", IDLE)
-def test_what_would_change_nothing_is_refused_where_it_is_given(given, told):
-    with pytest.raises(UserError, match=told):
+@pytest.mark.parametrize("given, expected", IDLE)
+def test_settings_without_effect_are_refused(given, expected):
+    with pytest.raises(UserError, match=expected):
         Config.from_flags(given)
     Config(**given)  # as an older run has it
 
 
-@pytest.mark.parametrize("given, told", IDLE)
-def test_older_runs_that_have_it_are_read(given, told, tmp_path):
+@pytest.mark.parametrize("given, expected", IDLE)
+def test_older_runs_with_settings_without_effect_are_read(given, expected, tmp_path):
     run = RunDirectory(tmp_path)
     run.write_config(Config(**given), {"number": 1, "shape": [28, 28, 1], "sha256": ""})
     values = json.loads(run.config_file.read_text())
@@ -61,12 +61,12 @@ def test_older_runs_that_have_it_are_read(given, told, tmp_path):
         {"dataset": "folder", "cache_dir": "x", "max_bad_images": 0.5},
     ],
 )
-def test_what_changes_something_is_taken(given):
+def test_settings_with_an_effect_are_accepted(given):
     Config.from_flags(given)
 
 
 @pytest.mark.parametrize("given", [{"cache_dir": "x"}, {"max_bad_images": 0.5}])
-def test_what_a_new_run_refuses_one_that_goes_on_refuses(given, tmp_path):
+def test_a_resumed_run_refuses_what_a_new_run_refuses(given, tmp_path):
     run = RunDirectory(tmp_path)
     described = {"number": 1, "shape": [28, 28, 1], "sha256": ""}
     run.write_config(Config(), described)
@@ -77,7 +77,9 @@ def test_what_a_new_run_refuses_one_that_goes_on_refuses(given, tmp_path):
 
 
 @pytest.mark.thorough
-def test_batch_norm_over_one_device_is_refused_to_a_new_run(run_main, labelled_digits, tmp_path):
+def test_sync_batch_norm_on_one_device_is_refused_for_a_new_run(
+    run_main, labelled_digits, tmp_path
+):
     flags = [f"--data_dir={labelled_digits}", f"--run_dir={tmp_path / 'run'}", "--strategy=one"]
     flags += ["--batch_size=8", "--base_filters=2", "--eval_every=0", "--max_steps=1", *RESOLVED]
     code, _, err = run_main(train, *flags, "--sync_batch_norm")
@@ -101,8 +103,10 @@ def test_reference_brings_along_in_python_what_it_computes_in():
 
 
 def test_wasserstein_says_in_python_what_brings_along_what_it_needs():
-    told = r"needs `weight_clip` or `gradient_penalty`.* Config\.from_preset\(loss='wasserstein'\)"
-    with pytest.raises(UserError, match=told):
+    message = (
+        r"needs `weight_clip` or `gradient_penalty`.* Config\.from_preset\(loss='wasserstein'\)"
+    )
+    with pytest.raises(UserError, match=message):
         Config(loss="wasserstein")
     config = Config.from_preset(loss="wasserstein")
     assert (config.discriminator_steps, config.weight_clip) == (5, 0.01)
@@ -123,14 +127,14 @@ def test_wasserstein_says_in_python_what_brings_along_what_it_needs():
         {"augment": {"color"}},
     ],
 )
-def test_values_of_other_kinds_are_told_in_a_line(values):
+def test_errors_about_values_of_other_types_are_one_line(values):
     (name,) = values
-    with pytest.raises(dcgan_tf.UserError, match=f"^`{name}` must be ") as told:
+    with pytest.raises(dcgan_tf.UserError, match=f"^`{name}` must be ") as error:
         Config(**values)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
-def test_numpys_numbers_are_numbers():
+def test_numpy_numbers_are_accepted():
     config = Config(epochs=np.int64(3), learning_rate=np.float32(0.5), noise_dim=np.array(7))
     assert (config.epochs, config.learning_rate, config.noise_dim) == (3, 0.5, 7)
     assert all(type(value) is not np.ndarray for value in dataclasses.astuple(config))

@@ -13,14 +13,14 @@ from dcgan_tf.starting.measure import resolve_auto
 
 @pytest.fixture(autouse=True)
 def measured(monkeypatch, tmp_path):
-    """Where what was measured is kept: nothing was, at first."""
+    """The file of measured ratios, which does not exist yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "dcgan_tf" / "measured.json"
 
 
 @pytest.fixture
 def speeds(monkeypatch):
-    """Devices of which the ratios are known."""
+    """Replaces the trials by known ratios."""
 
     def set_speeds(**ratios):
         trials = {
@@ -32,7 +32,7 @@ def speeds(monkeypatch):
     return set_speeds
 
 
-def test_what_is_much_faster_is_taken_and_told(speeds, tmp_path, capsys):
+def test_what_is_much_faster_is_chosen_and_printed(speeds, tmp_path, capsys):
     speeds(precision=1.8, convolutions=1.1)
     settled = resolve_auto(Config(), RunDirectory(tmp_path))
     assert settled == Config(precision="bfloat16", convolutions="native")
@@ -42,7 +42,7 @@ def test_what_is_much_faster_is_taken_and_told(speeds, tmp_path, capsys):
     )
 
 
-def test_what_was_given_is_kept_and_not_measured(speeds, tmp_path, capsys):
+def test_given_values_are_kept_and_not_measured(speeds, tmp_path, capsys):
     speeds(convolutions=2.0)
     settled = resolve_auto(Config(precision="float32"), RunDirectory(tmp_path))
     assert (settled.precision, settled.convolutions) == ("float32", "subpixel")
@@ -50,19 +50,19 @@ def test_what_was_given_is_kept_and_not_measured(speeds, tmp_path, capsys):
     assert resolve_auto(settled, RunDirectory(tmp_path)) is settled
 
 
-def test_a_run_goes_on_as_it_began(speeds, tmp_path, capsys):
+def test_a_resumed_run_keeps_its_values(speeds, tmp_path, capsys):
     speeds()  # nothing can be measured
     run = RunDirectory(tmp_path)
     begun = Config(precision="float32", convolutions="subpixel", epochs=3)
     run.write_config(begun, {"number": 1, "shape": [28, 28, 1], "sha256": ""})
     assert resolve_auto(Config(epochs=5), run) == dataclasses.replace(begun, epochs=5)
-    told = capsys.readouterr().out.splitlines()
-    assert told == [
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
         f"precision      {begun.precision} (as the run began)",
         f"convolutions   {begun.convolutions} (as the run began)",
     ]
     assert resolve_auto(Config(precision="bfloat16"), run).precision == "bfloat16"
-    assert capsys.readouterr().out.splitlines() == told[1:]
+    assert capsys.readouterr().out.splitlines() == lines[1:]
 
 
 def test_ratio_is_the_median_of_tries_in_turn(monkeypatch):
@@ -84,7 +84,7 @@ def test_both_trials_run_here(precision):
         assert 0.001 < trial(Config(precision=precision)) < 1000
 
 
-def test_convolutions_are_measured_in_the_precision_that_was_settled(monkeypatch, tmp_path):
+def test_convolutions_are_measured_in_the_chosen_precision(monkeypatch, tmp_path):
     asked = []
     trials = {
         "precision": ("float32", "bfloat16", lambda _: 2.0),
@@ -95,7 +95,7 @@ def test_convolutions_are_measured_in_the_precision_that_was_settled(monkeypatch
     assert asked == ["bfloat16"]
 
 
-def test_the_same_command_takes_the_same_though_timings_vary(speeds, tmp_path, capsys):
+def test_the_same_command_chooses_the_same_although_timings_vary(speeds, tmp_path, capsys):
     speeds(precision=1.16, convolutions=1.1)
     first = resolve_auto(Config(), RunDirectory(tmp_path / "first"))
     capsys.readouterr()
@@ -108,7 +108,7 @@ def test_the_same_command_takes_the_same_though_timings_vary(speeds, tmp_path, c
     )
 
 
-def test_each_precision_has_its_own_convolutions(speeds, tmp_path):
+def test_each_precision_has_its_own_measurement_of_convolutions(speeds, tmp_path):
     for precision, ratio, taken in (("float32", 1.0, "native"), ("bfloat16", 2.0, "subpixel")):
         speeds(convolutions=ratio)
         for _ in range(2):
@@ -120,7 +120,7 @@ def test_each_precision_has_its_own_convolutions(speeds, tmp_path):
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "null", '{"x": "fast"}', '{"x": NaN, "y": -1}', "\udcff", "[[1, 2]]"]
 )
-def test_what_cannot_be_read_is_measured_anew(speeds, measured, tmp_path, text):
+def test_unreadable_ratios_are_measured_again(speeds, measured, tmp_path, text):
     speeds(precision=1.0, convolutions=1.0)
     resolve_auto(Config(), RunDirectory(tmp_path))
     assert len(json.loads(measured.read_text())) == 2
@@ -132,7 +132,7 @@ def test_what_cannot_be_read_is_measured_anew(speeds, measured, tmp_path, text):
     assert resolve_auto(Config(), RunDirectory(tmp_path)) == config
 
 
-def test_another_machine_is_measured_itself(speeds, measured, monkeypatch, tmp_path):
+def test_another_machine_has_its_own_measurement(speeds, measured, monkeypatch, tmp_path):
     speeds(precision=1.0, convolutions=1.0)
     resolve_auto(Config(), RunDirectory(tmp_path))
     changes = [
@@ -151,7 +151,7 @@ def test_another_machine_is_measured_itself(speeds, measured, monkeypatch, tmp_p
         assert len(json.loads(measured.read_text())) == 2 * count
 
 
-def test_instructions_tell_processors_of_a_name_apart(monkeypatch, tmp_path):
+def test_processors_with_one_name_differ_by_their_instructions(monkeypatch, tmp_path):
     found = set()
     for flags in ("sse avx2", "sse avx2 avx512_bf16"):
         (tmp_path / "cpuinfo").write_text(f"model name\t: EPYC\ncpu MHz\t\t: 1\nflags\t: {flags}\n")
@@ -162,9 +162,7 @@ def test_instructions_tell_processors_of_a_name_apart(monkeypatch, tmp_path):
     assert measure.machine() in found and len(found) == 2
 
 
-def test_without_a_folder_to_keep_it_in_it_is_measured_all_the_same(
-    speeds, monkeypatch, tmp_path, caplog
-):
+def test_without_a_cache_folder_it_is_measured_every_time(speeds, monkeypatch, tmp_path, caplog):
     def full(path):
         raise OSError(28, "No space left on device", str(path))
 
@@ -176,10 +174,10 @@ def test_without_a_folder_to_keep_it_in_it_is_measured_all_the_same(
     assert len(asked) == 1 and "No space left" in caplog.text
 
 
-def test_of_several_workers_the_chief_measures(monkeypatch, tmp_path):
+def test_only_the_chief_of_several_workers_measures(monkeypatch, tmp_path):
     monkeypatch.setattr(measure, "is_chief", lambda: False)
-    told = iter([2.0, 1.0])
-    monkeypatch.setattr(measure, "broadcast", lambda mine: next(told) if mine == 0 else None)
+    answers = iter([2.0, 1.0])
+    monkeypatch.setattr(measure, "broadcast", lambda mine: next(answers) if mine == 0 else None)
     trial = ("float32", "bfloat16", lambda _: pytest.fail("measured by another than the chief"))
     monkeypatch.setattr(measure, "TRIALS", {"precision": trial})
     assert resolve_auto(Config(), RunDirectory(tmp_path)).precision == "bfloat16"

@@ -1,4 +1,4 @@
-"""What the package leaves as it is: the environment, Keras's settings, random states, handlers."""
+"""The package changes no environment variable, Keras setting, random state or handler."""
 
 import subprocess
 import sys
@@ -112,7 +112,7 @@ def test_nothing_outside_the_package_changes_and_nothing_there_changes_a_number(
         np.testing.assert_array_equal(users.get_tensor(name), here.get_tensor(name), name)
 
 
-def test_another_backend_is_told_at_the_first_model(monkeypatch):
+def test_another_backend_is_an_error_at_the_first_model(monkeypatch):
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
     with pytest.raises(dcgan_tf.UserError, match="^Keras uses the jax backend, and"):
         dcgan_tf.make_gan(dcgan_tf.Config(), (28, 28, 1))
@@ -121,7 +121,7 @@ def test_another_backend_is_told_at_the_first_model(monkeypatch):
 @pytest.mark.thorough
 @pytest.mark.parametrize("given, late, is_on", [("0", "1", False), ("1", "0", True)])
 def test_the_kernels_are_those_that_tensorflow_has(given, late, is_on):
-    """And not those of a variable that came too late."""
+    """A variable that is set too late has no effect."""
     code = (
         f"import os, tensorflow; os.environ['TF_ENABLE_ONEDNN_OPTS'] = '{late}'; import dcgan_tf; "
         "from dcgan_tf.run.run_directory import made_with; print(made_with()['cpu_kernels']); "
@@ -134,7 +134,7 @@ def test_the_kernels_are_those_that_tensorflow_has(given, late, is_on):
     assert done.returncode == int(is_on)
 
 
-def test_a_command_takes_onednn_and_tensorflow_unless_it_is_told_otherwise():
+def test_a_command_uses_onednn_and_tensorflow_unless_the_environment_says_otherwise():
     code = (
         "import os; from dcgan_tf.commands.program import run; "
         "run(lambda: print(*map(os.environ.get, ['KERAS_BACKEND', 'TF_ENABLE_ONEDNN_OPTS'])))"
