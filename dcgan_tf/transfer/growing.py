@@ -1,4 +1,4 @@
-"""New layers that are faded in beside the old ones (Karras et al., 2018, section 2, figure 2)."""
+"""Fades in new layers, as in progressive growing (Karras et al., 2018, section 2, figure 2)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dcgan_tf.regularization.spectral_norm import kernel_layers
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.keras_settings import compute_in
 
-OLD_LAYERS = 1 << 9  # a bit of the seed; the indices of dropout layers need less
+OLD_SEED_BIT = 1 << 9  # flipped in the seed of old layers; indices of dropout layers are smaller
 
 
 @keras.saving.register_keras_serializable("dcgan_tf")
@@ -33,7 +33,7 @@ class FadeIn(keras.layers.Layer):
 
     Args:
         old: the layers of the smaller model.
-        new: the layers that take their place.
+        new: the layers that replace them.
 
     Attributes:
         alpha: α, a weight that is not trained: 0 at first, 1 once the new layers are faded in.
@@ -81,13 +81,13 @@ STACKS = ("old", "new")
 def grow_generator(config: Config, image_shape: ImageShape, classes: int = 0) -> keras.Model:
     """The generator of a growing run: its old output layer is faded out.
 
-    The old layers are those for images that are smaller by the stride. All of them but the last
-    are the first of the new ones.
+    The old layers make images that are smaller by the stride. All of them but the last are also the
+    first of the new layers.
     """
     with compute_in(config.precision):
         mapping = mapping_network(config, classes)
         new = generator_layers(config, image_shape, classes)
-        old = generator_layers(*smaller(config, image_shape), classes)
+        old = generator_layers(*smaller_models(config, image_shape), classes)
         shared = len(old) - 1
         enlarge = layers.UpSampling2D(config.stride, dtype="float32")  # of images
         fade_in = FadeIn(keras.Sequential([*old[shared:], enlarge]), keras.Sequential(new[shared:]))
@@ -97,66 +97,65 @@ def grow_generator(config: Config, image_shape: ImageShape, classes: int = 0) ->
 def grow_discriminator(config: Config, image_shape: ImageShape, classes: int = 0) -> keras.Model:
     """The discriminator of a growing run: its old first block is faded out.
 
-    The old layers are those for images that are smaller by the stride; the new ones have a block
-    more.
+    The old layers take images that are smaller by the stride. The new ones have one more block.
     """
     with compute_in(config.precision):
         new = discriminator_layers(config, image_shape, classes)
-        old = discriminator_layers(*smaller(config, image_shape), classes)
+        old = discriminator_layers(*smaller_models(config, image_shape), classes)
         first_block, two_blocks = old[: block_end(old, 1)], new[: block_end(new, 2)]
         reduce = layers.AveragePooling2D(config.stride)
         fade_in = FadeIn(keras.Sequential([reduce, *first_block]), keras.Sequential(two_blocks))
         return as_discriminator(config, image_shape, [fade_in, *new[len(two_blocks) :]], classes)
 
 
-def smaller(config: Config, image_shape: ImageShape) -> tuple[Config, ImageShape]:
-    """The settings and image shape of the models that these grow from, which have a block less.
+def smaller_models(config: Config, image_shape: ImageShape) -> tuple[Config, ImageShape]:
+    """The settings and image shape of the old models, which have one block less.
 
-    Their seed differs, so that old and new dropout layers draw different masks.
+    Their seed differs, so old and new dropout layers draw different masks.
     """
     height, width, channels = image_shape
     size = (height // config.stride, width // config.stride, channels)
-    filters, seed = 2 * config.base_filters, config.seed ^ OLD_LAYERS
+    filters, seed = 2 * config.base_filters, config.seed ^ OLD_SEED_BIT
     return dataclasses.replace(config, base_filters=filters, fade_in=0, seed=seed), size
 
 
 def model_makers(config: Config) -> tuple[Callable[..., keras.Model], Callable[..., keras.Model]]:
-    """What makes the generator and the discriminator of a run, growing ones with `fade_in`."""
+    """The functions that make the models of a run; with `fade_in`, growing models."""
     if config.fade_in:
         return grow_generator, grow_discriminator
     return make_generator, make_discriminator
 
 
 def block_end(stack: Layers, blocks: int) -> int:
-    """The number of layers in the first blocks; a block starts at a layer with a kernel."""
+    """The number of layers in the first `blocks` blocks. A layer with a kernel starts a block."""
     return [*kernel_layers(stack), len(stack)][blocks]
 
 
 def unfold(model: keras.Sequential, stack: str) -> Layers:
-    """The layers of a model, and in place of a `FadeIn` those of its `old` or `new` stack."""
-    unfolded: Layers = []
+    """The layers of a model, with a `FadeIn` replaced by the layers of its `old` or `new` stack."""
+    flat: Layers = []
     for layer in model.layers:
         if isinstance(layer, FadeIn):
-            unfolded += getattr(layer, stack).layers
+            flat += getattr(layer, stack).layers
         else:
-            unfolded.append(layer)
-    return unfolded
+            flat.append(layer)
+    return flat
 
 
 def as_of_step(model: keras.Sequential, config: Config, step: int) -> keras.Sequential:
-    """A model as of a step of its run: without its old layers, once the new ones are faded in."""
+    """A model as of a step of its run: without the old layers once the new ones are faded in."""
     if not 0 < config.fade_in <= step:
         return model
     return keras.Sequential([model.inputs[0], *unfold(model, "new")], name=model.name)
 
 
 def fade_images(images: tf.Tensor, alpha: tf.Tensor, stride: int) -> tf.Tensor:
-    """Real images as coarse as the generated ones: each pixel blended with its block's mean.
+    """Real images made as coarse as generated ones: each pixel is blended with its block's mean.
 
     Args:
         images: float32 [batch, H, W, C].
-        alpha: 0 for the means alone, 1 for the images as they are.
-        stride: pixels a side of a block.
+        alpha: 0 gives the means, 1 gives the images.
+        stride: the side of a block in pixels.
     """
     coarse = keras.ops.average_pool(images, stride, data_format="channels_last")
     coarse = tf.repeat(tf.repeat(coarse, stride, axis=1), stride, axis=2)

@@ -19,17 +19,17 @@ from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.settings.keras_settings import seeded
-from dcgan_tf.transfer.growing import as_of_step, model_makers, smaller, unfold
+from dcgan_tf.transfer.growing import as_of_step, model_makers, smaller_models, unfold
 
 
 def origin_of(init_from: str) -> RunDirectory:
     """The run to start from.
 
     Args:
-        init_from: its folder, or the name of one of PRETRAINED.
+        init_from: a run directory, or a name of PRETRAINED.
 
     Raises:
-        UserError: it is neither, or the files that come with the project are damaged.
+        UserError: it is neither, or the files of the pretrained model are damaged.
     """
     run = RunDirectory(Path(init_from), "`init_from`")
     if run.config_file.exists():
@@ -52,32 +52,32 @@ def start_from(
 ) -> int:
     """Puts the weights of a run's newest intact checkpoint, or of an export, into new models.
 
-    With `fade_in`, the run is one of images that are smaller by the stride, and its layers become
-    the old ones. Where only one of both has an EMA generator, it starts as the generator, or is
-    left out; of an export it is both.
+    With `fade_in`, the images of the other run are smaller by the stride, and its layers become the
+    old ones. If only the new models have an EMA generator, it starts as the generator. If only the
+    other run has one, it is ignored. The one generator of an export is used for both.
 
     Args:
         run: the other run.
-        config: the settings of the new models; `init_from` is how the user calls the other run.
-        image_shape: of their images.
-        classes: of their images.
-        stacks: the models by their names in a checkpoint: `generator`, `discriminator` and, if
+        config: the settings of the new models; errors name the other run by `init_from`.
+        image_shape: height, width and channels of the new images.
+        classes: the classes of the new images.
+        stacks: the new models by their names in a checkpoint: `generator`, `discriminator` and, if
             there is one, `averaged_generator`.
 
     Returns:
-        The checkpoint's step.
+        The step of the checkpoint.
 
     Raises:
-        UserError: this is no run, it has no checkpoint or no discriminator, its models or classes
-            don't match, or its own new layers are not yet faded in.
+        UserError: the other run is not a run, has no checkpoint or no discriminator, has other
+            models or classes, or its own new layers are not yet faded in.
     """
     other, images = run.read_config()
     named = f"`init_from` {config.init_from}"
     if run.generator_file.exists() and not run.discriminator_file.exists():
         others = " or ".join(["the run that it was exported from", *with_discriminator()])
         raise UserError(
-            f"{named} has a generator alone, and training starts from a discriminator, too: give "
-            f"another, such as {others}"
+            f"{named} has only a generator, and training needs a discriminator, too: give another "
+            f"run, such as {others}"
         )
     shape = tuple(images["shape"])
     check_match(config, image_shape, other, shape)
@@ -85,15 +85,15 @@ def start_from(
     if [*map(normalize_name, learned.names)] != [*map(normalize_name, classes.names)]:
         raise UserError(
             f"{named} learned {', '.join(learned.names) or 'no labels'}, and this run learns "
-            f"{names or 'no labels'}: give one with the same classes"
+            f"{names or 'no labels'}: give a run with the same classes"
         )
     models, step = trained_models(run, other, shape, len(learned))
     if step is None:
         raise UserError(f"{named} has no checkpoint yet: train it first")
     if step < other.fade_in:
         raise UserError(
-            f"{named} is at step {step} of the {other.fade_in} in which its new layers are faded "
-            f"in: train it further first"
+            f"{named} is at step {step} of the {other.fade_in} that fade in its new layers: train "
+            f"it further first"
         )
     for name, stack in stacks.items():
         source = models.get(name, models["generator"])
@@ -109,16 +109,16 @@ def trained_models(
 ) -> tuple[dict[str, keras.Sequential], int | None]:
     """The stacks of a run's models, by their names in a checkpoint, and their step.
 
-    An export has one generator, the EMA generator if there was one.
+    An export has one generator, which is the EMA generator if the run had one.
 
     Args:
         run: the run.
         config: its settings.
-        image_shape: of its images.
-        classes: their number.
+        image_shape: height, width and channels of its images.
+        classes: the number of its classes.
 
     Returns:
-        The models, and the step of the newest intact checkpoint; None where there is none.
+        The models, and the step of the newest intact checkpoint; None if there is none.
     """
     make_generator, make_discriminator = model_makers(config)
     names = {"generator": make_generator, "discriminator": make_discriminator}
@@ -141,11 +141,13 @@ def check_match(config: Config, image_shape: ImageShape, other: Config, shape: I
 
     Args:
         config: the settings of the new models.
-        image_shape: of their images.
+        image_shape: the shape of the new images.
         other: the settings of the run.
-        shape: of the run's images.
+        shape: the shape of the run's images.
     """
-    wanted, wanted_shape = smaller(config, image_shape) if config.fade_in else (config, image_shape)
+    wanted, wanted_shape = (
+        smaller_models(config, image_shape) if config.fade_in else (config, image_shape)
+    )
     if shape != wanted_shape:
         sizes = ["×".join(map(str, each)) for each in (shape, image_shape, wanted_shape)]
         how = (
@@ -154,7 +156,7 @@ def check_match(config: Config, image_shape: ImageShape, other: Config, shape: I
             else f"not of {sizes[1]}, as now (from half the size, add `fade_in` to grow)"
         )
         if other.reading < config.reading and shape[:2] == image_shape[:2]:
-            how += "; by `reading=1`, the rules of that run, they have the channels that it has"
+            how += "; with `reading=1`, as in that run, these images have its channels"
         raise UserError(
             f"`init_from` {config.init_from} was trained on images of {sizes[0]}: {how}"
         )

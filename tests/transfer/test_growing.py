@@ -32,7 +32,7 @@ def growing(name, **given):
 
 
 def randomize(model, seed):
-    """Other weights, batch norm's averages included, so that no two layers have the same."""
+    """Gives a model random weights, including the averages of batch norm."""
     rng = np.random.default_rng(seed)
     for weight in model.weights:
         if not weight.path.endswith("alpha"):
@@ -59,7 +59,7 @@ def pictures(seed=0):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_models_are_the_smaller_ones_at_first_and_the_larger_ones_at_last(name):
+def test_models_equal_the_smaller_ones_at_first_and_the_larger_ones_at_last(name):
     config = growing(name)
     for grow, make, inputs in (
         (grow_generator, make_generator, noise()),
@@ -89,7 +89,7 @@ def test_models_are_the_smaller_ones_at_first_and_the_larger_ones_at_last(name):
         assert [type(layer) for layer in alone.layers] == [type(layer) for layer in large.layers]
 
 
-def test_a_run_makes_models_that_grow_where_they_fade_in():
+def test_a_run_with_fade_in_makes_growing_models():
     assert model_makers(growing("paper")) == (grow_generator, grow_discriminator)
     assert model_makers(growing("paper", fade_in=0)) == (make_generator, make_discriminator)
 
@@ -145,7 +145,7 @@ def test_half_precision_blends_images_in_float32(precision):
     ids=lambda settings: "-".join(settings) or "plain",
 )
 def test_every_step_fades_in(mnist, settings):
-    """14×14 grows to 28×28: after three steps of four, α is 3/4, in the average, too."""
+    """14×14 grows to 28×28. After three steps of four, α is 3/4, also in the EMA generator."""
     trainer = make_trainer(mnist, init_from="other", fade_in=4, ema_decay=0.5, **settings)
     train(trainer, 3)
     gan = trainer.gan
@@ -156,7 +156,7 @@ def test_every_step_fades_in(mnist, settings):
 
 
 def test_features_are_those_of_the_new_layers(mnist):
-    """Of 14×14 grown to 28×28, all convolutions are in the layers that are faded in."""
+    """14×14 grows to 28×28. All convolutions are in the new layers."""
     trainer = make_trainer(mnist, init_from="other", fade_in=4)
     plain = make_trainer(mnist)
     new = [weight for layer in unfold(trainer.gan.discriminator, "new") for weight in layer.weights]

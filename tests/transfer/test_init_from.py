@@ -34,7 +34,7 @@ OWN = {"base_filters": 4, "noise_dim": 8, "batch_size": 8, "ema_decay": 0.9}
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """A folder of 50 images of 32×32, coloured noise."""
+    """A folder of 50 images of 32×32, colored noise."""
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for i in range(50):
@@ -77,10 +77,10 @@ def weights(run_dir, name, make, config):
     return model.get_weights()
 
 
-def test_a_generator_alone_is_nothing_to_train_from(run_main, tmp_path, pictures):
+def test_a_run_does_not_start_from_a_generator_without_discriminator(run_main, tmp_path, pictures):
     code, _, err = run_main(train, *flags(tmp_path / "run", pictures, init_from="mnist"))
     assert code == 1 and one_sentence(err)
-    assert "--init_from mnist has a generator alone" in err
+    assert "--init_from mnist has only a generator" in err
     assert "give another, such as the run that it was exported from" in err
     assert not (tmp_path / "run").exists()
 
@@ -126,7 +126,7 @@ def test_an_export_has_both_models_and_a_run_starts_from_its_name(toy, other, pi
     assert code == 0 and "from toy after step 12, to step 1" in out, err
 
 
-def test_what_cannot_be_started_from_by_name_is_one_sentence(
+def test_errors_of_init_from_by_name_are_one_sentence(
     toy, pictures, run_main, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -143,7 +143,7 @@ def test_what_cannot_be_started_from_by_name_is_one_sentence(
     alone = shutil.copytree(toy, tmp_path / "alone")
     (alone / "discriminator.npz").unlink()
     code, _, err = run_main(train, *flags(tmp_path / "run", pictures, init_from="alone"))
-    assert code == 1 and "alone has a generator alone" in err and "exported from or toy\n" in err
+    assert code == 1 and "alone has only a generator" in err and "exported from or toy\n" in err
     # A run in a folder of that name comes first, and without its discriminator it is damaged.
     alone.rename(tmp_path / "toy")
     assert origin_of("toy").path == Path("toy")
@@ -154,7 +154,7 @@ def test_what_cannot_be_started_from_by_name_is_one_sentence(
     assert not (tmp_path / "run").exists()
 
 
-def test_models_and_average_are_taken_over_and_nothing_else(other):
+def test_models_and_ema_generator_are_taken_over_and_nothing_else(other):
     trainer = new_models(init_from=str(other), dropout=0.0, seed=3)
     gan = trainer.gan
     optimizers = (gan.generator_optimizer, gan.discriminator_optimizer)
@@ -182,7 +182,7 @@ def test_models_and_average_are_taken_over_and_nothing_else(other):
 
 
 @pytest.mark.thorough
-def test_run_starts_with_the_other_runs_images_and_goes_on_without_it(
+def test_run_starts_with_the_other_runs_images_and_resumes_without_it(
     run_main, other, pictures, tmp_path
 ):
     gone = shutil.copytree(other, tmp_path / "gone")
@@ -211,7 +211,7 @@ GROWN = {"size": 32, "base_filters": 2, "fade_in": 9}
 
 @pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # of Keras
-def test_growing_run_is_sampled_stopped_and_goes_on(run_main, other, pictures, tmp_path):
+def test_growing_run_is_sampled_stopped_and_resumed(run_main, other, pictures, tmp_path):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     start = f"--init_from={other}"
     assert run_main(train, *flags(whole, pictures, start, **GROWN))[0] == 0
@@ -251,7 +251,7 @@ def test_growing_run_is_sampled_stopped_and_goes_on(run_main, other, pictures, t
         np.testing.assert_allclose(trainer.gan.ema_generator(noise), images, atol=1e-6)
 
 
-def test_where_one_run_has_no_average_the_generator_serves_or_it_is_left_out(other):
+def test_an_ema_generator_of_only_one_run_starts_as_the_generator_or_is_ignored(other):
     trainer = new_models(ema_decay=None, init_from=str(other))
     take_over(other, trainer)
     assert trainer.gan.ema_generator is None
@@ -303,8 +303,8 @@ OTHER_VALUES = {
 
 
 @pytest.mark.parametrize("name", Config.of_models())
-def test_every_setting_that_decides_what_weights_compute_is_compared(other, name):
-    """A new one needs a value here that differs from that of the other run."""
+def test_every_setting_that_changes_what_weights_compute_is_compared(other, name):
+    """A new setting needs a row here with a value that differs from the other run's."""
     config = Config(**OWN | {name: OTHER_VALUES[name]}, init_from=str(other))
     with pytest.raises(UserError, match=f"has other models: `{name}` is {OTHER_VALUES[name]} and"):
         start_from(RunDirectory(other), config, SHAPE, UNLABELLED, {})
@@ -318,7 +318,7 @@ IGNORED = {
 }
 
 
-def test_settings_of_models_that_are_not_compared_change_nothing_of_what_weights_compute(other):
+def test_settings_that_are_not_compared_do_not_change_what_weights_compute(other):
     of_models = set(Config.of_models())
     fields = [field for field in dataclasses.fields(Config) if field.metadata["group"] == "Models"]
     assert {field.name for field in fields} - of_models == IGNORED.keys()
