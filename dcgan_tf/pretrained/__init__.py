@@ -1,1 +1,1 @@
-"""Run directories of trained models alone, which come with the project."""
+"""Run directories of pretrained models, which come with the package."""

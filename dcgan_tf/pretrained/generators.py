@@ -1,4 +1,4 @@
-"""The generators that come with the project, one row each; docs/pretrained.md has their cards."""
+"""The pretrained generators, one row each; docs/pretrained.md has their model cards."""
 
 import hashlib
 from pathlib import Path
@@ -7,7 +7,7 @@ from dcgan_tf.settings.errors import UserError
 
 FILES = ("config.json", "generator.npz", "discriminator.npz")
 
-# The sha256 of the files of each, in this order; some have no discriminator.
+# The sha256 of each model's files, in the order of FILES; some have no discriminator.
 PRETRAINED = {
     "mnist": "11ad2002de9a6dba5270cbccc8636298eb8eb58a6555b8a9011d33095d606d98",
     "fashion_mnist": "b7cff2c218c1d61e6b41e7f583de9d71bba946d7419ac67ffdc56d55bd256ea1",
@@ -16,16 +16,16 @@ PRETRAINED = {
 
 
 def pretrained_run(name: str) -> Path:
-    """The run directory of a generator that comes with the project.
+    """The run directory of a pretrained generator.
 
     Args:
-        name: one of PRETRAINED.
+        name: a name of PRETRAINED.
 
     Raises:
         UserError: there is no such generator, or it is damaged.
     """
     if name not in PRETRAINED:
-        raise UserError(f"no pretrained generator is called {name!r}: {', '.join(PRETRAINED)} are")
+        raise UserError(f"no pretrained generator is called {name!r}: give {', '.join(PRETRAINED)}")
     path = Path(__file__).parent / name
     content = b"".join((path / file).read_bytes() for file in FILES if (path / file).exists())
     if hashlib.sha256(content).hexdigest() != PRETRAINED[name]:
@@ -34,7 +34,7 @@ def pretrained_run(name: str) -> Path:
 
 
 def with_discriminator() -> list[str]:
-    """The names of those that come with their discriminator, and can be trained from."""
+    """The names of the pretrained models with a discriminator, from which training can start."""
     return [
         name for name in PRETRAINED if (Path(__file__).parent / name / "discriminator.npz").exists()
     ]

@@ -1,4 +1,4 @@
-"""The weights of a model in one file, of half their size in a checkpoint."""
+"""The weights of a model in one file, half the size of a checkpoint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dcgan_tf.files.atomic_files import atomic_write
 
 
 def save_weights(path: Path, model: keras.Model, step: int) -> None:
-    """Writes the weights, kernels in float16 and vectors in float32, and their step as a .npz."""
+    """Writes weights and their step as a .npz, kernels in float16 and vectors in float32."""
     weights = [
         weight.astype(np.float16) if weight.ndim > 1 else weight for weight in model.get_weights()
     ]
@@ -21,20 +21,20 @@ def save_weights(path: Path, model: keras.Model, step: int) -> None:
 
 
 def load_weights(path: Path, model: keras.Model) -> None:
-    """Puts weights that `save_weights` wrote into a model of the same layers.
+    """Puts weights from `save_weights` into a model with the same layers.
 
     Raises:
-        UserError: they are damaged, or another model's.
+        UserError: the file is damaged, or has the weights of another model.
     """
     with open_archive(path) as archive:
         model.set_weights([archive[name] for name in archive if name != "step"])
 
 
 def weights_step(path: Path) -> int:
-    """The step of weights that `save_weights` wrote.
+    """The step of the weights in a file of `save_weights`.
 
     Raises:
-        UserError: they are damaged.
+        UserError: the file is damaged.
     """
     with open_archive(path) as archive:
         return int(archive["step"])

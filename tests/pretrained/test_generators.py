@@ -1,4 +1,4 @@
-"""The generators that come with the project: their files, their page, and who takes them."""
+"""The pretrained generators: their files, their page, and the commands that use them."""
 
 import os
 import random
@@ -50,7 +50,7 @@ def exported_once(tmp_path_factory):
 
 @pytest.fixture
 def exported(exported_once, tmp_path):
-    """The small run, as a run directory with the generator alone."""
+    """The small run, exported: a run directory with only the generator."""
     return shutil.copytree(exported_once, tmp_path / "exported")
 
 
@@ -104,7 +104,7 @@ def test_a_damaged_one_is_refused(name, file, monkeypatch, run_main, tmp_path):
     assert not (tmp_path / "s.png").exists()
 
 
-def test_pictures_of_the_page_are_what_it_draws(name, run_main, tmp_path):
+def test_pictures_of_the_page_are_its_samples(name, run_main, tmp_path):
     output = tmp_path / "grid.png"
     flags = [f"--pretrained={name}", "--num_images=64", f"--output={output}"]
     code, out, err = run_main(sample, *flags)
@@ -142,7 +142,7 @@ def test_first_sample_of_a_clone_needs_no_run_and_no_flag(run_main, monkeypatch,
     assert [path.name for path in tmp_path.iterdir()] == ["samples.png"]
 
 
-def test_without_a_flag_the_newest_run_is_drawn_from(run_main, monkeypatch, tmp_path):
+def test_without_a_flag_the_newest_run_is_sampled(run_main, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for age, run in enumerate(("b", "a", "c")):
         shutil.copytree(SMALL_RUN, Path("runs") / run)
@@ -155,7 +155,7 @@ def test_without_a_flag_the_newest_run_is_drawn_from(run_main, monkeypatch, tmp_
     assert f"from step {STEPS['mnist']}: samples.png" in run_main(sample, "--pretrained=mnist")[1]
 
 
-def test_views_take_it(run_main, tmp_path):
+def test_views_work_with_it(run_main, tmp_path):
     view = tmp_path / "view.png"
     for flag in ("--interpolate=1,2", "--latent_walk=3", "--arithmetic=1-2+3", "--truncation=0.5"):
         code, out, err = run_main(sample, "--pretrained=mnist", f"--output={view}", flag)
@@ -177,7 +177,7 @@ def test_exporting_it_gives_its_own_files(name, run_main, monkeypatch, tmp_path)
                 np.testing.assert_array_equal(made[array], shipped[array])
 
 
-def test_evaluating_it_writes_beside_it_nothing(run_main, monkeypatch, tmp_path):
+def test_evaluating_it_writes_nothing_into_its_folder(run_main, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     before = mtimes(FOLDER)
     code, out, err = run_main(evaluate, "--pretrained=mnist", "--num_images=500")
@@ -207,7 +207,7 @@ def test_it_is_a_run_in_python(name):
         dcgan_tf.load_pretrained("digits")
 
 
-def test_what_it_cannot_do_is_one_sentence(run_main, monkeypatch, exported, tmp_path):
+def test_errors_of_what_it_cannot_do_are_one_sentence(run_main, monkeypatch, exported, tmp_path):
     alone = "only has a generator: give"
     output = f"--output={tmp_path / 's.png'}"
     for command, flags, told in (
@@ -229,7 +229,7 @@ def test_what_it_cannot_do_is_one_sentence(run_main, monkeypatch, exported, tmp_
     assert not (tmp_path / "s.png").exists()
 
 
-def test_an_exported_run_draws_what_the_run_draws(run_main, exported, tmp_path):
+def test_an_exported_run_has_the_samples_of_the_run(run_main, exported, tmp_path):
     assert sorted(path.name for path in exported.iterdir()) == sorted(FILES)
     drawn = []
     for name, run in (("whole", SMALL_RUN), ("exported", exported)):
@@ -257,7 +257,7 @@ def test_a_damaged_export_is_one_sentence(run_main, exported, tmp_path):
     assert code == 1 and "not of this run" in err and one_sentence(err)
 
 
-def test_damaged_weights_are_named_whatever_their_parsers_make_of_them(tmp_path):
+def test_damaged_weights_are_named_whatever_the_parser_raises(tmp_path):
     rng, model = random.Random(1), keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
     path = tmp_path / "generator.npz"
     save_weights(path, model, 7)
