@@ -1,1 +1,1 @@
-"""A GAN in Keras's own terms: a model with `compile` and `fit`, and callbacks in `train`."""
+"""A GAN as a Keras model with `compile` and `fit`, and Keras callbacks in `train`."""

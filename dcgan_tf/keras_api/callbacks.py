@@ -1,4 +1,4 @@
-"""Keras's callbacks in `train`: told what the report is told, and able to end the run early."""
+"""Keras callbacks in `train`, which are called with the report's metrics and may end the run."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from dcgan_tf.reporting.report import Report
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.train_step import StepOutput
 
-OF_STEPS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+STEP_METHODS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 
 
 class WatchedReport(Report):
-    """A report that callbacks are told of, too.
+    """A report that also calls callbacks.
 
-    An epoch's end comes before it is saved, so that what a callback changes, such as a learning
-    rate, is saved with it. What a callback raises is raised once the run is saved.
+    `on_epoch_end` is called before the epoch is saved, so a change that a callback makes, such as a
+    new learning rate, is saved with it. If a callback raises, the run is saved before the exception
+    is raised again.
 
     Args:
-        callbacks: Keras's.
-        model: the GAN in training, which they know as `self.model`.
-        of_report: the arguments of `Report`.
+        callbacks: the callbacks.
+        model: the GAN in training; `self.model` of the callbacks.
+        report_arguments: the arguments of `Report`.
     """
 
     def __init__(
         self,
         callbacks: Sequence[keras.callbacks.Callback],
         model: DCGAN,
-        *of_report: Any,
+        *report_arguments: Any,
     ) -> None:
-        super().__init__(*of_report)
+        super().__init__(*report_arguments)
         self.model = model
-        self.taken = self.step
+        self.steps_taken = self.step
         self.error: BaseException | None = None
         self.callbacks = keras.callbacks.CallbackList(
             [*callbacks],
@@ -46,8 +47,8 @@ class WatchedReport(Report):
             steps=self.steps_per_epoch,
             verbose=0,
         )
-        # A step's figures are waited for only where one looks at them.
-        self.hears_steps = any(overrides(each, name) for each in callbacks for name in OF_STEPS)
+        # Waits for the scalars of each step only if a callback uses them.
+        self.calls_steps = any(overrides(each, name) for each in callbacks for name in STEP_METHODS)
 
     def begin(self, reals: np.ndarray, grid: np.ndarray) -> None:
         super().begin(reals, grid)
@@ -59,26 +60,26 @@ class WatchedReport(Report):
 
     def begin_training(self) -> None:
         self.model.stop_training = False
-        self.tell("on_train_begin")
+        self.call("on_train_begin")
         self.begin_epoch()
 
     def begin_epoch(self) -> None:
-        if self.taken < self.last_step:
-            self.tell("on_epoch_begin", self.taken // self.steps_per_epoch)
+        if self.steps_taken < self.last_step:
+            self.call("on_epoch_begin", self.steps_taken // self.steps_per_epoch)
             self.begin_step()
 
     def begin_step(self) -> None:
-        if self.hears_steps and self.taken < self.last_step:
-            self.tell("on_train_batch_begin", self.taken % self.steps_per_epoch)
+        if self.calls_steps and self.steps_taken < self.last_step:
+            self.call("on_train_batch_begin", self.steps_taken % self.steps_per_epoch)
 
     def add(self, output: StepOutput) -> None:
         super().add(output)
-        self.taken += int(np.prod(output.scalars.gen_loss.shape))  # 1, or several at once
-        if self.hears_steps:
-            figures = output.scalars._asdict().items()
-            logs = {name: float(np.ravel(value)[-1]) for name, value in figures}
-            self.tell("on_train_batch_end", (self.taken - 1) % self.steps_per_epoch, logs)
-        if not self.schedule.report_is_due(self.taken):
+        self.steps_taken += int(np.prod(output.scalars.gen_loss.shape))  # 1, or several at once
+        if self.calls_steps:
+            scalars = output.scalars._asdict().items()
+            logs = {name: float(np.ravel(value)[-1]) for name, value in scalars}
+            self.call("on_train_batch_end", (self.steps_taken - 1) % self.steps_per_epoch, logs)
+        if not self.schedule.report_is_due(self.steps_taken):
             self.begin_step()
 
     def end_epoch(
@@ -87,16 +88,16 @@ class WatchedReport(Report):
         super().end_epoch(grid, models, adaptive)
         row, evaluation = self.last_epoch(), self.history.evaluation_of(self.step)
         columns = row.columns() | (evaluation.columns() if evaluation else {})
-        del columns["epoch"]  # it is an argument, which Keras counts from 0
-        self.tell("on_epoch_end", row.epoch - 1, columns)
+        del columns["epoch"]  # Keras passes it as an argument, counted from 0
+        self.call("on_epoch_end", row.epoch - 1, columns)
         self.begin_epoch()
 
-    def tell(self, event: str, *arguments: Any) -> None:
-        """Tells all callbacks, unless the run is about to end."""
+    def call(self, method: str, *arguments: Any) -> None:
+        """Calls a method of all callbacks, unless the run is about to end."""
         if self.should_stop:
             return
         try:
-            getattr(self.callbacks, event)(*arguments)
+            getattr(self.callbacks, method)(*arguments)
         except BaseException as error:
             self.error = error
         self.should_stop = self.error is not None or self.model.stop_training
@@ -110,19 +111,23 @@ class WatchedReport(Report):
 
 
 def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
-    """Whether a callback has a method of its own by this name."""
+    """Whether a callback overrides a method of `Callback`."""
     method = getattr(getattr(callback, name), "__func__", None)
     return method is not getattr(keras.callbacks.Callback, name)
 
 
 def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
-    """Refuses what are not callbacks, and callbacks in a cluster, whose workers end together.
+    """Refuses objects that are not callbacks, and callbacks in a cluster.
+
+    A callback could end the run of one worker, but workers must end together.
 
     Raises:
-        UserError: they are refused.
+        UserError: the callbacks are refused.
     """
     for each in callbacks:
         if not isinstance(each, keras.callbacks.Callback):
             raise UserError(f"`callbacks` must be keras.callbacks.Callback, not {each!r:.80}")
     if callbacks and num_workers() > 1:
-        raise UserError("`callbacks` are for one process, and the cluster has several: leave them")
+        raise UserError(
+            "`callbacks` work in one process, and the cluster has several: leave them out"
+        )

@@ -1,4 +1,4 @@
-"""A GAN as a `keras.Model`, whose training step is the project's own."""
+"""A GAN as a `keras.Model` that trains by the steps of this project."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ from dcgan_tf.training import dropout_seeds
 
 @keras.saving.register_keras_serializable("dcgan_tf")
 class DCGAN(keras.Model):
-    """A GAN with `compile`, `fit`, `predict`, `save` and callbacks, as Keras has them.
+    """A GAN with Keras's `compile`, `fit`, `predict`, `save` and callbacks.
 
-    `model.predict(noise)`, or `model.predict([noise, labels])`, draws images, float32 [N, H, W, C]
-    in [-1, 1], by the EMA generator if there is one. The metrics are the means of `StepScalars`.
+    `model.predict(noise)`, or `model.predict([noise, labels])`, generates images, float32
+    [N, H, W, C] in [-1, 1], with the EMA generator if there is one. The metrics are the means of
+    `StepScalars`.
 
     Args:
-        config: the settings; its batch size, optimizers, losses and step are taken.
+        config: the settings: batch size, models, optimizers, losses and step.
         image_shape: height, width and channels.
-        classes: of a conditional model; a number stands for classes of the same size.
-        gan: in place of a new one.
+        classes: the classes of a conditional model, or their number if they are equally frequent.
+        gan: used in place of a new GAN.
 
     Raises:
-        UserError: the settings do not go with each other or with the images.
+        UserError: the settings don't fit each other or the images.
     """
 
-    @compute_in("float32")  # Keras casts what a model takes
+    @compute_in("float32")  # Keras casts the inputs of a model
     def __init__(
         self,
         config: Config,
@@ -64,8 +65,8 @@ class DCGAN(keras.Model):
         self.image_shape = tuple(image_shape)
         self.classes = classes
         self.gan = gan or make_gan(config, self.image_shape, classes)
-        self.take = make_step(config)
-        # What Keras saves of a model, it finds among its attributes.
+        self.step_function = make_step(config)
+        # Keras saves what it finds in the attributes of a model.
         self.generator = self.gan.generator
         self.discriminator = self.gan.discriminator
         self.ema_generator = self.gan.ema_generator
@@ -79,7 +80,7 @@ class DCGAN(keras.Model):
         return self.means
 
     def compile(self, run_eagerly: bool = False, steps_per_execution: int = 1) -> None:
-        """Makes it ready to `fit`. The optimizers are the GAN's; `optimizer` is the generator's."""
+        """Prepares `fit`. The optimizers are those of the GAN; `optimizer` is the generator's."""
         super().compile(
             self.gan.generator_optimizer,
             run_eagerly=run_eagerly,
@@ -98,26 +99,26 @@ class DCGAN(keras.Model):
         """Trains, as `keras.Model.fit` does.
 
         Args:
-            x: images, uint8 [N, H, W, C] in [0, 255], in the order that `train` takes them in; or
-                a `tf.data.Dataset` of images or (image, label), batched or not, uint8 or float32
-                in [-1, 1].
-            y: the ids of the images' classes, int [N], for a conditional model.
-            batch_size: the config's; batches are full ones.
-            epochs: as Keras's.
+            x: images, uint8 [N, H, W, C] in [0, 255], trained on in the same order as in `train`;
+                or a `tf.data.Dataset` of images or (image, label), batched or not, uint8 in
+                [0, 255] or float32 in [-1, 1].
+            y: the class ids of the images, int [N], for a conditional model.
+            batch_size: the batch size of the config, if given; all batches are full.
+            epochs: the epoch at which training ends.
             others: `callbacks`, `verbose`, `initial_epoch`, `steps_per_epoch`.
 
         Raises:
-            UserError: the images or labels are of another kind.
+            UserError: the images or labels don't fit the model.
         """
         if self.distribute_strategy.num_replicas_in_sync != self.replicas:
-            raise UserError("the model is made outside of the strategy's scope: make it within")
+            raise UserError("the model was made outside the scope of the strategy: make it within")
         if batch_size not in (None, self.config.images_per_step):
             raise UserError(
                 f"`batch_size` is the config's, {self.config.images_per_step}, not {batch_size}"
             )
         if isinstance(x, tf.data.Dataset):
             if y is not None:
-                raise UserError("`y` is for arrays: a dataset has its labels beside the images")
+                raise UserError("`y` is for arrays: a dataset has its labels in its elements")
             return super().fit(self.batches_of(x), epochs=epochs, shuffle=False, **others)
         check_images(x, y)
         self.check(x.shape[1:], y is not None)
@@ -133,10 +134,10 @@ class DCGAN(keras.Model):
         return super().fit(batches, epochs=epochs, shuffle=False, **others)
 
     def batches_of(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """The full batches of a dataset, of images in [-1, 1], with labels for a conditional model.
+        """The full batches of a dataset: images in [-1, 1], with labels for a conditional model.
 
         Raises:
-            UserError: its elements are of another kind, or they are too few.
+            UserError: its elements don't fit the model, or they are too few.
         """
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(dataset.element_spec)
         rank = getattr(images, "shape", tf.TensorShape(None)).rank
@@ -166,10 +167,10 @@ class DCGAN(keras.Model):
         return dataset
 
     def check(self, image_shape: tuple[int, ...], labelled: bool) -> None:
-        """Refuses images of another shape, or without labels if it is conditional.
+        """Refuses images of another shape, and images without labels for a conditional model.
 
         Raises:
-            UserError: they are.
+            UserError: the images are refused.
         """
         if tuple(image_shape) != self.image_shape:
             raise UserError(
@@ -177,19 +178,19 @@ class DCGAN(keras.Model):
             )
         if self.classes and not labelled:
             raise UserError(
-                "a conditional model is trained on images with labels: give these as `y`, or a "
+                "a conditional model is trained on images with labels: give them as `y`, or give a "
                 "dataset of (image, label)"
             )
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step of the config's algorithm."""
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        for mean, value in zip(self.means, self.take(self.gan, images, labels).scalars):
+        for mean, value in zip(self.means, self.step_function(self.gan, images, labels).scalars):
             mean.update_state(value)
         return {mean.name: mean.result() for mean in self.means}
 
     def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
-        """Images of noise, [N, noise_dim], or of [noise, labels], always as when sampling."""
+        """Images from noise, [N, noise_dim], or from [noise, labels], never in training mode."""
         if self.classes:
             noise, labels = inputs
             one_hot = tf.one_hot(tf.cast(labels, tf.int32), len(self.classes))
@@ -216,7 +217,7 @@ class DCGAN(keras.Model):
 
     @property
     def random_state(self) -> list[Any]:
-        """What the random numbers of the next step depend on, beside the seed."""
+        """The state, beside the seed, that decides the random numbers of the next step."""
         return [self.gan.step, *dropout_seeds(self.gan.discriminator)]
 
     def save_own_variables(self, store: Any) -> None:

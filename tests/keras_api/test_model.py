@@ -1,4 +1,4 @@
-"""A GAN as a `keras.Model`: the same training as the project's own, in Keras's terms."""
+"""A GAN as a `keras.Model` trains like `train`."""
 
 import keras
 import numpy as np
@@ -71,7 +71,7 @@ def test_fit_is_the_projects_own_training(images, settings):
         assert means == pytest.approx([np.mean(values[:STEPS]), np.mean(values[STEPS:])], rel=1e-3)
 
 
-def test_a_model_that_was_saved_goes_on_as_if_it_never_had_been(images, tmp_path):
+def test_a_loaded_model_trains_like_one_that_was_never_saved(images, tmp_path):
     """Optimizers, the moving average, dropout and the noise of the next step are saved, too."""
     config = config_of(dropout=0.5)
     whole, model = compiled(config), compiled(config)
@@ -99,7 +99,7 @@ def test_weights_are_saved_alone_by_callbacks(images, tmp_path):
         np.testing.assert_array_equal(found, expected)
 
 
-def test_a_conditional_model_draws_what_it_is_asked_for():
+def test_a_conditional_model_generates_the_requested_classes():
     model = DCGAN(config_of(conditional=True), SHAPE, 3)
     noise, labels = np.ones((2, 4), "f"), np.array([2, 0])
     drawn = model.predict([noise, labels], verbose=0)
@@ -111,7 +111,7 @@ def test_a_conditional_model_draws_what_it_is_asked_for():
 
 @pytest.mark.parametrize("batched", [None, 7, 8])
 @pytest.mark.parametrize("kind", ["uint8", "float32"])
-def test_datasets_are_taken_in_full_batches(images, batched, kind):
+def test_datasets_are_trained_on_in_full_batches(images, batched, kind):
     pixels = images if kind == "uint8" else scale(images).numpy()
     dataset = tf.data.Dataset.from_tensor_slices((pixels[:39], LABELS[:39]))
     dataset = dataset if batched is None else dataset.batch(batched)
@@ -134,7 +134,7 @@ def test_fit_on_a_dataset(images):
 
 
 def test_fit_on_two_replicas_is_that_on_one(images, tmp_path):
-    """Of models without batch norm, which each replica has of its own."""
+    """The models have no batch norm, whose statistics each replica has for itself."""
     config = config_of(generator_batch_norm=False, conditional=True)
     one, strategy = compiled(config, 3), mirrored_strategy(0)
     with strategy.scope():
@@ -154,7 +154,7 @@ def test_fit_on_two_replicas_is_that_on_one(images, tmp_path):
         np.testing.assert_allclose(found, expected, rtol=0.01, atol=3e-4)
 
 
-def test_settings_that_do_not_go_with_replicas_are_refused():
+def test_settings_that_do_not_fit_replicas_are_refused():
     with (
         mirrored_strategy(0).scope(),
         pytest.raises(UserError, match="`batch_size` 9 is not a multiple of 2, for 2 replicas"),
@@ -172,7 +172,7 @@ def dataset_of(*arrays):
         (lambda x: {"x": x / 255.0, "y": LABELS}, r"uint8 \[N, H, W, C\] in \[0, 255\], not float"),
         (lambda x: {"x": x[..., 0], "y": LABELS}, r"not uint8 \[40, 28, 28\]"),
         (lambda x: {"x": x[:, ::2, ::2], "y": LABELS}, r"\[14, 14, 1\], and the model is for \[28"),
-        (lambda x: {"x": x}, "a conditional model is trained on images with labels: give these as"),
+        (lambda x: {"x": x}, "a conditional model is trained on images with labels: give them as"),
         (lambda x: {"x": x, "y": LABELS[1:]}, r"`labels` must be \[40\], one per image"),
         (lambda x: {"x": x, "y": LABELS + 1}, "labels from 1 to 3, and there are 3 classes"),
         (lambda x: {"x": x, "y": LABELS, "batch_size": 9}, "`batch_size` is the config's, 8, not"),
@@ -187,7 +187,7 @@ def dataset_of(*arrays):
         ),
     ],
 )
-def test_what_fit_refuses_in_a_sentence(images, change, message):
+def test_fit_refuses_in_one_sentence(images, change, message):
     model = compiled(config_of(conditional=True), 3)
     with pytest.raises(UserError, match=message) as error:
         model.fit(**change(images))
