@@ -85,7 +85,7 @@ class Report:
         self.patience = COLLECT_SECONDS if num_workers() == 1 else 0.0
         self.diagnostics = Diagnostics(config.loss, self.step)
         self.tensorboard = TensorBoard(run.events, self.step)
-        self.progress = Progress(self.steps_per_epoch, self.last_step, faster_way(config))
+        self.progress = Progress(self.steps_per_epoch, self.last_step, faster_hint(config))
         self.reported_at = self.steps_began_at = self.drawn_at = self.shown_at = time.perf_counter()
 
     def __enter__(self) -> Report:
@@ -296,7 +296,7 @@ def draw_run(run: RunDirectory, history: History, steps_per_epoch: int) -> None:
     gc.collect()
 
 
-def faster_way(config: Config) -> str:
+def faster_hint(config: Config) -> str:
     """What to try if a run takes hours; empty without a suggestion."""
     is_digits = config.dataset == "mnist" and config.preset == "tutorial"
     if not is_digits or tf.config.list_logical_devices("GPU"):

@@ -146,7 +146,7 @@ def test_fit_on_two_replicas_is_that_on_one(images, tmp_path):
         np.testing.assert_allclose(found, expected, rtol=0.01, atol=3e-4)
     two.save(tmp_path / "two.keras")
     loaded = keras.saving.load_model(tmp_path / "two.keras")
-    with strategy.scope(), pytest.raises(UserError, match="outside of the strategy's scope"):
+    with strategy.scope(), pytest.raises(UserError, match="outside the scope of the strategy"):
         loaded.fit(images, LABELS, verbose=0)
     for model in (loaded, two):
         model.fit(images, LABELS, verbose=0)

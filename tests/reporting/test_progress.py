@@ -39,7 +39,7 @@ def test_bar_shows_the_time_left_for_the_epoch_and_the_run(monkeypatch, capsys):
 
 
 def test_the_duration_of_the_run_is_printed_after_its_first_seconds(capsys):
-    progress = Progress(10, last_step=10_000, faster="try fast")
+    progress = Progress(10, last_step=10_000, faster_hint="try fast")
     progress.update(row(12), PACE, seconds=9)
     progress.update(row(14), UNKNOWN, seconds=16)
     assert capsys.readouterr().out == ""
@@ -52,7 +52,7 @@ def test_the_duration_of_the_run_is_printed_after_its_first_seconds(capsys):
     "last_step, printed", [(133, ""), (140, "time           about 01:03 to step 140\n")]
 )
 def test_a_short_run_has_no_hint(capsys, last_step, printed):
-    Progress(10, last_step, faster="try fast").update(row(14), PACE, seconds=16)
+    Progress(10, last_step, faster_hint="try fast").update(row(14), PACE, seconds=16)
     assert capsys.readouterr().out == printed
 
 
