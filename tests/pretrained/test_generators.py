@@ -4,7 +4,6 @@ import os
 import random
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -14,14 +13,17 @@ import pytest
 
 import dcgan_tf
 from dcgan_tf.commands import evaluate, export, features, sample, train
+from dcgan_tf.datasets.loading import shrink
 from dcgan_tf.evaluation.classifier import classify, load_classifier
+from dcgan_tf.evaluation.evaluator import MEMORY_SIZE, Evaluator
 from dcgan_tf.pretrained import generators as table
 from dcgan_tf.pretrained.generators import FILES, PRETRAINED, pretrained_run, with_discriminator
 from dcgan_tf.pretrained.weights import load_weights, save_weights, weights_step
 from dcgan_tf.run.run_directory import RunDirectory
+from dcgan_tf.serving import export_formats
 from dcgan_tf.serving.web_app import make_app
 from dcgan_tf.settings.errors import UserError
-from tests.conftest import ROOT, finish, fork, one_sentence
+from tests.conftest import ROOT, one_sentence
 from tests.faults.mutation import mutated
 
 FOLDER = ROOT / "dcgan_tf" / "pretrained"
@@ -39,19 +41,19 @@ def name(request):
     return request.param
 
 
-@pytest.fixture(scope="module")
-def exported_once(tmp_path_factory):
-    run = shutil.copytree(SMALL_RUN, tmp_path_factory.mktemp("export") / "small")
-    command = [sys.executable, "-m", "dcgan_tf", "export", f"--run_dir={run}"]
-    code, out, err = finish(command, how=fork)
-    assert code == 0 and f"{run}/export/run: within" in out, err
-    return run / "export" / "run"
+@pytest.fixture
+def few_formats(monkeypatch):
+    """Has exports be quick to make: by Keras, and as a run directory."""
+    for slow in export_formats.FORMATS.keys() - {"generator.keras", "run"}:
+        monkeypatch.delitem(export_formats.FORMATS, slow)
 
 
 @pytest.fixture
-def exported(exported_once, tmp_path):
-    """The small run, exported: a run directory with only the generator."""
-    return shutil.copytree(exported_once, tmp_path / "exported")
+def exported(run_main, few_formats, tmp_path):
+    """The small run, as a run directory with the generator alone."""
+    code, out, err = run_main(export, f"--run_dir={SMALL_RUN}", f"--output={tmp_path / 'export'}")
+    assert code == 0 and f"{tmp_path}/export/run: within" in out, err
+    return (tmp_path / "export" / "run").rename(tmp_path / "exported")
 
 
 def files_of(name):
@@ -162,7 +164,7 @@ def test_views_work_with_it(run_main, tmp_path):
         assert code == 0 and f"from step {STEPS['mnist']}: {view}" in out, err
 
 
-def test_exporting_it_gives_its_own_files(name, run_main, monkeypatch, tmp_path):
+def test_exporting_it_gives_its_own_files(name, few_formats, run_main, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     code, out, err = run_main(export, f"--pretrained={name}")
     assert code == 0 and "generator.keras: within 0 of 255" in out, err
@@ -177,10 +179,19 @@ def test_exporting_it_gives_its_own_files(name, run_main, monkeypatch, tmp_path)
                 np.testing.assert_array_equal(made[array], shipped[array])
 
 
+@pytest.mark.thorough
+def test_every_format_of_it_draws_what_it_draws(name, run_main, tmp_path):
+    """Or the command would refuse."""
+    code, out, err = run_main(export, f"--pretrained={name}", f"--output={tmp_path / 'export'}")
+    assert code == 0 and out.count("of 255 of the generator's") >= 5, err
+
+
 def test_evaluating_it_writes_nothing_into_its_folder(run_main, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    few = property(lambda self: shrink(self.training[:2000], MEMORY_SIZE))  # of 60,000
+    monkeypatch.setattr(Evaluator, "shrunk_training", few)
     before = mtimes(FOLDER)
-    code, out, err = run_main(evaluate, "--pretrained=mnist", "--num_images=500")
+    code, out, err = run_main(evaluate, "--pretrained=mnist", "--num_images=50")
     assert code == 0 and f"step {STEPS['mnist']}" in out, err
     assert "written: evaluation.json, closest.png" in out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["closest.png", "evaluation.json"]
