@@ -140,8 +140,8 @@ def test_health_is_told_once(train_run, monkeypatch, caplog):
     assert "since step 7 " in line
 
 
-def test_mistakes(run_main, train_run, copy_of_mnist, tmp_path):
-    run_dir, _ = train_run("--epochs=1", "--eval_every=0")
+def test_mistakes(run_main, finished_run, tmp_path):
+    run_dir = shutil.copytree(finished_run, tmp_path / "run")
     for flags, told in (
         ([], "--run_dir is required"),
         ([f"--run_dir={tmp_path}"], "is not a run directory"),
@@ -173,9 +173,9 @@ def test_a_run_that_cannot_be_evaluated_is_refused_before_it_is_made(
     assert "not evaluated" in caplog.text and "no train-labels-idx1-ubyte" in caplog.text
 
 
-def test_all_checkpoints_but_damaged_ones_are_evaluated(train_run, run_main, caplog):
-    run_dir, _ = train_run("--epochs=3", "--checkpoint_steps=6", "--eval_every=0")
-    steps = ["6", "12", "18"]
+def test_all_checkpoints_but_damaged_ones_are_evaluated(finished_run, run_main, tmp_path, caplog):
+    run_dir = shutil.copytree(finished_run, tmp_path / "run")
+    steps = ["8", "10", "12"]
     evaluated = [evaluate, f"--run_dir={run_dir}", "--checkpoint=all", "--num_images=40"]
     for damaged in steps[1::-1]:
         (data,) = (run_dir / "checkpoints").glob(f"ckpt-{damaged}.data*")
@@ -184,6 +184,6 @@ def test_all_checkpoints_but_damaged_ones_are_evaluated(train_run, run_main, cap
         code, _, err = run_main(*evaluated)
         assert code == 0 and f"ckpt-{damaged} is damaged and not used" in caplog.text, err
         assert [*json.loads((run_dir / "evaluation.json").read_text())["checkpoints"]] == steps
-    (run_dir / "checkpoints" / "ckpt-18.index").write_bytes(b"")
+    (run_dir / "checkpoints" / "ckpt-12.index").write_bytes(b"")
     code, _, err = run_main(*evaluated)
     assert code == 1 and "has no intact checkpoint" in err.splitlines()[-1]

@@ -11,7 +11,7 @@ from PIL import Image
 from dcgan_tf.commands import evaluate, sample, train
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
-from tests.conftest import RESOLVED, one_sentence
+from tests.conftest import RESOLVED, one_sentence, thorough
 from tests.datasets.test_folder import blocks, noise, save
 
 TINY = ["--dataset=folder", "--base_filters=2", "--batch_size=4", "--image_size=16", *RESOLVED]
@@ -73,7 +73,7 @@ def as_written_before(run_dir):
     (run_dir / "config.json").write_text(json.dumps(values))
 
 
-@pytest.mark.parametrize("how", ["flags", "run_dir alone", "named by the settings"])
+@pytest.mark.parametrize("how", ["run_dir alone", "named by the settings", *thorough("flags")])
 def test_an_older_run_goes_on_with_its_images(
     pictures, run_main, tmp_path, monkeypatch, caplog, how
 ):
@@ -206,19 +206,19 @@ def test_a_tilde_is_the_users_home(pictures, run_main, tmp_path, monkeypatch):
     assert Config(data_dir="~/pictures").data_dir == str(pictures)
 
 
-@pytest.mark.parametrize("depth", [8, 16])
-def test_a_projected_picture_is_read_by_the_runs_rules(run_main, tmp_path, depth):
+def test_a_projected_picture_is_read_by_the_runs_rules(run_main, tmp_path):
     for i in range(8):
         save(tmp_path / "gray" / f"{i}.png", np.full((16, 16), 30 * i, np.uint8))
     run_dir, output = tmp_path / "run", tmp_path / "a.png"
     flags = [*TINY, f"--data_dir={tmp_path / 'gray'}", f"--run_dir={run_dir}", "--max_steps=1"]
     assert run_main(train, *flags)[0] == 0
-    values = np.full((16, 16), 255, np.uint8) if depth == 8 else np.full((16, 16), 4095, np.uint16)
-    save(tmp_path / "own.tif", Image.fromarray(values))
-    flags = [f"--project={tmp_path / 'own.tif'}", f"--output={output}"]
-    code, _, err = run_main(sample, f"--run_dir={run_dir}", *flags)
-    assert code == 0, err
-    assert np.asarray(Image.open(output).convert("L"))[5, 5] == 255
+    for values in (np.full((16, 16), 255, np.uint8), np.full((16, 16), 4095, np.uint16)):
+        save(tmp_path / "own.tif", Image.fromarray(values))
+        flags = [f"--project={tmp_path / 'own.tif'}", f"--output={output}"]
+        code, _, err = run_main(sample, f"--run_dir={run_dir}", *flags)
+        assert code == 0, err
+        assert np.asarray(Image.open(output).convert("L"))[5, 5] == 255
+        output.unlink()
 
 
 def test_warnings_come_once(pictures, run_main, tmp_path, caplog):
