@@ -94,9 +94,8 @@ def test_run_goes_on_with_the_clusters_that_it_was_started_with(
     assert run_main(train, *flags, "--max_steps=3")[0] == 0
     monkeypatch.setattr(image_clusters, "find_centers", None)
     monkeypatch.setattr(image_clusters, "nearest_centers", None)
-    for more in (["--max_steps=7"], ["--epochs=2"]):
-        code, out, err = run_main(train, f"--run_dir={stopped}", *more)
-        assert code == 0 and "resumed after step" in out, err
+    code, out, err = run_main(train, f"--run_dir={stopped}", "--epochs=2")
+    assert code == 0 and "resumed after step" in out, err
     assert_same_run(stopped, run)
 
 
