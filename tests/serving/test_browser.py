@@ -13,6 +13,7 @@ import pytest
 
 selenium = pytest.importorskip("selenium", reason="needs selenium")
 from selenium import webdriver  # noqa: E402
+from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
@@ -30,7 +31,8 @@ pytestmark = pytest.mark.skipif(
 WATCHED = """
 window.asked = [];
 window.mostAtOnce = {};
-const send = window.fetch.bind(window), under = {}, every = window.setInterval;
+window.under = {};
+const send = window.fetch.bind(window), every = window.setInterval;
 window.setInterval = (task, wait) => every(task, wait / 20);
 window.fetch = async (url, ...options) => {
   const path = url.split("?")[0];
@@ -118,13 +120,22 @@ def prefer(driver, scheme):
 
 
 def wait(driver, condition):
-    WebDriverWait(driver, 30, poll_frequency=0.05).until(lambda _: condition())
+    """Waits until something is so, of elements that may be replaced meanwhile."""
+    replaced = [StaleElementReferenceException]
+    WebDriverWait(driver, 30, 0.05, replaced).until(lambda _: condition())
 
 
 def is_loaded(driver):
     """Whether every picture of the page has arrived."""
     return driver.execute_script(
         "return [...document.images].every((i) => i.closest('[hidden]') || i.naturalWidth > 0)"
+    )
+
+
+def is_answered(driver):
+    """Whether the page has all pictures that it asked for."""
+    return driver.execute_script(
+        "return Object.entries(under).every(([path, count]) => !count || path === '/api/run')"
     )
 
 
@@ -280,9 +291,15 @@ def test_page_follows_a_run_that_trains(open_page, finished_run, tmp_path):
         wait(browser, lambda: options()[-1] == "step 8")
         assert find(browser, "epoch-shown").text == "untrained"
         assert first_picture(browser) == before
+        wait(browser, lambda: is_answered(browser))
+        drawn = [find(browser, name) for name in ("interpolation", "arithmetic")]
+        old = [image.get_attribute("src") for image in drawn]
         for path in checkpoints.glob("ckpt-10.*"):  # until the training deletes it
             path.unlink()
         wait(browser, lambda: first_picture(browser) != before)
+        # Else what the page still asks for would be refused, once the run is away.
+        for image, src in zip(drawn, old):
+            wait(browser, lambda image=image, src=src: image.get_attribute("src") != src)
         assert find(browser, "checkpoint").get_attribute("value") == ""
         assert find(browser, "message").text == ""
         config = (copy / "config.json").rename(tmp_path / "config.json")
