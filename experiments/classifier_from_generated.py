@@ -3,11 +3,12 @@
     python -m experiments.classifier_from_generated [--seeds 5] [--labels 100 500 1000]
     python -m experiments.classifier_from_generated neighbours --run_dir RUN
 
-The first trains a small conditional generator on few labelled digits, and then the same classifier
-on these alone, with the usual augmentations (small rotations, shifts and zooms), with generated
-digits, and with both. Every accuracy is kept in runs/secondary.csv: what was interrupted goes on
-where it was. The second is the test of Radford et al., 2016, appendix: test digits get the label of
-their nearest neighbour, among digits of a conditional run or as many real ones.
+The first trains a small conditional generator on few labeled digits. Then it trains the same
+classifier on these digits alone, with the usual augmentations (small rotations, shifts and zooms),
+with generated digits, and with both. Every accuracy is kept in runs/secondary.csv, so an
+interrupted experiment can be resumed. The second is the test of Radford et al., 2016, appendix:
+test digits get the label of their nearest neighbor, among the samples of a conditional run or the
+same number of real digits.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from dcgan_tf.data import make_batches, scale
 from dcgan_tf.datasets.loading import load_held_out, load_images, load_labels
 from dcgan_tf.evaluation.activations import apply_in_batches
 from dcgan_tf.evaluation.classifier import CLASSES, classify, load_classifier, make_classifier
-from dcgan_tf.evaluation.linear_probe import pick_labelled
+from dcgan_tf.evaluation.linear_probe import pick_labeled
 from dcgan_tf.evaluation.metrics import nearest
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.sampling.noise import seeded_noise
@@ -38,8 +39,8 @@ from dcgan_tf.starting.measure import resolve_auto
 from dcgan_tf.training import Trainer
 
 RESULTS = Path("runs/secondary.csv")
-# A small generator for few images: short noise, so that it hears the label; no dropout, since the
-# augmentations keep the discriminator from learning its images by heart.
+# A small generator for few images. With short noise, it does not ignore the label. Without dropout,
+# augmentations alone keep the discriminator from memorizing its images.
 GENERATOR = {
     "preset": "fast",
     "conditional": True,
@@ -53,20 +54,20 @@ GENERATOR = {
 }
 GENERATOR_STEPS = 2400
 GENERATED = 300  # of each class
-SHARE = 1 / 4  # of the classifier's batches; with a half there was less gain
+GENERATED_FRACTION = 1 / 4  # of each batch of the classifier; 1 / 2 gained less
 CLASSIFIER_STEPS = 300
 BATCH_SIZE = 128
 LEARNING_RATE = 3e-3
-WAYS = ("labelled", "augmented", "generated", "both")
+METHODS = ("labelled", "augmented", "generated", "both")
 GAINS = (("generated", "labelled"), ("both", "augmented"))
 SIZES = (1_000, 10_000, 60_000)
 
 Digits = tuple[np.ndarray, np.ndarray]  # uint8 [N, 28, 28, 1], and their labels, int [N]
-Accuracies = dict[tuple[int, int, str], float]  # by labels, seed and way
+Accuracies = dict[tuple[int, int, str], float]  # by number of labels, seed and method
 
 
 def generate(labelled: Digits, config: Config) -> Digits:
-    """Trains a conditional generator on a few digits, and draws as many of each class."""
+    """Trains a conditional generator on a few digits, and samples GENERATED of each class."""
     images, labels = labelled
     trainer = Trainer(config, images, Labels(labels, [*map(str, range(CLASSES))]))
     for batch in make_batches(images, config, 0, GENERATOR_STEPS, labels=labels):
@@ -78,7 +79,7 @@ def generate(labelled: Digits, config: Config) -> Digits:
 def draw(
     generator: keras.Sequential, config: Config, classes: Classes, labels: np.ndarray
 ) -> Digits:
-    """As many generated digits of each class as there are among some labels, class by class."""
+    """Generated digits, class by class, with as many of each class as in `labels`."""
     counts = np.bincount(labels, minlength=len(classes))
     noise = [
         seeded_noise(config, 0, range(count), classes=classes, label=label)
@@ -91,10 +92,10 @@ def draw(
 def train(
     labelled: Digits, generated: Digits | None, augments: bool, seed: int
 ) -> keras.Sequential:
-    """Trains a classifier; a quarter of each batch is generated digits, where there are any."""
+    """Trains a classifier; GENERATED_FRACTION of each batch are generated digits, if given."""
     keras.utils.set_random_seed(seed)
     classifier = make_classifier()
-    added = int(SHARE * BATCH_SIZE) if generated else 0
+    added = int(GENERATED_FRACTION * BATCH_SIZE) if generated else 0
     batches = sampled(labelled, BATCH_SIZE - added, seed)
     if generated:
         batches = tf.data.Dataset.zip(batches, sampled(generated, added, seed)).map(joined)
@@ -119,13 +120,13 @@ def sampled(digits: Digits, size: int, seed: int) -> tf.data.Dataset:
 
 
 def joined(*parts: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Several batches of images and labels as one."""
+    """Concatenates batches of images and labels."""
     images, labels = zip(*parts)
     return tf.concat(images, axis=0), tf.concat(labels, axis=0)
 
 
 def augmentations() -> keras.Sequential:
-    """The usual random changes of digits, to images in [-1, 1]: rotation, shift and zoom."""
+    """Random rotation, shift and zoom of images in [-1, 1]."""
     black = {"fill_mode": "constant", "fill_value": -1.0}
     return keras.Sequential(
         [
@@ -136,15 +137,15 @@ def augmentations() -> keras.Sequential:
     )
 
 
-def believed(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Which generated digits a classifier takes for what they were asked to be.
+def agrees(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether a classifier agrees with the requested labels of generated digits.
 
     Args:
-        probabilities: of the classes, float [N, classes].
-        labels: that were asked for, int [N].
+        probabilities: class probabilities, float [N, classes].
+        labels: the requested labels, int [N].
 
     Returns:
-        Whether it gives the label more than a half, bool [N].
+        Whether the label has a probability above 1/2, bool [N].
     """
     return probabilities[np.arange(len(labels)), labels] > 0.5
 
@@ -152,55 +153,59 @@ def believed(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def accuracies(
     labelled: Digits, generated: Digits, test: Digits, seed: int
 ) -> Iterator[tuple[str, float]]:
-    """The accuracy on test digits of a classifier trained in each of the ways.
+    """The accuracy on test digits of a classifier trained by each of METHODS.
 
-    Generated digits are added where the classifier that is trained without them believes them.
+    A generated digit is added if the classifier trained without them agrees with its label.
     """
     for augments in (False, True):
         alone = train(labelled, None, augments, seed)
-        yield WAYS[augments], accuracy(alone, test)
+        yield METHODS[augments], accuracy(alone, test)
 
         def classify(images: tf.Tensor, alone: keras.Sequential = alone) -> tf.Tensor:
             return tf.nn.softmax(alone(images, training=False))
 
         probabilities = apply_in_batches(generated[0], classify)
-        kept = believed(probabilities, generated[1])
-        print(f"{'augmented' if augments else 'labelled'}: {kept.mean():.1%} are believed")
+        kept = agrees(probabilities, generated[1])
+        print(
+            f"{'augmented' if augments else 'labelled'}: {kept.mean():.1%} agree with their label"
+        )
         added = (generated[0][kept], generated[1][kept]) if kept.any() else None
-        yield WAYS[2 + augments], accuracy(train(labelled, added, augments, seed), test)
+        yield METHODS[2 + augments], accuracy(train(labelled, added, augments, seed), test)
 
 
 def accuracy(classifier: keras.Sequential, digits: Digits) -> float:
-    """The fraction of digits that a classifier gets right."""
+    """The accuracy of a classifier."""
     return float((classify(classifier, digits[0]) == digits[1]).mean())
 
 
 def read_results() -> Accuracies:
-    """What earlier runs of this experiment measured."""
+    """The accuracies measured so far."""
     if not RESULTS.exists():
         return {}
     with RESULTS.open() as file:
         return {
-            (int(labels), int(seed), way): float(value)
-            for labels, seed, way, value in csv.reader(file)
+            (int(labels), int(seed), method): float(value)
+            for labels, seed, method, value in csv.reader(file)
         }
 
 
 def table(results: Accuracies) -> str:
-    """A row for each number of labels: accuracies, and gains on the same labelled digits.
+    """A row for each number of labels: accuracies, and gains on the same labeled digits.
 
     Each is a mean and a standard deviation over the seeds, in percent.
     """
-    gains = [f"{way} − {other}" for way, other in GAINS]
-    columns = ["labelled digits", *WAYS, *gains]
+    gains = [f"{method} − {other}" for method, other in GAINS]
+    columns = ["labeled digits", *METHODS, *gains]
     rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for count in sorted({labels for labels, _, _ in results}):
         seeds = sorted(
-            {seed for labels, seed, way in results if (labels, way) == (count, WAYS[-1])}
+            {seed for labels, seed, method in results if (labels, method) == (count, METHODS[-1])}
         )
-        by_way = {way: np.array([results[count, seed, way] for seed in seeds]) for way in WAYS}
-        cells = [spread(by_way[way]) for way in WAYS]
-        cells += [spread(by_way[way] - by_way[other]) for way, other in GAINS]
+        by_method = {
+            method: np.array([results[count, seed, method] for seed in seeds]) for method in METHODS
+        }
+        cells = [spread(by_method[method]) for method in METHODS]
+        cells += [spread(by_method[method] - by_method[other]) for method, other in GAINS]
         rows.append(f"| {count:,} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
@@ -212,7 +217,7 @@ def spread(values: np.ndarray) -> str:
 
 
 def compare_classifiers(counts: list[int], seeds: int) -> None:
-    """Trains what was not trained yet, and prints the table."""
+    """Trains all classifiers that are not in the results yet, and prints the table."""
     config = Config.from_flags(GENERATOR | {"max_steps": GENERATOR_STEPS})
     config = resolve_auto(config, RunDirectory(RESULTS.with_suffix("")))
     images, labels = load_images(config)[:], load_labels(config, "train").astype(int)
@@ -222,47 +227,47 @@ def compare_classifiers(counts: list[int], seeds: int) -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     for seed in range(seeds):
         for count in counts:
-            if (count, seed, WAYS[-1]) in results:
+            if (count, seed, METHODS[-1]) in results:
                 continue
-            chosen = pick_labelled(labels, count, seed)
+            chosen = pick_labeled(labels, count, seed)
             labelled = images[chosen], labels[chosen]
             generated = generate(labelled, config)
             print(
                 f"{count} labels, seed {seed}: {accuracy(outside, generated):.1%} of the generated "
-                f"digits are seen as what was asked for, by the classifier that has all labels"
+                f"digits have the requested class, by the classifier trained on all labels"
             )
-            for way, value in accuracies(labelled, generated, test, seed):
-                results[count, seed, way] = value
-                print(f"  {way:<10} {value:.2%}", flush=True)
+            for method, value in accuracies(labelled, generated, test, seed):
+                results[count, seed, method] = value
+                print(f"  {method:<10} {value:.2%}", flush=True)
                 with RESULTS.open("a") as file:
-                    csv.writer(file).writerow((count, seed, way, value))
+                    csv.writer(file).writerow((count, seed, method, value))
     print(f"\nAccuracy on the test digits, %; {seeds} seeds:\n\n{table(results)}")
 
 
-def nearest_neighbour_error(references: Digits, test: Digits) -> float:
-    """The fraction of test digits whose nearest reference has another label.
+def nearest_neighbor_error(references: Digits, test: Digits) -> float:
+    """The fraction of test digits whose nearest reference digit has another label.
 
     Args:
         references: uint8 [N, H, W, C], and their labels, int [N].
         test: uint8 [M, H, W, C], and their labels.
     """
-    _, found = nearest(test[0], references[0])
-    return float((references[1][found] != test[1]).mean())
+    _, indices = nearest(test[0], references[0])
+    return float((references[1][indices] != test[1]).mean())
 
 
-def compare_neighbours(directory: RunDirectory) -> None:
-    """Prints the error of nearest neighbours among real and among generated digits."""
+def compare_neighbors(directory: RunDirectory) -> None:
+    """Prints the nearest-neighbor error with real and with generated digits."""
     generator, config, step = load_generator(directory)
     classes = directory.read_classes()
     if not classes or config.dataset != "mnist":
-        raise UserError(f"--run_dir {directory.path} is no conditional run of MNIST")
+        raise UserError(f"--run_dir {directory.path} is not a conditional run of MNIST")
     images, labels = load_images(config)[:], load_labels(config, "train").astype(int)
     test = load_held_out(config)[:], load_labels(config, "test").astype(int)
     print(f"| digits, as many of each class | real | generated, step {step} |\n|---|---|---|")
     for size in SIZES:
-        chosen = pick_labelled(labels, size, 0)
+        chosen = pick_labeled(labels, size, 0)
         sets = (images[chosen], labels[chosen]), draw(generator, config, classes, labels[chosen])
-        errors = [f"{nearest_neighbour_error(each, test):.2%}" for each in sets]
+        errors = [f"{nearest_neighbor_error(each, test):.2%}" for each in sets]
         print(f"| {size:,} | {' | '.join(errors)} |", flush=True)
 
 
@@ -280,9 +285,9 @@ def main() -> None:
     if flags.stage == "classifiers":
         compare_classifiers(flags.labels, flags.seeds)
     elif flags.run_dir is None:
-        parser.error("neighbours takes a --run_dir")
+        parser.error("neighbours needs a --run_dir")
     else:
-        compare_neighbours(RunDirectory(flags.run_dir))
+        compare_neighbors(RunDirectory(flags.run_dir))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""Whether another classifier ranks generators as the project's own: a table, a rank correlation.
+"""Tests whether another classifier ranks generators like the project's own.
 
     python -m experiments.second_opinion
     python -m experiments.second_opinion RUN RUN ...
 
-The first trains on MNIST and evaluates the generator at several moments, with the project's
-classifier and with one of another kind, a dense network that is trained here. Then it trains on
-eight of the ten digits, and prints how many of the images each of the two finds in each class; and
-the same for real digits of these eight. The second compares the generators of finished runs.
+The first trains on MNIST and evaluates the generator at several steps, by the project's classifier
+and by a dense network that is trained here. It prints the rank correlation of both. Then it trains
+on eight of the ten digits, and prints the class distribution by each classifier of the generated
+images, and of real images of these eight digits. The second compares the generators of finished
+runs in a table.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from dcgan_tf.commands import program
 from dcgan_tf.data import make_batches, scale
 from dcgan_tf.datasets.loading import load_held_out, load_images, load_labels
 from dcgan_tf.evaluation.classifier import classify
-from dcgan_tf.evaluation.evaluator import Evaluator, spread
+from dcgan_tf.evaluation.evaluator import Evaluator, evenly_spaced
 from dcgan_tf.evaluation.feature_extractors import FeatureExtractor, extract_by
 from dcgan_tf.evaluation.scores import Value
 from dcgan_tf.serving.notebook import load_run
@@ -30,11 +31,11 @@ from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.training import Trainer
 
-MOMENTS = (25, 50, 100, 150, 225, 325, 450, 600, 800, 1000)
+EVALUATED_STEPS = (25, 50, 100, 150, 225, 325, 450, 600, 800, 1000)
 DROPPED = (2, 7)
 DROPPED_STEPS = 4000
 NUM_IMAGES = 5000
-FIGURES = ("frechet_distance", "precision", "recall")
+METRICS = ("frechet_distance", "precision", "recall")
 CONFIG = Config(
     batch_size=64,
     learning_rate=5e-4,
@@ -47,7 +48,7 @@ CONFIG = Config(
 
 
 def train_dense_network() -> keras.Sequential:
-    """A classifier without convolutions; its last layer but one gives 64 features."""
+    """A classifier without convolutions, with 64 features before its last layer."""
     keras.utils.set_random_seed(0)
     hidden = [layers.Dense(units, "relu") for units in (512, 256, 64)]
     stack = [layers.Input((28, 28, 1)), layers.Flatten(), *hidden, layers.Dense(10)]
@@ -69,12 +70,12 @@ def train(images: np.ndarray, steps: int) -> Iterator[tuple[int, keras.Sequentia
         yield step, trainer.gan.ema_generator
 
 
-def compare_moments(images: np.ndarray, evaluators: list[Evaluator]) -> None:
-    """Prints both Fréchet distances at each of MOMENTS, and their rank correlation."""
+def compare_steps(images: np.ndarray, evaluators: list[Evaluator]) -> None:
+    """Prints both Fréchet distances at EVALUATED_STEPS, and their rank correlation."""
     print("\nFréchet distance by the\n    step    classifier dense network")
     distances = []
-    for step, generator in train(images, MOMENTS[-1]):
-        if step in MOMENTS:
+    for step, generator in train(images, EVALUATED_STEPS[-1]):
+        if step in EVALUATED_STEPS:
             samples = evaluators[0].samples(generator)
             scores = [evaluator.scores(samples) for evaluator in evaluators]
             distances.append([score["frechet_distance"] for score in scores])
@@ -84,13 +85,13 @@ def compare_moments(images: np.ndarray, evaluators: list[Evaluator]) -> None:
 
 
 def compare_classes(images: np.ndarray, evaluators: list[Evaluator]) -> None:
-    """Prints the class distributions of images without DROPPED, generated ones and real ones."""
+    """Prints the class distributions of generated and real images without the DROPPED digits."""
     labels = load_labels(CONFIG, "train")
     kept = images[~np.isin(labels, DROPPED)]
     *_, (_, generator) = train(kept, DROPPED_STEPS)
     samples = evaluators[0].samples(generator)
     print(f"\nclass distribution, without {DROPPED}")
-    for kind, made in (("generated", samples), ("real", spread(kept, NUM_IMAGES))):
+    for kind, made in (("generated", samples), ("real", evenly_spaced(kept, NUM_IMAGES))):
         for evaluator in evaluators:
             distribution = np.asarray(evaluator.scores(made)["class_distribution"])
             cells = "".join(f"{fraction:7.2%}" for fraction in distribution)
@@ -100,30 +101,30 @@ def compare_classes(images: np.ndarray, evaluators: list[Evaluator]) -> None:
 def compare_runs(
     paths: list[str], evaluators_of: Callable[[Config, Sequence[str]], list[Evaluator]]
 ) -> None:
-    """Prints the scores of runs' generators by each of both, and of training digits instead."""
-    evaluators = evaluators_of(CONFIG, FIGURES)
+    """Prints the scores of the generators of runs, and of training digits, by both classifiers."""
+    evaluators = evaluators_of(CONFIG, METRICS)
     names = [each.feature_extractor.name for each in evaluators]
-    header = [f"{figure}, {name}" for name in names for figure in FIGURES]
+    header = [f"{metric}, {name}" for name in names for metric in METRICS]
     print(f"\n| | {' | '.join(header)} |\n|{'---|' * (1 + len(header))}")
     print_row("*training digits*", [evaluator.baseline for evaluator in evaluators])
     for path in paths:
         run = load_run(path)
         if run.config.dataset != "mnist":
             raise UserError(f"{path} learned {run.config.dataset}: give runs of mnist")
-        # At the size of the run's own images, whose edges are those of its resizing.
-        evaluators = evaluators_of(run.config, FIGURES)
+        # Held-out images are resized like those of the run, since resizing changes edges.
+        evaluators = evaluators_of(run.config, METRICS)
         made = run.sample(NUM_IMAGES).array
         print_row(f"{path}, step {run.step:,}", [each.scores(made) for each in evaluators])
 
 
 def print_row(name: str, scores: list[dict[str, Value]]) -> None:
-    """A row of the table: each of FIGURES by each evaluator."""
-    cells = [f"{score[figure]:.3f}" for score in scores for figure in FIGURES]
+    """Prints a row of the table: each of METRICS by each evaluator."""
+    cells = [f"{score[metric]:.3f}" for score in scores for metric in METRICS]
     print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
-    """Trains, or takes what was trained, evaluates and prints."""
+    """Compares classifiers on given runs, or on a generator that is trained here."""
     parser = argparse.ArgumentParser()
     parser.add_argument("runs", nargs="*", metavar="RUN", help="a finished run of digits")
     runs = parser.parse_args().runs
@@ -142,7 +143,7 @@ def main() -> None:
     else:
         images = load_images(CONFIG)[:]
         evaluators = evaluators_of(CONFIG, ("frechet_distance", "class_distribution"))
-        compare_moments(images, evaluators)
+        compare_steps(images, evaluators)
         compare_classes(images, evaluators)
 
 

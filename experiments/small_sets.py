@@ -1,17 +1,17 @@
-"""What a few pictures and some minutes come to, beside PyTorch's DCGAN example: a table and grids.
+"""Trains on a few images for some minutes, and compares with PyTorch's DCGAN example.
 
     python -m experiments.small_sets IMAGES [--minutes 30] [--images 500,1000,4000] [--seeds 1]
 
-IMAGES is a folder or .zip. A tenth is held out; of the rest, as many are trained on as a folder of
-so many images would leave. What trains on them, one after the other, each in a process of its own:
+IMAGES is a folder or .zip. A tenth of it is held out. Each number of `--images` is the size of a
+folder whose other nine tenths are trained on, one after the other, each in a process of its own, by
 
     small       this project's `--preset small`
     pytorch     PyTorch's example as it is (64 filters, batches of 64), where PyTorch is installed
     pytorch_32  the same with 32 filters and batches of 32
 
-The minutes include the start and whatever is done beside the steps. Then 2,000 images of each are
-compared with the held-out ones. What was generated is kept under runs/small_sets, with a grid
-beside it: an interrupted experiment goes on where it was.
+The minutes include startup and everything between the steps. Then 2,000 images of each are compared
+with the held-out images. Generated images and grids are kept under runs/small_sets, so an
+interrupted experiment can be resumed.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from benchmarks.timing import print_setup
 from dcgan_tf.commands import program
 from dcgan_tf.datasets.disk_images import Split, fingerprint
 from dcgan_tf.datasets.loading import load_split
-from dcgan_tf.evaluation.evaluator import spread as pick
+from dcgan_tf.evaluation.evaluator import evenly_spaced
 from dcgan_tf.evaluation.feature_extractors import pixels_and_edges
 from dcgan_tf.evaluation.metrics import frechet_distance
 from dcgan_tf.reporting.images import image_grid, save_png
@@ -49,13 +49,13 @@ RUNS = Path("runs/small_sets")
 
 
 class Job(NamedTuple):
-    """What is trained on, from which seed, for how long, and where it goes.
+    """A training to run.
 
     Attributes:
-        images: uint8 [N, 64, 64, 3].
-        seed: of the run.
-        minutes: by the clock.
-        path: a folder, for the run and the images.
+        images: the training images, uint8 [N, 64, 64, 3].
+        seed: the seed of the run.
+        minutes: the wall-clock minutes of training.
+        path: the folder for the run and the images.
     """
 
     images: np.ndarray
@@ -65,18 +65,18 @@ class Job(NamedTuple):
 
 
 def train_here(job: Job) -> tuple[np.ndarray, int]:
-    """Trains with this project; returns NUM_IMAGES images, uint8, and the step."""
+    """Trains with this project; returns NUM_IMAGES generated images, uint8, and the step."""
     pictures, run = job.path / "pictures", RunDirectory(job.path / "run")
     shutil.rmtree(job.path, ignore_errors=True)
     pictures.mkdir(parents=True)
-    for number, image in enumerate(job.images):
-        iio.imwrite(pictures / f"{number:06d}.png", image)
+    for index, image in enumerate(job.images):
+        iio.imwrite(pictures / f"{index:06d}.png", image)
     source = f"--dataset folder --data_dir {pictures} --held_out 0"
     flags = f"--preset small {source} --epochs 1000000 --seed {job.seed} --run_dir {run.path}"
     process = start(["train.py", *flags.split()])
     try:
         process.wait(60 * job.minutes)
-        raise UserError(f"train.py ended before its time, with code {process.returncode}")
+        raise UserError(f"train.py ended too early, with code {process.returncode}")
     except subprocess.TimeoutExpired:
         process.terminate()  # it saves, and ends
         process.wait()
@@ -86,15 +86,15 @@ def train_here(job: Job) -> tuple[np.ndarray, int]:
 
 
 def train_torch(job: Job, flags: str = "") -> tuple[np.ndarray, int]:
-    """Trains PyTorch's example; arguments and results are as of `train_here`."""
+    """Trains PyTorch's example, with the arguments and results of `train_here`."""
     job.path.mkdir(exist_ok=True)
     source, output = job.path / "pictures.npy", job.path / "made.npz"
     np.save(source, job.images)
     ends = f"--minutes {job.minutes} --seed {job.seed}"
-    # A module of benchmarks: those of experiments import TensorFlow, beside which PyTorch breaks.
+    # In `benchmarks`: modules of `experiments` import TensorFlow, and with it PyTorch breaks.
     words = ["-m", "benchmarks.torch_example", str(source), str(output)]
     if start([*words, *flags.split(), *ends.split()]).wait():
-        raise UserError("PyTorch's example failed, as it says above")
+        raise UserError("PyTorch's example failed, see the error above")
     with np.load(output) as made:
         return made["images"], int(made["step"])
 
@@ -107,10 +107,10 @@ TRAININGS: dict[str, Callable[[Job], tuple[np.ndarray, int]]] = {
 
 
 def results(name: str, job: Job) -> dict[str, Any]:
-    """What a training made, from its file if it was finished before.
+    """The generated images of a job, from its file if it finished before.
 
     Returns:
-        `images`, uint8 [NUM_IMAGES, 64, 64, 3]; `step`; and the `minutes` of processor time.
+        `images`, uint8 [NUM_IMAGES, 64, 64, 3]; `step`; and `minutes` of processor time.
     """
     file = job.path.with_suffix(".npz")
     if not file.exists():
@@ -126,15 +126,15 @@ def results(name: str, job: Job) -> dict[str, Any]:
 
 
 def compare(real: np.ndarray, images: np.ndarray) -> tuple[float, float, float]:
-    """How near images come to real ones.
+    """Compares generated images with real ones.
 
     Args:
         real: held-out images, uint8 [N, H, W, 3].
-        images: uint8 [M, H, W, 3].
+        images: generated images, uint8 [M, H, W, 3].
 
     Returns:
-        The spread: a pixel's standard deviation over the images, divided by that over the real
-        ones. The Fréchet distance of the images averaged to 8×8 pixels in [0, 1]. The Fréchet
+        The spread: the mean standard deviation of a pixel over the images, divided by that over the
+        real ones. The Fréchet distance of the images averaged to 8×8 pixels in [0, 1]. The Fréchet
         distance of pixels and edges.
     """
     deviations = [each.astype(np.float32).std(axis=0).mean() for each in (images, real)]
@@ -158,7 +158,7 @@ def load(source: str, split: Split) -> np.ndarray:
 
 
 def main() -> None:
-    """Trains all, and prints a row for each."""
+    """Runs all jobs, and prints a row for each."""
     parser = argparse.ArgumentParser()
     parser.add_argument("source", metavar="IMAGES")
     parser.add_argument("--minutes", type=float, default=30)
@@ -172,9 +172,9 @@ def main() -> None:
     total = len(training) + len(held_out)
     has_torch = importlib.util.find_spec("torch") is not None
     names = [*TRAININGS] if has_torch else ["small"]
-    rows = [("", "real images", "", "", *compare(held_out, pick(training, NUM_IMAGES)))]
+    rows = [("", "real images", "", "", *compare(held_out, evenly_spaced(training, NUM_IMAGES)))]
     for count in flags.images or [total]:
-        images = pick(training, round(len(training) * min(count, total) / total))
+        images = evenly_spaced(training, round(len(training) * min(count, total) / total))
         what = f"{len(images)}_{fingerprint(images)[:8]}_{60 * flags.minutes:.0f}s"
         for seed, name in itertools.product(range(flags.seeds), names):
             path = RUNS / f"{what}_{name}_{seed}"

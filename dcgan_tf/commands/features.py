@@ -51,7 +51,7 @@ def main() -> None:
         from dcgan_tf.evaluation.classifier import load_labelled
         from dcgan_tf.evaluation.linear_probe import (
             discriminator_features,
-            pick_labelled,
+            pick_labeled,
             probe,
             train_with_pseudo_labels,
         )
@@ -77,7 +77,7 @@ def main() -> None:
     for split in ("train", "test"):
         images, labels[split] = load_labelled(config, split)
         sets[split] = resize(images, config.height_and_width)[:]
-    chosen = pick_labelled(labels["train"], flags.labels, flags.seed)
+    chosen = pick_labeled(labels["train"], flags.labels, flags.seed)
     sets["train"], labels["train"] = sets["train"][chosen], labels["train"][chosen]
 
     with seeded(flags.seed):

@@ -1,1 +1,1 @@
-"""How good images are: metrics, feature extractors, classifiers, the linear probe."""
+"""The quality of images: metrics, feature extractors, classifiers, the linear probe."""

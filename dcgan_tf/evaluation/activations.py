@@ -1,4 +1,4 @@
-"""What a discriminator's hidden layers make of images, one by one."""
+"""Activations of the hidden layers of a discriminator."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from dcgan_tf.settings.errors import UserError
 from dcgan_tf.transfer.growing import unfold
 
 
-def unfolded(
+def inputs_and_layers(
     discriminator: keras.Sequential, images: tf.Tensor
 ) -> tuple[tf.Tensor, list[keras.layers.Layer]]:
-    """Images as the first layer of a discriminator takes them one by one, and all its layers.
+    """The inputs for single images of a discriminator, and all its layers.
 
-    Images are repeated M times if it packs M. Layers that are still being faded in count as if
-    they were.
+    If the discriminator packs M images, each image is repeated M times. New layers that are still
+    being faded in replace the old ones.
     """
     first = discriminator.layers[0]
     if isinstance(first, Pack):
@@ -30,7 +30,7 @@ def unfolded(
 
 
 def hidden_convolutions(layers: list[keras.layers.Layer]) -> list[int]:
-    """The indices of a discriminator's convolutions, but for the one that gives the logit.
+    """The indices of a discriminator's convolutions, except one that computes the logit.
 
     Raises:
         UserError: there are none.
@@ -41,19 +41,19 @@ def hidden_convolutions(layers: list[keras.layers.Layer]) -> list[int]:
         if isinstance(layer, keras.layers.Conv2D) and (layer.filters, layer.padding) != (1, "valid")
     ]
     if not indices:
-        raise UserError("the discriminator has no convolution but that which gives the logit")
+        raise UserError("the discriminator has no convolution except that for the logit")
     return indices
 
 
 def apply_in_batches(
     images: Images, function: Callable[[tf.Tensor], tf.Tensor], batch_size: int = 500
 ) -> np.ndarray:
-    """What a function of some images in [-1, 1] gives for any number of them.
+    """Applies a function to images in [-1, 1], batch by batch.
 
     Args:
         images: uint8 [N, H, W, C] in [0, 255].
-        function: from float32 [k, H, W, C] in [-1, 1], k being `batch_size` at most, to [k, …].
-        batch_size: how many images it takes at once.
+        function: maps float32 [k, H, W, C] in [-1, 1] to [k, …], for any k up to `batch_size`.
+        batch_size: the number of images in a batch.
 
     Returns:
         [N, …].

@@ -1,4 +1,4 @@
-"""How good generated images are: compared with real ones that no training saw."""
+"""Compares generated images with held-out images."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from dcgan_tf.sampling.sampler import checkpoint_names, load_generator, sample_i
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import DamagedImages, UserError
 
-LEAST_IMAGES = 20
-IMAGES_A_FEATURE = 4
+MIN_IMAGES = 20
+MIN_IMAGES_PER_FEATURE = 4
 MEMORY_SIZE = 16
 SAMPLING_BATCH = 500
-CLOSEST = 12
+NUM_CLOSEST = 12
 
 logger = logging.getLogger(__name__)
 
 
-class Memorisation(NamedTuple):
-    """How near images come to the training images, beside how near held-out images come.
+class Memorization(NamedTuple):
+    """Distances of generated and of held-out images to their nearest training images.
 
-    Distances are root mean squares of differences of pixels, in [0, 255], of images that are
-    shrunk to MEMORY_SIZE pixels a side.
+    A distance is the root mean square difference of pixels in [0, 255], after images are shrunk to
+    MEMORY_SIZE pixels a side.
 
     Attributes:
-        distance: the median distance of a generated image to its nearest training image.
-        held_out_distance: the same of held-out images.
+        distance: the median distance of generated images.
+        held_out_distance: the median distance of held-out images.
         closer: the fraction of generated images that are nearer to a training image than 99 % of
-            the held-out ones are that are no copies: 0.01 where nothing is memorised.
+            the held-out images that are not copies: 0.01 if nothing is memorized.
     """
 
     distance: float
@@ -53,35 +53,35 @@ class Memorisation(NamedTuple):
     closer: float
 
 
-class Labelled(NamedTuple):
-    """Images, uint8 [N, H, W, C], and the numbers of their classes, int [N], if known."""
+class LabeledImages(NamedTuple):
+    """Images, uint8 [N, H, W, C], and their class ids, int [N], if known."""
 
     images: Images
-    numbers: np.ndarray | None
+    labels: np.ndarray | None
 
-    def map(self, function: Callable[[Any], Any]) -> Labelled:
-        """The same part of both."""
-        return Labelled(
-            function(self.images), None if self.numbers is None else function(self.numbers)
+    def map(self, function: Callable[[Any], Any]) -> LabeledImages:
+        """Applies a function to both, such as a selection."""
+        return LabeledImages(
+            function(self.images), None if self.labels is None else function(self.labels)
         )
 
 
 class Evaluator:
-    """Compares images with the held-out ones of a dataset.
+    """Compares images with the held-out images of a dataset.
 
     Args:
         config: names the dataset.
         training: the training images, uint8 [N, H, W, C] in [0, 255].
-        num_images: of how many images, at most, each set is made; None for as many as the feature
-            extractor takes during training.
-        metrics: the names of those to compute.
-        feature_extractor: in place of the dataset's own.
-        labels: of the training images, in a conditional run.
-        held_out: in place of the dataset's own.
-        classes: that the images are drawn of; by default those of the labels.
+        num_images: the maximum number of images in each set; None for the number that the feature
+            extractor suggests for evaluations during training.
+        metrics: the names of the metrics to compute.
+        feature_extractor: used in place of the dataset's own.
+        labels: the labels of the training images, in a conditional run.
+        held_out: used in place of the dataset's held-out images.
+        classes: the classes of the generated images; by default, the classes of the labels.
 
     Raises:
-        UserError: there are too few images, or no feature extractor can be had.
+        UserError: there are too few images, or there is no feature extractor.
     """
 
     def __init__(
@@ -99,22 +99,22 @@ class Evaluator:
         self.classes = labels.classes if labels else classes
         self.feature_extractor = feature_extractor or make_feature_extractor(config)
         self.num_images = num_images or self.feature_extractor.training_images
-        labelled = Labelled(training, labels.ids if labels else None)
+        labelled = LabeledImages(training, labels.ids if labels else None)
         compared, training_set, self.compared_with = (
             find_held_out(config, labelled, self.num_images)
             if held_out is None
-            else (Labelled(held_out, None), labelled, "held-out")
+            else (LabeledImages(held_out, None), labelled, "held-out")
         )
         self.training = training_set.images
-        few = functools.partial(spread, number=self.num_images)
-        self.held_out, self.real_labels = compared.map(few)
-        if len(self.training) < LEAST_IMAGES:
+        subset = functools.partial(evenly_spaced, max_count=self.num_images)
+        self.held_out, self.real_labels = compared.map(subset)
+        if len(self.training) < MIN_IMAGES:
             raise UserError(
                 f"{config.data_dir or config.dataset} has {len(self.training)} training images to "
-                f"compare with: at least {LEAST_IMAGES} are needed"
+                f"compare with: at least {MIN_IMAGES} are needed"
             )
-        # Read now, so that damaged images are found before training.
-        self.reference = training_set.map(few)
+        # Read now, to find damaged images before training.
+        self.reference = training_set.map(subset)
         self.metrics = {name: METRICS[name] for name in metrics}
 
     @functools.cached_property
@@ -123,49 +123,49 @@ class Evaluator:
         return self.feature_extractor(self.held_out)
 
     def warning(self) -> str | None:
-        """Why the Fréchet distance is not to be trusted, if so."""
+        """Why the Fréchet distance is unreliable; None if it is reliable."""
         features = self.real.features.shape[1]
-        enough = IMAGES_A_FEATURE * features
-        number = min(self.num_images, len(self.held_out))
-        if number < enough:
+        enough = MIN_IMAGES_PER_FEATURE * features
+        count = min(self.num_images, len(self.held_out))
+        if count < enough:
             return (
-                f"{number:,} images are few for the {features:,} features whose covariances the "
-                f"Fréchet distance compares: it is too large; KID is not"
+                f"{count:,} images are too few for the covariances of {features:,} features, so "
+                f"the Fréchet distance is too large; KID is not"
             )
-        if self.real_labels is None or (number := np.bincount(self.real_labels).min()) >= enough:
+        if self.real_labels is None or (count := np.bincount(self.real_labels).min()) >= enough:
             return None
         return (
-            f"some class has {number:,} images only, few for the {features:,} features whose "
-            f"covariances the Fréchet distance compares: the classes' own are too large"
+            f"a class has only {count:,} images, too few for the covariances of {features:,} "
+            f"features, so the Fréchet distances of classes are too large"
         )
 
     @property
     def sample_labels(self) -> np.ndarray | None:
-        """The labels that `samples` were asked for, int [num_images].
+        """The requested labels of `samples`, int [num_images].
 
-        None if there are none, or if they are those of clusters, which other images do not have.
+        None without labels, and for clusters, since held-out images have no cluster labels.
         """
         if self.real_labels is None:
             return None
         return self.classes.draw(self.config.seed, range(self.num_images))
 
     def samples(self, generator: keras.Sequential) -> np.ndarray:
-        """The images to evaluate, uint8 [num_images, H, W, C]: those of the run's own seed."""
+        """The generated images to evaluate, uint8 [num_images, H, W, C], from the run's seed."""
         config = self.config
-        images = (config.seed, self.num_images, SAMPLING_BATCH)
-        return np.concatenate([*sample_images(generator, config, *images, classes=self.classes)])
+        which = (config.seed, self.num_images, SAMPLING_BATCH)
+        return np.concatenate([*sample_images(generator, config, *which, classes=self.classes)])
 
     def scores(self, images: Images, labels: np.ndarray | None = None) -> dict[str, Value]:
-        """Compares images with the held-out ones.
+        """Compares images with the held-out images.
 
         Args:
-            images: uint8 [N, H, W, C] in [0, 255], generated ones or real ones.
-            labels: theirs, int [N], in a conditional run.
+            images: generated or real images, uint8 [N, H, W, C] in [0, 255].
+            labels: the labels of the images, int [N], in a conditional run.
 
         Returns:
-            Each metric's value by its name; without those for which there are too few images,
-            those of classes if the feature extractor knows none, and the labels' agreement with
-            them if it knows fewer than the run has.
+            The values of the metrics by name. Left out are metrics with too few images, metrics of
+            classes if the feature extractor has no classes, and the agreement with labels if it has
+            fewer classes than the run.
         """
         features, probabilities = self.feature_extractor(images)
         known = 0 if probabilities is None else probabilities.shape[1]
@@ -188,11 +188,11 @@ class Evaluator:
 
     @functools.cached_property
     def baseline(self) -> dict[str, Value]:
-        """The scores of as many training images: the best that can be hoped for."""
+        """The scores of the same number of training images: the best to expect."""
         return self.scores(*self.reference)
 
     def evaluation(self, step: int, generator: keras.Sequential) -> Evaluation:
-        """What is recorded of the generator after a step, during training."""
+        """The evaluation of a generator after a step, during training."""
         values = {}
         for name, value in self.scores(self.samples(generator), self.sample_labels).items():
             values[name] = value
@@ -206,27 +206,27 @@ class Evaluator:
 
     @functools.cached_property
     def held_out_distances(self) -> np.ndarray:
-        """How near each held-out image comes to its nearest training image."""
+        """The distance of each held-out image to its nearest training image."""
         return self.nearest_training(self.held_out)[0]
 
     def nearest_training(self, images: Images) -> tuple[np.ndarray, np.ndarray]:
-        """As `nearest`, among the training images as the run sees them (`flip`)."""
+        """Calls `nearest` with the training images, and with mirrored ones under `flip`."""
         return nearest(shrink(images, MEMORY_SIZE), self.shrunk_training, mirrored=self.config.flip)
 
-    def memorisation(self, images: np.ndarray) -> tuple[Memorisation, np.ndarray, np.ndarray]:
-        """How near images come to the training images.
+    def memorization(self, images: np.ndarray) -> tuple[Memorization, np.ndarray, np.ndarray]:
+        """The distances of images to their nearest training images.
 
         Returns:
-            The figures; each image's distance; and which training image is its nearest.
+            The figures, the distance of each image, and the index of its nearest training image.
         """
-        distances, which = self.nearest_training(images)
+        distances, indices = self.nearest_training(images)
         held_out = self.held_out_distances
-        unlike = held_out[held_out > 0]  # some sets hold an image twice
-        closer = (distances < (np.quantile(unlike, 0.01) if len(unlike) else 0)).mean()
-        figures = Memorisation(
+        no_copies = held_out[held_out > 0]  # some datasets have an image in both splits
+        closer = (distances < (np.quantile(no_copies, 0.01) if len(no_copies) else 0)).mean()
+        figures = Memorization(
             float(np.median(distances)), float(np.median(held_out)), float(closer)
         )
-        return figures, distances, which
+        return figures, distances, indices
 
 
 def evaluate_run(
@@ -236,17 +236,18 @@ def evaluate_run(
 
     Args:
         run: the run.
-        checkpoint: the step of one, "best", or "all" that are intact; None for the newest.
-        num_images: how many images of each kind, at most.
-        inception_weights: in place of those that the run was given; None for them.
+        checkpoint: a step, "best", or "all" for all intact ones; None for the newest.
+        num_images: the maximum number of images in each set.
+        inception_weights: used in place of the run's own, unless None.
 
     Returns:
-        What was found, ready for JSON; and, of the last checkpoint, the CLOSEST images to a
-        training image: first these training images, then the generated ones, uint8 [N, H, W, C].
+        The results, ready for JSON; and, for the NUM_CLOSEST generated images of the last
+        checkpoint that are nearest to a training image, these training images and the generated
+        ones, each uint8 [N, H, W, C].
 
     Raises:
-        UserError: there is no such run or checkpoint, its images are not to be had any more, or
-            they can't be evaluated.
+        UserError: there is no such run or checkpoint, its images are no longer available, or they
+            can't be evaluated.
     """
     config, _ = run.read_config()
     if inception_weights is not None:
@@ -268,18 +269,18 @@ def evaluate_run(
     }
     for generator, _, step in generators:
         images = evaluator.samples(generator)
-        memorisation, distances, which = evaluator.memorisation(images)
+        memorization, distances, indices = evaluator.memorization(images)
         scores = to_json(evaluator.scores(images, evaluator.sample_labels))
-        found["checkpoints"][step] = scores | {"memorisation": memorisation._asdict()}
-    order = distances.argsort()[:CLOSEST]
-    return found, evaluator.training[which[order]], images[order]
+        found["checkpoints"][step] = scores | {"memorisation": memorization._asdict()}
+    order = distances.argsort()[:NUM_CLOSEST]
+    return found, evaluator.training[indices[order]], images[order]
 
 
 def load_all(run: RunDirectory) -> list[tuple[keras.Sequential, Config, int]]:
-    """The generators of all checkpoints, oldest first, but for damaged ones, which are warned of.
+    """The generators of all intact checkpoints, oldest first, with a warning for damaged ones.
 
     Raises:
-        UserError: there are none, or none is intact.
+        UserError: there is no intact checkpoint.
     """
     generators, fault = [], None
     for name in checkpoint_names(run):
@@ -293,14 +294,14 @@ def load_all(run: RunDirectory) -> list[tuple[keras.Sequential, Config, int]]:
 
 
 def find_held_out(
-    config: Config, training: Labelled, num_images: int
-) -> tuple[Labelled, Labelled, str]:
-    """The images to compare with, the training images for the baseline, and which the first are.
+    config: Config, training: LabeledImages, num_images: int
+) -> tuple[LabeledImages, LabeledImages, str]:
+    """The images to compare with, the training images for the baseline, and the first ones' name.
 
-    Where none or too few are held out, they are two halves of the training images.
+    If too few images are held out, both are halves of the training images.
 
     Raises:
-        UserError: there are too few of both, or held-out images lack their labels.
+        UserError: there are too few images, or held-out images lack their labels.
     """
     try:
         images = load_held_out(config)
@@ -309,19 +310,19 @@ def find_held_out(
         raise
     except UserError as error:
         images, reason = training.images[:0], str(error)
-    if len(images) >= LEAST_IMAGES:
-        numbers = None if training.numbers is None else load_labels(config, "test")
-        if numbers is not None and len(numbers) != len(images):
+    if len(images) >= MIN_IMAGES:
+        labels = None if training.labels is None else load_labels(config, "test")
+        if labels is not None and len(labels) != len(images):
             raise UserError(
                 f"{config.data_dir or config.dataset} has {len(images):,} held-out images and "
-                f"{len(numbers):,} labels of them: it needs a label for each"
+                f"{len(labels):,} labels for them: it needs a label for each"
             )
-        return Labelled(images, numbers), training, "held-out"
-    both = training.map(functools.partial(spread, number=2 * num_images))
-    if len(both.images) < 2 * LEAST_IMAGES:
+        return LabeledImages(images, labels), training, "held-out"
+    both = training.map(functools.partial(evenly_spaced, max_count=2 * num_images))
+    if len(both.images) < 2 * MIN_IMAGES:
         raise UserError(
-            f"{reason}, and of {len(both.images)} training images at least {2 * LEAST_IMAGES} are "
-            f"needed to compare with in their place"
+            f"{reason}, and only {len(both.images)} training images to replace them: at least "
+            f"{2 * MIN_IMAGES} are needed"
         )
     logger.warning(
         "%s: generated images are compared with one half of the training images, and the other "
@@ -332,11 +333,11 @@ def find_held_out(
 
 
 def to_json(scores: dict[str, Value]) -> dict[str, Any]:
-    """Scores as Python's own numbers and lists; None is what is not a number."""
+    """Scores as Python numbers and lists, with None in place of NaN."""
     arrays = {name: np.asarray(value) for name, value in scores.items()}
     return {name: np.where(np.isnan(a), np.array(None), a).tolist() for name, a in arrays.items()}
 
 
-def spread(images: Images, number: int) -> np.ndarray:
-    """At most so many images, or labels of theirs, from all over the set."""
-    return images[np.linspace(0, len(images) - 1, min(number, len(images))).astype(int)]
+def evenly_spaced(images: Images, max_count: int) -> np.ndarray:
+    """An evenly spaced subset of at most `max_count` images, or of their labels."""
+    return images[np.linspace(0, len(images) - 1, min(max_count, len(images))).astype(int)]

@@ -1,4 +1,4 @@
-"""The discriminator's features, and the linear classifier that probes them."""
+"""Features of the discriminator, and a linear probe for them."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.evaluation.activations import (
     apply_in_batches,
     hidden_convolutions,
-    unfolded,
+    inputs_and_layers,
 )
 from dcgan_tf.evaluation.classifier import BATCH_SIZE as CLASSIFIER_BATCH_SIZE
 from dcgan_tf.evaluation.classifier import classify, train_classifier
 from dcgan_tf.settings.errors import UserError
 
 POOLED = 4
-REGULARISATION = 0.01
+REGULARIZATION = 0.01
 CLASSIFIER_STEPS = 1000
-SURE = 0.95
+MIN_CONFIDENCE = 0.95
 
 
 def pooled_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf.Tensor:
     """Every convolution's activations, max-pooled to 4×4, flattened and concatenated.
 
-    What is taken is what the next block gets: the activations after batch norm and LeakyReLU.
-    Maps smaller than 4×4 stay as they are; the one logit of a last convolution is no feature.
+    The activations are those after batch norm and LeakyReLU, the input of the next block. Maps
+    smaller than 4×4 are not pooled. The logit of a last convolution is not a feature.
 
     Args:
         discriminator: a Sequential model.
@@ -41,9 +41,9 @@ def pooled_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf
         float32 [N, features].
 
     Raises:
-        UserError: there is no convolution but that which gives the logit.
+        UserError: there is no convolution except the one that computes the logit.
     """
-    values, layers = unfolded(discriminator, images)
+    values, layers = inputs_and_layers(discriminator, images)
     convolutions = hidden_convolutions(layers)
     features, pending = [], False
     for index, layer in enumerate(layers):
@@ -57,17 +57,17 @@ def pooled_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf
 
 
 def pool(maps: tf.Tensor) -> tf.Tensor:
-    """The greatest values of at most 4×4 fields of each map, float32 [N, fields · filters]."""
+    """Max-pools each map to at most 4×4 and flattens it, float32 [N, 16 · filters] at most."""
     sides = [-(-side // POOLED) for side in maps.shape[1:3]]
     pooled = tf.nn.max_pool2d(maps, sides, sides, "SAME")
     return tf.reshape(pooled, [-1, int(np.prod(pooled.shape[1:]))])
 
 
 def discriminator_features(discriminator: keras.Sequential | None, images: Images) -> np.ndarray:
-    """Features of images, float32 [N, features]; without a discriminator, their pixels.
+    """Features of images, float32 [N, features].
 
     Args:
-        discriminator: whose activations are taken.
+        discriminator: gives the activations; None for the pixels as features.
         images: uint8 [N, H, W, C].
     """
 
@@ -79,30 +79,30 @@ def discriminator_features(discriminator: keras.Sequential | None, images: Image
     return apply_in_batches(images, features)
 
 
-def pick_labelled(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """The numbers of `count` random images, as nearly as many of each class as there are.
+def pick_labeled(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """The indices of `count` random images, with classes as balanced as possible.
 
     Raises:
-        UserError: there are fewer images, or those are of one class.
+        UserError: there are fewer images, or the chosen ones have a single class.
     """
     if count > len(labels):
-        raise UserError(f"`labels` {count}: there are {len(labels):,} images only")
+        raise UserError(f"`labels` {count}: there are only {len(labels):,} images")
     rng = np.random.default_rng(seed)
-    members = [rng.permutation(np.flatnonzero(labels == each)) for each in np.unique(labels)]
-    in_turn = np.concatenate([np.arange(len(each)) for each in members])
-    chosen = np.concatenate(members)[np.argsort(in_turn, kind="stable")[:count]]
+    members = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    ranks = np.concatenate([np.arange(len(each)) for each in members])
+    chosen = np.concatenate(members)[np.argsort(ranks, kind="stable")[:count]]
     if len(np.unique(labels[chosen])) < 2:
-        raise UserError(f"`labels` {count}: to tell classes apart takes images of two at least")
+        raise UserError(f"`labels` {count}: a classifier needs images of at least two classes")
     return chosen
 
 
 class PseudoLabels(NamedTuple):
-    """What generated images do for a classifier that has few labels.
+    """The effect of generated images on a classifier with few labels.
 
     Attributes:
-        accuracy_without, accuracy_with: on test images, of a classifier trained on the labelled
-            images alone, and of one with generated images added.
-        added: how many were.
+        accuracy_without, accuracy_with: the accuracy on test images of a classifier trained on the
+            labeled images alone, and of one trained on generated images, too.
+        added: the number of generated images that were added.
     """
 
     accuracy_without: float
@@ -120,16 +120,16 @@ def train_with_pseudo_labels(
 ) -> PseudoLabels:
     """Trains a classifier on few labels, and another on these and on generated images.
 
-    The generated images have no labels: those of which the first classifier is sure are given its
-    own (Lee, 2013, Pseudo-Label). Both are trained for CLASSIFIER_STEPS steps.
+    The first classifier labels the generated images (Lee, 2013, Pseudo-Label). Those with a
+    probability above MIN_CONFIDENCE are added. Both classifiers train for CLASSIFIER_STEPS steps.
 
     Args:
-        images: labelled ones, uint8 [N, H, W, C].
-        labels: the numbers of their classes, int [N].
+        images: the labeled images, uint8 [N, H, W, C].
+        labels: their class ids, int [N].
         generated: uint8 [M, H, W, C].
         test: uint8 [T, H, W, C].
         test_labels: int [T].
-        seed: of both classifiers' training.
+        seed: the seed of both trainings.
     """
     classes = int(max(labels.max(), test_labels.max())) + 1
 
@@ -144,16 +144,19 @@ def train_with_pseudo_labels(
     probabilities = apply_in_batches(
         generated, lambda batch: tf.nn.softmax(alone(batch, training=False))
     )
-    sure = probabilities.max(axis=1) > SURE
-    guessed = probabilities[sure].argmax(axis=1).astype(labels.dtype)
-    together = (np.concatenate([images, generated[sure]]), np.concatenate([labels, guessed]))
-    return PseudoLabels(test_accuracy(alone), test_accuracy(train(*together)), int(sure.sum()))
+    confident = probabilities.max(axis=1) > MIN_CONFIDENCE
+    pseudo_labels = probabilities[confident].argmax(axis=1).astype(labels.dtype)
+    together = (
+        np.concatenate([images, generated[confident]]),
+        np.concatenate([labels, pseudo_labels]),
+    )
+    return PseudoLabels(test_accuracy(alone), test_accuracy(train(*together)), int(confident.sum()))
 
 
 def probe(
     train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
 ) -> float:
-    """The accuracy on test features of a linear L2-SVM that is fitted to the training features.
+    """The accuracy on test features of a linear L2-SVM fitted to training features.
 
     Args:
         train: float32 [N, features].
@@ -170,40 +173,40 @@ def probe(
 def fit_svm(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The weights of linear L2-SVMs, one for each class against all others.
 
-    They minimise ½‖w‖² + C Σ max(0, 1 − y w·x)², where the last feature is 1, as LIBLINEAR's do
-    (Fan et al., 2008). L-BFGS fits all classes at once, by products of matrices, in a small part of
-    LIBLINEAR's time. Its variables are such that the curvature, if every image counted, would be 1
-    in all directions, so that few steps are enough.
+    They minimize ½‖w‖² + C Σ max(0, 1 − y w·x)², like LIBLINEAR (Fan et al., 2008), with a 1
+    appended to the features. L-BFGS fits all classes at once with matrix products, in a small
+    fraction of LIBLINEAR's time. Its variables are scaled so that the curvature would be 1 in all
+    directions if every image had a loss. Few iterations are then enough.
 
     Args:
-        features: float32 [N, features], best at most 1 in size.
+        features: float32 [N, features], ideally in [-1, 1].
         labels: int [N].
 
     Returns:
-        float32 [features + 1, classes], the classes in the order of their numbers.
+        float32 [features + 1, classes], with classes in ascending order.
     """
     return fit_in_span(with_ones(features), labels)
 
 
 def fit_in_span(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The weights of `fit_svm`, where the last feature is 1 already.
+    """The weights of `fit_svm` for features that end with the appended 1.
 
-    Where there are fewer images than features, the weights are sums of the images' features, and
-    these are found: in as many dimensions as there are images.
+    If there are fewer images than features, the weights are linear combinations of the images'
+    features, and the problem is solved in that subspace.
     """
     if len(features) < features.shape[1]:
         basis, coordinates = np.linalg.qr(features.T)
         return basis @ fit_in_span(coordinates.T, labels)
     signs = np.where(labels[:, np.newaxis] == np.unique(labels), 1, -1).astype(np.float32)
     shape = features.shape[1], signs.shape[1]
-    curvature = np.eye(shape[0]) + 2 * REGULARISATION * (features.T @ features)
+    curvature = np.eye(shape[0]) + 2 * REGULARIZATION * (features.T @ features)
     root = np.linalg.cholesky(curvature)
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weights = weights_of(flat)
         slack = np.maximum(0, 1 - signs * (features @ weights.astype(np.float32)))
-        loss = 0.5 * np.sum(weights**2) + REGULARISATION * np.sum(slack**2, dtype=np.float64)
-        gradient = weights - 2 * REGULARISATION * (features.T @ (signs * slack))
+        loss = 0.5 * np.sum(weights**2) + REGULARIZATION * np.sum(slack**2, dtype=np.float64)
+        gradient = weights - 2 * REGULARIZATION * (features.T @ (signs * slack))
         return loss, solve_triangular(root, gradient, lower=True).ravel()
 
     def weights_of(flat: np.ndarray) -> np.ndarray:
@@ -215,5 +218,5 @@ def fit_in_span(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def with_ones(features: np.ndarray) -> np.ndarray:
-    """Features with one more, which is 1 everywhere and whose weight is the bias."""
+    """Features with a 1 appended, whose weight is the bias."""
     return np.append(features, np.ones((len(features), 1), np.float32), axis=1)

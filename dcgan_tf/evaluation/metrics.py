@@ -1,7 +1,7 @@
-"""How two sets of images compare, as pure functions of their features.
+"""Metrics that compare two sets of images, as pure functions of their features.
 
-Features are float [N, features], of real or of generated images. All is computed in float64.
-scikit-learn is imported where it is used, since that takes seconds.
+Features of real and of generated images are float [N, features]. All is computed in float64.
+scikit-learn is imported inside functions because the import takes seconds.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from dcgan_tf.datasets.disk_images import DiskImages
 from dcgan_tf.datasets.transparency import premultiplied
 
 KID_BLOCKS = 10
-PRECISION_NEIGHBOURS = 3
-DENSITY_NEIGHBOURS = 5
+PRECISION_NEIGHBORS = 3
+DENSITY_NEIGHBORS = 5
 NEAREST_CHUNK = 1000
 CHUNK_MIB = 32
-ROUNDING = 1e-12  # of squared distances, in units of the largest squared length
+ROUNDING = 1e-12  # of squared distances, relative to the largest squared length
 
 
 def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
-    """How far two sets are apart, if each were a Gaussian: Heusel et al., 2017, equation 6.
+    """The Fréchet distance between Gaussians fitted to both sets: Heusel et al., 2017, equation 6.
 
-    ‖m₁ − m₂‖² + tr C₁ + tr C₂ − 2 tr (C₁ C₂)^½, from 0 up. The last trace is that of
+    ‖m₁ − m₂‖² + tr C₁ + tr C₂ − 2 tr (C₁ C₂)^½, at least 0. The last trace is computed from
     (C₁^½ C₂ C₁^½)^½, which has the same eigenvalues and is symmetric.
     """
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
@@ -40,21 +40,21 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
 def kernel_distance(real: np.ndarray, fake: np.ndarray) -> tuple[float, float]:
     """KID, the squared maximum mean discrepancy: Bińkowski et al., 2018, section 4.
 
-    Its kernel is (x·y / features + 1)³. The estimate is unbiased, so it may be below 0. It is the
-    mean over KID_BLOCKS pairs of blocks that share no image, hence independent.
+    Its kernel is (x·y / features + 1)³. The estimate is unbiased, so it may be negative. It is
+    the mean over KID_BLOCKS pairs of disjoint blocks, which are independent.
 
     Returns:
         The distance and its standard error.
 
     Raises:
-        ValueError: a set has fewer than two images a block.
+        ValueError: a set has fewer than two images per block.
     """
     from sklearn.metrics.pairwise import polynomial_kernel
 
     size = min(len(real), len(fake)) // KID_BLOCKS
     if size < 2:
         raise ValueError(f"{min(len(real), len(fake))} images are too few")
-    # In random order, since the blocks of sets that are sorted by class are too alike by chance.
+    # Shuffled: if images are sorted by class, blocks are too similar.
     real, fake = (
         np.random.default_rng(seed).permutation(np.asarray(each, np.float64))
         for seed, each in enumerate((real, fake))
@@ -71,14 +71,14 @@ def kernel_distance(real: np.ndarray, fake: np.ndarray) -> tuple[float, float]:
 
 
 class Manifolds(NamedTuple):
-    """How two sets overlap, by balls that reach to each image's k-th nearest neighbour.
+    """The overlap of two sets: each image has a ball with its k-th nearest neighbor on the surface.
 
     Attributes:
         precision: the fraction of generated images that lie in a ball of a real one, k = 3
             (Kynkäänniemi et al., 2019).
         recall: the fraction of real images that lie in a ball of a generated one, k = 3.
-        density: in how many balls of real images a generated one lies, divided by k = 5; 1 is
-            normal, and more is possible (Naeem et al., 2020).
+        density: the mean number of balls of real images that a generated one lies in, divided by
+            k = 5. It is 1 for an ideal generator, and can be larger (Naeem et al., 2020).
         coverage: the fraction of real images with a generated one in their ball, k = 5.
     """
 
@@ -91,15 +91,15 @@ class Manifolds(NamedTuple):
 def manifolds(real: np.ndarray, fake: np.ndarray) -> Manifolds:
     """Precision, recall, density and coverage of generated images.
 
-    Where images repeat, a distance is often just the radius that it is compared with, and rounding
-    must not decide: an image lies in a ball, too, if its squared distance is larger than the
-    squared radius by no more than ROUNDING times the largest squared length of all features. What
-    ‖x‖² − 2 x·y + ‖y‖² is off by is less, for up to 2,000 features: at most 4 · (features + 3)
-    times float64's 1.1e-16, in the same unit. So is what float32 features of an image that was
-    computed twice, in other batches, are apart.
+    If images repeat, a distance often equals the radius that it is compared with, and rounding must
+    not decide. So an image also lies in a ball if its squared distance exceeds the squared radius
+    by at most ROUNDING times the largest squared length of all features. For up to 2,000 features,
+    the rounding error of ‖x‖² − 2 x·y + ‖y‖² is smaller: in the same unit, at most
+    4 · (features + 3) times float64's 1.1e-16. The float32 features of one image computed in
+    different batches also differ by less.
 
     Raises:
-        ValueError: a set has no more than DENSITY_NEIGHBOURS images.
+        ValueError: a set has at most DENSITY_NEIGHBORS images.
     """
     from sklearn.metrics import pairwise_distances_chunked
 
@@ -128,39 +128,39 @@ def manifolds(real: np.ndarray, fake: np.ndarray) -> Manifolds:
     return Manifolds(
         float(precise / len(fake)),
         float(recalled.mean()),
-        float(hits / (DENSITY_NEIGHBOURS * len(fake))),
+        float(hits / (DENSITY_NEIGHBORS * len(fake))),
         float(covered.mean()),
     )
 
 
 def squared_radii(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The squares of each image's distances to its PRECISION_ and DENSITY_NEIGHBOURS-th neighbour.
+    """The squares of each image's distances to its PRECISION_ and DENSITY_NEIGHBORS-th neighbor.
 
     Raises:
-        ValueError: there are no more than DENSITY_NEIGHBOURS images.
+        ValueError: there are at most DENSITY_NEIGHBORS images.
     """
     from sklearn.neighbors import NearestNeighbors
 
-    if len(features) <= DENSITY_NEIGHBOURS:
-        raise ValueError(f"{len(features)} images have no {DENSITY_NEIGHBOURS} neighbours each")
-    neighbours = NearestNeighbors(
-        n_neighbors=DENSITY_NEIGHBOURS, algorithm="brute", metric="sqeuclidean"
+    if len(features) <= DENSITY_NEIGHBORS:
+        raise ValueError(f"{len(features)} images are too few for {DENSITY_NEIGHBORS} neighbors")
+    neighbors = NearestNeighbors(
+        n_neighbors=DENSITY_NEIGHBORS, algorithm="brute", metric="sqeuclidean"
     )
-    squares, _ = neighbours.fit(features).kneighbors()
-    return squares[:, PRECISION_NEIGHBOURS - 1], squares[:, DENSITY_NEIGHBOURS - 1]
+    squares, _ = neighbors.fit(features).kneighbors()
+    return squares[:, PRECISION_NEIGHBORS - 1], squares[:, DENSITY_NEIGHBORS - 1]
 
 
 class ClassScores(NamedTuple):
-    """What a classifier makes of a set of images.
+    """Scores of a set of images by a classifier.
 
     Attributes:
-        score: exp of the mean divergence of an image's class probabilities from their mean, 1 to
-            the number of classes: the Inception score with this classifier in Inception's place
-            (Salimans et al., 2016).
+        score: exp of the mean KL divergence of an image's class probabilities from their mean, in
+            [1, classes]: the Inception score (Salimans et al., 2016) with this classifier in place
+            of Inception.
         distribution: the fraction of images in each class, float64 [classes].
         divergence: the Kullback-Leibler divergence of the distribution from the uniform one, in
             nats, 0 at best.
-        missed: how many classes no image is in.
+        missed: the number of classes without an image.
     """
 
     score: float
@@ -185,15 +185,15 @@ def class_scores(probabilities: np.ndarray) -> ClassScores:
 def nearest(
     images: np.ndarray, others: np.ndarray | DiskImages, mirrored: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each image's nearest among others, by the root mean square of their pixels' differences.
+    """Finds the nearest of other images, by root mean square difference of pixels.
 
     Args:
         images: uint8 [N, H, W, C].
-        others: uint8 [M, H, W, C]; read in chunks, and may stay on disk.
-        mirrored: whether an image turned left to right is as near as the image itself.
+        others: uint8 [M, H, W, C]; read in chunks, so they may be on disk.
+        mirrored: whether to compare with the mirror images, too.
 
     Returns:
-        Distances, float [N], in units of [0, 255]; and which, int [N].
+        Distances, float [N], for pixels in [0, 255]; and indices into `others`, int [N].
     """
     if mirrored:
         found = [nearest(each, others) for each in (images, images[:, :, ::-1])]
@@ -202,19 +202,19 @@ def nearest(
         return np.minimum(distances, other_distances), np.where(turned, other_which, which)
     least, which = np.full(len(images), np.inf, np.float32), np.zeros(len(images), int)
     for start in range(0, len(others), NEAREST_CHUNK):
-        chunk = flatten(others[start : start + NEAREST_CHUNK])
+        chunk = to_vectors(others[start : start + NEAREST_CHUNK])
         lengths, doubled = np.einsum("ij,ij->i", chunk, chunk), -2 * chunk.T
         for first in range(0, len(images), NEAREST_CHUNK):
             some = slice(first, first + NEAREST_CHUNK)
             # ‖a − b‖² is this plus ‖a‖², which is the same for every b.
-            squares = flatten(images[some]) @ doubled + lengths
+            squares = to_vectors(images[some]) @ doubled + lengths
             smallest, found = squares.min(axis=1), start + squares.argmin(axis=1)
             which[some] = np.where(smallest < least[some], found, which[some])
             least[some] = np.minimum(smallest, least[some])
-    apart = flatten(images) - flatten(others[which])
+    apart = to_vectors(images) - to_vectors(others[which])
     return np.sqrt((apart**2).mean(axis=1)), which
 
 
-def flatten(images: np.ndarray) -> np.ndarray:
-    """uint8 [N, H, W, C] to float32 [N, H · W · C], colors times their alpha."""
+def to_vectors(images: np.ndarray) -> np.ndarray:
+    """Flattens uint8 [N, H, W, C] to float32 [N, H · W · C], with colors premultiplied by alpha."""
     return premultiplied(images.astype(np.float32)).reshape(len(images), -1)

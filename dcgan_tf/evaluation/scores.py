@@ -1,4 +1,4 @@
-"""The metrics that generated images are evaluated by, one row each."""
+"""The metrics of generated images, one row each."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from dcgan_tf.evaluation.metrics import (
 )
 
 MAX_CLASSES = 10
-FEW_IMAGES = 100
-FEATURES_SEPARATOR = "_by_"  # between a metric and the features that it compares
+MIN_IMAGES = 100
+FEATURES_SEPARATOR = "_by_"  # between the name of a metric and that of its features
 
-Value = float | np.ndarray  # one figure, or float64 [classes]: a fraction for each class
+Value = float | np.ndarray  # a number, or one for each class, float64 [classes]
 
 
 @dataclasses.dataclass(eq=False)
 class Comparison:
-    """What the metrics are functions of; what several of them need is computed once.
+    """The argument of the metrics. Results that several metrics need are computed once.
 
     Args:
         real: the features of real images, float [N, features].
         generated: the features of generated images, float [M, features].
-        probabilities: of the generated images' classes, float [M, classes]; None if the feature
-            extractor knows no classes.
-        real_labels: of the real images, int [N], in a conditional run.
-        labels: that the generated images were asked for, int [M].
-        num_classes: how many there are of both labels.
+        probabilities: the class probabilities of generated images, float [M, classes]; None if the
+            feature extractor has no classes.
+        real_labels: the labels of the real images, int [N], in a conditional run.
+        labels: the requested labels of the generated images, int [M].
+        num_classes: the number of classes of both labels.
     """
 
     real: np.ndarray
@@ -56,22 +56,22 @@ class Comparison:
 
     @functools.cached_property
     def classes(self) -> ClassScores:
-        assert self.probabilities is not None, "the feature extractor knows no classes"
+        assert self.probabilities is not None, "the feature extractor has no classes"
         return class_scores(self.probabilities)
 
     @property
     def label_agreement(self) -> float:
-        """How many generated images are classified as what they were asked for."""
+        """The fraction of generated images that are classified as their requested class."""
         assert self.probabilities is not None and self.labels is not None
         return float((self.probabilities.argmax(axis=1) == self.labels).mean())
 
     @property
     def class_distances(self) -> np.ndarray:
-        """The Fréchet distance within each class; nan for one with fewer than two images."""
+        """The Fréchet distance within each class; NaN for a class with fewer than two images."""
         assert self.real_labels is not None and self.labels is not None
         pairs = [
-            (self.real[self.real_labels == number], self.generated[self.labels == number])
-            for number in range(self.num_classes)
+            (self.real[self.real_labels == label], self.generated[self.labels == label])
+            for label in range(self.num_classes)
         ]
         return np.array(
             [frechet_distance(*pair) if min(map(len, pair)) > 1 else np.nan for pair in pairs]
@@ -79,7 +79,7 @@ class Comparison:
 
 
 class Panel(NamedTuple):
-    """A panel of evaluations.png: what its y-axis says, and how it is scaled."""
+    """A panel of evaluations.png: the label, scale and limits of its y-axis."""
 
     label: str
     scale: str = "linear"
@@ -90,16 +90,16 @@ class Metric(NamedTuple):
     """A row of METRICS.
 
     Attributes:
-        label: what people read.
-        function: from a Comparison to the value.
+        label: the label in tables and plots.
+        function: computes the value from a `Comparison`.
         of_classes: whether it needs class probabilities.
         of_labels: whether it needs labels, which a conditional run has.
-        min_images: of each kind; of fewer, its value says nothing.
-        in_training: whether it is cheap enough to be evaluated during training, too.
+        min_images: the number of images in each set below which the value is meaningless.
+        in_training: whether it is cheap enough to be computed during training, too.
         baseline: the name of its value for real images, if that is recorded during training.
-        scale: what a value is multiplied by before it is shown.
-        digits: how many are shown after the decimal point.
-        panel: where evaluations.png draws it.
+        scale: the factor by which a value is multiplied before it is shown.
+        digits: the number of decimals that are shown.
+        panel: the panel of evaluations.png, if it is drawn.
     """
 
     label: str
@@ -114,13 +114,13 @@ class Metric(NamedTuple):
     panel: Panel | None = None
 
     def show(self, value: Value) -> str:
-        """The value in words, as its row of the table and the progress line have it."""
+        """The value as text, for tables and progress lines."""
         if isinstance(value, np.ndarray):
             return " ".join(f"{100 * fraction:.0f}" for fraction in value) + " %"
         return f"{value * self.scale:.{self.digits}f}"
 
     def show_class(self, value: float | None) -> str:
-        """The value of one class, where there is one for each, as its row of the table has it."""
+        """The value of one class as text, for a metric with a value for each class."""
         if value is None:
             return "-"
         return self.show(value) if self.of_labels else f"{value:.1%}"
@@ -130,7 +130,7 @@ DISTANCE = Panel("Fréchet distance", scale="log")
 OVERLAP = Panel("fraction of images", limits=(0, 1))
 CLASSES = Panel("fraction in each class", limits=(0, None))
 
-# By the names that they have in metrics.csv, evaluation.json, TensorBoard and checkpoints.
+# By their names in metrics.csv, evaluation.json, TensorBoard and checkpoints.
 METRICS = {
     "frechet_distance": Metric(
         "Fréchet distance",
@@ -139,26 +139,26 @@ METRICS = {
         baseline="frechet_baseline",
         panel=DISTANCE,
     ),
-    "kid": Metric("KID × 1000", lambda both: both.kid[0], min_images=FEW_IMAGES, scale=1000),
+    "kid": Metric("KID × 1000", lambda both: both.kid[0], min_images=MIN_IMAGES, scale=1000),
     "kid_standard_error": Metric(
-        "  its standard error", lambda both: both.kid[1], min_images=FEW_IMAGES, scale=1000
+        "  its standard error", lambda both: both.kid[1], min_images=MIN_IMAGES, scale=1000
     ),
     "precision": Metric(
         "precision",
         lambda both: both.manifolds.precision,
-        min_images=FEW_IMAGES,
+        min_images=MIN_IMAGES,
         in_training=True,
         panel=OVERLAP,
     ),
     "recall": Metric(
         "recall",
         lambda both: both.manifolds.recall,
-        min_images=FEW_IMAGES,
+        min_images=MIN_IMAGES,
         in_training=True,
         panel=OVERLAP,
     ),
-    "density": Metric("density", lambda both: both.manifolds.density, min_images=FEW_IMAGES),
-    "coverage": Metric("coverage", lambda both: both.manifolds.coverage, min_images=FEW_IMAGES),
+    "density": Metric("density", lambda both: both.manifolds.density, min_images=MIN_IMAGES),
+    "coverage": Metric("coverage", lambda both: both.manifolds.coverage, min_images=MIN_IMAGES),
     "classifier_score": Metric(
         "classifier score", lambda both: both.classes.score, of_classes=True
     ),
@@ -196,12 +196,12 @@ IN_TRAINING = tuple(name for name, metric in METRICS.items() if metric.in_traini
 
 
 class Evaluation(NamedTuple):
-    """What one evaluation during training found.
+    """The result of an evaluation during training.
 
     Attributes:
-        step: the step after which it was made.
-        values: by the names of METRICS and of their baselines.
-        features: `FeatureExtractor.features`, of what computed them.
+        step: the step after which the generator was evaluated.
+        values: the values by the names of metrics and baselines.
+        features: the name of the features, `FeatureExtractor.features`.
     """
 
     step: int
@@ -209,13 +209,13 @@ class Evaluation(NamedTuple):
     features: str = ""
 
     def key(self, name: str) -> str:
-        """A value's name wherever it may stand beside those of other features."""
+        """The name of a value, with the name of the features if they have one."""
         return f"{name}{FEATURES_SEPARATOR}{self.features}" if self.features else name
 
     def columns(self) -> dict[str, float]:
-        """Its columns in metrics.csv and curves in TensorBoard.
+        """The columns in metrics.csv and the curves in TensorBoard.
 
-        The class distribution has one for each class, and none if there are more than MAX_CLASSES.
+        The class distribution has a column for each class, and none with more than MAX_CLASSES.
         """
         columns: dict[str, float] = {}
         for name, value in self.values.items():
@@ -227,17 +227,17 @@ class Evaluation(NamedTuple):
 
 
 def comparable(evaluations: list[Evaluation]) -> list[Evaluation]:
-    """Those of the same features as the last, and with its baseline, whatever they have of one.
+    """The evaluations with the same features and the same baseline as the last one.
 
     Distances by different features, or to different held-out images, can't be compared.
     """
 
-    def baseline(made: Evaluation) -> Value:
-        return made.values.get("frechet_baseline", 0.0)
+    def baseline(evaluation: Evaluation) -> Value:
+        return evaluation.values.get("frechet_baseline", 0.0)
 
     return [
-        made
-        for made in evaluations
-        if made.features == evaluations[-1].features
-        and np.allclose(baseline(made), baseline(evaluations[-1]), rtol=0.01, equal_nan=True)
+        each
+        for each in evaluations
+        if each.features == evaluations[-1].features
+        and np.allclose(baseline(each), baseline(evaluations[-1]), rtol=0.01, equal_nan=True)
     ]

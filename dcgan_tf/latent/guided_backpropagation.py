@@ -17,7 +17,7 @@ from dcgan_tf.datasets.transparency import RGBA
 from dcgan_tf.evaluation.activations import (
     apply_in_batches,
     hidden_convolutions,
-    unfolded,
+    inputs_and_layers,
 )
 
 
@@ -49,7 +49,7 @@ def last_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf.T
     Returns:
         float32 [N, height, width, filters].
     """
-    values, layers = unfolded(discriminator, images)
+    values, layers = inputs_and_layers(discriminator, images)
     for layer in layers[: hidden_convolutions(layers)[-1] + 1]:
         if isinstance(layer, keras.layers.LeakyReLU | keras.layers.ReLU):
             values = guided(layer, values)

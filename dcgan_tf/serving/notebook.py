@@ -14,7 +14,7 @@ import numpy as np
 
 from dcgan_tf.conditional.labels import UNLABELLED, Classes
 from dcgan_tf.datasets.passed import Passed, ValueRange, passing, read_passed
-from dcgan_tf.evaluation.evaluator import LEAST_IMAGES, evaluate_run
+from dcgan_tf.evaluation.evaluator import MIN_IMAGES, evaluate_run
 from dcgan_tf.latent.interpolation import interpolate_through
 from dcgan_tf.pretrained.generators import pretrained_run
 from dcgan_tf.reporting.images import ImageGrid
@@ -233,8 +233,8 @@ class Run:
             UserError: the run's folder or images are no longer available or can't be evaluated, or
                 `num_images` is below 20.
         """
-        if num_images < LEAST_IMAGES:
-            raise UserError(f"num_images must be at least {LEAST_IMAGES}, not {num_images}")
+        if num_images < MIN_IMAGES:
+            raise UserError(f"num_images must be at least {MIN_IMAGES}, not {num_images}")
         passed = read_passed(self.config, images, labels, value_range) or self._passed
         with passing(passed):
             found, *_ = evaluate_run(self._directory(), str(self.step), num_images, None)

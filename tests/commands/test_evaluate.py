@@ -78,7 +78,7 @@ def test_training_is_evaluated_and_its_best_checkpoint_kept(train_run, run_main,
         for name in ("frechet_distance", "precision", "recall", "classes_missed", "class_3"):
             value = scores["class_distribution"][3] if name == "class_3" else scores[name]
             assert float(row[name]) == pytest.approx(value, rel=1e-4)
-    assert "100 images are few for the 96 features" in out
+    assert "100 images are too few for the covariances of 96 features" in out
     assert iio.imread(run_dir / "closest.png").ndim == 2
 
 

@@ -51,16 +51,16 @@ def test_number_of_features(preset, size, filters, count):
 
 def test_labelled_images_are_spread_over_the_classes():
     labels = np.repeat(np.arange(3), [50, 20, 30])
-    chosen = linear_probe.pick_labelled(labels, 50, 0)
+    chosen = linear_probe.pick_labeled(labels, 50, 0)
     assert len(set(chosen)) == 50
     assert np.bincount(labels[chosen]).tolist() == [17, 17, 16]
-    assert np.bincount(labels[linear_probe.pick_labelled(labels, 75, 0)]).tolist() == [28, 20, 27]
-    assert set(linear_probe.pick_labelled(labels, 100, 0)) == set(range(100))
-    with pytest.raises(UserError, match="`labels` 101: there are 100 images only"):
-        linear_probe.pick_labelled(labels, 101, 0)
+    assert np.bincount(labels[linear_probe.pick_labeled(labels, 75, 0)]).tolist() == [28, 20, 27]
+    assert set(linear_probe.pick_labeled(labels, 100, 0)) == set(range(100))
+    with pytest.raises(UserError, match="`labels` 101: there are only 100 images"):
+        linear_probe.pick_labeled(labels, 101, 0)
     for count, alike in ((1, labels), (9, labels[:50])):
         with pytest.raises(UserError, match=f"`labels` {count}: .* images of two at least"):
-            linear_probe.pick_labelled(alike, count, 0)
+            linear_probe.pick_labeled(alike, count, 0)
 
 
 def test_a_linear_machine_finds_a_line():
@@ -76,7 +76,7 @@ def test_support_vector_machines_are_those_of_liblinear(classes, images):
     features = rng.uniform(-1, 1, (images, 20)).astype(np.float32)
     labels = (features[:, :classes] + rng.normal(0, 0.3, (images, classes))).argmax(axis=1)
     weights = linear_probe.fit_svm(features, labels)
-    theirs = LinearSVC(C=linear_probe.REGULARISATION, tol=1e-8, dual=False).fit(features, labels)
+    theirs = LinearSVC(C=linear_probe.REGULARIZATION, tol=1e-8, dual=False).fit(features, labels)
     expected = np.append(theirs.coef_, theirs.intercept_[:, np.newaxis], axis=1).T
     np.testing.assert_allclose(weights[:, -len(theirs.coef_) :], expected, atol=1e-3)
     found = (linear_probe.with_ones(features) @ weights).argmax(axis=1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dcgan_tf.datasets.loading import load_held_out, load_images, load_training_labels, shrink
-from dcgan_tf.evaluation.evaluator import Evaluator, spread
+from dcgan_tf.evaluation.evaluator import Evaluator, evenly_spaced
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from tests.conftest import write_idx, write_labels
@@ -36,7 +36,7 @@ def fresh_scores(evaluator, fresh):
     return evaluator.scores(fresh)
 
 
-def test_the_very_images_have_no_distance(evaluator):
+def test_identical_images_have_no_distance(evaluator):
     scores = evaluator.scores(evaluator.held_out)
     assert scores["frechet_distance"] == pytest.approx(0, abs=1e-6)
     assert scores["precision"] == scores["recall"] == scores["coverage"] == 1
@@ -81,40 +81,43 @@ def test_copies_of_training_images_are_found_out(digits, fresh):
     digits = digits[:6000]
     evaluator = Evaluator(Config(), digits, 500)
     copies = digits[::60].copy()
-    figures, distances, which = evaluator.memorisation(copies)
+    figures, distances, which = evaluator.memorization(copies)
     assert figures.distance == 0 and figures.closer == 1
     assert np.array_equal(digits[which], copies) and not distances.any()
-    honest, _, _ = evaluator.memorisation(fresh[:500])
+    honest, _, _ = evaluator.memorization(fresh[:500])
     assert honest.closer < 0.04
     assert honest.distance == pytest.approx(honest.held_out_distance, rel=0.1)
 
 
-def test_mirrored_copies_are_found_out_where_training_mirrors(digits):
+def test_mirrored_copies_are_found_if_training_mirrors(digits):
     digits = digits[:6000]
     flipping = Evaluator(Config(flip=True), digits, 200)
-    figures, distances, _ = flipping.memorisation(digits[::30, :, ::-1])
+    figures, distances, _ = flipping.memorization(digits[::30, :, ::-1])
     assert figures.closer == 1 and distances.max() < 2  # they are mirrored, then shrunk
 
 
-def test_copies_are_found_out_where_held_out_images_are_copies_too(digits, fresh):
+def test_copies_are_found_even_if_held_out_images_are_copies(digits, fresh):
     held_out = np.concatenate([fresh[:95], digits[:5]])
     evaluator = Evaluator(Config(), digits[:6000], held_out=held_out)
-    figures, _, _ = evaluator.memorisation(digits[5:25])
+    figures, _, _ = evaluator.memorization(digits[5:25])
     assert figures.closer == 1
 
 
-def test_few_images_are_warned_of(evaluator, digits):
+def test_few_images_give_a_warning(evaluator, digits):
     assert evaluator.warning() is None
-    assert "300 images are few for the 96 features" in Evaluator(Config(), digits, 300).warning()
+    assert (
+        "300 images are too few for the covariances of 96 features"
+        in Evaluator(Config(), digits, 300).warning()
+    )
 
 
-def test_few_images_of_a_class_are_warned_of(digits):
+def test_few_images_of_a_class_give_a_warning(digits):
     config = Config(conditional=True)
     labels = load_training_labels(config, digits)
     evaluator = Evaluator(config, digits, 400, labels=labels)
     warning = evaluator.warning()
     fewest = np.bincount(evaluator.real_labels).min()
-    assert fewest < 40 and f"some class has {fewest} images only" in warning
+    assert fewest < 40 and f"a class has only {fewest} images" in warning
 
 
 def test_stacked_digits_have_a_thousand_classes():
@@ -149,7 +152,7 @@ def test_training_images_stand_in_for_too_few_held_out_ones(
 
 @pytest.mark.parametrize("held_out, compared_with", [(0.0, "training"), (0.5, "held-out")])
 def test_labels_are_those_of_the_images_beside_them(tmp_path, held_out, compared_with):
-    """Of a folder whose classes are shades: 0, 100 and 200."""
+    """A folder whose classes are shades: 0, 100 and 200."""
     for number, name in enumerate(("cat", "dog", "eel")):
         (tmp_path / name).mkdir()
         for i in range(20 + 10 * number):
@@ -184,7 +187,7 @@ def test_held_out_images_without_labels_are_refused_before_a_training(tmp_path, 
     with pytest.raises(UserError, match="no t10k-labels-idx1-ubyte"):
         Evaluator(config, images, 25, labels=labels)
     write_labels(tmp_path / "t10k-labels-idx1-ubyte", np.arange(49) % 10)
-    with pytest.raises(UserError, match="50 held-out images and 49 labels of them"):
+    with pytest.raises(UserError, match="50 held-out images and 49 labels for them"):
         Evaluator(config, images, 25, labels=labels)
 
 
@@ -199,8 +202,8 @@ def test_held_out_digits_are_the_test_digits_at_the_size_of_the_run(mnist):
 
 def test_spread_and_shrink():
     images = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
-    assert spread(images, 4).ravel().tolist() == [0, 3, 6, 9]
-    assert len(spread(images, 100)) == 10
+    assert evenly_spaced(images, 4).ravel().tolist() == [0, 3, 6, 9]
+    assert len(evenly_spaced(images, 100)) == 10
     assert shrink(images, 16).shape == (10, 1, 1, 1)
     shrunk = shrink(np.full((2, 64, 12, 3), 7, np.uint8), 16)
     assert shrunk.tolist() == np.full((2, 16, 12, 3), 7).tolist()

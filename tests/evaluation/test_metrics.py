@@ -15,7 +15,7 @@ def rng():
 
 
 def exact_sample(mean, covariance, count, rng):
-    """A sample whose mean and covariance are just these, not only in expectation."""
+    """A sample with exactly this mean and covariance."""
     points = rng.standard_normal((count, len(mean)))
     points -= points.mean(axis=0)
     points = points @ np.linalg.inv(np.linalg.cholesky(np.cov(points, rowvar=False))).T
@@ -47,7 +47,7 @@ def test_frechet_distance_with_features_that_never_change(rng):
 
 
 def slow_kid(x, y):
-    """Bińkowski et al.'s unbiased estimate, sum by sum."""
+    """The unbiased estimate of Bińkowski et al., with explicit sums."""
     kernel = lambda a, b: (a @ b / len(a) + 1) ** 3  # noqa: E731
     n, m = len(x), len(y)
     xx = sum(kernel(x[i], x[j]) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
@@ -84,7 +84,7 @@ def test_kernel_distance_is_unbiased(rng):
 
 
 def slow_manifolds(real, fake):
-    """The four figures as their papers define them, pair by pair."""
+    """The four metrics as defined in their papers, with explicit loops."""
     apart = lambda a, b: math.dist(a, b)  # noqa: E731
 
     def radius(points, i, k):

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage where images repeat, so that distances are radii."""
+"""Precision, recall, density and coverage of repeated images, whose distances equal radii."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tests.conftest import thorough
 
 
 def exact(real, fake):
-    """The four figures of points with whole numbers, whose squared distances are whole, too."""
+    """The four metrics of points with integer coordinates, so squared distances are exact."""
 
     def squares(a, b):
         return (a**2).sum(axis=1)[:, None] - 2 * a @ b.T + (b**2).sum(axis=1)  # of int64
@@ -57,7 +57,7 @@ def test_one_real_image_as_all_generated_ones():
     assert found == (1, 35 / 100, 35 / 5, 35 / 100)
 
 
-def test_what_is_a_little_outside_is_outside():
+def test_points_slightly_outside_a_ball_are_outside():
     rng = np.random.default_rng(0)
     real = rng.standard_normal((40, 64)).repeat(6, axis=0)
     assert manifolds(real, real * (1 + 1e-4)) == (0, 0, 0, 0)

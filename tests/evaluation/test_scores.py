@@ -1,4 +1,4 @@
-"""A metric is one row, which everything that shows metrics reads."""
+"""A metric is one row, which all tables and plots read."""
 
 import json
 
@@ -39,7 +39,7 @@ def make_evaluator(images, metrics, probabilities=None):
         return Features(flat, None if probabilities is None else probabilities[: len(flat)])
 
     extractor = FeatureExtractor("pixels", 1000, extract)
-    both = evaluator.Labelled(images, None)
+    both = evaluator.LabeledImages(images, None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluator, "find_held_out", lambda *_: (both, both, "held-out"))
         return evaluator.Evaluator(None, images, 1000, metrics, extractor)
@@ -85,7 +85,7 @@ def test_a_toy_metric_is_one_row(toy, images):
     assert panels[1].lines[0].get_ydata().tolist() == [3]
 
 
-def test_what_a_training_records(monkeypatch, images):
+def test_values_that_training_records(monkeypatch, images):
     evaluator = make_evaluator(images, table.IN_TRAINING, np.eye(3)[np.arange(100) % 2])
     monkeypatch.setattr(evaluator, "samples", lambda generator: images)
     made = evaluator.evaluation(7, None)
@@ -97,7 +97,7 @@ def test_what_a_training_records(monkeypatch, images):
     assert made.values["class_distribution"].tolist() == [0.5, 0.5, 0]
 
 
-def test_metrics_of_classes_are_left_out_where_none_are_known(images):
+def test_metrics_of_classes_are_left_out_without_classes(images):
     scores = make_evaluator(images, table.METRICS).scores(images)
     others = {name for name, metric in table.METRICS.items() if not metric.of_classes}
     assert scores.keys() == others - {"class_distances"} and len(others) < len(table.METRICS)
@@ -132,8 +132,8 @@ def test_classes_beyond_the_runs_own_are_called_by_their_numbers():
     assert rows == [[name, *row] for name, row in zip(("zero", "one", "2"), cells)]
 
 
-def test_what_few_images_cannot_tell_is_left_out(images):
-    """Of 99 in place of 100."""
+def test_metrics_that_need_more_images_are_left_out(images):
+    """There are 99 images, and 100 are needed."""
     of_few = make_evaluator(images[:99], ["frechet_distance", "kid", "recall"]).scores(images[:99])
     assert of_few.keys() == {"frechet_distance"}
     of_few_generated = make_evaluator(images, ["frechet_distance", "kid"]).scores(images[:99])
@@ -155,7 +155,7 @@ def test_what_few_images_cannot_tell_is_left_out(images):
     )
 
 
-def test_what_several_metrics_need_is_computed_once(monkeypatch, images):
+def test_shared_results_of_metrics_are_computed_once(monkeypatch, images):
     calls = []
 
     def manifolds(*_):
@@ -168,7 +168,7 @@ def test_what_several_metrics_need_is_computed_once(monkeypatch, images):
 
 
 def test_labels_by_hand():
-    """Two classes whose features are moved by 3 and 4: a distance of 9 and of 16 within each."""
+    """The features of two classes are shifted by 3 and 4, so their distances are 9 and 16."""
     rng = np.random.default_rng(0)
     real, labels = rng.normal(size=(40, 2)), np.repeat([0, 1], 20)
     moved = real + np.where(labels == 0, 3, 4)[:, np.newaxis] * [1, 0]
