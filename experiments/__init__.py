@@ -1,11 +1,11 @@
-"""Answers questions about training, once, with the kernels that commands take."""
+"""One-time experiments about training, with the same kernels as commands."""
 
 import os
 
 from dcgan_tf.commands.program import quiet_tensorflow, set_environment
 
 set_environment()
-ENVIRONMENT = dict(os.environ)  # for commands, which keep TensorFlow quiet themselves
+ENVIRONMENT = dict(os.environ)  # for commands, which silence TensorFlow themselves
 
 with quiet_tensorflow():
     import tensorflow  # noqa: F401

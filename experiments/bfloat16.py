@@ -1,8 +1,9 @@
-"""Training in float32 and in bfloat16: losses and Fréchet distance over the steps, precision.png.
+"""Compares training in float32 and in bfloat16: losses and Fréchet distance over the steps.
 
     python -m experiments.bfloat16 [--run "fast epochs=5"] [--seeds 3]
 
-A run is a preset, followed by what is to be different, as in `benchmarks.time_to_quality`.
+A run is a preset and settings that differ from it, as in `benchmarks.time_to_quality`. Draws
+precision.png.
 """
 
 import argparse
@@ -24,7 +25,7 @@ PANELS = {
 
 
 def main() -> None:
-    """Trains with every seed in both, prints where they end, and draws the way there."""
+    """Trains with every seed in both precisions, prints the last values, and draws all."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--run", default="fast epochs=5")
     parser.add_argument("--seeds", type=int, default=3)

@@ -1,13 +1,13 @@
-"""Trains losses and presets beside each other: tables and pictures of docs/results/.
+"""Compares losses and presets: the tables and pictures of docs/results/.
 
     python -m experiments.losses_and_presets digits
     python -m experiments.losses_and_presets presets
     python -m experiments.losses_and_presets faces FACES
 
-The first trains small models on MNIST for minutes, and evaluates the images after each epoch; the
-second trains the presets of other sources with their own settings, for hours; the third trains on a
-folder or .zip of faces, of which it shows the grids. The runs are kept under runs/results_…: an
-interrupted experiment goes on where it was. Pictures go to the current folder.
+The first trains small models on MNIST for minutes, and evaluates them after each epoch. The second
+trains presets with their own settings for hours. The third trains on a folder or .zip of faces, and
+shows the grids. The runs are kept under runs/results_…, so an interrupted experiment can be
+resumed. Pictures go to the current folder.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from experiments.processes import train
 RUNS = Path("runs")
 TUTORIAL = "--kernel_size 4 --initializer_stddev 0.02 --learning_rate 5e-4 --beta_1 0.5"
 DIGITS = "--base_filters 16 --batch_size 64 --ema_decay 0.999 --epochs 3 --eval_every 1"
-PRESETS = {"paper": 28, "blocks": 32, "upsample": 32}  # and the sides of their sources' digits
+PRESETS = {"paper": 28, "blocks": 32, "upsample": 32}  # with the image size of their sources
 FACES = "--dataset folder --preset blocks --base_filters 32 --batch_size 32 --ema_decay 0.99"
 
 
@@ -38,7 +38,7 @@ def digits() -> dict[str, str]:
 
 
 def presets() -> dict[str, str]:
-    """The flags of each preset's run on MNIST, with all else its own."""
+    """The flags of each preset's run on MNIST."""
     return {
         name: f"--preset {name} --image_size {side} --epochs 15 --eval_every 3"
         for name, side in PRESETS.items()
@@ -52,7 +52,7 @@ def faces(source: str) -> dict[str, str]:
 
 
 def metrics_of(name: str, flags: str) -> list[dict[str, str]]:
-    """Trains a run, or goes on with it; returns the rows of its metrics.csv."""
+    """Starts or resumes a run, and returns the rows of its metrics.csv."""
     run = RunDirectory(RUNS / name)
     train(shlex.split(flags), run)
     with run.metrics_file.open() as file:
@@ -60,7 +60,7 @@ def metrics_of(name: str, flags: str) -> list[dict[str, str]]:
 
 
 def draw_grids(path: Path, runs: dict[str, str]) -> None:
-    """The last grid of each run, side by side."""
+    """Draws the last grid of each run, side by side."""
     columns = (len(runs) + 1) // 2 if len(runs) > 5 else len(runs)
     rows = -(-len(runs) // columns)
     figure = Figure(figsize=(2.6 * columns, 2.8 * rows), layout="constrained")
@@ -75,7 +75,7 @@ def draw_grids(path: Path, runs: dict[str, str]) -> None:
 
 
 def draw_curves(path: Path, tables: dict[str, list[dict[str, str]]]) -> None:
-    """The Fréchet distance of each run over its minutes."""
+    """Draws the Fréchet distance of each run over the minutes of training."""
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.subplots()
     for name, table in tables.items():
@@ -97,7 +97,7 @@ def save(path: Path, figure: Figure) -> None:
 
 
 def main() -> None:
-    """Trains all runs of a kind, and prints a Markdown table."""
+    """Trains all runs of a kind, prints a Markdown table, and draws the pictures."""
     parser = argparse.ArgumentParser()
     kinds = parser.add_subparsers(dest="kind", required=True)
     kinds.add_parser("digits")

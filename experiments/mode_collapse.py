@@ -1,11 +1,12 @@
-"""Counts the modes that a GAN covers on stacked MNIST, with and without remedies: a table.
+"""Counts the modes of stacked MNIST that a GAN covers, with and without remedies.
 
     python -m experiments.mode_collapse [--steps 20000] [--seeds 3] [bce packed unrolled ...]
 
-Three digits in three channels make 1,000 modes. Each run trains the same models; after some numbers
-of generator updates a digit classifier names the three digits of 26,000 samples, as in Metz et al.,
-2017, section 3.3.1, and Lin et al., 2018. The runs are kept under runs/mode_collapse, and what was
-counted beside each: an interrupted experiment goes on where it was. Also draws mode_collapse.png.
+Three digits in three channels make 1,000 modes. All runs train the same models. At several numbers
+of generator updates, a digit classifier names the three digits of 26,000 samples, as in Metz et
+al., 2017, section 3.3.1, and Lin et al., 2018. The runs and their counts are kept under
+runs/mode_collapse, so an interrupted experiment can be resumed. Prints a table and draws
+mode_collapse.png.
 """
 
 import argparse
@@ -43,11 +44,11 @@ REMEDIES = {
     "r1": "--r1_gamma 1 --discriminator_batch_norm --dropout 0",
 }
 
-Counts = dict[int, tuple[int, float]]  # modes and their divergence, by the updates
+Counts = dict[int, tuple[int, float]]  # modes and KL divergence by updates
 
 
 def count_over(name: str, seed: int, last: int, classifier: keras.Sequential) -> Counts:
-    """Trains a run, or goes on with it, and counts at each stage up to the last step."""
+    """Starts or resumes a run, and counts modes at each stage up to the last step."""
     run, table = RunDirectory(RUNS / f"{name}_{seed}"), RUNS / f"{name}_{seed}.csv"
     counts: Counts = {}
     if table.exists():
@@ -55,7 +56,7 @@ def count_over(name: str, seed: int, last: int, classifier: keras.Sequential) ->
             counts = {int(row[0]): (int(row[1]), float(row[2])) for row in csv.reader(file)}
     counted = max(counts, default=0)
     for steps in [stage for stage in sorted({*STAGES, last}) if counted < stage <= last]:
-        # As many epochs as steps, since the steps alone are to end the run.
+        # With as many epochs as steps, the steps end the run.
         ends = f"--max_steps {steps} --epochs {steps} --seed {seed}"
         train(f"{COMMON} {REMEDIES[name]} {ends}".split(), run)
         generator, config, _ = load_generator(run)
@@ -67,10 +68,10 @@ def count_over(name: str, seed: int, last: int, classifier: keras.Sequential) ->
 
 
 def covered(classifier: keras.Sequential, images: np.ndarray) -> tuple[int, float]:
-    """How many of the 1,000 modes there are among some images, and how unevenly.
+    """Counts the modes among images, and measures how uneven their frequencies are.
 
     Args:
-        classifier: of single digits.
+        classifier: a classifier of single digits.
         images: uint8 [N, 28, 28, 3] in [0, 255].
 
     Returns:
@@ -84,14 +85,14 @@ def covered(classifier: keras.Sequential, images: np.ndarray) -> tuple[int, floa
 
 
 def draw(results: dict[str, list[Counts]]) -> None:
-    """The modes over the updates: a curve for each seed, a colour for each remedy."""
+    """Draws the modes over the updates: a curve for each seed, a color for each remedy."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    for number, (name, seeds) in enumerate(results.items()):
+    for index, (name, seeds) in enumerate(results.items()):
         for seed, counts in enumerate(seeds):
             modes = [found for found, _ in counts.values()]
             label = REMEDIES[name] if seed == 0 else None
-            axes.plot(list(counts), modes, "o-", color=f"C{number}", markersize=4, label=label)
+            axes.plot(list(counts), modes, "o-", color=f"C{index}", markersize=4, label=label)
     axes.axhline(MODES, linestyle=":", color="tab:gray", label="real images")
     axes.set(
         xscale="log", xlabel="updates of the generator", ylabel="modes covered", ylim=(0, None)
@@ -103,14 +104,14 @@ def draw(results: dict[str, list[Counts]]) -> None:
 
 
 def main() -> None:
-    """Trains each run, counts, and prints a row for each remedy and stage."""
+    """Trains each run, counts modes, and prints a row for each remedy and stage."""
     parser = argparse.ArgumentParser()
     parser.add_argument("remedies", nargs="*", default=[*REMEDIES], metavar="|".join(REMEDIES))
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, default=1)
     flags = parser.parse_args()
     if unknown := {*flags.remedies} - {*REMEDIES}:
-        parser.error(f"no remedy is called {', '.join(unknown)}; there are {', '.join(REMEDIES)}")
+        parser.error(f"unknown remedies {', '.join(unknown)}: give some of {', '.join(REMEDIES)}")
     print_setup()
     classifier = load_classifier()
     real = covered(classifier, load_images(Config(dataset="stacked_mnist"))[:SAMPLES])

@@ -1,11 +1,11 @@
-"""Colors beside their alpha or times it: which a smooth model of sprites draws with cleaner edges.
+"""Compares straight and premultiplied colors: which give cleaner edges under a smooth model?
 
     python -m experiments.premultiplied_alpha --data_dir DIR
 
-The principal components of a folder's images with transparency stand in for a generator, in each
-form. They draw the held-out tenth; these are laid on four grounds and compared with the real ones
-there, within a pixel of an edge of their alpha. Straight colors are tried with those that the files
-have behind transparent pixels, with black and with white.
+In place of a generator, the principal components of transparent images reconstruct the held-out
+tenth. The reconstructions and the real images are laid on four backgrounds, and compared within a
+pixel of the edges of the alpha. Straight colors are tried with three colors of transparent pixels:
+as in the files, black and white.
 """
 
 import argparse
@@ -21,12 +21,12 @@ from dcgan_tf.datasets.transparency import laid_on
 from dcgan_tf.settings.config import Config
 
 COMPONENTS = (20, 50, 100, 200)
-GROUNDS = np.array([[0, 0, 0], [255, 255, 255], [255, 0, 255], [51, 153, 51]])
+BACKGROUNDS = np.array([[0, 0, 0], [255, 255, 255], [255, 0, 255], [51, 153, 51]])
 EDGE = np.ones((1, 3, 3), bool)
 
 
 def main() -> None:
-    """Reads the images, and prints the root mean square error at edges of each form, of 255."""
+    """Prints the root mean square error at edges for each form of colors, in [0, 255]."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data_dir", required=True)
     parser.add_argument("--image_size", default="56")
@@ -43,16 +43,16 @@ def main() -> None:
         for name, learned, given in forms(train, test):
             drawn = project(learned, given, count)
             images = to_uint8(drawn) if name == "multiplied" else np.rint(drawn).astype(np.uint8)
-            apart = [
+            errors = [
                 np.subtract(laid_on(images, ground), laid_on(test, ground), dtype=float)[edges]
-                for ground in GROUNDS
+                for ground in BACKGROUNDS
             ]
-            error = np.sqrt(np.mean(np.square(apart)))
+            error = np.sqrt(np.mean(np.square(errors)))
             print(f"{count:>4} components  {name:<26} {error:6.1f}", flush=True)
 
 
 def forms(train: np.ndarray, test: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Each form by its name, and both sets in it, float32 [N, H, W, 4]."""
+    """The name of each form of colors, and both sets in this form, float32 [N, H, W, 4]."""
     for name, behind in (("as in the files", None), ("black", 0), ("white", 255)):
         pair = []
         for images in (train, test):
@@ -65,7 +65,7 @@ def forms(train: np.ndarray, test: np.ndarray) -> Iterator[tuple[str, np.ndarray
 
 
 def project(train: np.ndarray, test: np.ndarray, count: int) -> np.ndarray:
-    """The images of `test` by so many principal components of those of `train`, in their range."""
+    """Reconstructs `test` from the first `count` principal components of `train`."""
     learned, given = (images.reshape(len(images), -1) for images in (train, test))
     mean = learned.mean(axis=0)
     _, vectors = np.linalg.eigh((learned - mean) @ (learned - mean).T)

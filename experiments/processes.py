@@ -1,4 +1,4 @@
-"""Starts commands as a user would, in processes of their own, and says so."""
+"""Runs commands in processes of their own, and prints their command lines."""
 
 import shlex
 import subprocess
@@ -16,7 +16,7 @@ def start(arguments: Sequence[str], log: TextIO | None = None) -> subprocess.Pop
 
     Args:
         arguments: a script, or -m and a module, and their flags.
-        log: where everything that is printed goes; by default to the terminal.
+        log: the file for all output; by default, output goes to the terminal.
     """
     print(f"\n$ python {shlex.join(arguments)}", flush=True)
     command, errors = [sys.executable, *arguments], subprocess.STDOUT if log else None
@@ -24,10 +24,10 @@ def start(arguments: Sequence[str], log: TextIO | None = None) -> subprocess.Pop
 
 
 def train(flags: Sequence[str], run: RunDirectory) -> None:
-    """Trains a run, or goes on with it.
+    """Starts or resumes a run.
 
     Raises:
-        UserError: it fails, and has said why.
+        UserError: training fails; its own error is already printed.
     """
     if start(["train.py", *flags, "--run_dir", str(run.path)]).wait():
-        raise UserError(f"{run.path}: the training failed, as it says above")
+        raise UserError(f"{run.path}: training failed, see the error above")

@@ -1,11 +1,10 @@
-"""Mode collapse on a ring of eight Gaussians, with and without unrolling: a table and a picture.
+"""Mode collapse on a ring of eight Gaussians, with and without unrolling.
 
     python -m experiments.ring_of_gaussians [STEPS [PICTURE]]
 
-The case and the settings are those of Metz et al., 2017, section 3.1 and appendix A: an easy
-distribution in the plane, of which a plain GAN gets one mode after the other, and not
-all at once. A mode is counted as covered if at least 1 % of the samples lie within three standard
-deviations of it.
+The distribution and settings are from Metz et al., 2017, section 3.1 and appendix A. A plain GAN
+covers one mode after the other, never all at once. A mode counts as covered if at least 1 % of the
+samples lie within three standard deviations of it. Prints a table and draws a picture.
 """
 
 import argparse
@@ -27,7 +26,7 @@ from dcgan_tf.reporting.plots import save_figure
 from dcgan_tf.steps.unrolled import unrolled_step
 from dcgan_tf.train_step import train_step
 
-SHOWN = 5
+NUM_SNAPSHOTS = 5
 UNROLL_STEPS = 10
 BATCH_SIZE = 256
 NOISE_DIM = 256
@@ -56,10 +55,10 @@ def make_gan(seed: int) -> Gan:
 
 
 def train(unroll_steps: int, steps: int, seed: int = 0) -> list[np.ndarray]:
-    """Trains on the ring; where no steps are to be unrolled, by the tutorial's step.
+    """Trains on the ring, with the tutorial's step if `unroll_steps` is 0.
 
     Returns:
-        Samples, float32 [2500, 2], at SHOWN moments of the training, the last at its end.
+        Samples, float32 [2500, 2], at NUM_SNAPSHOTS evenly spaced steps, including the last.
     """
     gan = make_gan(seed)
     unrolled = functools.partial(unrolled_step, unroll_steps=unroll_steps)
@@ -73,15 +72,15 @@ def train(unroll_steps: int, steps: int, seed: int = 0) -> list[np.ndarray]:
             step(gan, tf.gather(MODES, modes) + spread)
 
     samples = []
-    for _ in range(SHOWN):
-        train_steps(tf.constant(steps // SHOWN))
+    for _ in range(NUM_SNAPSHOTS):
+        train_steps(tf.constant(steps // NUM_SNAPSHOTS))
         noise = tf.random.stateless_normal([2500, NOISE_DIM], [seed, gan.step])
         samples.append(gan.generator(noise).numpy())
     return samples
 
 
 def covered(samples: np.ndarray) -> tuple[int, float]:
-    """How many of the eight modes are covered, and which fraction of the samples lies in a mode."""
+    """The number of covered modes, and the fraction of samples that lie in a mode."""
     distances = np.linalg.norm(samples[:, None] - MODES, axis=2)
     nearest = distances.argmin(axis=1)[distances.min(axis=1) < 3 * DEVIATION]
     fractions = np.bincount(nearest, minlength=8) / len(samples)
@@ -89,7 +88,7 @@ def covered(samples: np.ndarray) -> tuple[int, float]:
 
 
 def main() -> None:
-    """Trains twice, and prints and draws what came of it."""
+    """Trains without and with unrolling, and prints and draws the results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("steps", type=int, nargs="?", default=20_000, metavar="STEPS")
     parser.add_argument("picture", type=Path, nargs="?", default="ring.png", metavar="PICTURE")
@@ -97,8 +96,8 @@ def main() -> None:
     steps = flags.steps
     print_setup()
     print(f"{'':<20} {'modes':>6} {'in a mode':>10} {'seconds':>8}   after {steps} steps")
-    figure = Figure(figsize=(2 * SHOWN, 4.4), layout="constrained")
-    for row, unroll_steps in zip(figure.subplots(2, SHOWN), (0, UNROLL_STEPS)):
+    figure = Figure(figsize=(2 * NUM_SNAPSHOTS, 4.4), layout="constrained")
+    for row, unroll_steps in zip(figure.subplots(2, NUM_SNAPSHOTS), (0, UNROLL_STEPS)):
         began = time.perf_counter()
         samples = train(unroll_steps, steps)
         modes, fraction = covered(samples[-1])
@@ -108,7 +107,7 @@ def main() -> None:
             axes.plot(*MODES.T, "o", color="tab:orange", markersize=9, alpha=0.35)
             axes.plot(*points.T, ".", color="tab:blue", markersize=1)
             axes.set(xlim=(-3, 3), ylim=(-3, 3), xticks=[], yticks=[], aspect="equal")
-            axes.set_title(f"{name}, {steps * i // SHOWN}", fontsize=9)
+            axes.set_title(f"{name}, {steps * i // NUM_SNAPSHOTS}", fontsize=9)
     save_figure(flags.picture, figure, dpi=80)
     print(f"samples (blue) and modes (orange) over the steps: {flags.picture}")
 

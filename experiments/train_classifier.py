@@ -1,9 +1,9 @@
-"""Trains one of the classifiers that come with the project, and prints its accuracy.
+"""Trains one of the classifiers of the package, and prints its accuracy.
 
     python -m experiments.train_classifier [--dataset mnist] [--data_dir DIR] [--output FILE.npz]
 
-On all training images; the accuracy is that on the test images. MNIST's classifier takes minutes,
-those of Fashion-MNIST and CIFAR-10 take an hour or more on one core.
+It trains on all training images. The accuracy is measured on the test images. The classifier of
+MNIST takes minutes, those of Fashion-MNIST and CIFAR-10 take an hour or more on one core.
 """
 
 import dataclasses
@@ -38,31 +38,31 @@ RECOMPRESSED = {"fashion_mnist": 0.0, "cifar10": 0.4}  # fraction of the images
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierFlags(Settings):
-    """What is trained on, and where the weights go."""
+    """The flags: the dataset, the precision and the output."""
 
     dataset: str = setting("mnist", "Data", "what to classify", one_of(("mnist", *PADDING)))
-    data_dir: str | None = setting(None, "Data", "folder with your own copy of it", is_path=True)
+    data_dir: str | None = setting(None, "Data", "folder with your own copy", is_path=True)
     precision: str = setting(
-        "float32", "Training", "of the arithmetic", one_of(("float32", "bfloat16"))
+        "float32", "Training", "precision of the arithmetic", one_of(("float32", "bfloat16"))
     )
     output: str = setting("classifier.npz", "Output", "file for the weights, a .npz", is_path=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if Path(self.output).suffix != ".npz":
-            raise UserError(f"--output {self.output} is not a .npz: give a file that ends so")
+            raise UserError(f"--output {self.output} is not a .npz: give a file that ends in .npz")
         check_file(Path(self.output), "--output")
 
 
 class AugmentedBatches(keras.utils.PyDataset):
-    """Shuffled batches of images that are moved, mirrored and compressed again at random.
+    """Shuffled batches of images that are randomly shifted, mirrored and recompressed.
 
     Args:
         images: uint8 [N, H, W, C].
-        labels: the ids of their classes, int [N].
-        padding: the most pixels by which an image is moved; what comes in is its reflection.
-        recompressed: the fraction of the images that go through JPEG, at a quality of 40 to 95.
-            Copies of CIFAR-10 that were JPEGs once should be judged like the original.
+        labels: their class ids, int [N].
+        padding: the maximum shift in pixels; the border is filled by reflection.
+        recompressed: the fraction of images that are compressed as JPEG, at a quality of 40 to 95,
+            so that copies of CIFAR-10 that were JPEGs are judged like the original.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class AugmentedBatches(keras.utils.PyDataset):
 
 
 def recompress(image: np.ndarray, quality: int) -> np.ndarray:
-    """A color image as it is after a lossy compression, uint8 [H, W, 3]."""
+    """A color image after JPEG compression, uint8 [H, W, 3]."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file))
@@ -109,7 +109,7 @@ def recompress(image: np.ndarray, quality: int) -> np.ndarray:
 def train_residual_classifier(
     batches: AugmentedBatches, epochs: int, precision: str, seed: int = 0
 ) -> keras.Model:
-    """Trains by SGD with momentum; the rate rises for a sixth of the time, then falls to 0."""
+    """Trains by SGD with momentum. The learning rate rises in the first sixth, then falls to 0."""
     keras.utils.set_random_seed(seed)
     classifier = make_residual_classifier(batches.images.shape[1:], precision=precision)
     steps = epochs * len(batches)
@@ -126,7 +126,7 @@ def train_residual_classifier(
 
 
 def main() -> None:
-    """Trains, tests and writes a classifier."""
+    """Trains, tests and saves a classifier."""
     (flags,) = parse(__doc__, ClassifierFlags)
     config = Config(dataset=flags.dataset, data_dir=flags.data_dir)
     (images, labels), (test, test_labels) = (
@@ -140,7 +140,7 @@ def main() -> None:
         )
         classifier = train_residual_classifier(batches, EPOCHS[flags.dataset], flags.precision)
     right = classify(classifier, test) == test_labels
-    print(f"{right.sum():,} of {len(right):,} test images right: {right.mean():.2%}")
+    print(f"{right.sum():,} of {len(right):,} test images correct: {right.mean():.2%}")
     save_classifier(classifier, Path(flags.output))
     print(f"weights: {flags.output}")
 

@@ -1,10 +1,10 @@
-"""Trains runs that go wrong, each beside what helps: the pictures of docs/training.md.
+"""Trains runs that go wrong, and their remedies: the pictures of docs/training.md.
 
     python -m experiments.training_guide [--faces FACES] [NAME ...]
 
-FACES is a folder or .zip of face images, for those that need them. The runs are kept under
-runs/training_guide: an interrupted experiment goes on where it was. What each run printed is beside
-it, and its warnings are printed. A picture for each, NAME.png, goes to the current folder.
+FACES is a folder or .zip of face images, for cases that need them. Runs and their output are kept
+under runs/training_guide, so an interrupted experiment can be resumed. Their warnings are printed.
+The picture of each case, NAME.png, goes to the current folder.
 """
 
 import argparse
@@ -26,7 +26,7 @@ FACES = "--preset paper --dataset folder --base_filters 32 --batch_size 32 --epo
 SLOW = "--base_filters 16 --initializer_stddev 0.02 --learning_rate 5e-4 --beta_1 0.5 --epochs 2"
 STRONG = "--discriminator_learning_rate 5e-3 --generator_learning_rate 5e-5 --dropout 0"
 
-# What goes wrong: the flags of the run that it happens in, and those with what helps.
+# The flags of a run that goes wrong, and of the same run with a remedy.
 CASES = {
     "healthy": [DIGITS],
     "discriminator_wins": [
@@ -44,21 +44,21 @@ CASES = {
 
 
 def train(path: Path, flags: str) -> RunDirectory:
-    """Trains a run, or goes on with it, and prints its warnings; its output is kept beside it.
+    """Starts or resumes a run, keeps its output, and prints its warnings.
 
     Raises:
-        UserError: there was no first epoch.
+        UserError: the run did not finish its first epoch.
     """
     command = ["train.py", *shlex.split(flags), "--run_dir", str(path)]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".txt").open("a+") as log:
-        # A run that diverges ends with an error, which is what is to be shown.
+        # A run that diverges ends with an error, which is expected.
         start(command, log).wait()
         log.seek(0)
         print(*(line for line in log if "usually helps" in line or "train.py:" in line), sep="")
     run = RunDirectory(path)
     if not run.frames():
-        raise UserError(f"nothing was trained in {path}: {log.name} says why")
+        raise UserError(f"nothing was trained in {path}: see {log.name} for the reason")
     return run
 
 
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--faces", default="faces64.zip")
     flags = parser.parse_args()
     if unknown := {*flags.names} - {*CASES}:
-        parser.error(f"no case is called {', '.join(unknown)}; there are {', '.join(CASES)}")
+        parser.error(f"unknown cases {', '.join(unknown)}: give some of {', '.join(CASES)}")
     for name in flags.names:
         variants = [variant.format(faces=shlex.quote(flags.faces)) for variant in CASES[name]]
         runs = [train(RUNS / f"{name}_{i}", each) for i, each in enumerate(variants)]

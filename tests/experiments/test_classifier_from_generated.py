@@ -1,4 +1,4 @@
-"""What the experiment with a second model computes, on numbers that are worked out by hand."""
+"""The computations of the experiment with generated digits, checked by hand."""
 
 import numpy as np
 import pytest
@@ -9,27 +9,27 @@ from experiments import classifier_from_generated as experiment
 
 
 def grey(values):
-    """Images of two pixels, of these grey levels."""
+    """Images of two pixels, of these gray levels."""
     return np.array(values, np.uint8).reshape(-1, 1, 2, 1)
 
 
-def test_nearest_neighbours_by_hand(monkeypatch):
+def test_nearest_neighbors_by_hand(monkeypatch):
     references = grey([[0, 0], [100, 0], [0, 200]]), np.array([5, 6, 7])
     # Squared distances to the three, in units of 100: the first is 16, 36, 256 away, the second
     # 3600, 1600, 7600; the third is just nearer to [0, 200] than to [0, 0].
     test = grey([[40, 0], [60, 0], [0, 101], [100, 1]]), np.array([5, 6, 0, 6])
-    assert experiment.nearest_neighbour_error(references, test) == 0.25
+    assert experiment.nearest_neighbor_error(references, test) == 0.25
     monkeypatch.setattr(metrics, "NEAREST_CHUNK", 2)
-    assert experiment.nearest_neighbour_error(references, test) == 0.25
+    assert experiment.nearest_neighbor_error(references, test) == 0.25
 
 
-def test_generated_digits_are_believed_above_a_half():
+def test_classifier_agrees_above_a_probability_of_a_half():
     probabilities = np.array([[0.6, 0.4], [0.6, 0.4], [0.5, 0.5]])
-    believed = experiment.believed(probabilities, np.array([0, 1, 0]))
-    assert believed.tolist() == [True, False, False]
+    agrees = experiment.agrees(probabilities, np.array([0, 1, 0]))
+    assert agrees.tolist() == [True, False, False]
 
 
-def test_batches_are_put_together():
+def test_batches_are_concatenated():
     images, labels = experiment.joined(
         (tf.zeros([2, 1]), tf.constant([3, 4])), (tf.ones([1, 1]), tf.constant([5]))
     )
@@ -39,10 +39,10 @@ def test_batches_are_put_together():
 def test_table_has_means_sample_deviations_and_gains_seed_by_seed():
     gained = {"labelled": 0, "augmented": 0.01, "generated": 0.03, "both": 0.02}
     results = {
-        (labels, seed, way): value + seed / 50 + gained[way]
+        (labels, seed, method): value + seed / 50 + gained[method]
         for labels, value in ((1000, 0.9), (100, 0.8))
         for seed in (0, 1, 2)
-        for way in experiment.WAYS
+        for method in experiment.METHODS
     }
     results[100, 3, "labelled"] = 0.1  # a seed that was interrupted
     lines = experiment.table(results).splitlines()

@@ -1,4 +1,4 @@
-"""What the experiment on mode collapse counts, on samples whose modes are known."""
+"""The counts of the experiment on mode collapse, on samples with known modes."""
 
 import math
 

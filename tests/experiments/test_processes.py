@@ -1,4 +1,4 @@
-"""Commands that experiments start: in a user's environment, and what is said if one fails."""
+"""Experiments start commands in the user's environment, and report failures."""
 
 import shlex
 import subprocess
@@ -23,17 +23,17 @@ def test_an_experiment_is_quiet_and_its_commands_have_the_environment_of_a_shell
     assert done.returncode == 0 and done.stderr == ""
 
 
-def test_a_training_that_fails_is_told(monkeypatch, tmp_path, capfd):
+def test_a_failed_training_is_an_error(monkeypatch, tmp_path, capfd):
     monkeypatch.chdir(ROOT)
     run = RunDirectory(tmp_path / "a run")
-    with pytest.raises(UserError, match="a run: the training failed, as it says above"):
+    with pytest.raises(UserError, match="a run: training failed, see the error above"):
         processes.train(["--epochs=0"], run)
     out, err = capfd.readouterr()
     assert out == f"\n$ python train.py --epochs=0 --run_dir '{run.path}'\n"
     assert err.startswith("train.py: --epochs must be") and err.count("\n") == 1
 
 
-def test_what_is_printed_goes_to_a_log(tmp_path, capfd):
+def test_output_goes_to_a_log(tmp_path, capfd):
     code = "import sys; print('out', flush=True); print('err', file=sys.stderr)"
     with (tmp_path / "log.txt").open("w") as log:
         assert processes.start(["-c", code], log).wait() == 0

@@ -1,4 +1,4 @@
-"""The ring of Gaussians: that both GANs train on it, and what counts as a covered mode."""
+"""Both GANs train on the ring of Gaussians, and its covered modes are counted."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,9 @@ from experiments import ring_of_gaussians as ring
 
 
 def test_both_gans_train():
-    plain, unrolled = (ring.train(unroll_steps, ring.SHOWN) for unroll_steps in (0, 2))
+    plain, unrolled = (ring.train(unroll_steps, ring.NUM_SNAPSHOTS) for unroll_steps in (0, 2))
     for samples in (plain, unrolled):
-        assert [each.shape for each in samples] == [(2500, 2)] * ring.SHOWN
+        assert [each.shape for each in samples] == [(2500, 2)] * ring.NUM_SNAPSHOTS
         assert not np.array_equal(samples[0], samples[-1])
     assert not np.array_equal(plain[-1], unrolled[-1])
 

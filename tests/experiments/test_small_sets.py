@@ -1,4 +1,4 @@
-"""The comparison on small sets: its figures, and the table with stand-ins for what trains."""
+"""The comparison on small sets: its figures, and its table with fake trainings."""
 
 import importlib.util
 import subprocess

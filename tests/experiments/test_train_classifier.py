@@ -26,7 +26,7 @@ def test_help_is_printed_and_nothing_trained(run_main, monkeypatch):
         ("folder.npz", "is a folder: give a file"),
     ],
 )
-def test_a_file_that_is_none_is_refused_before_the_training(
+def test_an_invalid_output_is_refused_before_the_training(
     run_main, monkeypatch, tmp_path, name, told
 ):
     monkeypatch.setattr(train_classifier, "train_classifier", refuse)
@@ -35,7 +35,7 @@ def test_a_file_that_is_none_is_refused_before_the_training(
     assert code == 1 and told in err and one_sentence(err)
 
 
-def test_batches_hold_each_image_once_moved_and_mirrored():
+def test_batches_have_each_image_once_shifted_and_mirrored():
     """Each image is its index as a column of pixels, which a mirror image has on the other side."""
     images = np.zeros((train_classifier.BATCH_SIZE * 2, 8, 8, 3), np.uint8)
     images[:, :, 4] = np.arange(len(images))[:, np.newaxis, np.newaxis]
