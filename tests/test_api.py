@@ -1,4 +1,4 @@
-"""What `import dcgan_tf` gives: quick to import, documented, and enough to work with a run."""
+"""The Python API: quick to import, documented, and sufficient to work with runs."""
 
 import ast
 import dataclasses
@@ -120,7 +120,7 @@ def test_train_returns_the_run_that_load_run_finds(trained):
         assert not any(np.array_equal(kernel, state.get_tensor(name)) for name in plain)
 
 
-def test_train_goes_on(trained, capsys):
+def test_train_resumes(trained, capsys):
     run = dcgan_tf.train(trained.config, trained.path)
     assert run.step == 100 and "a larger `epochs`" in capsys.readouterr().out
     with pytest.raises(dcgan_tf.UserError, match="holds a run already"):
@@ -128,7 +128,7 @@ def test_train_goes_on(trained, capsys):
 
 
 @pytest.mark.parametrize("num_images", [21, 300])
-def test_sample_is_what_the_command_draws(trained, run_main, tmp_path, num_images):
+def test_sample_equals_the_command(trained, run_main, tmp_path, num_images):
     flags = {"num_images": num_images, "seed": 5}
     run_main(
         sample,
@@ -146,7 +146,7 @@ def test_sample_is_what_the_command_draws(trained, run_main, tmp_path, num_image
     assert np.abs(trained.noise(range(50), truncation=0.5)).max() <= 0.5
 
 
-def test_interpolation_is_what_the_command_draws(trained, run_main, tmp_path):
+def test_interpolation_equals_the_command(trained, run_main, tmp_path):
     run_main(
         sample,
         f"--run_dir={trained.path}",
@@ -227,7 +227,7 @@ def test_noise_of_another_shape_is_refused(trained, shape):
         trained.generate(np.zeros(shape))
 
 
-def test_interpolation_takes_numbers_in_an_array(trained):
+def test_interpolation_accepts_an_array_of_indices(trained):
     numbers = np.array([3, 7, 12])
     frames = [trained.interpolate(points).array for points in (numbers, numbers.tolist())]
     assert np.array_equal(*frames)
@@ -255,7 +255,7 @@ def test_loop_of_ones_own(digits):
     ],
     ids=str,
 )
-def test_loop_of_ones_own_takes_the_step_of_any_run(mnist, monkeypatch, settings):
+def test_custom_loop_can_use_the_step_of_any_run(mnist, monkeypatch, settings):
     """With `make_step`, it leaves out nothing that the config asks for: it is the trainer's."""
     monkeypatch.setitem(ARCHITECTURES, "dense", DENSE)
     config = dcgan_tf.Config.from_flags(TINY | {"architecture": "dense"} | settings)
@@ -273,21 +273,21 @@ def test_loop_of_ones_own_takes_the_step_of_any_run(mnist, monkeypatch, settings
     assert int(gan.step) == 2
 
 
-def test_loop_of_ones_own_refuses_what_does_not_go_together():
+def test_custom_loop_refuses_incompatible_settings():
     config = dcgan_tf.Config.from_flags(TINY | {"unroll_steps": 2, "discriminator_steps": 2})
     with pytest.raises(dcgan_tf.UserError, match="`unroll_steps` needs one update of each"):
         dcgan_tf.make_step(config)
 
 
 @pytest.mark.parametrize("device, told", [("auto", True), ("cpu", False)])
-def test_unused_gpu_is_told(trained, monkeypatch, tmp_path, caplog, device, told):
+def test_unused_gpu_gives_a_warning(trained, monkeypatch, tmp_path, caplog, device, told):
     monkeypatch.setattr(strategy, "NVIDIA_DRIVER", tmp_path)
     dcgan_tf.train(dataclasses.replace(trained.config, device=device), trained.path)
     warnings = [record.getMessage() for record in caplog.records]
     assert any('pip install "dcgan-tf[gpu]"' in each for each in warnings) == told
 
 
-def test_a_device_that_a_process_can_no_longer_take_is_refused(monkeypatch):
+def test_a_device_that_a_process_can_no_longer_use_is_refused(monkeypatch):
     """As TensorFlow behaves with a GPU, once it has computed something, or hidden it."""
 
     def too_late(devices, kind):
@@ -304,7 +304,7 @@ def test_a_device_that_a_process_can_no_longer_take_is_refused(monkeypatch):
             strategy.make_strategy(dcgan_tf.Config(device=device))
 
 
-def test_gpu_is_unused_where_a_card_is_there_and_not_seen(monkeypatch, tmp_path):
+def test_gpu_is_unused_if_tensorflow_does_not_see_it(monkeypatch, tmp_path):
     monkeypatch.setattr(strategy, "NVIDIA_DRIVER", tmp_path / "absent")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert not strategy.unused_gpu()

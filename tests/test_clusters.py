@@ -1,4 +1,4 @@
-"""Clusters of images as labels that nobody gave, in runs from the command line."""
+"""Clusters of images as labels, in runs from the command line."""
 
 import json
 import sys
@@ -55,7 +55,7 @@ def test_each_image_is_in_the_cluster_whose_center_is_nearest(mnist):
     np.testing.assert_array_equal(find_centers(images, 20, seed=3), centers)
 
 
-def test_where_fewer_images_differ_there_are_fewer_clusters():
+def test_if_fewer_images_differ_there_are_fewer_clusters():
     images = np.repeat(np.uint8([0, 200, 100]), [5, 3, 4])[:, None, None, None] + np.zeros(
         (8, 8, 1)
     )
@@ -85,9 +85,7 @@ def run(tmp_path_factory, digits_dir):
     return run_dir
 
 
-def test_run_goes_on_with_the_clusters_that_it_was_started_with(
-    run_main, run, digits_dir, tmp_path, monkeypatch
-):
+def test_resumed_run_keeps_its_clusters(run_main, run, digits_dir, tmp_path, monkeypatch):
     """It ends as if it had not been stopped, though no cluster could be found again."""
     stopped = tmp_path / "stopped"
     flags = [*train_command(stopped, digits_dir, *FLAGS)[2:]]
@@ -127,7 +125,7 @@ def test_run_is_evaluated_as_one_without_labels(run_main, run, tmp_path):
 
 
 def test_run_that_starts_from_another_keeps_its_clusters(run, digits_dir, mnist, tmp_path):
-    """Each image that the other run had is in the same cluster, though the seed is another."""
+    """Each image of the other run is in the same cluster, although the seed differs."""
     folder = tmp_path / "more"
     folder.mkdir()
     write_idx(folder / "train-images-idx3-ubyte", mnist[30:90])

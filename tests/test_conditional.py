@@ -1,4 +1,4 @@
-"""Conditional runs: both models learn the images' labels, and images of a class can be had."""
+"""Conditional runs: both models learn the labels, and a class of images can be sampled."""
 
 import keras
 import numpy as np
@@ -27,7 +27,7 @@ SHADES = np.repeat(np.arange(3, dtype=np.uint8) * 100, 20)
 
 
 def flat_images():
-    """60 images, each of one shade, which is 100 times the number of its class."""
+    """60 images, each of one shade, 100 times its class id."""
     return SHADES[:, None, None, None] * np.ones((1, 16, 16, 1), np.uint8)
 
 

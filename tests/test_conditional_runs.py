@@ -1,4 +1,4 @@
-"""Conditional runs from the command line: resumed, and asked for images of a class."""
+"""Conditional runs from the command line: resumed, and sampled by class."""
 
 import base64
 import json
@@ -107,7 +107,7 @@ def test_views_are_of_a_class(run_main, run, tmp_path, flag):
     assert not np.array_equal(pictures[0], pictures[1])
 
 
-def test_a_run_in_python_draws_what_the_command_draws(run_main, run):
+def test_a_run_in_python_has_the_samples_of_the_command(run_main, run):
     loaded = load_run(run)
     mixed, _ = drawn(run_main, run)
     seven, _ = drawn(run_main, run, "--label=7")
@@ -137,7 +137,7 @@ def test_labels_that_there_are_not_get_one_sentence(run_main, run, finished_run,
     assert not (tmp_path / "x.png").exists()
 
 
-def test_run_goes_on_with_the_same_labels_only(run_main, run, digits, tmp_path):
+def test_run_is_resumed_only_with_the_same_labels(run_main, run, digits, tmp_path):
     other = shutil.copytree(digits, tmp_path / "other")
     content = bytearray((other / "train-labels-idx1-ubyte").read_bytes())
     content[8], content[9] = content[9], content[8]
@@ -216,7 +216,7 @@ def test_exported_generator_has_the_label_as_an_input(run_main, run, tmp_path):
 
 @pytest.mark.long
 def test_digits_are_the_ones_that_were_asked_for(tmp_path, mnist, mnist_labels):
-    """Five epochs on MNIST, judged by nearest neighbours among real digits: 95 % right on those."""
+    """Five epochs on MNIST, judged by nearest neighbors among real digits, 95 % accurate."""
     run_dir = tmp_path / "run"
     command = [sys.executable, str(ROOT / "train.py"), "--preset=fast", "--conditional"]
     code, _, err = finish([*command, "--epochs=5", f"--run_dir={run_dir}"], timeout=1800)

@@ -1,4 +1,4 @@
-"""The pipeline: who is in which batch, resized, mirrored and scaled."""
+"""The pipeline: batches of resized, mirrored and scaled images."""
 
 import imageio.v3 as iio
 import numpy as np
@@ -45,7 +45,7 @@ def test_scale_maps_the_ends_to_minus_one_and_one():
 
 
 def numbered_images(count):
-    """Images whose every pixel is the image's own number, so that a batch tells who is in it."""
+    """Images whose pixels all equal the index of the image, which identifies it in a batch."""
     return np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 28, 28, 1), np.uint8)
 
 

@@ -39,7 +39,7 @@ def test_order_is_a_permutation_that_the_whole_seed_and_epoch_decide(num_images)
         assert not any((one == other).mean() > 0.1 for other in drawn[i + 1 :])
 
 
-def test_what_an_epoch_leaves_out_is_even():
+def test_images_are_left_out_of_epochs_evenly():
     """90 images in batches of 32: each is used in 64 of 90 epochs, by fair draws."""
     epochs = 2_000
     config = Config(batch_size=32, epochs=epochs)

@@ -1,4 +1,4 @@
-"""Links in the documents lead somewhere, and the commands in them can be given."""
+"""Links in the documents have targets, and the commands in them parse."""
 
 import re
 import shlex
@@ -79,7 +79,7 @@ def test_commands_can_be_given(page):
             parse_given(None, *FLAGS[name], argv=[name, *arguments])
 
 
-def test_commands_are_found_and_wrong_ones_told():
+def test_commands_are_found_and_wrong_ones_are_errors():
     assert {*FLAGS} == {*COMMANDS}
     found = [each for page in PAGES for each in commands_in(page.read_text())]
     assert len(found) > 80 and {name for name, _ in found} == {*COMMANDS}

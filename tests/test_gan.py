@@ -48,7 +48,7 @@ def test_another_discriminator_can_take_the_place_of_the_own(mnist, batch):
     assert np.array_equal(fake_logits, np.zeros([8, 1]))
 
 
-def test_a_generators_own_update_has_real_logits_where_its_loss_needs_them():
+def test_a_separate_generator_update_has_real_logits_if_its_loss_needs_them():
     """They cost a pass, and in a joint batch, generated images' logits depend on real images."""
     real, fake = tf.fill([4, 2, 2, 1], 3.0), tf.fill([4, 2, 2, 1], 5.0)
     sizes = []

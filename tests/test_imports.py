@@ -1,4 +1,4 @@
-"""The plan of the house: imports run one way, and a folder's first line says what lives there."""
+"""Imports run one way, and the first line of each folder describes it."""
 
 import ast
 import shutil
@@ -13,7 +13,7 @@ PACKAGE = ROOT / "dcgan_tf"
 
 
 def broken_contracts(folder):
-    """What import-linter says against the contracts of `folder`'s pyproject.toml; "" if nothing."""
+    """The contracts in the pyproject.toml of `folder` that import-linter finds broken, as text."""
     command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     linter = subprocess.run(
         [sys.executable, "-c", command, "--no-cache", "--no-logo"],
@@ -25,7 +25,7 @@ def broken_contracts(folder):
 
 
 def hidden_imports(package):
-    """The files with imports for the type checker alone, which serve to hide circles."""
+    """The files with imports only for the type checker, which can hide import cycles."""
     return [file.name for file in package.rglob("*.py") if "TYPE_CHECKING" in file.read_text()]
 
 
@@ -55,7 +55,7 @@ def test_imports_run_one_way():
         ({"utils.py": "import os"}, "dcgan_tf.utils"),
     ],
 )
-def test_a_breach_is_told(tmp_path, added, told):
+def test_a_broken_contract_is_found(tmp_path, added, told):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copytree(PACKAGE, tmp_path / "dcgan_tf", ignore=shutil.ignore_patterns("*.npz"))
     assert broken_contracts(tmp_path) == ""
@@ -71,11 +71,11 @@ def test_a_hidden_import_is_found(tmp_path):
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent.name for path in PACKAGE.glob("*/*.py")}))
-def test_a_folder_says_in_one_line_what_lives_there(folder):
+def test_a_folder_has_a_description_of_one_line(folder):
     (line,) = (PACKAGE / folder / "__init__.py").read_text().splitlines()
     assert ast.get_docstring(ast.parse(line)) and line.endswith('."""')
 
 
 def test_the_first_listing_is_short():
-    """What lies directly in the package is the DCGAN; all else has a folder."""
+    """The files directly in the package are the DCGAN. Everything else has a folder."""
     assert len(list(PACKAGE.glob("*.py"))) <= 10

@@ -1,4 +1,4 @@
-"""Layers of a class's own, by hand."""
+"""Layers with weights for each class, checked by hand."""
 
 import keras
 import numpy as np
@@ -59,7 +59,7 @@ def test_discriminator_has_weights_of_a_class_for_its_features(pack):
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-4)
 
 
-def test_what_layers_of_a_class_do_not_go_with_is_refused():
+def test_settings_that_do_not_fit_label_layers_are_refused():
     with pytest.raises(UserError, match="needs the generator's batch norm"):
         Config(clusters=5, label_input="projection", generator_batch_norm=False)
     with pytest.raises(UserError, match="`fade_in` can't grow models"):

@@ -15,7 +15,7 @@ def logits(*values):
     return tf.constant(values, tf.float32, shape=(len(values), 1))
 
 
-def test_where_the_discriminator_cannot_tell():
+def test_losses_if_the_discriminator_cannot_tell():
     assert float(generator_loss(None, logits(0, 0))) == pytest.approx(math.log(2))
     assert float(discriminator_loss(logits(0, 0), logits(0, 0))) == pytest.approx(2 * math.log(2))
 
@@ -57,7 +57,7 @@ def test_label_smoothing_is_one_sided():
     assert float(loss) == pytest.approx((2.1**2 + 2**2) / 2)
 
 
-def test_minimax_saturates_where_the_usual_loss_does_not():
+def test_minimax_saturates_and_the_usual_loss_does_not():
     third = math.log(3)
     assert float(losses.minimax_generator_loss(None, logits(third, -third))) == pytest.approx(
         (math.log(1 / 4) + math.log(3 / 4)) / 2

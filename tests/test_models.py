@@ -111,7 +111,7 @@ def test_paper_discriminator_has_the_known_shapes_and_count():
     assert kinds == ["Conv2D", "LeakyReLU", *block * 3, "Conv2D", "Flatten"]
 
 
-def test_paper_dropout_is_in_every_block_where_it_is_turned_on():
+def test_paper_dropout_is_in_every_block_if_set():
     model = make_discriminator(preset("paper", dropout=0.25), COLOUR_64)
     dropouts = [layer for layer in model.layers if type(layer).__name__ == "Dropout"]
     assert [layer.rate for layer in dropouts] == [0.25] * 4

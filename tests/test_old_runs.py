@@ -57,7 +57,7 @@ def images(path):
 
 
 def assert_same_pixels(ours, theirs):
-    """The same but for a grey level, by which processors round differently."""
+    """Pixels may differ by one gray level, since processors round differently."""
     assert ours.shape == theirs.shape == (16, 28, 28, 1)
     assert np.abs(ours - theirs).max() <= 1 < theirs.std()
 
@@ -66,13 +66,13 @@ def test_there_is_a_run_of_every_format():
     assert [f"run_format_{number}" for number in range(1, FORMAT + 1)] == FORMATS
 
 
-def test_settings_are_those_that_it_was_made_with(old):
+def test_settings_are_those_of_the_run(old):
     config, described = RunDirectory(old / "run").read_config()
     assert config == Config(**SETTINGS)
     assert (described["number"], described["shape"]) == (60000, [28, 28, 1])
 
 
-def test_old_run_draws_the_same_and_goes_on_to_the_same(old, run_main):
+def test_old_run_has_the_same_samples_and_the_same_end(old, run_main):
     run_dir = old / "run"
     assert_same_pixels(drawn(run_main, run_dir), images(old / "step_3.npz"))
     code, out, err = run_main(train, f"--run_dir={run_dir}", "--max_steps=6")

@@ -1,4 +1,4 @@
-"""What an installation has: its commands, its version, and the dependencies that it declares."""
+"""The installed package: its commands, its version and its declared dependencies."""
 
 import ast
 import re
@@ -109,8 +109,8 @@ def test_the_web_page_says_what_to_install(run_main, monkeypatch, missing):
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="does not know whose a module is")
-def test_what_is_imported_is_declared():
-    """And the other way round, so that nothing is installed in vain."""
+def test_imported_packages_are_declared():
+    """And every declared package is imported."""
     distributions = packages_distributions()
     imported = {
         canonicalize_name(distributions[module][0])

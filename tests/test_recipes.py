@@ -197,7 +197,7 @@ def test_a_training_algorithm(mnist, monkeypatch):
 
 
 class Subclassed(keras.Model):
-    """A generator as one that knows nothing of Sequential stacks writes it."""
+    """A generator that is not a Sequential stack."""
 
     def __init__(self):
         super().__init__()

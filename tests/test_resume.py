@@ -1,4 +1,4 @@
-"""Runs that are stopped, in every way, and go on as if they had not been."""
+"""Runs that are stopped in any way continue as if they had not been."""
 
 import csv
 import json
@@ -129,7 +129,7 @@ def test_a_run_that_was_killed_as_it_drew_its_end_is_drawn(
     assert left_over(run_dir) == []
 
 
-def test_first_lines_say_what_is_about_to_happen(run_main, digits_dir, tmp_path):
+def test_first_lines_describe_the_training(run_main, digits_dir, tmp_path):
     code, out, _ = run_main(train, *flags(tmp_path / "run", digits_dir, "--max_steps=2"))
     assert code == 0
     for part in ("mnist: 50 images of 28×28×1", "2,330,944", "212,865", "CPU", "from the start"):
@@ -140,7 +140,7 @@ def test_first_lines_say_what_is_about_to_happen(run_main, digits_dir, tmp_path)
 
 
 @pytest.mark.thorough
-def test_run_stopped_by_max_steps_within_an_epoch_goes_on(
+def test_run_stopped_by_max_steps_within_an_epoch_is_resumed(
     run_main, finished_run, digits_dir, tmp_path
 ):
     run_dir = tmp_path / "run"
@@ -225,7 +225,7 @@ def test_diverging_run_ends_at_the_step_and_is_not_saved(run_main, digits_dir, t
     assert not list((tmp_path / "run").glob("checkpoints/*"))
 
 
-def test_weight_that_is_no_number_is_not_saved(run_main, digits_dir, tmp_path, monkeypatch):
+def test_weight_that_is_not_a_number_is_not_saved(run_main, digits_dir, tmp_path, monkeypatch):
     """The loss of a step is found before its update, and so says nothing of what that broke."""
     restore = Trainer.restore
 
@@ -267,7 +267,9 @@ def test_too_few_images_leave_no_run_behind(run_main, digits_dir, tmp_path):
         *thorough("--mapping_layers=2"),
     ],
 )
-def test_run_with_settings_goes_on_as_if_it_had_not_stopped(run_main, digits_dir, tmp_path, given):
+def test_run_with_settings_is_resumed_as_if_it_had_not_stopped(
+    run_main, digits_dir, tmp_path, given
+):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     settings = [*given.split(), "--base_filters=4", "--ema_decay=0.9"]
     assert run_main(train, *flags(whole, digits_dir, *settings))[0] == 0
@@ -337,7 +339,7 @@ def test_a_signal_at_an_epochs_end_loses_no_evaluation(
     assert code == 0 and "nothing left to do" in out
 
 
-def test_an_ended_run_says_so_where_its_end_cannot_be_evaluated(
+def test_an_ended_run_says_so_if_its_end_cannot_be_evaluated(
     tmp_path, mnist, run_main, monkeypatch
 ):
     write_idx(tmp_path / "train-images-idx3-ubyte", mnist[:BATCH_SIZE])  # too few for both halves

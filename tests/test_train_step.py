@@ -1,4 +1,4 @@
-"""The tutorial's step, against one that is worked out slowly, and with each setting."""
+"""The tutorial's step against a slow reference, and with each setting."""
 
 import keras
 import numpy as np
@@ -98,7 +98,7 @@ def test_every_pass_through_the_discriminator_has_a_dropout_mask_of_its_own(trai
     ],
     ids=["critic", "augmented, growing", "unrolled"],
 )
-def test_no_two_draws_are_the_same_numbers(mnist, monkeypatch, settings, draws):
+def test_no_two_draws_are_equal(mnist, monkeypatch, settings, draws):
     trainer = make_trainer(mnist, **settings)
     steps = batches(trainer)
     drawn = []
@@ -197,7 +197,7 @@ def test_an_update_that_overflows_is_left_out_and_lowers_the_scale(mnist, tmp_pa
 
 
 def test_compiled_step_computes_the_same_from_the_same_noise(mnist):
-    """XLA draws other random numbers, so the noise is given, and dropout left out."""
+    """XLA draws other random numbers, so the noise is given and there is no dropout."""
     results = []
     for jit_compile in (False, True):
         trainer = make_trainer(mnist, dropout=0.0, jit_compile=jit_compile)

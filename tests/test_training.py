@@ -1,4 +1,4 @@
-"""Which step is taken, what a checkpoint holds of it, and how steps are repeated."""
+"""The step that is chosen, the state in checkpoints, and repeated steps."""
 
 import keras
 import numpy as np
@@ -28,7 +28,7 @@ from tests.small import batches, dense_trainer, flat, make_trainer, state
         ({"epochs": 50, "eval_every": 0}, False),
     ],
 )
-def test_a_run_is_evaluated_where_it_is_long_enough(mnist, settings, evaluated):
+def test_a_run_is_evaluated_if_it_is_long_enough(mnist, settings, evaluated):
     assert dense_trainer(mnist, **settings).is_evaluated == evaluated
 
 
@@ -51,7 +51,7 @@ def test_a_run_is_evaluated_where_it_is_long_enough(mnist, settings, evaluated):
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
-def test_a_trainer_takes_the_configs_step_and_tells_it(mnist, settings, step, described):
+def test_a_trainer_uses_and_describes_the_step_of_the_config(mnist, settings, step, described):
     trainer = dense_trainer(mnist, **settings)
     (taken,) = trainer.train_step.python_function.args
     assert taken.func is step and taken.args == (trainer.gan,)
@@ -158,7 +158,7 @@ def test_several_steps_in_one_call_are_bit_for_bit_the_same(mnist, tmp_path, set
 
 
 def test_steps_at_once_are_the_same_however_many(mnist, tmp_path):
-    """Where those of a graph of their own would be rounded otherwise."""
+    """A graph of its own would round them differently."""
     settings = {"pack": 2, "augment": "color,translation", "ema_decay": 0.9}
     trainer, ends = make_trainer(mnist, **settings), []
     start = trainer.state.write(str(tmp_path / "start"))

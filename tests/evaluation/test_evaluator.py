@@ -32,7 +32,7 @@ def fresh(evaluator):
 
 @pytest.fixture(scope="module")
 def fresh_scores(evaluator, fresh):
-    """Theirs."""
+    """The scores of `fresh`."""
     return evaluator.scores(fresh)
 
 

@@ -85,7 +85,7 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium, tmp_path):
-    """Opens the page of a port, with its first images; afterwards nothing went wrong unseen."""
+    """Opens the page at a port with its first images, and checks for hidden errors afterwards."""
     behavior = {"behavior": "allow", "downloadPath": str(tmp_path)}
     chromium.execute_cdp_cmd("Browser.setDownloadBehavior", behavior)
     set_width(chromium, 1000)
@@ -148,7 +148,7 @@ def tiles(driver):
 
 
 def first_picture(driver):
-    """The address of the first tile's picture, in one call: the page may draw its tiles anew."""
+    """The URL of the first tile's picture, in one call because the page may redraw its tiles."""
     return driver.execute_script("return document.querySelector('#grid button img').src")
 
 
@@ -190,7 +190,7 @@ def shows(driver, name, picture):
     return np.array_equal(found, expected)
 
 
-def test_letters_stand_on_what_is_chosen_and_a_second_click_takes_one_back(browser):
+def test_chosen_tiles_have_letters_and_a_second_click_removes_one(browser):
     assert letters(browser) == ({}, {0: "A", 1: "B", 2: "C"})
     for number in (4, 9, 1):
         tiles(browser)[number].click()
@@ -356,7 +356,7 @@ def test_page_of_a_run_without_classes_has_no_choice(browser):
     assert not find(browser, "classes").is_displayed()
 
 
-def test_keyboard_alone_reaches_all_and_shows_where_it_is(browser):
+def test_keyboard_reaches_everything_with_a_visible_focus(browser):
     def press(key):
         browser.switch_to.active_element.send_keys(key)
         focused = browser.switch_to.active_element

@@ -1,4 +1,4 @@
-"""The page of a run whose folder is deleted, or holds another run by now."""
+"""The web page after its run is deleted or replaced by another run."""
 
 import shutil
 
@@ -30,7 +30,7 @@ def make_run(run_main, labelled_digits, tmp_path):
 
 
 @pytest.mark.thorough
-def test_a_run_that_is_trained_anew_under_its_name(make_run, tmp_path):
+def test_a_run_that_is_trained_again_under_its_name(make_run, tmp_path):
     first = make_run("first")
     others = [make_run("seed", "--seed=5"), make_run("uniform", "--noise=uniform")]
     others.append(make_run("classes", "--conditional", "--noise_dim=7"))

@@ -1,4 +1,4 @@
-"""A run in Python, after a change of folder, and once its own is gone or holds another."""
+"""A run in Python after a change of folder, and after its own is deleted or replaced."""
 
 import shutil
 
@@ -21,7 +21,7 @@ def images(run):
     return run.sample(4, seed=3).array
 
 
-def test_a_run_goes_on_after_a_change_of_folder(folder, monkeypatch):
+def test_a_run_works_after_a_change_of_folder(folder, monkeypatch):
     run = load_run("runs/it")
     before = images(run)
     monkeypatch.chdir("/")

@@ -156,7 +156,7 @@ def test_a_damaged_checkpoint_is_left_out(finished_run, tmp_path):
         ("/api/interpolation.png?share=500", "unknown parameter 'share'"),
     ],
 )
-def test_mistakes_get_code_400_and_a_sentence(client, address, told):
+def test_mistakes_get_status_400_and_one_sentence(client, address, told):
     response = client.get(address)
     assert response.status_code == 400 and told in response.get_json()["error"]
 
@@ -194,7 +194,7 @@ def test_an_ipv6_address_is_shown_as_browsers_take_it(run_main, finished_run, mo
 
 
 def ask(port, request):
-    """Sends raw bytes to the server; returns the code that it answers with, 0 for none."""
+    """Sends raw bytes to the server; returns the status code of its answer, 0 without one."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         try:
             connection.sendall(request)
