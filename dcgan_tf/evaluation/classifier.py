@@ -1,4 +1,4 @@
-"""Small convolutional classifiers, by whose features generated images are evaluated."""
+"""Small convolutional classifiers, whose features evaluate generated images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EPOCHS = 10
 BATCH_SIZE = 128
 LEARNING_RATE = 3e-3
 SMALL_SIDE = 32
-MOST_SMALL = 20_000
+MAX_SMALL_IMAGES = 20_000
 
 
 def make_classifier(
@@ -34,7 +34,7 @@ def make_classifier(
 ) -> keras.Sequential:
     """A small convolutional network, from float32 [N, H, W, C] in [-1, 1] to logits [N, classes].
 
-    Its last layer but one gives 96 features. It computes in float32, whatever Keras's policy is.
+    The layer before the last gives 96 features. It computes in float32 under any Keras policy.
     """
     with compute_in("float32"):
         stack = [
@@ -52,9 +52,9 @@ def make_classifier(
 def make_residual_classifier(
     shape: tuple[int, int, int], classes: int = CLASSES, precision: str = "float32"
 ) -> keras.Model:
-    """A residual network of 20 layers (He et al., 2016), which computes in this precision.
+    """A residual network of 20 layers (He et al., 2016) that computes in this precision.
 
-    From float32 [N, H, W, C] in [-1, 1] to float32 logits [N, classes]; its last layer but one
+    From float32 [N, H, W, C] in [-1, 1] to float32 logits [N, classes]. The layer before the last
     gives 80 features.
     """
 
@@ -114,17 +114,17 @@ def load_labelled(
 
 
 def load_small(config: Config, split: Split) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the images of one split and their classes, for a classifier of any labelled images.
+    """Reads evenly spaced images of one split, shrunk to SMALL_SIDE, and their labels.
 
     Returns:
-        uint8 [N, H, W, C] in [0, 255], N being MOST_SMALL at most, from all over the split, H and W
-        SMALL_SIDE at most; and the number of each image's class, int [N].
+        uint8 [N, H, W, C] in [0, 255], with N at most MAX_SMALL_IMAGES and H and W at most
+        SMALL_SIDE; and class ids, int [N].
 
     Raises:
-        UserError: there are none, or a file is missing or is not what it should be.
+        UserError: there are no images, or a file is missing or damaged.
     """
     images, labels = load_split(config, split), load_labels(config, split)
-    chosen = np.linspace(0, len(images) - 1, min(MOST_SMALL, len(images))).astype(int)
+    chosen = np.linspace(0, len(images) - 1, min(MAX_SMALL_IMAGES, len(images))).astype(int)
     chunks = np.array_split(chosen, len(chosen) // 1000 + 1)
     return np.concatenate([shrink(images[chunk], SMALL_SIDE) for chunk in chunks]), labels[chosen]
 
@@ -162,14 +162,11 @@ def save_classifier(classifier: keras.Model, path: Path) -> None:
 
 
 def classify(classifier: keras.Model, images: np.ndarray) -> np.ndarray:
-    """The class of each image.
+    """The predicted class ids of images, int64 [N].
 
     Args:
-        classifier: what `load_classifier` or `train_classifier` returned.
+        classifier: a model from float32 images in [-1, 1] to logits.
         images: uint8 [N, H, W, C] in [0, 255].
-
-    Returns:
-        int64 [N].
     """
     return classifier.predict(scale(images), batch_size=1000, verbose=0).argmax(axis=1)
 
@@ -182,19 +179,19 @@ def train_classifier(
     verbose: bool = True,
     classes: int = CLASSES,
 ) -> keras.Sequential:
-    """Trains on images that are moved by up to two pixels, at a rate that falls to 0.
+    """Trains on images that are shifted by up to two pixels. The learning rate falls to 0.
 
     Args:
         images: uint8 [N, H, W, C] in [0, 255].
-        labels: the numbers of their classes, int [N].
-        epochs: passes over them.
-        seed: fixes the weights, the order and the moves.
-        verbose: whether each epoch, or each tenth of more than ten, has a line.
-        classes: how many there are.
+        labels: class ids, int [N].
+        epochs: the number of epochs.
+        seed: the seed of the weights, the order and the shifts.
+        verbose: whether to print a line for each epoch, or ten lines if there are more epochs.
+        classes: the number of classes.
     """
     with seeded(seed):
         classifier = make_classifier(images.shape[1:], classes)
-    batches = moved_batches(images, labels, epochs, seed)
+    batches = shifted_batches(images, labels, epochs, seed)
     lines = min(epochs, EPOCHS)
     with compute_in("float32"):
         rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, len(batches))
@@ -213,12 +210,12 @@ def train_classifier(
     return classifier
 
 
-def moved_batches(
+def shifted_batches(
     images: np.ndarray, labels: np.ndarray, epochs: int, seed: int
 ) -> tf.data.Dataset:
-    """The shuffled batches of some epochs, of images that are moved by up to two pixels.
+    """Shuffled batches for some epochs, of images that are shifted by up to two pixels.
 
-    Arguments are those of `train_classifier`.
+    The arguments are those of `train_classifier`.
 
     Returns:
         A dataset of (images, labels), float32 [batch, H, W, C] in [-1, 1] and int [batch].
@@ -228,14 +225,14 @@ def moved_batches(
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(tf.range(len(images)), [seed, epoch])
 
-        def move(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def shift(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             margin = tf.pad(pixels[index], [[2, 2], [2, 2], [0, 0]])
-            of_image = tf.random.experimental.stateless_fold_in([seed, epoch], index)
-            moved = tf.image.stateless_random_crop(margin, images.shape[1:], of_image)
-            return moved, ids[index]
+            seed_of_image = tf.random.experimental.stateless_fold_in([seed, epoch], index)
+            shifted = tf.image.stateless_random_crop(margin, images.shape[1:], seed_of_image)
+            return shifted, ids[index]
 
-        batches = tf.data.Dataset.from_tensor_slices(order).map(move).batch(BATCH_SIZE)
-        return batches.map(lambda moved, label: (scale(moved), label))
+        batches = tf.data.Dataset.from_tensor_slices(order).map(shift).batch(BATCH_SIZE)
+        return batches.map(lambda images, labels: (scale(images), labels))
 
     batches = tf.data.Dataset.range(epochs).flat_map(epoch_batches).prefetch(2)
     return batches.apply(

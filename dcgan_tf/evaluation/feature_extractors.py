@@ -1,4 +1,4 @@
-"""What turns images into features that the metrics compare, with labels and without."""
+"""Feature extractors, whose features of images the metrics compare."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ from dcgan_tf.settings.keras_settings import compute_in, seeded
 INCEPTION_SIZE = 299
 BANDS = 4
 BAND_SCALE = 0.15  # chosen by the comparison in docs/results/folders.md
-LEAST_ENERGY = 1e-4
-LEAST_TEST_IMAGES = 100  # of fewer, a classifier's accuracy says little
+MIN_ENERGY = 1e-4
+MIN_TEST_IMAGES = 100  # to measure the accuracy of a classifier
 SMALL_STEPS = 1_500
-CLASSIFIER_VERSION = 1  # to be raised when classifiers are made or trained by other rules
+CLASSIFIER_VERSION = 1  # increase it if classifiers are built or trained in another way
 
 
 class Features(NamedTuple):
-    """What a feature extractor makes of some images.
+    """The output of a feature extractor.
 
     Attributes:
         features: float32 [N, features].
-        probabilities: of their classes, float32 [N, classes]; None if it knows no classes.
+        probabilities: class probabilities, float32 [N, classes]; None without classes.
     """
 
     features: np.ndarray
@@ -61,12 +61,12 @@ class FeatureExtractor(NamedTuple):
     """Turns images into features.
 
     Attributes:
-        name: in a few words.
-        batch_size: how many images it takes at once.
-        extract: the features of as many.
-        features: what the names of figures in metrics.csv and TensorBoard end with, after "_by_";
-            empty for a classifier's and InceptionV3's, which have the metrics' own names.
-        training_images: how many images an evaluation during training takes.
+        name: a short description.
+        batch_size: the number of images in a batch.
+        extract: computes the features of a batch.
+        features: the suffix after "_by_" of metrics in metrics.csv and TensorBoard; empty without
+            a suffix.
+        training_images: the number of images in an evaluation during training.
     """
 
     name: str
@@ -90,25 +90,25 @@ def make_feature_extractor(config: Config) -> FeatureExtractor:
     """InceptionV3, if its weights are given, or the feature extractor of the dataset.
 
     Raises:
-        UserError: it can't be had.
+        UserError: it is not available.
     """
     name = DATASETS[config.dataset].feature_extractor
     return FEATURE_EXTRACTORS["inception" if config.inception_weights else name](config)
 
 
 def mnist_classifier(config: Config) -> FeatureExtractor:
-    """The digit classifier that comes with the project."""
+    """The included classifier of digits."""
     return FeatureExtractor("MNIST classifier", 1000, extract_by(load_classifier()))
 
 
 def stacked_mnist_classifier(config: Config) -> FeatureExtractor:
-    """The digit classifier, on each channel; a class is three digits."""
+    """The classifier of digits on each channel; a class is three digits."""
     extract_digits = extract_by(load_classifier())
 
     def extract(images: np.ndarray) -> Features:
         features, digits = zip(*(extract_digits(images[..., i : i + 1]) for i in range(3)))
-        together = np.einsum("na,nb,nc->nabc", *digits).reshape(len(images), -1)
-        return Features(np.concatenate(features, axis=1), together)
+        probabilities = np.einsum("na,nb,nc->nabc", *digits).reshape(len(images), -1)
+        return Features(np.concatenate(features, axis=1), probabilities)
 
     return FeatureExtractor("MNIST classifier, on each channel", 1000, extract)
 
@@ -128,40 +128,40 @@ def trained_classifier(config: Config) -> FeatureExtractor:
 
 
 def label_classifier(config: Config) -> FeatureExtractor:
-    """A classifier of the labels that a run learns, if it can tell them; else pixels and edges.
+    """A classifier of the labels that a run learns, if it is accurate; else pixels and edges.
 
-    It can if it gets less than half as many held-out images wrong as naming their most frequent
-    class would. It is trained once and kept, as `trained_classifier`.
+    It is accurate if its error on held-out images is less than half that of always predicting the
+    most frequent class. It is trained once and kept, as `trained_classifier`.
 
     Raises:
         UserError: the images or labels can't be read.
     """
-    without = pixels_and_edges(config)
+    fallback = pixels_and_edges(config)
     if not config.conditional:
-        return without
+        return fallback
     try:
         test, test_labels = load_small(config, "test")
-    except UserError:  # none are held out; that some are damaged is found again by the evaluation
-        return without
-    if len(test) < LEAST_TEST_IMAGES:
-        return without
+    except UserError:  # no images are held out, or the evaluation reports damaged ones
+        return fallback
+    if len(test) < MIN_TEST_IMAGES:
+        return fallback
     images, labels = load_small(config, "train")
     classes = max(int(labels.max()), int(test_labels.max())) + 1
     epochs = -(-SMALL_STEPS * BATCH_SIZE // len(images))
     classifier = kept_classifier(config.dataset, images, labels, classes, epochs)
-    wrong = (classify(classifier, test) != test_labels).mean()
-    guessed_wrong = 1 - np.bincount(test_labels).max() / len(test)
-    known = f"a classifier of the labels has {1 - wrong:.2%} accuracy"
-    if wrong >= guessed_wrong / 2:
-        return without._replace(name=f"{without.name}; {known}, too little")
-    name = f"classifier of the labels, {1 - wrong:.2%} accuracy"
+    error = (classify(classifier, test) != test_labels).mean()
+    baseline_error = 1 - np.bincount(test_labels).max() / len(test)
+    known = f"a classifier of the labels has {1 - error:.2%} accuracy"
+    if error >= baseline_error / 2:
+        return fallback._replace(name=f"{fallback.name}; {known}, too little")
+    name = f"classifier of the labels, {1 - error:.2%} accuracy"
     return FeatureExtractor(name, 1000, extract_by(classifier), training_images=1_000)
 
 
 def kept_classifier(
     dataset: str, images: np.ndarray, labels: np.ndarray, classes: int, epochs: int
 ) -> keras.Sequential:
-    """The classifier of some images in the user's cache folder, where it is put if it lacks."""
+    """The classifier of some images from the user's cache folder; trained if it is not there."""
     content = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     path = default_cache_dir() / f"classifier-{dataset}-{CLASSIFIER_VERSION}-{content[:16]}.npz"
     with locked(path):
@@ -171,11 +171,13 @@ def kept_classifier(
             print(f"training a classifier of {dataset}, once, to evaluate with: {path}", flush=True)
             trained = train_classifier(images, labels, epochs, classes=classes)
             save_classifier(trained, path)
-            return load_classifier(path, images.shape[1:], classes)  # as every later run has it
+            return load_classifier(
+                path, images.shape[1:], classes
+            )  # with rounded weights, as in every later run
 
 
 def extract_by(classifier: keras.Sequential) -> Extract:
-    """The features of a classifier, its last layer but one, of images resized to its size."""
+    """A function that resizes images and computes the layer before the last of a classifier."""
     outputs = [classifier.layers[-2].output, keras.ops.softmax(classifier.layers[-1].output)]
     model = tf.function(keras.Model(classifier.inputs, outputs), reduce_retracing=True)
 
@@ -187,11 +189,11 @@ def extract_by(classifier: keras.Sequential) -> Extract:
 
 
 def pixels_and_edges(config: Config) -> FeatureExtractor:
-    """64 features that need no weights: where the image has which colours, and how sharp it is.
+    """64 features without weights, which measure the layout of colors and the sharpness.
 
-    They are the averages of 4×4 parts of the image; and, of 2×2 parts, the logarithm of the mean
-    square of each of the four finest bands of a Laplacian pyramid (Burt and Adelson, 1983). Of
-    images with transparency they are 80: alpha is averaged, too.
+    48 are the means of 4×4 parts of the image. The others are, for 2×2 parts, the logarithms of the
+    mean squares of the four finest bands of a Laplacian pyramid (Burt and Adelson, 1983). Images
+    with transparency have 80, since the means include alpha.
     """
 
     def extract(images: np.ndarray) -> Features:
@@ -202,7 +204,7 @@ def pixels_and_edges(config: Config) -> FeatureExtractor:
             coarser = tf.nn.avg_pool2d(layer, 2, 2, "SAME")
             band = layer - tf.image.resize(coarser, layer.shape[1:3])
             energy = tf.image.resize(tf.reduce_mean(band**2, axis=3, keepdims=True), (2, 2), "area")
-            parts.append(BAND_SCALE * tf.math.log(energy + LEAST_ENERGY))
+            parts.append(BAND_SCALE * tf.math.log(energy + MIN_ENERGY))
             layer = coarser
         flat = [tf.reshape(part, [len(images), -1]) for part in parts]
         return Features(tf.concat(flat, axis=1).numpy(), None)
@@ -212,9 +214,9 @@ def pixels_and_edges(config: Config) -> FeatureExtractor:
 
 
 def inception(config: Config) -> FeatureExtractor:
-    """InceptionV3 as trained on ImageNet, without its top: 2,048 features (Heusel et al., 2017).
+    """InceptionV3 trained on ImageNet, without its top: 2,048 features (Heusel et al., 2017).
 
-    Images with transparency are laid on the run's background.
+    Transparent images are laid on the background of the run.
 
     Raises:
         UserError: its weights can't be downloaded, or are not in the user's file.

@@ -59,7 +59,7 @@ def quickly(images, labels, epochs, classes):
 
 @pytest.fixture
 def labelled_dir(labelled_digits, monkeypatch):
-    """Real digits in the place of Fashion-MNIST, and a cache folder of their own."""
+    """Real digits in place of Fashion-MNIST, with a separate cache folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(labelled_digits / "cache"))
     monkeypatch.setattr(feature_extractors, "train_classifier", quickly)
     return labelled_digits
@@ -120,7 +120,7 @@ def test_labels_that_do_not_fit_are_refused(labelled_dir, split, labels, told):
 
 @pytest.fixture
 def passed(test_digits, monkeypatch, tmp_path):
-    """Digits below 3 as a program passes them, 150 held out, and a cache folder of their own."""
+    """Digits below 3 as arrays, with 150 held out and a separate cache folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(feature_extractors, "SMALL_STEPS", 60)
     digits, ids = test_digits
@@ -136,7 +136,7 @@ def passed(test_digits, monkeypatch, tmp_path):
 LABELLED = Config(dataset="arrays", conditional=True)
 
 
-def test_labels_that_can_be_told_have_a_classifier_of_their_own(passed, monkeypatch):
+def test_labels_that_can_be_learned_have_their_own_classifier(passed, monkeypatch):
     with passing(passed()):
         extractor = feature_extractors.make_feature_extractor(LABELLED)
         monkeypatch.setattr(feature_extractors, "train_classifier", None)  # it is kept
@@ -187,7 +187,7 @@ def test_pixels_and_edges_are_what_numpy_and_pillow_compute():
         energy = means((layer - np.stack(enlarged)) ** 2, 2).reshape(5, 4)
         np.testing.assert_allclose(
             features[:, start : start + 4],
-            feature_extractors.BAND_SCALE * np.log(energy + feature_extractors.LEAST_ENERGY),
+            feature_extractors.BAND_SCALE * np.log(energy + feature_extractors.MIN_ENERGY),
             rtol=1e-4,
         )
         layer = coarser
@@ -200,8 +200,8 @@ def means(images, size):
 
 
 @pytest.mark.parametrize("size", [33, *thorough(28)])
-def test_pixels_and_edges_grow_with_blur_noise_colour_and_repetition(size):
-    """Digits on coloured ground, at any size; each fault is given at three strengths."""
+def test_distance_by_pixels_and_edges_grows_with_blur_noise_color_and_repetition(size):
+    """Digits on colored backgrounds at any size, with each distortion at three strengths."""
     extractor = feature_extractors.make_feature_extractor(Config(dataset="tfrecords"))
     digits = load_images(Config())
     rng = np.random.default_rng(0)
