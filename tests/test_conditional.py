@@ -195,7 +195,7 @@ def test_conditional_models_take_labels_as_numbers_around_the_same_stack():
 
 
 def test_conditional_run_without_labels_is_refused():
-    with pytest.raises(UserError, match="trained on images with labels"):
+    with pytest.raises(UserError, match="needs the labels of its images"):
         Trainer(Config.from_flags(FLAGS), flat_images())
 
 

@@ -115,7 +115,7 @@ def test_a_row_of_every_loss_is_true_of_its_functions(name):
         smoothed, _, _ = losses.make_losses(config_of(name, label_smoothing=0.1))
         assert float(smoothed(real, fake)) != float(discriminator(real, fake))
     else:
-        with pytest.raises(UserError, match=f"`loss={name}` has none"):
+        with pytest.raises(UserError, match=f"`loss={name}` has no target"):
             config_of(name, label_smoothing=0.1)
     for loss in (discriminator(real, fake), generator(real, fake)):
         assert loss.shape == () and loss.dtype == tf.float32

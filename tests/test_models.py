@@ -171,7 +171,9 @@ def test_upsample_has_no_transposed_convolution():
 @pytest.mark.parametrize("size, channels", [(28, 1), (32, 3), (64, 1), (96, 3), (128, 1), (256, 3)])
 def test_every_preset_builds_every_size(name, size, channels):
     config = preset(name, base_filters=2)
-    images = make_generator(config, (size, size, channels))(np.zeros((2, 100), np.float32))
+    images = make_generator(config, (size, size, channels))(
+        np.zeros((2, config.noise_dim), np.float32)
+    )
     assert images.shape == (2, size, size, channels)
     assert make_discriminator(config, (size, size, channels))(images).shape == (2, 1)
 
@@ -203,7 +205,7 @@ def test_sizes_are_a_start_times_a_power_of_the_stride(size, stride, split):
 @pytest.mark.parametrize("size", [(16, 40), (48, 32)])
 def test_every_preset_builds_rectangles(name, size):
     config, shape = preset(name, base_filters=2), (*size, 4)
-    images = make_generator(config, shape)(np.zeros((2, 100), np.float32))
+    images = make_generator(config, shape)(np.zeros((2, config.noise_dim), np.float32))
     assert images.shape == (2, *shape)
     assert make_discriminator(config, shape)(images).shape == (2, 1)
 
@@ -319,7 +321,9 @@ def test_normal_weights_have_the_papers_deviation():
 def test_images_are_within_tanhs_range_and_logits_are_not_squashed(name):
     config = preset(name, base_filters=4)
     generator, discriminator = make_generator(config, MNIST), make_discriminator(config, MNIST)
-    images = generator(np.random.default_rng(0).normal(size=(4, 100)).astype("float32") * 50)
+    images = generator(
+        np.random.default_rng(0).normal(size=(4, config.noise_dim)).astype("float32") * 50
+    )
     assert np.abs(images).max() <= 1
     logits = discriminator(np.ones((4, 28, 28, 1), np.float32) * 1e6)
     assert np.abs(logits).max() > 1

@@ -32,7 +32,7 @@ class Diagnosis(NamedTuple):
     steps: int = WINDOW
 
 
-def collapse(spread: float, steps: int = WINDOW) -> Diagnosis:
+def collapse(spread: float, steps: int) -> Diagnosis:
     """The diagnosis if generated images resemble each other for some steps."""
     return Diagnosis(
         "collapse",
@@ -63,7 +63,7 @@ def diagnose(metrics: np.ndarray, loss: str) -> Iterator[Diagnosis]:
             "a lower `discriminator_learning_rate`, `label_smoothing` 0.1, or more `dropout`",
         )
     if means.spread < COLLAPSED_SPREAD:
-        yield collapse(means.spread)
+        yield collapse(means.spread, WINDOW)
     if means.gen_gradient_norm < VANISHED_NORM:
         yield Diagnosis(
             "vanishing gradients",

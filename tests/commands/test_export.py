@@ -172,7 +172,10 @@ def test_mistakes(run_main, finished_run, tmp_path):
     (tmp_path / "used" / "file").touch()
     for flags, told in (
         ([], "--run_dir is required"),
-        ([f"--run_dir={finished_run}", f"--output={tmp_path / 'used'}"], "is in use"),
+        (
+            [f"--run_dir={finished_run}", f"--output={tmp_path / 'used'}"],
+            "is not empty: give a new",
+        ),
         ([f"--run_dir={tmp_path}", f"--output={tmp_path / 'new'}"], "not a run directory"),
     ):
         code, _, err = run_main(export, *flags)

@@ -59,7 +59,7 @@ def test_labelled_images_are_spread_over_the_classes():
     with pytest.raises(UserError, match="`labels` 101: there are only 100 images"):
         linear_probe.pick_labeled(labels, 101, 0)
     for count, alike in ((1, labels), (9, labels[:50])):
-        with pytest.raises(UserError, match=f"`labels` {count}: .* images of two at least"):
+        with pytest.raises(UserError, match=f"`labels` {count}: .* images of at least two classes"):
             linear_probe.pick_labeled(alike, count, 0)
 
 

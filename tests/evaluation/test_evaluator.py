@@ -146,7 +146,7 @@ def test_training_images_stand_in_for_too_few_held_out_ones(
     assert len(sets[0]) == len(sets[1]) == 25 and not sets[0] & sets[1]
     assert (sets[0] | sets[1]) <= {image.tobytes() for image in mnist[:60]}
 
-    with pytest.raises(UserError, match=f"{reason}.* of 39 training images at least 40"):
+    with pytest.raises(UserError, match=f"{reason}.* only 39 training images .*: at least 40"):
         Evaluator(config, load_images(config)[:39], 25)
 
 

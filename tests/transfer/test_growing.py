@@ -16,7 +16,7 @@ from dcgan_tf.transfer.growing import (
     grow_discriminator,
     grow_generator,
     model_makers,
-    smaller,
+    smaller_models,
     unfold,
 )
 from tests.conftest import thorough
@@ -27,8 +27,8 @@ SHAPE = (32, 32, 3)
 
 def growing(name, **given):
     """The settings of a run on images of 32×32 that grows from one on 16×16."""
-    settings = {"preset": name, "base_filters": 4, "noise_dim": 8, "init_from": "other"}
-    return Config.from_flags(settings | {"fade_in": 10} | given)
+    settings = {"preset": name, "clusters": 0, "base_filters": 4, "noise_dim": 8}
+    return Config.from_flags(settings | {"init_from": "other", "fade_in": 10} | given)
 
 
 def randomize(model, seed):
@@ -66,7 +66,7 @@ def test_models_equal_the_smaller_ones_at_first_and_the_larger_ones_at_last(name
         (grow_discriminator, make_discriminator, pictures()),
     ):
         model = grow(config, SHAPE)
-        small = make(*smaller(config, SHAPE))
+        small = make(*smaller_models(config, SHAPE))
         large = make(growing(name, fade_in=0), SHAPE)
         randomize(model, 1)
         randomize(small, 2)
@@ -177,7 +177,7 @@ def test_dropout_of_old_and_new_layers_is_in_checkpoints(mnist):
 def test_models_grow_by_their_stride(stride, size):
     config = growing("paper", stride=stride)
     shape = (size, size, 1)
-    _, (height, width, _) = smaller(config, shape)
+    _, (height, width, _) = smaller_models(config, shape)
     assert (height, width) == (size // stride, size // stride)
     images = grow_generator(config, shape)(noise())
     assert images.shape == (4, *shape)

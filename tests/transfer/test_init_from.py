@@ -81,7 +81,7 @@ def test_a_run_does_not_start_from_a_generator_without_discriminator(run_main, t
     code, _, err = run_main(train, *flags(tmp_path / "run", pictures, init_from="mnist"))
     assert code == 1 and one_sentence(err)
     assert "--init_from mnist has only a generator" in err
-    assert "give another, such as the run that it was exported from" in err
+    assert "give another run, such as the run that it was exported from" in err
     assert not (tmp_path / "run").exists()
 
 
