@@ -21,6 +21,7 @@ from dcgan_tf.settings.keras_settings import compute_in, seeded
 
 WEIGHTS_FILE = Path(__file__).parent / "mnist_classifier.npz"
 DIGIT_SHAPE = (28, 28, 1)
+RESIDUAL_SHAPES = {"fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 CLASSES = 10
 EPOCHS = 10
 BATCH_SIZE = 128
@@ -75,6 +76,16 @@ def make_residual_classifier(
         return keras.Model(images, logits, name="classifier")
 
 
+def mirror_averaged(classifier: keras.Model) -> keras.Model:
+    """A classifier of the average features of an image and its mirror image."""
+    with compute_in("float32"):
+        features = keras.Model(classifier.input, classifier.layers[-2].output)
+        images = layers.Input(classifier.input_shape[1:])
+        mirrored = keras.ops.flip(images, axis=2)
+        average = layers.Average()([features(images), features(mirrored)])
+        return keras.Model(images, classifier.layers[-1](average), name="classifier")
+
+
 def block(filters: int, kernel_size: int, strides: int = 1) -> list[layers.Layer]:
     """Convolution, batch norm, ReLU."""
     return [
@@ -84,31 +95,22 @@ def block(filters: int, kernel_size: int, strides: int = 1) -> list[layers.Layer
     ]
 
 
-def load_labelled(
-    config: Config, split: Split, classes: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the images of one split, at the size that their files have, and their classes.
-
-    Args:
-        config: names the dataset.
-        split: of it.
-        classes: how many there may be; None for any number.
+def load_labelled(config: Config, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Reads the images of one split at the size of their files, and their labels.
 
     Returns:
-        uint8 [N, H, W, C] in [0, 255], and the number of each image's class, int [N].
+        uint8 [N, H, W, C] in [0, 255], and class ids, int [N].
 
     Raises:
-        UserError: a file is missing or is not what it should be, or they don't fit together.
+        UserError: a file is missing or damaged, or images and labels don't fit together.
     """
     images = resolve(DATASETS[config.dataset].load_images)(config, split)[:]
     labels = load_labels(config, split)
-    highest = int(labels.max(initial=0))
-    if not 0 < len(images) == len(labels) or (classes and highest >= classes):
+    if not 0 < len(images) == len(labels):
         kind = "training" if split == "train" else split
-        of = f" of 0 to {classes - 1}" if classes else ""
         raise UserError(
             f"{config.data_dir or config.dataset} has {len(images):,} {kind} images and "
-            f"{len(labels):,} labels up to {highest}: it needs a label{of} for each"
+            f"{len(labels):,} labels: it needs a label for each image"
         )
     return images, labels
 
@@ -135,20 +137,37 @@ def load_classifier(
     shape: tuple[int, int, int] = DIGIT_SHAPE,
     classes: int = CLASSES,
 ) -> keras.Sequential:
-    """The classifier of digits with the weights that come with the project, or another's.
+    """A classifier by `make_classifier`; by default, the included one of digits.
 
     Raises:
-        OSError, ValueError: the file is missing, or is not one that `save_classifier` wrote.
+        OSError, ValueError: the file is missing, or `save_classifier` did not write it.
     """
     classifier = make_classifier(shape, classes)
+    read_weights(classifier, path)
+    return classifier
+
+
+@seeded(0)
+def load_residual_classifier(dataset: str) -> keras.Model:
+    """The included classifier of one of RESIDUAL_SHAPES, averaged over mirror images.
+
+    Raises:
+        OSError, ValueError: the file is missing or damaged.
+    """
+    classifier = make_residual_classifier(RESIDUAL_SHAPES[dataset])
+    read_weights(classifier, WEIGHTS_FILE.with_name(f"{dataset}_classifier.npz"))
+    return mirror_averaged(classifier)
+
+
+def read_weights(classifier: keras.Model, path: Path) -> None:
+    """Sets the weights to those that `save_classifier` wrote."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             classifier.set_weights([archive[name] for name in archive.files])
     except OSError:
         raise
-    except Exception as error:  # what the parsers of .zip and .npy raise is no small set
+    except Exception as error:  # parsers of .zip and .npy raise many kinds
         raise ValueError(f"{path} is damaged: {first_line(error)}") from None
-    return classifier
 
 
 def save_classifier(classifier: keras.Model, path: Path) -> None:

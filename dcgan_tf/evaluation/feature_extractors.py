@@ -18,11 +18,9 @@ from dcgan_tf.datasets.loading import resize
 from dcgan_tf.datasets.transparency import laid_on
 from dcgan_tf.evaluation.classifier import (
     BATCH_SIZE,
-    CLASSES,
-    EPOCHS,
     classify,
     load_classifier,
-    load_labelled,
+    load_residual_classifier,
     load_small,
     save_classifier,
     train_classifier,
@@ -113,25 +111,17 @@ def stacked_mnist_classifier(config: Config) -> FeatureExtractor:
     return FeatureExtractor("MNIST classifier, on each channel", 1000, extract)
 
 
-def trained_classifier(config: Config) -> FeatureExtractor:
-    """A classifier of the dataset, trained once and then kept in the user's cache folder.
-
-    Raises:
-        UserError: the dataset's images and labels can't be read, or don't fit together.
-    """
-    images, labels = load_labelled(config, "train", CLASSES)
-    test, test_labels = load_labelled(config, "test", CLASSES)
-    classifier = kept_classifier(config.dataset, images, labels, CLASSES, EPOCHS)
-    accuracy = (classify(classifier, test) == test_labels).mean()
-    name = f"{config.dataset} classifier, {accuracy:.2%} accuracy"
-    return FeatureExtractor(name, 1000, extract_by(classifier))
+def residual_classifier(config: Config) -> FeatureExtractor:
+    """The included residual network that classifies images of the dataset."""
+    extract = extract_by(load_residual_classifier(config.dataset))
+    return FeatureExtractor(f"{config.dataset} classifier", 1000, extract, "residual_classifier")
 
 
 def label_classifier(config: Config) -> FeatureExtractor:
     """A classifier of the labels that a run learns, if it is accurate; else pixels and edges.
 
     It is accurate if its error on held-out images is less than half that of always predicting the
-    most frequent class. It is trained once and kept, as `trained_classifier`.
+    most frequent class. It is trained once, then kept in the cache folder.
 
     Raises:
         UserError: the images or labels can't be read.
@@ -178,7 +168,7 @@ def kept_classifier(
 
 def extract_by(classifier: keras.Sequential) -> Extract:
     """A function that resizes images and computes the layer before the last of a classifier."""
-    outputs = [classifier.layers[-2].output, keras.ops.softmax(classifier.layers[-1].output)]
+    outputs = [classifier.layers[-2].output, keras.ops.softmax(classifier.outputs[0])]
     model = tf.function(keras.Model(classifier.inputs, outputs), reduce_retracing=True)
 
     def extract(images: np.ndarray) -> Features:
@@ -250,7 +240,7 @@ def inception(config: Config) -> FeatureExtractor:
 FEATURE_EXTRACTORS = {
     "mnist_classifier": mnist_classifier,
     "stacked_mnist_classifier": stacked_mnist_classifier,
-    "trained_classifier": trained_classifier,
+    "residual_classifier": residual_classifier,
     "label_classifier": label_classifier,
     "pixels_and_edges": pixels_and_edges,
     "inception": inception,

@@ -81,13 +81,13 @@ DATASETS = {
     "fashion_mnist": Dataset(
         ".datasets.named:load_fashion_mnist_images",
         ".datasets.named:load_fashion_mnist_labels",
-        "trained_classifier",
+        "residual_classifier",
         ".datasets.named:fashion_mnist_classes",
     ),
     "cifar10": Dataset(
         ".datasets.named:load_cifar10_images",
         ".datasets.named:load_cifar10_labels",
-        "trained_classifier",
+        "residual_classifier",
         ".datasets.named:cifar10_classes",
     ),
     "stacked_mnist": Dataset(

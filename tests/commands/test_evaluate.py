@@ -96,24 +96,31 @@ def test_resume_after_an_evaluation_ends_as_if_there_had_been_no_stop(train_run,
 
 # In a process of its own: two `MirroredStrategy`s in one disturb each other's collectives.
 TWO_DEVICES = """
-import functools, sys
+import sys
 import tensorflow as tf
 from dcgan_tf.commands.program import run
 from dcgan_tf.commands import train
-from dcgan_tf.evaluation import classifier, feature_extractors
+from dcgan_tf.evaluation import feature_extractors
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-feature_extractors.train_classifier = functools.partial(classifier.train_classifier, epochs=1)
+feature_extractors.SMALL_STEPS = 20
 sys.argv = {argv}
 run(train.main)
 """
 
 
 @pytest.mark.thorough
-def test_two_devices_are_evaluated_with_the_classifier_of_one(labelled_digits, tmp_path):
-    flags = ["--dataset=fashion_mnist", f"--data_dir={labelled_digits}", *FLAGS, "--epochs=1"]
-    flags += ["--nogenerator_batch_norm", "--batch_size=500"]
+def test_two_devices_are_evaluated_with_the_classifier_of_one(mnist, tmp_path):
+    with np.load(ROOT / "dcgan_tf" / "datasets" / "mnist.npz") as archive:
+        labels = archive["y_train"]
+    for split, part in (("train", slice(0, 2500)), ("test", slice(2500, 5000))):
+        for label in range(2):
+            (tmp_path / "digits" / split / str(label)).mkdir(parents=True)
+            chosen = mnist[part][labels[part] == label]
+            np.save(tmp_path / "digits" / split / str(label) / "digits.npy", chosen)
+    flags = ["--dataset=folder", f"--data_dir={tmp_path / 'digits'}", "--conditional", *FLAGS]
+    flags += ["--epochs=1", "--nogenerator_batch_norm", "--batch_size=250", "--image_size=28"]
     weights, distances = [], []
     for strategy in ("one", "mirrored"):
         cache, run_dir = tmp_path / "caches" / strategy, tmp_path / strategy
@@ -125,7 +132,7 @@ def test_two_devices_are_evaluated_with_the_classifier_of_one(labelled_digits, t
         assert process.returncode == 0 and out.count("training a classifier") == 1, err
         assert ("2 × CPU" in out) == (strategy == "mirrored"), out
         (path,) = cache.rglob("*.npz")
-        weights.append(classifier.load_classifier(path).get_weights())
+        weights.append(classifier.load_classifier(path, classes=2).get_weights())
         distances.append(float(rows(run_dir)[0]["frechet_distance"]))
     for ours, theirs in zip(*weights, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)

@@ -18,7 +18,7 @@ from dcgan_tf.evaluation.metrics import frechet_distance
 from dcgan_tf.settings.choices import DATASETS
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
-from tests.conftest import thorough, write_labels
+from tests.conftest import thorough
 
 
 @pytest.fixture(scope="module")
@@ -53,71 +53,6 @@ def test_stacked_digits_are_one_class_of_three_digits(test_digits):
     assert (probabilities.argmax(axis=1) == expected).mean() > 0.95
 
 
-def quickly(images, labels, epochs, classes):
-    return classifier.train_classifier(images, labels, 6, classes=classes)
-
-
-@pytest.fixture
-def labelled_dir(labelled_digits, monkeypatch):
-    """Real digits in place of Fashion-MNIST, with a separate cache folder."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(labelled_digits / "cache"))
-    monkeypatch.setattr(feature_extractors, "train_classifier", quickly)
-    return labelled_digits
-
-
-@pytest.mark.thorough
-def test_other_labelled_sets_have_a_classifier_trained_once(labelled_dir, monkeypatch, capsys):
-    config = Config(dataset="fashion_mnist", data_dir=str(labelled_dir))
-    extractor = feature_extractors.make_feature_extractor(config)
-    assert "training a classifier of fashion_mnist" in capsys.readouterr().out
-    accuracy = float(extractor.name.split()[2].rstrip("%"))
-    assert extractor.name.startswith("fashion_mnist classifier, ") and accuracy > 70
-    monkeypatch.setattr(feature_extractors, "train_classifier", None)
-    again = feature_extractors.make_feature_extractor(config)
-    images = load_images(config)[:100]
-    assert np.array_equal(extractor(images).features, again(images).features)
-    (cached,) = (labelled_dir / "cache").rglob("classifier-fashion_mnist-*.npz")
-    cached.write_bytes(cached.read_bytes()[:1000])
-    monkeypatch.setattr(
-        feature_extractors, "train_classifier", lambda *_, **__: classifier.make_classifier()
-    )
-    feature_extractors.make_feature_extractor(config)
-    assert "training a classifier" in capsys.readouterr().out
-
-
-def test_processes_at_once_train_one_classifier(labelled_dir, monkeypatch):
-    config = Config(dataset="fashion_mnist", data_dir=str(labelled_dir))
-    trained = []
-
-    def slowly(images, labels, epochs, classes):
-        trained.append(0)
-        time.sleep(1)
-        return classifier.make_classifier()
-
-    monkeypatch.setattr(feature_extractors, "train_classifier", slowly)
-    with ThreadPoolExecutor(2) as pool:
-        extractors = pool.map(feature_extractors.make_feature_extractor, [config] * 2)
-    images = load_images(config)[:9]
-    ours, theirs = (extractor(images).features for extractor in extractors)
-    assert len(trained) == 1 and np.array_equal(ours, theirs)
-
-
-@pytest.mark.parametrize(
-    "split, labels, told",
-    [
-        ("train", np.arange(20), "1,500 training images and 20 labels up to 19"),
-        ("train", np.arange(1500) % 11, "1,500 training images and 1,500 labels up to 10"),
-        ("t10k", np.zeros(20), "1,500 test images and 20 labels up to 0"),
-        ("t10k", np.arange(1500) % 11, "1,500 test images and 1,500 labels up to 10"),
-    ],
-)
-def test_labels_that_do_not_fit_are_refused(labelled_dir, split, labels, told):
-    config = Config(dataset="fashion_mnist", data_dir=str(labelled_dir))
-    write_labels(labelled_dir / f"{split}-labels-idx1-ubyte", labels)
-    with pytest.raises(UserError, match=f"{told}: it needs a label of 0 to 9 for each"):
-        feature_extractors.make_feature_extractor(config)
-
-
 @pytest.fixture
 def passed(test_digits, monkeypatch, tmp_path):
     """Digits below 3 as arrays, with 150 held out and a separate cache folder."""
@@ -134,6 +69,42 @@ def passed(test_digits, monkeypatch, tmp_path):
 
 
 LABELLED = Config(dataset="arrays", conditional=True)
+
+
+def test_processes_at_once_train_one_classifier(passed, monkeypatch):
+    trained = []
+
+    def slowly(images, labels, epochs, classes):
+        trained.append(0)
+        time.sleep(1)
+        return classifier.make_classifier(images.shape[1:], classes)
+
+    monkeypatch.setattr(feature_extractors, "train_classifier", slowly)
+    digits = passed().images["train"]
+    ids = passed().labels["train"]
+    with ThreadPoolExecutor(2) as pool:
+        kept = [
+            pool.submit(feature_extractors.kept_classifier, "digits", digits, ids, 3, 1)
+            for _ in range(2)
+        ]
+    ours, theirs = (each.result().get_weights() for each in kept)
+    assert len(trained) == 1
+    assert all(np.array_equal(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+def test_a_damaged_classifier_is_trained_again(passed, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(
+        feature_extractors,
+        "train_classifier",
+        lambda images, *_, classes: classifier.make_classifier(images.shape[1:], classes),
+    )
+    digits, ids = passed().images["train"], passed().labels["train"]
+    for _ in range(2):
+        feature_extractors.kept_classifier("digits", digits, ids, 3, 1)
+    (kept,) = tmp_path.rglob("classifier-digits-*.npz")
+    kept.write_bytes(kept.read_bytes()[:1000])
+    feature_extractors.kept_classifier("digits", digits, ids, 3, 1)
+    assert capsys.readouterr().out.count("training a classifier of digits, once") == 2
 
 
 def test_labels_that_can_be_learned_have_their_own_classifier(passed, monkeypatch):
