@@ -10,8 +10,8 @@ FILES = ("config.json", "generator.npz", "discriminator.npz")
 # The sha256 of each model's files, in the order of FILES; some have no discriminator.
 PRETRAINED = {
     "mnist": "11ad2002de9a6dba5270cbccc8636298eb8eb58a6555b8a9011d33095d606d98",
-    "fashion_mnist": "b7cff2c218c1d61e6b41e7f583de9d71bba946d7419ac67ffdc56d55bd256ea1",
-    "faces": "ad522bfb2f3ef7c6db05a5215f249d205fed281068d701c4e0d300e352d1df18",
+    "fashion_mnist": "9287e78dcb26d025ce89a3308c7c7d9f2bd4779c0da9eb7ec063b81a948d6839",
+    "faces": "babbe3f60bc57165fb080747a58f48d60b6ff80ff8f1569c0d446651c0e02b72",
 }
 
 
