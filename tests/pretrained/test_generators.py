@@ -219,7 +219,6 @@ def test_it_is_a_run_in_python(name):
 
 
 def test_errors_of_what_it_cannot_do_are_one_sentence(run_main, monkeypatch, exported, tmp_path):
-    alone = "only has a generator: give"
     output = f"--output={tmp_path / 's.png'}"
     for command, flags, told in (
         (
