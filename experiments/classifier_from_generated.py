@@ -1,7 +1,7 @@
 """Whether images of a conditional generator help a classifier of digits: two tables.
 
     python -m experiments.classifier_from_generated [--seeds 5] [--labels 100 500 1000]
-    python -m experiments.classifier_from_generated neighbours --run_dir RUN
+    python -m experiments.classifier_from_generated neighbors --run_dir RUN
 
 The first trains a small conditional generator on few labeled digits. Then it trains the same
 classifier on these digits alone, with the usual augmentations (small rotations, shifts and zooms),
@@ -275,7 +275,7 @@ def main() -> None:
     """Reads the flags, and prints one of the tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument(
-        "stage", nargs="?", choices=("classifiers", "neighbours"), default="classifiers"
+        "stage", nargs="?", choices=("classifiers", "neighbors"), default="classifiers"
     )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--labels", type=int, nargs="+", default=[100, 500, 1000])
@@ -285,7 +285,7 @@ def main() -> None:
     if flags.stage == "classifiers":
         compare_classifiers(flags.labels, flags.seeds)
     elif flags.run_dir is None:
-        parser.error("neighbours needs a --run_dir")
+        parser.error("neighbors needs a --run_dir")
     else:
         compare_neighbors(RunDirectory(flags.run_dir))
 

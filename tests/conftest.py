@@ -139,6 +139,19 @@ def labelled_digits(tmp_path):
     return folder
 
 
+@pytest.fixture
+def zeros_and_ones(tmp_path):
+    """A folder with a folder for each of two classes of real digits, and held-out ones."""
+    with np.load(ROOT / "dcgan_tf" / "datasets" / "mnist.npz") as archive:
+        digits, labels = archive["x_train"][:5000], archive["y_train"][:5000]
+    for split, part in (("train", slice(0, 2500)), ("test", slice(2500, 5000))):
+        for label in range(2):
+            folder = tmp_path / "zeros_and_ones" / split / str(label)
+            folder.mkdir(parents=True)
+            np.save(folder / "digits.npy", digits[part][labels[part] == label])
+    return tmp_path / "zeros_and_ones"
+
+
 @pytest.fixture(scope="session")
 def mnist():
     """The real MNIST, as the file has it: uint8 [60000, 28, 28]."""

@@ -111,15 +111,8 @@ run(train.main)
 
 
 @pytest.mark.thorough
-def test_two_devices_are_evaluated_with_the_classifier_of_one(mnist, tmp_path):
-    with np.load(ROOT / "dcgan_tf" / "datasets" / "mnist.npz") as archive:
-        labels = archive["y_train"]
-    for split, part in (("train", slice(0, 2500)), ("test", slice(2500, 5000))):
-        for label in range(2):
-            (tmp_path / "digits" / split / str(label)).mkdir(parents=True)
-            chosen = mnist[part][labels[part] == label]
-            np.save(tmp_path / "digits" / split / str(label) / "digits.npy", chosen)
-    flags = ["--dataset=folder", f"--data_dir={tmp_path / 'digits'}", "--conditional", *FLAGS]
+def test_two_devices_are_evaluated_with_the_classifier_of_one(zeros_and_ones, tmp_path):
+    flags = ["--dataset=folder", f"--data_dir={zeros_and_ones}", "--conditional", *FLAGS]
     flags += ["--epochs=1", "--nogenerator_batch_norm", "--batch_size=250", "--image_size=28"]
     weights, distances = [], []
     for strategy in ("one", "mirrored"):
@@ -165,11 +158,12 @@ def test_mistakes(run_main, finished_run, tmp_path):
 
 
 def test_a_run_that_cannot_be_evaluated_is_refused_before_it_is_made(
-    run_main, digits_dir, tmp_path, monkeypatch, caplog
+    run_main, mnist, tmp_path, monkeypatch, caplog
 ):
-    flags = [f"--data_dir={digits_dir}", "--dataset=fashion_mnist", *FLAGS]
+    write_idx(tmp_path / "train-images-idx3-ubyte", mnist[:30])
+    flags = [f"--data_dir={tmp_path}", *FLAGS]
     code, _, err = run_main(train, f"--run_dir={tmp_path / 'run'}", *flags)
-    assert code == 1 and "no train-labels-idx1-ubyte" in err and one_sentence(err)
+    assert code == 1 and "only 30 training images" in err and one_sentence(err)
     assert not (tmp_path / "run").exists()
     # Unless nobody asked for an evaluation.
     monkeypatch.setattr(schedule, "EVAL_EPOCHS", 1)
@@ -177,7 +171,7 @@ def test_a_run_that_cannot_be_evaluated_is_refused_before_it_is_made(
     flags.remove("--eval_every=1")
     code, out, err = run_main(train, f"--run_dir={tmp_path / 'run'}", "--epochs=1", *flags)
     assert code == 0 and "epoch 1/1" in out
-    assert "not evaluated" in caplog.text and "no train-labels-idx1-ubyte" in caplog.text
+    assert "not evaluated" in caplog.text and "only 30 training images" in caplog.text
 
 
 def test_all_checkpoints_but_damaged_ones_are_evaluated(finished_run, run_main, tmp_path, caplog):

@@ -87,9 +87,9 @@ def test_views_of_other_images_than_those_of_the_run_are_refused(run_main, flags
         Image.fromarray(np.stack([mnist[1]] * 3, axis=-1)).save(path)
     if "--dataset=tfrecords" in flags:
         (tmp_path / "records").rename(tmp_path / "before")
-        colours = ["--dataset=folder", f"--data_dir={tmp_path / 'digits'}", "--held_out=0.2"]
-        colours += [f"--cache_dir={tmp_path / 'cache'}", f"--output={tmp_path / 'records'}"]
-        assert run_main(tfrecords, *colours)[0] == 0
+        colors = ["--dataset=folder", f"--data_dir={tmp_path / 'digits'}", "--held_out=0.2"]
+        colors += [f"--cache_dir={tmp_path / 'cache'}", f"--output={tmp_path / 'records'}"]
+        assert run_main(tfrecords, *colors)[0] == 0
     for view in ("--nearest", "--top_activations"):
         code, _, err = run_main(sample, f"--run_dir={tmp_path / 'run'}", view)
         assert code == 1 and one_sentence(err), err

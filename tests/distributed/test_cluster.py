@@ -88,14 +88,14 @@ def test_a_signal_to_one_worker_stops_all_at_the_same_step(digits_dir, tmp_path)
 
 
 @pytest.mark.thorough
-def test_only_the_chief_trains_the_classifier_for_evaluation(labelled_digits, tmp_path):
+def test_only_the_chief_trains_the_classifier_for_evaluation(zeros_and_ones, tmp_path):
     """It is the same as with one device; each worker has its own cache."""
-    flags = ["--dataset=fashion_mnist", "--eval_every=1", "--batch_size=100", "--epochs=1"]
-    flags += ["--nogenerator_batch_norm", "--base_filters=4"]
+    flags = ["--dataset=folder", "--conditional", "--image_size=28", "--eval_every=1"]
+    flags += ["--batch_size=100", "--epochs=1", "--nogenerator_batch_norm", "--base_filters=4"]
     caches = [{"XDG_CACHE_HOME": str(tmp_path / f"cache{i}")} for i in range(3)]
-    command = train_command(tmp_path / "alone", labelled_digits, *flags)
+    command = train_command(tmp_path / "alone", zeros_and_ones, *flags)
     ends = finish_all([fork(command, **caches[0])])
-    command = train_command(tmp_path / "two", labelled_digits, *flags, "--strategy=multi_worker")
+    command = train_command(tmp_path / "two", zeros_and_ones, *flags, "--strategy=multi_worker")
     configs = local_cluster(2)
     ends += finish_all([fork(command, TF_CONFIG=configs[i], **caches[1 + i]) for i in range(2)])
     assert [code for code, _, _ in ends] == [0, 0, 0], ends

@@ -147,8 +147,8 @@ def test_pixels_and_edges_are_what_numpy_and_pillow_compute():
     assert features.shape == (5, 64) and features.dtype == np.float32 and probabilities is None
 
     layer = (images[..., 0].astype(np.float32) - 127.5) / 127.5
-    grey = means(layer, 4).reshape(5, 16)
-    np.testing.assert_allclose(features[:, :48], grey.repeat(3, axis=1), atol=1e-6)
+    gray = means(layer, 4).reshape(5, 16)
+    np.testing.assert_allclose(features[:, :48], gray.repeat(3, axis=1), atol=1e-6)
     for start in (48, 52, 56, 60):
         size, coarser = layer.shape[1], means(layer, layer.shape[1] // 2)
         enlarged = [
@@ -205,8 +205,8 @@ def test_inception_has_the_weights_of_the_given_file_or_none(tmp_path, monkeypat
     config = Config(dataset="folder", data_dir="x", inception_weights=str(path))
     features, probabilities = feature_extractors.make_feature_extractor(config)(images)
     assert features.shape == (3, 2048) and probabilities is None
-    grey = images.repeat(3, axis=-1) / 127.5 - 1
-    large = keras.ops.image.resize(grey, (299, 299)).numpy()
+    gray = images.repeat(3, axis=-1) / 127.5 - 1
+    large = keras.ops.image.resize(gray, (299, 299)).numpy()
     np.testing.assert_allclose(features, inception(large, training=False), atol=1e-4)
 
     path.write_bytes(b"no weights")

@@ -8,16 +8,16 @@ from dcgan_tf.evaluation import metrics
 from experiments import classifier_from_generated as experiment
 
 
-def grey(values):
+def gray(values):
     """Images of two pixels, of these gray levels."""
     return np.array(values, np.uint8).reshape(-1, 1, 2, 1)
 
 
 def test_nearest_neighbors_by_hand(monkeypatch):
-    references = grey([[0, 0], [100, 0], [0, 200]]), np.array([5, 6, 7])
+    references = gray([[0, 0], [100, 0], [0, 200]]), np.array([5, 6, 7])
     # Squared distances to the three, in units of 100: the first is 16, 36, 256 away, the second
     # 3600, 1600, 7600; the third is just nearer to [0, 200] than to [0, 0].
-    test = grey([[40, 0], [60, 0], [0, 101], [100, 1]]), np.array([5, 6, 0, 6])
+    test = gray([[40, 0], [60, 0], [0, 101], [100, 1]]), np.array([5, 6, 0, 6])
     assert experiment.nearest_neighbor_error(references, test) == 0.25
     monkeypatch.setattr(metrics, "NEAREST_CHUNK", 2)
     assert experiment.nearest_neighbor_error(references, test) == 0.25

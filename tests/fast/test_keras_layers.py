@@ -122,8 +122,8 @@ def test_dropout_drops_its_rate_and_scales_the_rest():
     assert set(np.unique(values)) == {0, np.float32(1 / 0.7)}
     # 333,333 independent values: the rate has a standard deviation of 0.0008.
     assert (values == 0).mean() == pytest.approx(0.3, abs=0.004)
-    neighbours = np.corrcoef((values == 0)[:, :-1].ravel(), (values == 0)[:, 1:].ravel())[0, 1]
-    assert abs(neighbours) < 0.01
+    neighbors = np.corrcoef((values == 0)[:, :-1].ravel(), (values == 0)[:, 1:].ravel())[0, 1]
+    assert abs(neighbors) < 0.01
     again = dropout(ones, training=True).numpy()
     assert (values == again).mean() == pytest.approx(0.7**2 + 0.3**2, abs=0.005)
     first = fast_layers.Dropout(0.3, seed=1)(ones, training=True)

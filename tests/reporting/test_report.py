@@ -131,13 +131,13 @@ def test_what_is_not_drawn_yet_is_drawn_at_the_end(tmp_path, clock, drawn):
 def test_the_newest_grid_is_shown_once_a_minute_and_after_each_epoch(tmp_path, clock, drawn):
     run = RunDirectory(tmp_path)
     run.samples.mkdir()
-    grey, white = (np.full((16, 4, 4, 1), value, np.float32) for value in (0, 1))
+    gray, white = (np.full((16, 4, 4, 1), value, np.float32) for value in (0, 1))
     with report.Report(run, Config(), History(), of(100, 100)) as shown:
         clock[0] += 59
         assert not shown.preview_is_due
         clock[0] += 2
         assert shown.preview_is_due
-        shown.show(grey)
+        shown.show(gray)
         assert not shown.preview_is_due
         first = run.latest_grid.read_bytes()
         shown.add(STEP)
