@@ -104,7 +104,7 @@ from dcgan_tf.evaluation import feature_extractors
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-feature_extractors.SMALL_STEPS = 20
+feature_extractors.SMALL_STEPS = 100
 sys.argv = {argv}
 run(train.main)
 """
