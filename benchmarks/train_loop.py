@@ -27,7 +27,8 @@ from dcgan_tf.commands.memory import keep_freed_memory
 from dcgan_tf.data import Batch, scale
 from dcgan_tf.datasets.disk_images import DiskImages
 from dcgan_tf.datasets.loading import load_images
-from dcgan_tf.run.run_directory import RunDirectory, open_run
+from dcgan_tf.run.open_run import open_run
+from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.run.schedule import Schedule
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError

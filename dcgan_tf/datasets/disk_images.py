@@ -115,6 +115,11 @@ class DiskImages:
 Images = np.ndarray | DiskImages
 
 
+def spaced_indices(count: int, max_count: int) -> np.ndarray:
+    """The indices of at most `max_count` of `count` images, evenly spaced, int64."""
+    return np.linspace(0, count - 1, min(max_count, count)).astype(int)
+
+
 def fingerprint(images: Images) -> str:
     """The sha256 of all pixels, in hexadecimal."""
     if isinstance(images, DiskImages) and images.sha256:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 from dcgan_tf.data import scale
-from dcgan_tf.datasets.disk_images import Split
+from dcgan_tf.datasets.disk_images import Split, spaced_indices
 from dcgan_tf.datasets.loading import load_labels, load_split, shrink
 from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.settings.choices import DATASETS, resolve
@@ -51,12 +51,12 @@ def make_classifier(
 
 
 def make_residual_classifier(
-    shape: tuple[int, int, int], classes: int = CLASSES, precision: str = "float32"
+    shape: tuple[int, int, int], precision: str = "float32"
 ) -> keras.Model:
     """A residual network of 20 layers (He et al., 2016) that computes in this precision.
 
-    From float32 [N, H, W, C] in [-1, 1] to float32 logits [N, classes]. The layer before the last
-    gives 80 features.
+    From float32 [N, H, W, C] in [-1, 1] to float32 logits [N, 10]. The layer before the last gives
+    80 features.
     """
 
     def apply(stack: list[layers.Layer], images: keras.KerasTensor) -> keras.KerasTensor:
@@ -72,7 +72,7 @@ def make_residual_classifier(
                 together = [apply(shortcut, features), apply(residual, features)]
                 features = layers.ReLU()(layers.Add()(together))
         pooled = layers.GlobalAveragePooling2D()(features)
-        logits = layers.Dense(classes, dtype="float32")(pooled)
+        logits = layers.Dense(CLASSES, dtype="float32")(pooled)
         return keras.Model(images, logits, name="classifier")
 
 
@@ -126,7 +126,7 @@ def load_small(config: Config, split: Split) -> tuple[np.ndarray, np.ndarray]:
         UserError: there are no images, or a file is missing or damaged.
     """
     images, labels = load_split(config, split), load_labels(config, split)
-    chosen = np.linspace(0, len(images) - 1, min(MAX_SMALL_IMAGES, len(images))).astype(int)
+    chosen = spaced_indices(len(images), MAX_SMALL_IMAGES)
     chunks = np.array_split(chosen, len(chosen) // 1000 + 1)
     return np.concatenate([shrink(images[chunk], SMALL_SIDE) for chunk in chunks]), labels[chosen]
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from dcgan_tf.conditional.labels import UNLABELLED, Classes, Labels
-from dcgan_tf.datasets.disk_images import Images
+from dcgan_tf.datasets.disk_images import Images, spaced_indices
 from dcgan_tf.datasets.loading import load_held_out, load_labels, load_training_labels, shrink
 from dcgan_tf.evaluation.feature_extractors import (
     FeatureExtractor,
@@ -340,4 +340,4 @@ def to_json(scores: dict[str, Value]) -> dict[str, Any]:
 
 def evenly_spaced(images: Images, max_count: int) -> np.ndarray:
     """An evenly spaced subset of at most `max_count` images, or of their labels."""
-    return images[np.linspace(0, len(images) - 1, min(max_count, len(images))).astype(int)]
+    return images[spaced_indices(len(images), max_count)]

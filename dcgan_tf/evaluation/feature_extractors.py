@@ -161,12 +161,11 @@ def kept_classifier(
             print(f"training a classifier of {dataset}, once, to evaluate with: {path}", flush=True)
             trained = train_classifier(images, labels, epochs, classes=classes)
             save_classifier(trained, path)
-            return load_classifier(
-                path, images.shape[1:], classes
-            )  # with rounded weights, as in every later run
+            # Its weights are rounded, as in every later run.
+            return load_classifier(path, images.shape[1:], classes)
 
 
-def extract_by(classifier: keras.Sequential) -> Extract:
+def extract_by(classifier: keras.Model) -> Extract:
     """A function that resizes images and computes the layer before the last of a classifier."""
     outputs = [classifier.layers[-2].output, keras.ops.softmax(classifier.outputs[0])]
     model = tf.function(keras.Model(classifier.inputs, outputs), reduce_retracing=True)

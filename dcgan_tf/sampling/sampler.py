@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -46,15 +47,9 @@ def load_generator(
     make_generator, _ = model_makers(config)
     classes = len(images.get("classes", ()))
     generator = stack_of(make_generator(config, tuple(images["shape"]), classes))
-    if run.generator_file.exists():
-        step = only_step(run, checkpoint)
-        generator = as_of_step(generator, config, step)
-        load_weights(run.generator_file, generator)
-        return generator, config, step
     # The keys of `Trainer`'s checkpoints.
     name = "generator" if config.ema_decay is None else "averaged_generator"
-    step = restore_model(run, name, generator, checkpoint)
-    return as_of_step(generator, config, step), config, step
+    return load_model(run, config, checkpoint, name, generator, run.generator_file)
 
 
 @seeded(0)
@@ -68,25 +63,35 @@ def load_discriminator(
     classes = len(images.get("classes", ()))
     _, make_discriminator = model_makers(config)
     discriminator = stack_of(make_discriminator(config, tuple(images["shape"]), classes))
-    if run.generator_file.exists():
-        step = only_step(run, checkpoint)
-        discriminator = as_of_step(discriminator, config, step)
-        load_weights(run.discriminator_file, discriminator)
-        return discriminator, config, step
-    step = restore_model(run, "discriminator", discriminator, checkpoint)
-    return as_of_step(discriminator, config, step), config, step
+    file = run.discriminator_file
+    return load_model(run, config, checkpoint, "discriminator", discriminator, file)
 
 
-def only_step(run: RunDirectory, checkpoint: str | None) -> int:
-    """The step of exported models.
+def load_model(
+    run: RunDirectory,
+    config: Config,
+    checkpoint: str | None,
+    name: str,
+    model: keras.Sequential,
+    exported: Path,
+) -> tuple[keras.Sequential, Config, int]:
+    """A model with the weights of a checkpoint, or of the file `exported` if the run is an export.
+
+    Returns:
+        The model, the run's config, and the step of the weights.
 
     Raises:
-        UserError: `checkpoint` is a different step.
+        UserError: the run has no such checkpoint, or none yet.
     """
+    if not run.generator_file.exists():
+        step = restore_model(run, name, model, checkpoint)
+        return as_of_step(model, config, step), config, step
     (only,) = checkpoint_names(run)
     if checkpoint not in (None, only):
         raise UserError(f"{run.path} only has the models of step {only}, not {checkpoint}")
-    return int(only)
+    model = as_of_step(model, config, int(only))
+    load_weights(exported, model)
+    return model, config, int(only)
 
 
 def restore_model(

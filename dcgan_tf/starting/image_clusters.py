@@ -8,6 +8,7 @@ import numpy as np
 
 from dcgan_tf.conditional.clusters import Clusters, find_centers, nearest_centers
 from dcgan_tf.data import Images
+from dcgan_tf.datasets.disk_images import spaced_indices
 from dcgan_tf.datasets.loading import resize, shrink
 from dcgan_tf.datasets.transparency import premultiplied
 from dcgan_tf.distributed.cluster import broadcast_all
@@ -58,8 +59,7 @@ def centers_of(config: Config, images: Images) -> np.ndarray:
             centers = read_clusters(other.clusters_file).centers
             if centers.shape[3] == images.shape[3]:
                 return centers
-    indices = np.linspace(0, len(images) - 1, min(len(images), MAX_IMAGES)).astype(int)
-    small = shrink(images[indices], MAX_SIDE)
+    small = shrink(images[spaced_indices(len(images), MAX_IMAGES)], MAX_SIDE)
     return find_centers(premultiplied(small.astype(np.float32)), config.clusters or 0, config.seed)
 
 

@@ -35,7 +35,8 @@ from dcgan_tf.reporting.report import Report as ProgressReport
 from dcgan_tf.reporting.report import draw_run
 from dcgan_tf.run.checkpoints import Checkpoints
 from dcgan_tf.run.devices import cpu_kernels, device_name
-from dcgan_tf.run.run_directory import RunDirectory, as_started, open_run
+from dcgan_tf.run.open_run import open_run
+from dcgan_tf.run.run_directory import RunDirectory, as_started
 from dcgan_tf.serving.notebook import Run, load_run
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError

@@ -19,7 +19,8 @@ from dcgan_tf.commands.flags import parse
 from dcgan_tf.datasets.arrays import read_npz_images
 from dcgan_tf.datasets.folder import load_folder
 from dcgan_tf.datasets.loading import load_images
-from dcgan_tf.run.run_directory import RunDirectory, open_run
+from dcgan_tf.run.open_run import open_run
+from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from tests.conftest import write_idx

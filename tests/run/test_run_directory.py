@@ -9,8 +9,9 @@ import pytest
 
 import dcgan_tf
 from dcgan_tf.commands import train
-from dcgan_tf.run import run_directory
-from dcgan_tf.run.run_directory import FORMAT, RunDirectory, as_started, open_run
+from dcgan_tf.files.atomic_files import make_folders
+from dcgan_tf.run.open_run import open_run
+from dcgan_tf.run.run_directory import FORMAT, RunDirectory, as_started
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from tests.conftest import fork, one_sentence, train_command
@@ -144,7 +145,7 @@ def test_a_failed_start_keeps_the_files_of_others(tmp_path, monkeypatch):
 
 def test_a_failed_start_keeps_the_run_of_another_process(tmp_path, monkeypatch):
     """The other one takes the folder that this one has just made."""
-    make_folders, path = run_directory.make_folders, tmp_path / "a" / "run"
+    path = tmp_path / "a" / "run"
     with contextlib.ExitStack() as other:
 
         def make_folders_too_late(path):
@@ -153,7 +154,7 @@ def test_a_failed_start_keeps_the_run_of_another_process(tmp_path, monkeypatch):
             other.enter_context(open_run(path, Config(), IMAGES, True))
             return made
 
-        monkeypatch.setattr(run_directory, "make_folders", make_folders_too_late)
+        monkeypatch.setattr("dcgan_tf.run.open_run.make_folders", make_folders_too_late)
         with pytest.raises(UserError, match="in use by another process"):
             open_and_close(path)
         assert RunDirectory(path).read_config()[0] == Config()
@@ -249,7 +250,7 @@ def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
 import time
 import numpy as np
 from dcgan_tf.settings.config import Config
-from dcgan_tf.run.run_directory import open_run
+from dcgan_tf.run.open_run import open_run
 from pathlib import Path
 with open_run(Path({str(tmp_path)!r}), Config(), np.zeros((50, 28, 28, 1), np.uint8), True):
     print("open", flush=True)
