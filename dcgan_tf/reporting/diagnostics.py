@@ -13,10 +13,8 @@ from dcgan_tf.train_step import StepScalars
 
 WINDOW = 200
 COLLAPSED_SPREAD = 0.3
-# For some numbers of steps, the mean spread below which they are a collapse, if it was not lower in
-# the same number of steps before.
-FALLEN_SPREAD = {100: COLLAPSED_SPREAD, 50: 0.15}
-SPREAD_INTERVAL = min(FALLEN_SPREAD)
+SHORT_WINDOW = 50
+FALLEN_SPREAD = 0.15  # healthy runs start as low as 0.16
 SPREAD = StepScalars._fields.index("spread")
 VANISHED_NORM = 1e-3
 EXPLODED_FACTOR = 50
@@ -62,7 +60,8 @@ def diagnose(metrics: np.ndarray, loss: str) -> Iterator[Diagnosis]:
             f"D(x) is {means.d_real:.3f} and D(G(z)) {means.d_fake:.3f}",
             "a lower `discriminator_learning_rate`, `label_smoothing` 0.1, or more `dropout`",
         )
-    if means.spread < COLLAPSED_SPREAD:
+    last_spread = metrics[-SHORT_WINDOW:, SPREAD].mean()
+    if max(means.spread, last_spread) < COLLAPSED_SPREAD:  # otherwise it is over
         yield collapse(means.spread, WINDOW)
     if means.gen_gradient_norm < VANISHED_NORM:
         yield Diagnosis(
@@ -89,11 +88,10 @@ def diagnose_spread(spread: np.ndarray) -> Iterator[Diagnosis]:
     Args:
         spread: the spread of every step so far, [steps].
     """
-    for steps, low in FALLEN_SPREAD.items():
-        if len(spread) >= 2 * steps:
-            before, last = spread[-2 * steps :].reshape(2, steps).mean(axis=1)
-            if last < low and last <= before:
-                yield collapse(last, steps)
+    if len(spread) >= 2 * SHORT_WINDOW:
+        before, last = spread[-2 * SHORT_WINDOW :].reshape(2, SHORT_WINDOW).mean(axis=1)
+        if last < FALLEN_SPREAD and last <= before:
+            yield collapse(last, SHORT_WINDOW)
 
 
 def diagnose_quality(evaluations: list[Evaluation]) -> Iterator[Diagnosis]:
@@ -126,7 +124,7 @@ class Diagnostics:
     def warnings(self, metrics: np.ndarray) -> Iterator[str]:
         """A line for each new diagnosis."""
         step = len(metrics)
-        if step - self.spread_diagnosed_at >= SPREAD_INTERVAL:
+        if step - self.spread_diagnosed_at >= SHORT_WINDOW:
             self.spread_diagnosed_at = step
             yield from self.new_warnings(diagnose_spread(metrics[:, SPREAD]), step)
         if step - self.diagnosed_at >= WINDOW:
