@@ -42,6 +42,13 @@ REMEDIES = {
     "unrolled": "--unroll_steps 5",
     "wasserstein": "--loss wasserstein --gradient_penalty 10",
     "r1": "--r1_gamma 1 --discriminator_batch_norm --dropout 0",
+    "r1_without_norm": "--r1_gamma 1 --dropout 0",
+    "r1_ema": "--r1_gamma 1 --discriminator_batch_norm --dropout 0 --ema_decay 0.999",
+    "clusters": "--r1_gamma 1 --discriminator_batch_norm --dropout 0 --ema_decay 0.999 "
+    "--clusters 50 --label_input projection",
+    "relativistic": "--loss relativistic --r1_gamma 1 --r2_gamma 1 --discriminator_batch_norm "
+    "--dropout 0",
+    "spectral_norm": "--loss hinge --spectral_norm --dropout 0",
 }
 
 Counts = dict[int, tuple[int, float]]  # modes and KL divergence by updates
