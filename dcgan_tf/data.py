@@ -14,7 +14,7 @@ from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
 PREFETCHED_BATCHES = 4
-ORDER = 0  # the random stream of the data order, beside those of `StepRandom`
+ORDER = 0  # the random stream of the data order; `StepRandom` uses the next ones
 Batch: TypeAlias = Any  # images, or (images, labels)
 
 
@@ -65,6 +65,7 @@ def make_batches(
 
     def parts_of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         """The step, part and images of each batch of an epoch."""
+        # With one replica: cuts the epoch's order into batches, and keeps those to be taken.
         order = epoch_order(config, epoch, len(images))[: steps_per_epoch * batch_size]
         chosen = tf.gather(tf.reshape(order, [steps_per_epoch, batch_size]), parts, axis=1)
         chosen = tf.reshape(chosen, [-1, parts.shape[1]])

@@ -208,16 +208,16 @@ def with_labels(inputs: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor | list
 def scaled(loss: tf.Tensor, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
     """The loss, scaled if its optimizer is a `LossScaleOptimizer` (float16).
 
-    Without scaling, small gradients underflow (Micikevicius et al., 2018). The optimizer divides by
-    the scale again. `scale_loss` of other optimizers would undo their division by the number of
-    replicas.
+    Without scaling, small gradients underflow (Micikevicius et al., 2018). The optimizer divides
+    the gradients by the same scale. Other optimizers are skipped: their `scale_loss` would cancel
+    the division by the number of replicas.
     """
     is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     return optimizer.scale_loss(loss) if is_scaled else loss
 
 
 def make_gan(config: Config, image_shape: ImageShape, classes: Classes = UNLABELLED) -> Gan:
-    """The GAN of a run before its first step, with initial weights even under `init_from`.
+    """A new GAN with random initial weights; those of `init_from` are loaded later.
 
     Args:
         config: the settings.
@@ -227,6 +227,7 @@ def make_gan(config: Config, image_shape: ImageShape, classes: Classes = UNLABEL
     Raises:
         UserError: the architecture can't make images of that size.
     """
+    # Those of models.py, unless the run grows from a smaller one.
     make_generator, make_discriminator = model_makers(config)
     with seeded(config.seed):
         generator = make_generator(config, image_shape, len(classes))

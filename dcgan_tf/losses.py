@@ -1,7 +1,8 @@
 """The adversarial losses: pure functions of the discriminator's logits.
 
 Each takes the logits of real and of generated images, float32 [batch / pack, 1], and returns a
-float32 scalar. D is sigmoid(logits). The tutorial's losses are the first two.
+float32 scalar. Only the relativistic generator loss uses the logits of real images. D is
+sigmoid(logits). The tutorial's losses are the first two.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Every generator turns noise, float32 [batch, noise_dim], into images, float32 [batch, height,
 width, channels] in [-1, 1]; every discriminator turns such images into logits, float32 [batch, 1].
 Each block multiplies the height and width by the stride. With a stride of 2, the shorter side must
-be 4, 5, 6 or 7 times a power of two, and the longer side a multiple of the same power.
+be 4, 5, 6 or 7 times a power of two, and the longer side a multiple of the same power. The
+tutorial's models are at the end: `tutorial_generator` and `tutorial_discriminator`.
 """
 
 from __future__ import annotations
@@ -134,6 +135,7 @@ def tutorial_generator(config: Config, image_shape: ImageShape) -> Layers:
         layers.LeakyReLU(config.negative_slope),
         layers.Reshape((*start, 2 * filters[0])),
     ]
+    # The first convolution keeps the size of the map. Each of the others doubles it.
     for block, count in enumerate(filters):
         stack += [
             conv_transpose(config, count, strides=None if block else 1),

@@ -1,4 +1,7 @@
-"""The training loop: takes steps, and reports, evaluates and saves when each is due."""
+"""The training loop: takes steps, and reports, evaluates and saves when each is due.
+
+The loop itself is in `Trainer._take_steps`.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     python -m experiments.ring_of_gaussians [STEPS [PICTURE]]
 
 The distribution and settings are from Metz et al., 2017, section 3.1 and appendix A. A plain GAN
-covers one mode after the other, never all at once. A mode counts as covered if at least 1 % of the
+covers one mode after the other, never all at once. A mode counts as covered if at least 1% of the
 samples lie within three standard deviations of it. Prints a table and draws a picture.
 """
 

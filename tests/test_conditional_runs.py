@@ -216,7 +216,7 @@ def test_exported_generator_has_the_label_as_an_input(run_main, run, tmp_path):
 
 @pytest.mark.long
 def test_digits_are_the_ones_that_were_asked_for(tmp_path, mnist, mnist_labels):
-    """Five epochs on MNIST, judged by nearest neighbors among real digits, 95 % accurate."""
+    """Five epochs on MNIST, judged by nearest neighbors among real digits, 95% accurate."""
     run_dir = tmp_path / "run"
     command = [sys.executable, str(ROOT / "train.py"), "--preset=fast", "--conditional"]
     code, _, err = finish([*command, "--epochs=5", f"--run_dir={run_dir}"], timeout=1800)

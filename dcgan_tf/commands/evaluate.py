@@ -21,7 +21,7 @@ from dcgan_tf.settings.fields import between, setting
 
 MEMORIZATION_ROWS = {
     "distance": "to nearest training image",
-    "closer": "nearer than 99 % of held-out",
+    "closer": "nearer than 99% of held-out",
 }
 
 

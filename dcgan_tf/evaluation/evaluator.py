@@ -44,7 +44,7 @@ class Memorization(NamedTuple):
     Attributes:
         distance: the median distance of generated images.
         held_out_distance: the median distance of held-out images.
-        closer: the fraction of generated images that are nearer to a training image than 99 % of
+        closer: the fraction of generated images that are nearer to a training image than 99% of
             the held-out images that are not copies: 0.01 if nothing is memorized.
     """
 
