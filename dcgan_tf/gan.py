@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from dcgan_tf.conditional.label_inputs import stack_of
-from dcgan_tf.conditional.labels import UNLABELLED, Classes
+from dcgan_tf.conditional.labels import NO_CLASSES, Classes
 from dcgan_tf.distributed.step_random import AUGMENT_GENERATED, AUGMENT_REAL, StepRandom
 from dcgan_tf.losses import TUTORIAL_LOSSES, Losses, make_losses
 from dcgan_tf.models import ImageShape
@@ -171,7 +171,7 @@ class Gan:
         if lazy:
             fake = tf.stop_gradient(fake)
         beside_real, beside_fake = (fake, real) if self.joint_batch else (None, None)
-        places = self.random.places(len(real.shape), self.pack, update)
+        fractions = self.random.fractions(len(real.shape), self.pack, update)
         weights = weights or self.discriminator.trainable_variables
         weights = [tf.convert_to_tensor(weight) for weight in weights]
 
@@ -180,7 +180,7 @@ class Gan:
             critique = Critique(
                 lambda images: self.discriminate(images, beside_real, *labels_and_model)[0],
                 lambda images: self.discriminate(beside_fake, images, *labels_and_model)[1],
-                places,
+                fractions,
             )
             return penalty.factor * penalty.function(critique, real, fake)
 
@@ -216,7 +216,7 @@ def scaled(loss: tf.Tensor, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
     return optimizer.scale_loss(loss) if is_scaled else loss
 
 
-def make_gan(config: Config, image_shape: ImageShape, classes: Classes = UNLABELLED) -> Gan:
+def make_gan(config: Config, image_shape: ImageShape, classes: Classes = NO_CLASSES) -> Gan:
     """A new GAN with random initial weights; those of `init_from` are loaded later.
 
     Args:

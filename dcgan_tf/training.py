@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.conditional.label_inputs import stack_of
-from dcgan_tf.conditional.labels import UNLABELLED, Labels
+from dcgan_tf.conditional.labels import NO_CLASSES, Labels
 from dcgan_tf.data import Batch, Images, make_batches
 from dcgan_tf.datasets.disk_images import DiskImages, check_images
 from dcgan_tf.distributed.cluster import (
@@ -75,7 +75,7 @@ class Trainer:
         self.config = config
         self.images = images
         self.labels = labels
-        self.classes = labels.classes if labels else UNLABELLED
+        self.classes = labels.classes if labels else NO_CLASSES
         self.schedule = Schedule.of(config, len(images))
         step = make_step(config)
         self.gan = make_gan(config, images.shape[1:], self.classes)

@@ -58,17 +58,17 @@ GENERATED_FRACTION = 1 / 4  # of each batch of the classifier; 1 / 2 gained less
 CLASSIFIER_STEPS = 300
 BATCH_SIZE = 128
 LEARNING_RATE = 3e-3
-METHODS = ("labelled", "augmented", "generated", "both")
-GAINS = (("generated", "labelled"), ("both", "augmented"))
+METHODS = ("labeled", "augmented", "generated", "both")
+GAINS = (("generated", "labeled"), ("both", "augmented"))
 SIZES = (1_000, 10_000, 60_000)
 
 Digits = tuple[np.ndarray, np.ndarray]  # uint8 [N, 28, 28, 1], and their labels, int [N]
 Accuracies = dict[tuple[int, int, str], float]  # by number of labels, seed and method
 
 
-def generate(labelled: Digits, config: Config) -> Digits:
+def generate(labeled: Digits, config: Config) -> Digits:
     """Trains a conditional generator on a few digits, and samples GENERATED of each class."""
-    images, labels = labelled
+    images, labels = labeled
     trainer = Trainer(config, images, Labels(labels, [*map(str, range(CLASSES))]))
     for batch in make_batches(images, config, 0, GENERATOR_STEPS, labels=labels):
         trainer.train_step(batch)
@@ -89,14 +89,12 @@ def draw(
     return images, np.repeat(np.arange(len(classes)), counts)
 
 
-def train(
-    labelled: Digits, generated: Digits | None, augments: bool, seed: int
-) -> keras.Sequential:
+def train(labeled: Digits, generated: Digits | None, augments: bool, seed: int) -> keras.Sequential:
     """Trains a classifier; GENERATED_FRACTION of each batch are generated digits, if given."""
     keras.utils.set_random_seed(seed)
     classifier = make_classifier()
     added = int(GENERATED_FRACTION * BATCH_SIZE) if generated else 0
-    batches = sampled(labelled, BATCH_SIZE - added, seed)
+    batches = sampled(labeled, BATCH_SIZE - added, seed)
     if generated:
         batches = tf.data.Dataset.zip(batches, sampled(generated, added, seed)).map(joined)
     batches = batches.map(lambda images, labels: (scale(images), labels))
@@ -151,14 +149,14 @@ def agrees(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def accuracies(
-    labelled: Digits, generated: Digits, test: Digits, seed: int
+    labeled: Digits, generated: Digits, test: Digits, seed: int
 ) -> Iterator[tuple[str, float]]:
     """The accuracy on test digits of a classifier trained by each of METHODS.
 
     A generated digit is added if the classifier trained without them agrees with its label.
     """
     for augments in (False, True):
-        alone = train(labelled, None, augments, seed)
+        alone = train(labeled, None, augments, seed)
         yield METHODS[augments], accuracy(alone, test)
 
         def classify(images: tf.Tensor, alone: keras.Sequential = alone) -> tf.Tensor:
@@ -166,11 +164,9 @@ def accuracies(
 
         probabilities = apply_in_batches(generated[0], classify)
         kept = agrees(probabilities, generated[1])
-        print(
-            f"{'augmented' if augments else 'labelled'}: {kept.mean():.1%} agree with their label"
-        )
+        print(f"{'augmented' if augments else 'labeled'}: {kept.mean():.1%} agree with their label")
         added = (generated[0][kept], generated[1][kept]) if kept.any() else None
-        yield METHODS[2 + augments], accuracy(train(labelled, added, augments, seed), test)
+        yield METHODS[2 + augments], accuracy(train(labeled, added, augments, seed), test)
 
 
 def accuracy(classifier: keras.Sequential, digits: Digits) -> float:
@@ -230,13 +226,13 @@ def compare_classifiers(counts: list[int], seeds: int) -> None:
             if (count, seed, METHODS[-1]) in results:
                 continue
             chosen = pick_labeled(labels, count, seed)
-            labelled = images[chosen], labels[chosen]
-            generated = generate(labelled, config)
+            labeled = images[chosen], labels[chosen]
+            generated = generate(labeled, config)
             print(
                 f"{count} labels, seed {seed}: {accuracy(outside, generated):.1%} of the generated "
                 f"digits have the requested class, by the classifier trained on all labels"
             )
-            for method, value in accuracies(labelled, generated, test, seed):
+            for method, value in accuracies(labeled, generated, test, seed):
                 results[count, seed, method] = value
                 print(f"  {method:<10} {value:.2%}", flush=True)
                 with RESULTS.open("a") as file:

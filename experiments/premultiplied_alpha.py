@@ -17,7 +17,7 @@ from scipy.ndimage import binary_dilation, binary_erosion
 from dcgan_tf.commands import program
 from dcgan_tf.data import scale, to_uint8
 from dcgan_tf.datasets.loading import load_split
-from dcgan_tf.datasets.transparency import laid_on
+from dcgan_tf.datasets.transparency import composite
 from dcgan_tf.settings.config import Config
 
 COMPONENTS = (20, 50, 100, 200)
@@ -44,7 +44,7 @@ def main() -> None:
             drawn = project(learned, given, count)
             images = to_uint8(drawn) if name == "multiplied" else np.rint(drawn).astype(np.uint8)
             errors = [
-                np.subtract(laid_on(images, ground), laid_on(test, ground), dtype=float)[edges]
+                np.subtract(composite(images, ground), composite(test, ground), dtype=float)[edges]
                 for ground in BACKGROUNDS
             ]
             error = np.sqrt(np.mean(np.square(errors)))

@@ -128,9 +128,9 @@ def forgotten_graphs():
 
 
 @pytest.fixture
-def labelled_digits(tmp_path):
+def labeled_digits(tmp_path):
     """A folder with 1,500 training and 1,500 test digits and their labels, as IDX files."""
-    folder = tmp_path / "labelled"
+    folder = tmp_path / "labeled"
     folder.mkdir()
     with np.load(ROOT / "dcgan_tf" / "datasets" / "mnist.npz") as mnist:
         for part, name in (("train", "train"), ("test", "t10k")):

@@ -67,10 +67,10 @@ def test_large_images_are_compared_small(tmp_path):
     images, shades = shaded([5, 9], size=2 * MAX_SIDE)
     found = find_clusters(Config(clusters=2), images, RunDirectory(tmp_path / "new"))
     assert found.centers.shape == (2, MAX_SIDE, MAX_SIDE, 1)
-    np.testing.assert_array_equal(found.numbers, 1 - shades)
+    np.testing.assert_array_equal(found.ids, 1 - shades)
     assert found.labels.classes.names == ["0", "1"] and found.labels.classes.counts == [9, 5]
     again = find_clusters(Config(clusters=2), images)
-    np.testing.assert_array_equal(again.numbers, found.numbers)
+    np.testing.assert_array_equal(again.ids, found.ids)
     with pytest.raises(UserError, match="`clusters` 15 is more than the 14 training images"):
         find_clusters(Config(clusters=15), images)
 
@@ -134,7 +134,7 @@ def test_run_that_starts_from_another_keeps_its_clusters(run, digits_dir, mnist,
     code, out, err = finish([*command, "--max_steps=2"], how=fork)
     assert code == 0 and "after step 12" in out, err
     theirs, ours = (read_clusters(each / "clusters.npz") for each in (run, other))
-    np.testing.assert_array_equal(ours.numbers[:20], theirs.numbers[30:])
+    np.testing.assert_array_equal(ours.ids[:20], theirs.ids[30:])
     np.testing.assert_array_equal(ours.centers, theirs.centers)
 
 

@@ -47,8 +47,8 @@ def test_labels_come_with_their_images():
     config = Config(batch_size=8, flip=True)
     labels = SHADES.astype(int) // 100
     plain = data.make_batches(flat_images(), config, 3, 9)
-    labelled = data.make_batches(flat_images(), config, 3, 9, labels=labels)
-    for images, (pixels, numbers) in zip(plain, labelled, strict=True):
+    labeled = data.make_batches(flat_images(), config, 3, 9, labels=labels)
+    for images, (pixels, numbers) in zip(plain, labeled, strict=True):
         np.testing.assert_array_equal(pixels, images)
         shades = np.rint(images * 127.5 + 127.5)
         np.testing.assert_array_equal(

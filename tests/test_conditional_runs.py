@@ -35,7 +35,7 @@ def mnist_labels():
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory, digits_dir, mnist_labels):
     """The 50 digits, with their labels."""
-    folder = shutil.copytree(digits_dir, tmp_path_factory.mktemp("labelled") / "digits")
+    folder = shutil.copytree(digits_dir, tmp_path_factory.mktemp("labeled") / "digits")
     write_labels(folder / "train-labels-idx1-ubyte", mnist_labels[:50])
     return folder
 

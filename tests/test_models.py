@@ -8,7 +8,7 @@ from dcgan_tf.settings.image_size import height_and_width, start_and_blocks
 from dcgan_tf.settings.presets import PRESETS
 
 MNIST = (28, 28, 1)
-COLOUR_64 = (64, 64, 3)
+COLOR_64 = (64, 64, 3)
 
 
 def outline(model):
@@ -82,7 +82,7 @@ def test_tutorial_settings():
 
 
 def test_paper_generator_has_the_known_shapes_and_count():
-    model = make_generator(preset("paper"), COLOUR_64)
+    model = make_generator(preset("paper"), COLOR_64)
     assert shapes(model, {"Conv2DTranspose"}) == [
         (4, 4, 512),
         (8, 8, 256),
@@ -97,7 +97,7 @@ def test_paper_generator_has_the_known_shapes_and_count():
 
 
 def test_paper_discriminator_has_the_known_shapes_and_count():
-    model = make_discriminator(preset("paper"), COLOUR_64)
+    model = make_discriminator(preset("paper"), COLOR_64)
     assert shapes(model, {"Conv2D"}) == [
         (32, 32, 64),
         (16, 16, 128),
@@ -112,7 +112,7 @@ def test_paper_discriminator_has_the_known_shapes_and_count():
 
 
 def test_paper_dropout_is_in_every_block_if_set():
-    model = make_discriminator(preset("paper", dropout=0.25), COLOUR_64)
+    model = make_discriminator(preset("paper", dropout=0.25), COLOR_64)
     dropouts = [layer for layer in model.layers if type(layer).__name__ == "Dropout"]
     assert [layer.rate for layer in dropouts] == [0.25] * 4
 
@@ -301,12 +301,12 @@ def test_no_model_is_built_of_another_size(name, make):
 def test_batch_norm_can_be_left_out_of_either_network():
     config = preset("paper", generator_batch_norm=False, discriminator_batch_norm=False)
     for make in (make_generator, make_discriminator):
-        assert not shapes(make(config, COLOUR_64), {"BatchNormalization"})
+        assert not shapes(make(config, COLOR_64), {"BatchNormalization"})
 
 
 def test_normal_weights_have_the_papers_deviation():
     for make in (make_generator, make_discriminator):
-        model = make(preset("paper"), COLOUR_64)
+        model = make(preset("paper"), COLOR_64)
         for layer in model.layers:
             if hasattr(layer, "kernel") and layer.kernel.shape[-1] > 3:
                 kernel = layer.kernel.numpy()

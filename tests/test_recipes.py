@@ -20,7 +20,7 @@ from dcgan_tf.evaluation import feature_extractors
 from dcgan_tf.evaluation import scores as table
 from dcgan_tf.evaluation.feature_extractors import FeatureExtractor, Features
 from dcgan_tf.latent import views
-from dcgan_tf.regularization.penalties import squared_slopes
+from dcgan_tf.regularization.penalties import squared_gradient_norms
 from dcgan_tf.settings import config, presets
 from dcgan_tf.settings.choices import (
     ARCHITECTURES,
@@ -113,7 +113,7 @@ def test_a_relative_loss_in_every_step(mnist, algorithm, update, meets, batch):
 
 def toy_penalty(critique, real, fake):
     """Half the mean of ‖∇D‖² at generated images that are half as bright."""
-    return 0.5 * tf.reduce_mean(squared_slopes(critique.of_fake, 0.5 * fake))
+    return 0.5 * tf.reduce_mean(squared_gradient_norms(critique.of_fake, 0.5 * fake))
 
 
 @dataclasses.dataclass(frozen=True)

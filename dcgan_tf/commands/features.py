@@ -48,7 +48,7 @@ def main() -> None:
     (flags,) = parse(__doc__, FeatureFlags)
     with quiet_tensorflow():
         from dcgan_tf.datasets.loading import resize
-        from dcgan_tf.evaluation.classifier import load_labelled
+        from dcgan_tf.evaluation.classifier import load_labeled
         from dcgan_tf.evaluation.linear_probe import (
             discriminator_features,
             pick_labeled,
@@ -75,7 +75,7 @@ def main() -> None:
     discriminator, _, step = load_discriminator(run_directory, flags.checkpoint)
     sets, labels = {}, {}
     for split in ("train", "test"):
-        images, labels[split] = load_labelled(config, split)
+        images, labels[split] = load_labeled(config, split)
         sets[split] = resize(images, config.height_and_width)[:]
     chosen = pick_labeled(labels["train"], flags.labels, flags.seed)
     sets["train"], labels["train"] = sets["train"][chosen], labels["train"][chosen]

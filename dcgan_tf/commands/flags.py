@@ -64,7 +64,7 @@ def parse_given(
     try:
         surplus = values(argv)[1:]
     except flags.IllegalFlagValueError as error:
-        raise UserError(_refusal(error, fields)) from None
+        raise UserError(_invalid_value(error, fields)) from None
     except flags.Error as error:
         raise UserError(f"{error} (--help lists the flags)".replace("\n", " ")) from None
     if values["help"].value:
@@ -81,7 +81,7 @@ def parse_given(
     ]
 
 
-def _refusal(error: flags.Error, fields: list[dataclasses.Field]) -> str:
+def _invalid_value(error: flags.Error, fields: list[dataclasses.Field]) -> str:
     """The error message for an invalid value, with the setting's own rule."""
     given = str(error).removesuffix(f": {error.__context__}").removeprefix("flag ")
     name, _, value = given.partition("=")

@@ -111,17 +111,17 @@ class PipeSafeStream:
 
     def write(self, text: str) -> int:
         encoding = self._stream.encoding or "utf-8"
-        with self._ignoring_a_lost_reader():
+        with self._ignoring_closed_pipes():
             shown = self._reword(text)
             self._stream.write(shown.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
 
     def flush(self) -> None:
-        with self._ignoring_a_lost_reader():
+        with self._ignoring_closed_pipes():
             self._stream.flush()
 
     @contextlib.contextmanager
-    def _ignoring_a_lost_reader(self) -> Iterator[None]:
+    def _ignoring_closed_pipes(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

@@ -23,17 +23,17 @@ class Clusters(NamedTuple):
     """The clusters of a run's images.
 
     Attributes:
-        numbers: the cluster of each image, int [N]; 0 is the largest.
+        ids: the cluster of each image, int [N]; 0 is the largest.
         centers: the cluster centers, small images, float32 [clusters, H, W, C] in [0, 255].
     """
 
-    numbers: np.ndarray
+    ids: np.ndarray
     centers: np.ndarray
 
     @property
     def labels(self) -> Labels:
         """The clusters as class labels, named "0", "1" and so on."""
-        return Labels(self.numbers, [*map(str, range(len(self.centers)))])
+        return Labels(self.ids, [*map(str, range(len(self.centers)))])
 
 
 def find_centers(images: np.ndarray, clusters: int, seed: int) -> np.ndarray:

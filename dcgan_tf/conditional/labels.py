@@ -74,7 +74,7 @@ class Classes:
         return np.searchsorted(bounds, [rng.random() for rng in rngs], side="right")
 
 
-UNLABELLED = Classes()
+NO_CLASSES = Classes()
 
 
 class Labels(NamedTuple):

@@ -242,7 +242,7 @@ def pick_images(
     )
     if not arrays:
         if not images:
-            refuse(source, names, reading)
+            raise_no_images(source, names, reading)
         return files
     folder = source if source.is_dir() else source.parent
     stacks = ArrayImages(source, {name: folder / name for name in arrays})
@@ -280,7 +280,7 @@ def kind_of(name: str, open_file: Callable[[str], BinaryIO], reading: int) -> st
     return "left out" if kind or reading == 1 else "image"
 
 
-def refuse(source: Path, names: Sequence[str], reading: int) -> NoReturn:
+def raise_no_images(source: Path, names: Sequence[str], reading: int) -> NoReturn:
     """Reports what a source without images has.
 
     Raises:

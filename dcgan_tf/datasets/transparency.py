@@ -52,7 +52,7 @@ def are_opaque(images: Images) -> bool:
     )
 
 
-def laid_on(images: np.ndarray, ground: np.ndarray) -> np.ndarray:
+def composite(images: np.ndarray, ground: np.ndarray) -> np.ndarray:
     """Images composited on a background.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from dcgan_tf.conditional.labels import UNLABELLED, Classes
+from dcgan_tf.conditional.labels import NO_CLASSES, Classes
 from dcgan_tf.distributed.replicas import replica_slice
 
 # The uses of a step's random numbers, apart from noise.
@@ -34,7 +34,7 @@ class StepRandom:
         batch_size: int,
         noise_dim: int,
         noise: str = "normal",
-        classes: Classes = UNLABELLED,
+        classes: Classes = NO_CLASSES,
         updates: int = 1,
     ) -> None:
         self.run_seed = seed
@@ -77,7 +77,7 @@ class StepRandom:
 
         return replica_slice(draw, [self.batch_size])
 
-    def places(self, rank: int, pack: int, update: int = 0) -> tf.Tensor:
+    def fractions(self, rank: int, pack: int, update: int = 0) -> tf.Tensor:
         """Interpolation coefficients between real and generated images, float32 [batch, 1, …].
 
         Uniform in [0, 1); images that the discriminator sees together share one.

@@ -95,7 +95,7 @@ def block(filters: int, kernel_size: int, strides: int = 1) -> list[layers.Layer
     ]
 
 
-def load_labelled(config: Config, split: Split) -> tuple[np.ndarray, np.ndarray]:
+def load_labeled(config: Config, split: Split) -> tuple[np.ndarray, np.ndarray]:
     """Reads the images of one split at the size of their files, and their labels.
 
     Returns:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from dcgan_tf.conditional.labels import UNLABELLED, Classes, Labels
+from dcgan_tf.conditional.labels import NO_CLASSES, Classes, Labels
 from dcgan_tf.datasets.disk_images import Images, spaced_indices
 from dcgan_tf.datasets.loading import load_held_out, load_labels, load_training_labels, shrink
 from dcgan_tf.evaluation.feature_extractors import (
@@ -93,17 +93,17 @@ class Evaluator:
         feature_extractor: FeatureExtractor | None = None,
         labels: Labels | None = None,
         held_out: Images | None = None,
-        classes: Classes = UNLABELLED,
+        classes: Classes = NO_CLASSES,
     ) -> None:
         self.config = config
         self.classes = labels.classes if labels else classes
         self.feature_extractor = feature_extractor or make_feature_extractor(config)
         self.num_images = num_images or self.feature_extractor.training_images
-        labelled = LabeledImages(training, labels.ids if labels else None)
+        labeled = LabeledImages(training, labels.ids if labels else None)
         compared, training_set, self.compared_with = (
-            find_held_out(config, labelled, self.num_images)
+            find_held_out(config, labeled, self.num_images)
             if held_out is None
-            else (LabeledImages(held_out, None), labelled, "held-out")
+            else (LabeledImages(held_out, None), labeled, "held-out")
         )
         self.training = training_set.images
         subset = functools.partial(evenly_spaced, max_count=self.num_images)

@@ -15,7 +15,7 @@ from dcgan_tf.datasets.cache import default_cache_dir, locked
 from dcgan_tf.datasets.decoding import parse_color
 from dcgan_tf.datasets.disk_images import Images
 from dcgan_tf.datasets.loading import resize
-from dcgan_tf.datasets.transparency import laid_on
+from dcgan_tf.datasets.transparency import composite
 from dcgan_tf.evaluation.classifier import (
     BATCH_SIZE,
     classify,
@@ -229,7 +229,7 @@ def inception(config: Config) -> FeatureExtractor:
     model, background = tf.function(network, reduce_retracing=True), parse_color(config.background)
 
     def extract(images: np.ndarray) -> Features:
-        size, opaque = (INCEPTION_SIZE, INCEPTION_SIZE), laid_on(images, np.array(background))
+        size, opaque = (INCEPTION_SIZE, INCEPTION_SIZE), composite(images, np.array(background))
         large = tf.image.resize(np.broadcast_to(opaque, (*images.shape[:3], 3)), size)
         return Features(model(scale(large), training=False).numpy(), None)
 

@@ -93,11 +93,11 @@ class BatchNormalization(layers.BatchNormalization):
         # The kernel returns the unbiased variance, but Keras averages the biased one.
         count = tf.cast(tf.size(maps) / shape[-1], variance.dtype)
         variance *= (count - 1) / count
-        self.move(self.moving_mean, mean)
-        self.move(self.moving_variance, variance)
+        self.update_average(self.moving_mean, mean)
+        self.update_average(self.moving_variance, variance)
         return tf.reshape(outputs, shape)
 
-    def move(self, average: keras.Variable, value: tf.Tensor) -> None:
+    def update_average(self, average: keras.Variable, value: tf.Tensor) -> None:
         """Updates a moving average with a batch's value."""
         average.assign(average * self.momentum + value * (1.0 - self.momentum))
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.conditional.labels import UNLABELLED, Classes
+from dcgan_tf.conditional.labels import NO_CLASSES, Classes
 from dcgan_tf.data import make_batches, scale
 from dcgan_tf.datasets.disk_images import check_images
 from dcgan_tf.distributed.strategy import check_replicas
@@ -46,7 +46,7 @@ class DCGAN(keras.Model):
         self,
         config: Config,
         image_shape: ImageShape,
-        classes: Classes | int = UNLABELLED,
+        classes: Classes | int = NO_CLASSES,
         gan: Gan | None = None,
     ) -> None:
         super().__init__(name="dcgan")
@@ -166,7 +166,7 @@ class DCGAN(keras.Model):
             )
         return dataset
 
-    def check(self, image_shape: tuple[int, ...], labelled: bool) -> None:
+    def check(self, image_shape: tuple[int, ...], labeled: bool) -> None:
         """Refuses images of another shape, and images without labels for a conditional model.
 
         Raises:
@@ -176,7 +176,7 @@ class DCGAN(keras.Model):
             raise UserError(
                 f"the images are {[*image_shape]}, and the model is for {[*self.image_shape]}"
             )
-        if self.classes and not labelled:
+        if self.classes and not labeled:
             raise UserError(
                 "a conditional model is trained on images with labels: give them as `y`, or give a "
                 "dataset of (image, label)"

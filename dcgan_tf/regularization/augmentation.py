@@ -33,7 +33,7 @@ def color(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
     """Changes brightness by ±0.5, saturation by 0 to 2 times, contrast by 0.5 to 1.5 times."""
     brightness, saturation, contrast = tf.unstack(numbers[..., None, None, None], axis=1)
     if images.shape[3] == RGBA:
-        return color_beside_alpha(images, brightness, saturation, contrast)
+        return color_with_alpha(images, brightness, saturation, contrast)
     images += brightness - 0.5
     gray = tf.reduce_mean(images, axis=3, keepdims=True)
     images = gray + (images - gray) * 2.0 * saturation
@@ -41,7 +41,7 @@ def color(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
     return mean + (images - mean) * (contrast + 0.5)
 
 
-def color_beside_alpha(
+def color_with_alpha(
     images: tf.Tensor, brightness: tf.Tensor, saturation: tf.Tensor, contrast: tf.Tensor
 ) -> tf.Tensor:
     """`color` for images with transparency: weights colors by alpha, and keeps alpha."""

@@ -21,22 +21,22 @@ class Critique(NamedTuple):
     Attributes:
         of_real: maps images in place of the real ones, float32 [batch, H, W, C], to logits.
         of_fake: maps images in place of the generated ones to logits.
-        places: uniform random numbers in [0, 1), float32 [batch, 1, 1, 1].
+        fractions: uniform random numbers in [0, 1), float32 [batch, 1, 1, 1].
     """
 
     of_real: Callable[[tf.Tensor], tf.Tensor]
     of_fake: Callable[[tf.Tensor], tf.Tensor]
-    places: tf.Tensor
+    fractions: tf.Tensor
 
 
 def r1_penalty(critique: Critique, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     """R1: half the mean of ‖∇D‖² at real images (Mescheder et al., 2018, equation 9)."""
-    return 0.5 * tf.reduce_mean(squared_slopes(critique.of_real, real))
+    return 0.5 * tf.reduce_mean(squared_gradient_norms(critique.of_real, real))
 
 
 def r2_penalty(critique: Critique, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     """R2: half the mean of ‖∇D‖² at generated images (Mescheder et al., 2018, equation 10)."""
-    return 0.5 * tf.reduce_mean(squared_slopes(critique.of_fake, fake))
+    return 0.5 * tf.reduce_mean(squared_gradient_norms(critique.of_fake, fake))
 
 
 def gradient_penalty(critique: Critique, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
@@ -44,12 +44,14 @@ def gradient_penalty(critique: Critique, real: tf.Tensor, fake: tf.Tensor) -> tf
 
     Gulrajani et al., 2017, equation 3. Each point has the label of its real image.
     """
-    between = real + critique.places * (fake - real)
-    squares = squared_slopes(critique.of_real, between)
+    between = real + critique.fractions * (fake - real)
+    squares = squared_gradient_norms(critique.of_real, between)
     return tf.reduce_mean((tf.sqrt(squares + 1e-12) - 1.0) ** 2)
 
 
-def squared_slopes(logits_of: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> tf.Tensor:
+def squared_gradient_norms(
+    logits_of: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor
+) -> tf.Tensor:
     """‖∇D‖² for each logit's images, float32 [logits].
 
     The gradient is that of the sum of all logits; with batch norm, each depends on all images.

@@ -10,7 +10,7 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 
-from dcgan_tf.datasets.transparency import laid_on
+from dcgan_tf.datasets.transparency import composite
 from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.settings.errors import UserError, first_line
 
@@ -69,7 +69,7 @@ def image_grid(
     count, height, width, _ = images.shape
     zoom = zoom or (max(1, 84 // max(height, width)) if count <= 64 else 1)
     images = images.repeat(zoom, axis=1).repeat(zoom, axis=2)
-    images = laid_on(images, checkers(*images.shape[1:3]))
+    images = composite(images, checkers(*images.shape[1:3]))
     channels = images.shape[3]
     height, width = height * zoom + border, width * zoom + border
     columns = columns or int(np.ceil(np.sqrt(count)))

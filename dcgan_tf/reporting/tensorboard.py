@@ -35,7 +35,7 @@ class TensorBoard:
         make_folders(directory)
         with disk_errors("events", directory):
             drop_events_after(directory, step)
-            put_in_the_past(directory)
+            backdate_events(directory)
             self.writer = tf.summary.create_file_writer(str(directory), max_queue=1000)
 
     @contextlib.contextmanager
@@ -117,7 +117,7 @@ def drop_events_after(directory: Path, step: int) -> None:
                     writer.write(record)
 
 
-def put_in_the_past(directory: Path) -> None:
+def backdate_events(directory: Path) -> None:
     """Renames event files that would sort after a new one because the clock was set back.
 
     TensorBoard reads the files in the order of their names, `events.out.tfevents.SECONDS.…`.

@@ -99,7 +99,7 @@ def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bo
             f"give another folder, and `init_from={run.path}` to start from their weights"
         )
     saved, saved_images = run.read_config()
-    run.refuse(saved.differences(dataclasses.asdict(config)))
+    run.check_unchanged(saved.differences(dataclasses.asdict(config)))
     if not same_images(saved_images, images):
         raise UserError(
             f"`run_dir` {run.path} learns other images: they were {_brief(saved_images)}, and are "

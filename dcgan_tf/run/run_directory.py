@@ -26,7 +26,7 @@ import keras
 import tensorflow as tf
 
 from dcgan_tf import __version__
-from dcgan_tf.conditional.labels import UNLABELLED, Classes, Labels
+from dcgan_tf.conditional.labels import NO_CLASSES, Classes, Labels
 from dcgan_tf.data import Images
 from dcgan_tf.datasets.disk_images import fingerprint, is_shape
 from dcgan_tf.datasets.loading import load_images, load_training_labels
@@ -174,7 +174,7 @@ class RunDirectory:
     def read_classes(self) -> Classes:
         """The classes of the images that the run learns; raises as `read_config`."""
         _, images = self.read_config()
-        return read_classes(images) if "classes" in images else UNLABELLED
+        return read_classes(images) if "classes" in images else NO_CLASSES
 
     def write_config(self, config: Config, images: dict[str, Any]) -> None:
         """Writes all settings, the description of the images, and the versions in use."""
@@ -194,10 +194,10 @@ class RunDirectory:
         """
         saved, _ = self.read_config()
         given = Config.with_new_names(given)
-        self.refuse(saved.differences(given))
+        self.check_unchanged(saved.differences(given))
         return saved.resumed(given)
 
-    def refuse(self, differences: list[str]) -> None:
+    def check_unchanged(self, differences: list[str]) -> None:
         """Checks that nothing differs from the run.
 
         Raises:
@@ -244,7 +244,7 @@ def as_started(config: Config, run: RunDirectory) -> Config:
     saved, _ = run.read_config()
     values = {name: getattr(config, name) for name in RULES}
     newest = {name: getattr(Config, name) for name in RULES}
-    run.refuse(saved.differences(dict(values.items() - newest.items())))
+    run.check_unchanged(saved.differences(dict(values.items() - newest.items())))
     return dataclasses.replace(config, **{name: getattr(saved, name) for name in RULES})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.conditional.labels import UNLABELLED, Classes
+from dcgan_tf.conditional.labels import NO_CLASSES, Classes
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 
@@ -20,7 +20,7 @@ def seeded_noise(
     seed: int,
     indices: Sequence[int],
     truncation: float | None = None,
-    classes: Classes = UNLABELLED,
+    classes: Classes = NO_CLASSES,
     label: int | None = None,
 ) -> np.ndarray:
     """The noise of images of a seed; each depends only on the seed and the image's index.

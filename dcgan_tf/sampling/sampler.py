@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.conditional.label_inputs import stack_of
-from dcgan_tf.conditional.labels import UNLABELLED, Classes
+from dcgan_tf.conditional.labels import NO_CLASSES, Classes
 from dcgan_tf.data import to_uint8
 from dcgan_tf.pretrained.weights import load_weights, weights_step
 from dcgan_tf.run.checkpoints import Checkpoints
@@ -149,7 +149,7 @@ def sample_images(
     num_images: int,
     batch_size: int,
     truncation: float | None = None,
-    classes: Classes = UNLABELLED,
+    classes: Classes = NO_CLASSES,
     label: int | None = None,
 ) -> Iterator[np.ndarray]:
     """Draws the first images of a seed, in batches, with batch norm's moving averages.

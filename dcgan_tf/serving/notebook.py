@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from dcgan_tf.conditional.labels import UNLABELLED, Classes
+from dcgan_tf.conditional.labels import NO_CLASSES, Classes
 from dcgan_tf.datasets.passed import Passed, ValueRange, passing, read_passed
 from dcgan_tf.evaluation.evaluator import MIN_IMAGES, evaluate_run
 from dcgan_tf.latent.interpolation import interpolate_through
@@ -54,7 +54,7 @@ class Run:
     step: int
     config: Config = dataclasses.field(repr=False)
     generator: keras.Sequential = dataclasses.field(repr=False)
-    classes: Classes = dataclasses.field(repr=False, default=UNLABELLED)
+    classes: Classes = dataclasses.field(repr=False, default=NO_CLASSES)
     _files: Hashable = dataclasses.field(repr=False, default=())
     _passed: Passed | None = dataclasses.field(repr=False, default=None, compare=False)
 

@@ -48,7 +48,7 @@ def find_clusters(config: Config, images: Images, run: RunDirectory | None = Non
         centers = centers_of(config, images)
         found = Clusters(assign(images, centers), centers)
     # Machines may round differently if an image lies between two centers.
-    return found._replace(numbers=np.array(broadcast_all(found.numbers.tolist()), np.int64))
+    return found._replace(ids=np.array(broadcast_all(found.ids.tolist()), np.int64))
 
 
 def centers_of(config: Config, images: Images) -> np.ndarray:
@@ -75,7 +75,7 @@ def keep_clusters(run: RunDirectory, clusters: Clusters) -> None:
     """Writes the clusters of a new run into its folder."""
     if not run.clusters_file.exists():
         with atomic_write(run.clusters_file) as file:
-            np.savez_compressed(file, **clusters._asdict())
+            np.savez_compressed(file, numbers=clusters.ids, centers=clusters.centers)
 
 
 def read_clusters(path: Path) -> Clusters:

@@ -49,7 +49,7 @@ def test_number_of_features(preset, size, filters, count):
     assert found.shape == (3, count)
 
 
-def test_labelled_images_are_spread_over_the_classes():
+def test_labeled_images_are_spread_over_the_classes():
     labels = np.repeat(np.arange(3), [50, 20, 30])
     chosen = linear_probe.pick_labeled(labels, 50, 0)
     assert len(set(chosen)) == 50
@@ -114,11 +114,11 @@ def test_generated_images_are_added_where_the_classifier_is_sure(monkeypatch):
     assert found.accuracy_without > 0.9 and found.accuracy_with > 0.9 and found.added > 200
 
 
-def test_command_prints_five_accuracies(run_main, labelled_digits, tmp_path, monkeypatch):
+def test_command_prints_five_accuracies(run_main, labeled_digits, tmp_path, monkeypatch):
     monkeypatch.setattr(linear_probe, "CLASSIFIER_STEPS", 4)
     run_dir = tmp_path / "run"
     flags = ["--max_steps=2", "--batch_size=8", "--base_filters=4", *RESOLVED]
-    data = f"--data_dir={labelled_digits}"
+    data = f"--data_dir={labeled_digits}"
     assert run_main(train, data, f"--run_dir={run_dir}", *flags)[0] == 0
     flags = [f"--run_dir={run_dir}", "--labels=200", "--generated=20"]
     code, out, err = run_main(features, *flags)
@@ -129,7 +129,7 @@ def test_command_prints_five_accuracies(run_main, labelled_digits, tmp_path, mon
     names = ("raw pixels", "untrained discriminator", "discriminator of step 2")
     for line, name in zip(lines[1:4], names, strict=True):
         assert line.startswith(name) and float(line.split("%")[0].split()[-1]) > 50
-    images = labelled_digits / "train-images-idx3-ubyte"
+    images = labeled_digits / "train-images-idx3-ubyte"
     images.write_bytes(images.read_bytes()[:-1] + b"\7")
     code, _, err = run_main(features, *flags)
     assert code == 1 and "does not hold the images that --run_dir" in err and one_sentence(err)

@@ -6,7 +6,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from dcgan_tf.conditional.labels import UNLABELLED, Classes, Labels
+from dcgan_tf.conditional.labels import NO_CLASSES, Classes, Labels
 from dcgan_tf.datasets import disk_images
 from dcgan_tf.datasets.loading import load_images, load_labels, load_split, load_training_labels
 from dcgan_tf.settings.config import Config
@@ -113,7 +113,7 @@ def test_a_class_is_found_by_its_name():
     with pytest.raises(UserError, match="`label` eel is not one of the run's classes: cat, dog$"):
         classes.index("eel")
     with pytest.raises(UserError, match="`label` 7: the run is not conditional"):
-        UNLABELLED.index("7")
+        NO_CLASSES.index("7")
     many = Classes([*map(str, range(100))], [1] * 100)
     with pytest.raises(UserError, match="28, 29, …$"):
         many.index("cat")

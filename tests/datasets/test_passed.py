@@ -20,7 +20,7 @@ from dcgan_tf.training import Trainer
 from tests.small import DENSE
 
 ARRAYS = Config(dataset="arrays", held_out=0.0)
-LABELLED = Config(dataset="arrays", conditional=True)
+LABELED = Config(dataset="arrays", conditional=True)
 
 
 class Iterated:
@@ -97,7 +97,7 @@ def test_labels_are_the_ids_of_their_classes(digits, own, kind):
     images = tf.data.Dataset.from_tensor_slices((digits, named)).batch(32) if own else digits
     if own:
         images = images.map(lambda image, label: (image[..., tf.newaxis], label))
-    found = read_passed(LABELLED, images, None if own else named)
+    found = read_passed(LABELED, images, None if own else named)
     names = ["2", "7", "12"] if kind is int else ["12", "2", "7"]
     assert found.class_names == names
     assert sum(map(len, found.images.values())) == 150
@@ -167,7 +167,7 @@ ONE_HOT = np.eye(10)[np.arange(150) % 10]
 )
 def test_what_is_not_images_is_refused_in_one_sentence(digits, change, message):
     with pytest.raises(UserError, match=message) as error:
-        read_passed(LABELLED, **{"images": None} | change(digits))
+        read_passed(LABELED, **{"images": None} | change(digits))
     assert "\n" not in str(error.value)
 
 
@@ -176,8 +176,8 @@ def test_images_and_settings_that_exclude_each_other(digits):
         read_passed(Config(), digits)
     with pytest.raises(UserError, match="`labels` are for `conditional=True`"):
         read_passed(ARRAYS, digits, range(150))
-    with passed.passing(read_passed(LABELLED, digits)), pytest.raises(UserError, match="without"):
-        passed.load_passed_labels(LABELLED, "train")
+    with passed.passing(read_passed(LABELED, digits)), pytest.raises(UserError, match="without"):
+        passed.load_passed_labels(LABELED, "train")
     with pytest.raises(UserError, match="`data_dir` is not for `dataset` arrays"):
         Config.from_preset(dataset="arrays", data_dir="x")
     with pytest.raises(UserError, match="`held_out` is for `dataset` folder or arrays, not for mn"):

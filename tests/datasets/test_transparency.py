@@ -5,7 +5,7 @@ from PIL import Image
 from dcgan_tf.data import scale, to_uint8
 from dcgan_tf.datasets import folder
 from dcgan_tf.datasets.loading import resize
-from dcgan_tf.datasets.transparency import are_opaque, laid_on
+from dcgan_tf.datasets.transparency import are_opaque, composite
 from dcgan_tf.evaluation.feature_extractors import pixels_and_edges
 from dcgan_tf.evaluation.metrics import nearest
 from dcgan_tf.settings.config import Config
@@ -107,6 +107,6 @@ def test_the_color_of_transparent_pixels_changes_no_metric():
 
 def test_a_background_shows_through():
     pixels = np.array([[[[200, 100, 0, 255], [200, 100, 0, 51], [9, 9, 9, 0]]]], np.uint8)
-    shown = laid_on(pixels, np.array([0, 0, 255]))
+    shown = composite(pixels, np.array([0, 0, 255]))
     assert shown.tolist() == [[[[200, 100, 0], [40, 20, 204], [0, 0, 255]]]]
-    assert laid_on(shown, np.array(0)) is shown
+    assert composite(shown, np.array(0)) is shown

@@ -68,7 +68,7 @@ def passed(test_digits, monkeypatch, tmp_path):
     return call
 
 
-LABELLED = Config(dataset="arrays", conditional=True)
+LABELED = Config(dataset="arrays", conditional=True)
 
 
 def test_processes_at_once_train_one_classifier(passed, monkeypatch):
@@ -109,9 +109,9 @@ def test_a_damaged_classifier_is_trained_again(passed, monkeypatch, tmp_path, ca
 
 def test_labels_that_can_be_learned_have_their_own_classifier(passed, monkeypatch):
     with passing(passed()):
-        extractor = feature_extractors.make_feature_extractor(LABELLED)
+        extractor = feature_extractors.make_feature_extractor(LABELED)
         monkeypatch.setattr(feature_extractors, "train_classifier", None)  # it is kept
-        again = feature_extractors.make_feature_extractor(LABELLED)
+        again = feature_extractors.make_feature_extractor(LABELED)
     images, labels = passed().images["test"], passed().labels["test"]
     features, probabilities = extractor(images)
     accuracy = (probabilities.argmax(axis=1) == labels).mean()
@@ -122,7 +122,7 @@ def test_labels_that_can_be_learned_have_their_own_classifier(passed, monkeypatc
 
 def test_labels_that_say_nothing_leave_pixels_and_edges(passed, test_digits):
     with passing(passed(np.random.default_rng(0).integers(0, 2, 1500))):
-        extractor = feature_extractors.make_feature_extractor(LABELLED)
+        extractor = feature_extractors.make_feature_extractor(LABELED)
     assert extractor.features == "pixels_and_edges"
     assert re.search(
         r"; a classifier of the labels has \d\d\.\d\d% accuracy, too little$", extractor.name

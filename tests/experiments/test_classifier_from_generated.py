@@ -37,14 +37,14 @@ def test_batches_are_concatenated():
 
 
 def test_table_has_means_sample_deviations_and_gains_seed_by_seed():
-    gained = {"labelled": 0, "augmented": 0.01, "generated": 0.03, "both": 0.02}
+    gained = {"labeled": 0, "augmented": 0.01, "generated": 0.03, "both": 0.02}
     results = {
         (labels, seed, method): value + seed / 50 + gained[method]
         for labels, value in ((1000, 0.9), (100, 0.8))
         for seed in (0, 1, 2)
         for method in experiment.METHODS
     }
-    results[100, 3, "labelled"] = 0.1  # a seed that was interrupted
+    results[100, 3, "labeled"] = 0.1  # a seed that was interrupted
     lines = experiment.table(results).splitlines()
     assert lines[2] == (
         "| 100 | 82.00 ± 2.00 | 83.00 ± 2.00 | 85.00 ± 2.00 | 84.00 ± 2.00 "

@@ -77,10 +77,8 @@ def test_a_resumed_run_refuses_what_a_new_run_refuses(given, tmp_path):
 
 
 @pytest.mark.thorough
-def test_sync_batch_norm_on_one_device_is_refused_for_a_new_run(
-    run_main, labelled_digits, tmp_path
-):
-    flags = [f"--data_dir={labelled_digits}", f"--run_dir={tmp_path / 'run'}", "--strategy=one"]
+def test_sync_batch_norm_on_one_device_is_refused_for_a_new_run(run_main, labeled_digits, tmp_path):
+    flags = [f"--data_dir={labeled_digits}", f"--run_dir={tmp_path / 'run'}", "--strategy=one"]
     flags += ["--batch_size=8", "--base_filters=2", "--eval_every=0", "--max_steps=1", *RESOLVED]
     code, _, err = run_main(train, *flags, "--sync_batch_norm")
     assert code == 1 and "--sync_batch_norm is for several replicas" in err and one_sentence(err)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from dcgan_tf.commands import export, sample, train
-from dcgan_tf.conditional.labels import UNLABELLED
+from dcgan_tf.conditional.labels import NO_CLASSES
 from dcgan_tf.fast.keras_layers import plain
 from dcgan_tf.models import make_discriminator, make_generator
 from dcgan_tf.pretrained import generators as table
@@ -307,7 +307,7 @@ def test_every_setting_that_changes_what_weights_compute_is_compared(other, name
     """A new setting needs a row here with a value that differs from the other run's."""
     config = Config(**OWN | {name: OTHER_VALUES[name]}, init_from=str(other))
     with pytest.raises(UserError, match=f"has other models: `{name}` is {OTHER_VALUES[name]} and"):
-        start_from(RunDirectory(other), config, SHAPE, UNLABELLED, {})
+        start_from(RunDirectory(other), config, SHAPE, NO_CLASSES, {})
 
 
 IGNORED = {

@@ -17,11 +17,11 @@ FLAGS = ["--max_steps=2", "--batch_size=8", "--base_filters=2", "--eval_every=0"
 
 
 @pytest.fixture
-def make_run(run_main, labelled_digits, tmp_path):
+def make_run(run_main, labeled_digits, tmp_path):
     """Trains a run of two steps; returns its folder."""
 
     def make(name, *flags):
-        data = [f"--data_dir={labelled_digits}", f"--run_dir={tmp_path / name}"]
+        data = [f"--data_dir={labeled_digits}", f"--run_dir={tmp_path / name}"]
         code, _, err = run_main(train, *data, *FLAGS, *flags)
         assert code == 0, err
         return tmp_path / name
