@@ -49,16 +49,16 @@ def make_batches(
         (images, labels), the labels int32 [images_per_step / num_replicas].
 
     Raises:
-        UserError: there are fewer images than a step takes, or their shape or dtype is wrong.
+        UserError: there are fewer images than a step needs, or their shape or dtype is wrong.
     """
     check_images(images, labels)
     batch_size = config.images_per_step
     if len(images) < batch_size:
-        raise UserError(f"{len(images):,} images are fewer than the {batch_size} that a step takes")
+        raise UserError(f"{len(images):,} images are too few: a step needs {batch_size}")
     steps_per_epoch = len(images) // batch_size
     gather = make_gather(images)
     ids = None if labels is None else tf.constant(labels, tf.int32)
-    # Each discriminator update within a step has its own batch, and each replica a part of it.
+    # Each discriminator update within a step has its own batch, and each replica gets a part of it.
     shape = [config.discriminator_steps, num_replicas, -1]
     parts = np.arange(batch_size).reshape(shape).swapaxes(0, 1).reshape(num_replicas, -1)
     parts = tf.constant(parts[replicas.start : replicas.stop])
@@ -85,7 +85,7 @@ def make_batches(
         return batch if ids is None else (batch, tf.gather(ids, chosen))
 
     options = tf.data.Options()
-    # The tuner's thread sleeps for up to a minute, which would delay the end of a stopped run.
+    # The autotuning thread sleeps for up to a minute, which would delay the end of a stopped run.
     options.autotune.enabled = False
     do_not_convert = tf.autograph.experimental.do_not_convert
     epochs = tf.data.Dataset.range(start // steps_per_epoch, -(-stop // steps_per_epoch))
@@ -109,7 +109,7 @@ def epoch_order(config: Config, epoch: tf.Tensor, num_images: int) -> tf.Tensor:
 
 
 def make_gather(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function from indices, int64 [k], to those images, uint8 [k, H, W, C]."""
+    """A function that maps indices, int64 [k], to images, uint8 [k, H, W, C]."""
     if isinstance(images, np.ndarray):
         pixels = tf.constant(images)
         return lambda indices: tf.gather(pixels, indices)

@@ -102,5 +102,5 @@ def test_no_tuner_sleeps_while_a_run_that_is_stopped_waits_for_it(mnist):
 
 def test_fewer_images_than_a_step_takes_are_refused(mnist):
     config = Config(batch_size=8, discriminator_steps=2)
-    with pytest.raises(UserError, match="15 images are fewer than the 16 that a step takes"):
+    with pytest.raises(UserError, match="15 images are too few: a step needs 16"):
         data.make_batches(mnist[:15, ..., np.newaxis], config, 0, 1)

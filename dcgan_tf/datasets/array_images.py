@@ -1,4 +1,4 @@
-"""The images in a user's own .npy and .npz files, as if each were a file of its own."""
+"""The images in a user's own .npy and .npz files, as if each were a separate file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dcgan_tf.datasets.transparency import RGBA
 from dcgan_tf.settings.errors import UserError, first_line
 
 IMAGES_AND_LABELS = {"x": "y", "X": "y", "images": "labels", "data": "labels"}
-MAX_BLACK = -0.5  # lowest value in [-1, 1]; one nearer to 0 may come from resizing in [0, 1]
+MAX_BLACK = -0.5  # the minimum in [-1, 1]; one nearer to 0 may come from resizing in [0, 1]
 
 
 class Place(NamedTuple):
@@ -38,7 +38,7 @@ class ArrayImages:
 
     Args:
         source: the folder or file that the user gave.
-        paths: the array files, by their names in it.
+        paths: the array files, by their names within the source.
 
     Attributes:
         places: the place of each image, by its name: the file's name, plus an index if it holds
@@ -61,19 +61,19 @@ class ArrayImages:
                 folder, labels = describe_key(key, arrays)
                 if labels is not None and len(labels) != len(stack):
                     raise UserError(
-                        f"`data_dir` {source}: {readable(name)} has {len(stack):,} images and "
+                        f"`data_dir` {source}: {readable(name)} has {len(stack):,} images but "
                         f"{len(labels):,} labels"
                     )
                 for index in range(len(stack)):
                     label = [] if labels is None else [str(labels[index])]
                     last = f"{index:06}.npy"
-                    whole = [name, *folder, *label, last] if path.suffix == ".npz" else [name, last]
+                    parts = [name, *folder, *label, last] if path.suffix == ".npz" else [name, last]
                     alone = path.suffix == ".npy" and len(stack) == 1
-                    self.places[name if alone else "/".join(whole)] = Place(path, key, index)
+                    self.places[name if alone else "/".join(parts)] = Place(path, key, index)
                 if stack.dtype.kind == "f":
                     extents.append(extent(path, key, *stamp(path)))
         if not self.places:
-            raise UserError(f"`data_dir` {source} has no arrays of images in its .npz files")
+            raise UserError(f"`data_dir` {source} has no image arrays in its .npz files")
         self.lowest = self._lowest(extents)
 
     def open(self, name: str) -> BinaryIO:
@@ -109,15 +109,15 @@ class ArrayImages:
         """The float value of black: 0 or −1.
 
         Raises:
-            UserError: the values do not tell which.
+            UserError: the range of the values is ambiguous.
         """
         if not extents:
             return 0.0
         least, most = np.min(extents, axis=0)[0], np.max(extents, axis=0)[1]
         if not (most <= 1 and (least >= 0 or -1 <= least <= MAX_BLACK)):
             raise UserError(
-                f"`data_dir` {self.source} has floats from {least:g} to {most:g}, which do not "
-                f"tell black from white: save them in [0, 1] or [-1, 1], or as uint8 in [0, 255]"
+                f"`data_dir` {self.source} has floats from {least:g} to {most:g}, an ambiguous "
+                f"range: save them in [0, 1] or [-1, 1], or as uint8 in [0, 255]"
             )
         lowest = 0.0 if least >= 0 else -1.0
         self.notes.append(f"its arrays are floats in [{lowest:.0f}, 1]")
@@ -151,7 +151,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 @functools.lru_cache(maxsize=64)
 def load_arrays(path: Path, *state: int) -> dict[str, np.ndarray]:
-    """Reads as `read_arrays` does, once per state of the file; a .npy is memory-mapped."""
+    """`read_arrays`, cached while the file does not change; a .npy is memory-mapped."""
     loaded: Any = np.load(path, mmap_mode="r", allow_pickle=False)
     if isinstance(loaded, np.ndarray):
         return {"": loaded}
@@ -167,7 +167,7 @@ def extent(path: Path, key: str, *state: int) -> tuple[float, float]:
 
 
 def image_keys(arrays: dict[str, np.ndarray]) -> Iterator[str]:
-    """The names of the arrays that hold images; flat ones hold labels and the like."""
+    """The names of the arrays that hold images; others hold labels and the like."""
     min_ndim = 2 if len(arrays) == 1 else 3
     return (key for key, values in arrays.items() if key == "" or values.ndim >= min_ndim)
 

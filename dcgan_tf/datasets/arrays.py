@@ -38,7 +38,7 @@ def read_images(folder: Path, split: Split) -> np.ndarray:
 
 
 def read_labels(folder: Path, split: Split) -> np.ndarray:
-    """Reads the labels of `read_images`, uint8 [N]; raises the same."""
+    """Reads the labels of `read_images`, uint8 [N]; same errors."""
     path = find_arrays(folder, split, dimensions=1)
     return read_npz_labels(path, split) if path.suffix == ".npz" else read_idx(path)
 
@@ -69,7 +69,7 @@ def find_arrays(folder: Path, split: Split, dimensions: int) -> Path:
 
 
 def suggestion(source: Path) -> str:
-    """The setting that would read what is there, as the end of an error message, or ""."""
+    """The end of an error message: the setting that reads the files found, or "" if none does."""
     if ending(source.name) in (".zip", *ARRAYS) and source.is_file():
         return ": for images of your own, add `dataset=folder`"
     names = [name for _, _, names in os.walk(source) for name in names]
@@ -78,7 +78,7 @@ def suggestion(source: Path) -> str:
     pictures = sum(name.lower().endswith(READINGS[NEWEST].endings) for name in names)
     if not pictures:
         return ""
-    return f"; it holds {pictures:,} pictures: add `dataset=folder`, and `preset=small` for a few"
+    return f"; it holds {pictures:,} pictures: add `dataset=folder`, and `preset=small` if few"
 
 
 def files_like(folder: Path, pattern: str) -> list[Path]:
@@ -110,7 +110,7 @@ def read_idx(path: Path, shape: tuple[int, ...] = ()) -> np.ndarray:
             if magic != IDX_UINT8 + dimensions:
                 found = IDX_KINDS.get(magic - IDX_UINT8, f"no IDX {kind}")
                 raise UserError(
-                    f"{path} holds {found}: it starts with {magic}, and IDX {kind} start with "
+                    f"{path} holds {found}: it starts with {magic}, but IDX {kind} start with "
                     f"{IDX_UINT8 + dimensions}"
                 )
             if len(header) < header_size or count == 0 or tuple(sides) != shape:
@@ -124,7 +124,7 @@ def read_idx(path: Path, shape: tuple[int, ...] = ()) -> np.ndarray:
         raise UserError(f"{path} is damaged or cut short: {error}") from None
     if len(content) != size:
         found = "more" if len(content) > size else f"{len(content):,}"
-        raise UserError(f"{path} should hold {size:,} bytes of {kind} and holds {found}")
+        raise UserError(f"{path} should hold {size:,} bytes of {kind} but holds {found}")
     return np.frombuffer(content, np.uint8).reshape(-1, *shape)
 
 
@@ -149,7 +149,7 @@ def read_cifar10_images(folder: Path, split: Split) -> np.ndarray:
 
 
 def read_cifar10_labels(folder: Path, split: Split) -> np.ndarray:
-    """Reads the labels of `read_cifar10_images`, uint8 [N]; raises the same."""
+    """Reads the labels of `read_cifar10_images`, uint8 [N]; same errors."""
     paths = find_cifar10(folder, split)
     if paths[0].suffix == ".npz":
         return read_npz_labels(paths[0], split)
@@ -181,7 +181,7 @@ def read_cifar10_records(paths: list[Path]) -> np.ndarray:
     """The records in files of the binary version, uint8 [N, CIFAR10_RECORD].
 
     Raises:
-        UserError: a file does not hold whole records.
+        UserError: the size of a file is not a multiple of the record size.
     """
     batches = []
     for path in paths:

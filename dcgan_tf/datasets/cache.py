@@ -1,4 +1,4 @@
-"""The cache folder, and locks by which processes take turns in filling it."""
+"""The cache folder, and locks that make processes take turns filling it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dcgan_tf.settings.errors import UserError
 
 
 def default_cache_dir() -> Path:
-    """The user's cache folder, or a folder in the temporary folder if that can't be written.
+    """The user's cache folder, or one in the temporary folder if it isn't writable.
 
     Raises:
         UserError: the folder in the temporary folder is not the user's alone.
@@ -32,8 +32,8 @@ def default_cache_dir() -> Path:
     is_private = stat.S_ISDIR(found.st_mode) and not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
     if not is_private or found.st_uid != os.getuid():
         raise UserError(
-            f"{folder} can't be used as a cache: it is not a private folder of yours; delete it, "
-            f"or set the environment variable XDG_CACHE_HOME to another"
+            f"{folder} can't be used as a cache, because it is not a folder that only you can "
+            f"access: delete it, or set the environment variable XDG_CACHE_HOME to another folder"
         )
     return folder
 

@@ -73,7 +73,7 @@ def parse_color(name: str) -> tuple[int, ...]:
         return ImageColor.getrgb(name)[:3]
     except ValueError:
         raise UserError(
-            f"`background` {name!r} is not a color: give a name such as white, or #rrggbb"
+            f"`background` {name!r} is not a color: use a name such as white, or #rrggbb"
         ) from None
 
 
@@ -90,9 +90,9 @@ def open_image(files: Files, name: str) -> Iterator[Image.Image]:
 
 
 def identify(file: BinaryIO, reading: int, name: str) -> Image.Image:
-    """Reads the header of an image; raises as `open_image`."""
+    """Reads the header of an image; errors as in `open_image`."""
     rules = READINGS[reading]
-    # Only the name of a TGA tells that it is one.
+    # A TGA can only be recognized by its name.
     formats = (*rules.formats, "TGA") if reading > 1 and ending(name) == ".tga" else rules.formats
     try:
         image = Image.open(file, formats=formats)
@@ -125,7 +125,7 @@ def read_image(files: Files, name: str, use: Callable[[Image.Image, bytes | None
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether reading the file may succeed at another time."""
+    """Whether reading the file may succeed later."""
     is_system_error = isinstance(error, OSError) and error.errno not in NO_FILE
     return is_system_error or isinstance(error, MemoryError)
 
@@ -157,7 +157,7 @@ def decode(files: Files, image_format: ImageFormat, name: str) -> np.ndarray | s
     """The image as uint8 [H, W, C], or what is wrong with the file.
 
     Raises:
-        DamagedImages: the file can't be read now, but may be readable at another time.
+        DamagedImages: the file can't be read now, but may be readable later.
     """
     try:
         return read_image(
@@ -171,7 +171,7 @@ def decode(files: Files, image_format: ImageFormat, name: str) -> np.ndarray | s
 
 
 def pixels_of(image: Image.Image, image_format: ImageFormat, profile: bytes | None) -> np.ndarray:
-    """An opened image as uint8 [H, W, C]; raises as `open_image`.
+    """An opened image as uint8 [H, W, C]; errors as in `open_image`.
 
     Args:
         image: opened, with only its header read.
@@ -214,7 +214,7 @@ def crop(image: Image.Image, size: Size) -> Image.Image:
 
 
 def to_8_bits(image: Image.Image, image_format: ImageFormat, white: float) -> Image.Image:
-    """The image with 8 bits per channel, on the background unless alpha is a channel."""
+    """The image with 8 bits per channel, composited on the background unless alpha is kept."""
     is_deep = image.mode in DEEP_GRAY_MODES or (image_format.reading > 1 and image.mode == "F")
     if is_deep:
         shades, clear = np.asarray(image, np.float32), image.info.get("transparency")

@@ -33,12 +33,12 @@ class DiskImages:
         footer: returns the bytes of a record after the pixels, such as a checksum, from the pixels.
 
     Attributes:
-        sha256: of all pixels, in hexadecimal, if known.
+        sha256: the SHA-256 of all pixels, in hexadecimal, if known.
         damage: the error of a failed read; a `tf.data` pipeline passes on only its text.
 
     Raises:
         OSError: a file can't be opened.
-        ValueError: the sizes of the files do not fit the shape.
+        ValueError: the sizes of the files do not match the shape.
     """
 
     dtype = np.dtype(np.uint8)
@@ -106,8 +106,8 @@ class DiskImages:
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.paths[file])) from error
         pixels = record[len(self.header) : self._end]
-        is_whole = len(record) == self._stride and record.startswith(self.header)
-        if not is_whole or record[self._end :] != self.footer(pixels):
+        is_complete = len(record) == self._stride and record.startswith(self.header)
+        if not is_complete or record[self._end :] != self.footer(pixels):
             raise OSError(errno.EIO, "was cut short or changed", str(self.paths[file]))
         return np.frombuffer(pixels, np.uint8)
 
@@ -121,7 +121,7 @@ def spaced_indices(count: int, max_count: int) -> np.ndarray:
 
 
 def fingerprint(images: Images) -> str:
-    """The sha256 of all pixels, in hexadecimal."""
+    """The SHA-256 of all pixels, in hexadecimal."""
     if isinstance(images, DiskImages) and images.sha256:
         return images.sha256
     total = hashlib.sha256()

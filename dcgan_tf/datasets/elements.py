@@ -17,7 +17,7 @@ from PIL import Image
 from dcgan_tf.datasets.disk_images import CHUNK, is_shape
 from dcgan_tf.settings.errors import UserError, first_line
 
-PEEKED = 4  # elements that two passes compare
+PEEKED = 4  # elements to compare between two passes
 
 LabeledBatch = tuple[np.ndarray, np.ndarray | None]  # images [k, H, W, C], and their labels [k]
 
@@ -26,7 +26,7 @@ def check_range(value_range: tuple[float, float] | None) -> None:
     """Checks that the values of black and white are a range.
 
     Raises:
-        UserError: they are not two numbers, the lower first.
+        UserError: they are not two finite numbers, the lower one first.
     """
     if value_range is None:
         return
@@ -42,7 +42,7 @@ def check_range(value_range: tuple[float, float] | None) -> None:
 
 
 def read_batches(images: Any, labeled: bool) -> Iterator[LabeledBatch]:
-    """Reads images in batches, with the labels that they bring along.
+    """Reads images in batches, with any labels that come with them.
 
     Args:
         images: see `read_passed`.
@@ -58,20 +58,20 @@ def read_batches(images: Any, labeled: bool) -> Iterator[LabeledBatch]:
     if isinstance(images, (str, bytes, Path, Mapping)) or not is_iterable(images):
         raise UserError(
             f"`images` must be an array [N, H, W, C], a tf.data.Dataset, or a list of images, not "
-            f"{type(images).__name__}; pictures in a folder are for `dataset=folder`"
+            f"{type(images).__name__}; for pictures in a folder, use `dataset=folder`"
         )
     check_order(images)
     for element in elements_of(images):
         is_pair = isinstance(element, (tuple, list)) and len(element) == 2
         image, label = element if is_pair else (element, None)
         if is_pair and labeled:
-            raise UserError("`labels` are given, but `images` have labels already: give only one")
+            raise UserError("`labels` are given, but `images` already have labels: pass only one")
         batch = as_batch(image)
         label = None if label is None else np.asarray(label).reshape(-1)
         if label is not None and len(label) != len(batch):
             raise UserError(
                 f"`images` has a label of shape {[*np.shape(element[1])]} with {len(batch)} "
-                f"images: give class ids, not one-hot labels"
+                f"images: pass class ids, not one-hot labels"
             )
         yield batch, label
 
@@ -96,7 +96,7 @@ def length_of(images: Any) -> int | None:
         UserError: it is infinite.
     """
     if hasattr(images, "cardinality") and int(images.cardinality()) == -1:
-        raise UserError("`images` never end: leave out .repeat(), training repeats them itself")
+        raise UserError("`images` never end: leave out .repeat(), as training repeats them itself")
     try:
         return len(images)
     except TypeError:
@@ -111,8 +111,8 @@ def check_order(images: Any) -> None:
     """
     if iter(images) is images:
         raise UserError(
-            f"`images` is a {type(images).__name__}, which can be read only once, and a resumed "
-            f"run must read it again: give a list, an array or a tf.data.Dataset"
+            f"`images` is a {type(images).__name__}, which can be read only once, but a resumed "
+            f"run must read it again: pass a list, an array or a tf.data.Dataset"
         )
     passes = []
     for _ in range(2):
@@ -121,8 +121,8 @@ def check_order(images: Any) -> None:
         passes.append([as_batch(first).tobytes() for first in firsts])
     if passes[0] != passes[1]:
         raise UserError(
-            "`images` change their order each time, so no run could be resumed: leave out the "
-            "shuffling, training shuffles them itself"
+            "`images` come in a different order each time, so a run could not be resumed: "
+            "leave out the shuffling, since training shuffles them itself"
         )
 
 
@@ -138,7 +138,7 @@ def as_batch(image: Any, is_stack: bool = False) -> np.ndarray:
     """
     if isinstance(image, Mapping):
         raise UserError(
-            f"`images` has dictionaries with the keys {', '.join(map(str, image))}: give the "
+            f"`images` has dictionaries with the keys {', '.join(map(str, image))}: pass the "
             f"images as `images` and their labels as `labels`, or a dataset of (image, label)"
         )
     if isinstance(image, Image.Image) and image.mode not in ("L", "RGB", "RGBA"):
@@ -149,8 +149,8 @@ def as_batch(image: Any, is_stack: bool = False) -> np.ndarray:
         raise UserError(f"`images` can't be read as arrays: {first_line(error)}") from None
     if is_stack and values.ndim == 3 and values.shape[-1] in (1, 3, 4):
         raise UserError(
-            f"`images` must be a batch, and […, {values.shape[1]}, {values.shape[2]}] is one "
-            f"image: give images[np.newaxis], or gray images as [N, H, W, 1]"
+            f"`images` must be a batch, but […, {values.shape[1]}, {values.shape[2]}] is one "
+            f"image: pass images[np.newaxis], or gray images as [N, H, W, 1]"
         )
     batch = values
     if batch.ndim == 2 and not is_stack:
@@ -160,7 +160,7 @@ def as_batch(image: Any, is_stack: bool = False) -> np.ndarray:
     if batch.ndim != 4 or not is_shape(batch.shape[1:]):
         raise UserError(
             f"`images` must be [N, H, W, C] with 1, 3 or 4 channels (red, green, blue, alpha), or "
-            f"gray [N, H, W], and one has the shape {[*values.shape[is_stack:]]}"
+            f"gray [N, H, W], but one has the shape {[*values.shape[is_stack:]]}"
         )
     return batch
 
@@ -169,7 +169,7 @@ def to_uint8(images: np.ndarray, value_range: tuple[float, float] | None) -> np.
     """Images as uint8 in [0, 255].
 
     Raises:
-        UserError: black and white are not known, or values are out of range.
+        UserError: the values of black and white are unknown, or values lie outside them.
     """
     if images.dtype.kind not in "buif":
         raise UserError(f"`images` must be numbers, not {images.dtype}")
@@ -178,8 +178,8 @@ def to_uint8(images: np.ndarray, value_range: tuple[float, float] | None) -> np.
             return images
         raise UserError(
             f"`images` are {images.dtype}, with values such as {images.min():g} and "
-            f"{images.max():g}: give the values of black and white, such as `value_range=(0, 1)`, "
-            f"or give uint8"
+            f"{images.max():g}: pass the values of black and white, such as `value_range=(0, 1)`, "
+            f"or pass uint8"
         )
     low, high = map(float, value_range)
     values = images.astype(np.float64 if images.dtype.itemsize > 4 else np.float32)
@@ -218,6 +218,6 @@ def read_labels(labels: Any, count: int) -> np.ndarray:
         )
     if len(values) != count:
         raise UserError(
-            f"there are {len(values):,} `labels` for {count:,} `images`: give one per image"
+            f"there are {len(values):,} `labels` for {count:,} `images`: pass one per image"
         )
     return values

@@ -58,7 +58,7 @@ UNREAD = endings(
 )
 PACKED = endings("zip rar 7z tar gz tgz bz2 xz")
 
-# Common beside pictures, and never pictures under another name.
+# Common next to pictures, and never pictures under a wrong name.
 OTHERS = endings(
     """txt csv tsv json jsonl xml html htm md yaml yml log ini db aae xmp url lnk py ipynb sh bat
     mp4 mov avi mkv webm mp3 wav tfrecord xlsx docx"""
@@ -81,7 +81,7 @@ HEIC = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"mif1", b
 
 
 def is_hidden(name: str, reading: int) -> bool:
-    """Whether a file or folder of this name is ignored, with all that is in it."""
+    """Whether a file or folder of this name is ignored, with everything in it."""
     if reading == 1:
         return name.startswith(".") or name == "__MACOSX"
     return name.startswith(".") or name.casefold() in SYSTEM_FOLDERS

@@ -33,7 +33,7 @@ from dcgan_tf.settings.image_size import show_size
 
 DEFAULT_SIZE = (64, 64)
 MEMORY_LIMIT = 64 << 20
-KNOWN_DAMAGE: dict[tuple, Damaged] = {}  # found by this process when it decoded
+KNOWN_DAMAGE: dict[tuple, Damaged] = {}  # found when this process decoded the files
 CACHE_VERSION = 2  # raise it when images are decoded differently
 
 
@@ -56,9 +56,9 @@ class Folder(NamedTuple):
 def load_folder(config: Config, split: Split) -> Images:
     """Decodes the images of one split of the user's folder or .zip, including nested folders.
 
-    Images are cropped, padded or stretched to `image_size`, as `fit` says. Hidden files and system
-    folders are skipped. Images that exceed MEMORY_LIMIT, or whose labels are learned, go to a cache
-    file, which later calls reuse while the source stays the same.
+    Images are cropped, padded or stretched to `image_size`, according to `fit`. Hidden files and
+    system folders are skipped. Images that exceed MEMORY_LIMIT, or whose labels are learned, go to
+    a cache file, which later calls reuse while the source is unchanged.
 
     Returns:
         uint8 [N, H, W, C] in [0, 255], in the order of the sorted paths. C is `channels`; by
@@ -76,7 +76,7 @@ def load_folder(config: Config, split: Split) -> Images:
 
 
 def load_folder_labels(config: Config, split: Split) -> np.ndarray:
-    """The class ids of `load_folder`'s images, int64 [N]; raises the same."""
+    """The class ids of `load_folder`'s images, int64 [N]; same errors."""
     with open_folder(config) as folder:
         classes = class_folders(folder.files)
         _, names = load_with_names(config, folder, split)
@@ -100,7 +100,7 @@ def folder_report(config: Config) -> Report:
     Damaged held-out images are found only when they are evaluated, and count as held out here.
 
     Raises:
-        As `load_folder`.
+        UserError, OSError: see `load_folder`.
     """
     with open_folder(config) as folder:
         trained = pick_split(folder.files, config.held_out, "train", config.conditional)
@@ -128,11 +128,11 @@ def source_of(config: Config) -> Path:
 
 @contextlib.contextmanager
 def open_folder(config: Config) -> Iterator[Folder]:
-    """Finds the images of a config and the format to decode them to; raises as `load_folder`."""
+    """Finds the images of a config and the format to decode them to; errors as in `load_folder`."""
     source, background = source_of(config), parse_color(config.background)
     cache = Path(config.cache_dir) if config.cache_dir else default_cache_dir()
     with open_source(source, config.reading) as files, warnings.catch_warnings():
-        # Pillow warns of odd files; those that it can't decode are reported elsewhere.
+        # Pillow warns about odd files; those that it can't decode are reported elsewhere.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         size = config.height_and_width or DEFAULT_SIZE
         image_format = ImageFormat(size, 3, background, config.fit, config.reading)
@@ -150,7 +150,7 @@ def fit_in_memory(files: Files, image_format: ImageFormat) -> bool:
 
 
 def load_with_names(config: Config, folder: Folder, split: Split) -> tuple[Images, list[str]]:
-    """The images of `load_folder`, and the names of their files; raises the same."""
+    """The images of `load_folder`, and the names of their files; same errors."""
     files = pick_split(folder.files, config.held_out, split, config.conditional)
     images, damaged = decoded(config, folder, files)
     allowed = math.floor(config.max_bad_images * len(folder.files.names) + 1e-9)
@@ -235,7 +235,7 @@ def digest(files: Files, image_format: ImageFormat) -> str:
             state = (files.source / file_of(name)).stat()
             states.append([name, state.st_size, state.st_mtime_ns])
     names = [] if is_folder else files.names
-    # Names of squares, and of what reading 1 decoded, are those of earlier versions.
+    # For square images and for reading 1, the names are those of earlier versions.
     form = [show_size(image_format.size), *image_format[1:]]
     form = form[:4] if image_format.reading == 1 else form
     what = [CACHE_VERSION, form, str(files.source.resolve()), states, names]

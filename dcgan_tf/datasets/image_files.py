@@ -44,7 +44,7 @@ class Files(NamedTuple):
         names: the sorted paths of the images in it.
         open: opens an image by its name.
         peek: opens an image to read only its first bytes.
-        reading: the rules by which they were found, see `Config.reading`.
+        reading: the version of the rules that found them, see `Config.reading`.
         left_out: the names of pictures that are not read.
         links: the paths of links to folders that are not followed.
         notes: remarks for the report.
@@ -69,14 +69,14 @@ class Found(NamedTuple):
 
 @contextlib.contextmanager
 def open_source(source: Path, reading: int = 1) -> Iterator[Files]:
-    """Lists the images of a folder, a .zip or an array file; they can be opened within.
+    """Lists the images of a folder, a .zip or an array file; they can be opened within the context.
 
     Raises:
         UserError: it is none of these, or has no images.
         OSError: it can't be read.
     """
     if not source.exists():
-        raise UserError(f"`data_dir` {source} does not exist: give a folder or .zip of images")
+        raise UserError(f"`data_dir` {source} does not exist: use a folder or .zip of images")
     if source.is_dir():
         found = walk(source, reading)
         yield pick_images(source, found, lambda name: open_regular(f"{source}/{name}"), reading)
@@ -154,7 +154,7 @@ def check_archive(source: Path, images: list[zipfile.ZipInfo]) -> None:
     """Checks that not all images in a .zip are unreadable for the same reason.
 
     Raises:
-        UserError: all are encrypted, or compressed by a method that Python does not have.
+        UserError: all are encrypted, or compressed by a method that Python does not support.
     """
     unknown = {info.compress_type for info in images if info.compress_type not in READ_METHODS}
     if all(info.flag_bits & ENCRYPTED for info in images):
@@ -164,15 +164,15 @@ def check_archive(source: Path, images: list[zipfile.ZipInfo]) -> None:
         how = f"is compressed by a method that Python can't read ({', '.join(sorted(names))})"
     else:
         return
-    raise UserError(f"`data_dir` {source} {how}: unpack it and give the folder")
+    raise UserError(f"`data_dir` {source} {how}: unpack it and use the folder")
 
 
 def walk(source: Path, reading: int) -> Found:
     """The files in a folder and in nested folders, by their paths relative to it.
 
-    Run directories are skipped: their grids and plots are not images to learn. From reading 2 on,
-    links to folders are followed after all real folders. No folder is read twice, and neither are
-    the folders above the source.
+    Run directories are skipped: their grids and plots are not training images. From reading 2 on,
+    links to folders are followed after all real folders. No folder is read twice, and the
+    folders above the source are not read.
     """
     names, links = [], []
     read = {identity(folder) for folder in source.resolve().parents}
@@ -281,7 +281,7 @@ def kind_of(name: str, open_file: Callable[[str], BinaryIO], reading: int) -> st
 
 
 def raise_no_images(source: Path, names: Sequence[str], reading: int) -> NoReturn:
-    """Reports what a source without images has.
+    """Reports what a source without images contains.
 
     Raises:
         UserError: always.
@@ -290,7 +290,7 @@ def raise_no_images(source: Path, names: Sequence[str], reading: int) -> NoRetur
     shown = ", ".join([*map(readable, kinds[:5]), *["…"] * (len(kinds) > 5)])
     found = f"{len(names):,} file{'s' * (len(names) > 1)}: {shown}" if names else "no files"
     if ".tfrecord" in kinds:
-        found += "; for TFRecords, give `dataset=tfrecords`"
+        found += "; for TFRecords, add `dataset=tfrecords`"
     elif any(kind in PACKED for kind in kinds):
         found += "; unpack the archives"
     wanted = READINGS[reading].wanted

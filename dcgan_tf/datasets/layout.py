@@ -1,4 +1,4 @@
-"""Classes and splits, as the names of the folders that hold images give them."""
+"""Classes and splits, from the names of the folders that hold the images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def count_shared(folders: Collection[Parts]) -> int:
 
 
 def split_of(folder: str) -> Split | None:
-    """The split that a folder's name means, or None; "test" is held out from training."""
+    """The split that a folder's name stands for, or None; "test" is held out from training."""
     match = SPLIT_NAME.fullmatch(folder.casefold())
     return None if match is None else "train" if match["train"] else "test"
 
@@ -107,8 +107,8 @@ def class_folders(files: Files) -> dict[str, str]:
     for name, parts in folders.items():
         if len(parts) == shared:
             raise UserError(
-                f"`data_dir` {files.source} does not tell the class of {readable(name)}: put "
-                f"images with labels into two or more folders, one for each class"
+                f"`data_dir` {files.source}: {readable(name)} is not in a class folder: put "
+                f"labeled images into two or more folders, one for each class"
             )
         if parts[shared] == ALL_CLASSES:
             raise UserError(
@@ -128,7 +128,7 @@ def class_name(folder: str, reading: int) -> str:
 
 
 def check_splits(files: Files, names: set[str]) -> None:
-    """Checks that class names do not look like splits; a single one may be a class of trains.
+    """Checks that class names do not look like splits; a single one may be a class, such as trains.
 
     Raises:
         UserError: several do.
@@ -137,18 +137,18 @@ def check_splits(files: Files, names: set[str]) -> None:
         shown = ", ".join([*map(readable, sorted(names)[:5]), *["…"] * (len(names) > 5)])
         raise UserError(
             f"`data_dir` {files.source} has the folders {shown}, some named like splits and some "
-            f"like classes: give a folder with only train and test in it, and in each of them a "
-            f"folder for each class"
+            f"like classes: use a folder that has only train and test in it, each with a folder "
+            f"for each class"
         )
 
 
 def check_unread(
     files: Files, folders: dict[str, Parts], unread: dict[str, Parts], shared: int
 ) -> None:
-    """Checks that no class has all its pictures left out.
+    """Checks that every class has a picture that is read.
 
     Raises:
-        UserError: one has.
+        UserError: one has none.
     """
     read, named = (
         {parts[shared] for parts in some.values() if len(parts) > shared}
@@ -173,7 +173,7 @@ def hash_of(name: str, reading: int) -> int:
 def pick_split(files: Files, held_out: float, split: Split, conditional: bool = False) -> Files:
     """The files of one split: by their folders, or by a hash of their names.
 
-    By the hash, adding images does not move others to another split. From reading 2 on, a class
+    With the hash, adding images does not move others to another split. From reading 2 on, a class
     whose images would all be held out keeps one to train on.
 
     Raises:

@@ -22,7 +22,7 @@ def load_images(config: Config) -> Images:
         uint8 [N, H, W, C] in [0, 255].
 
     Raises:
-        UserError: a file is missing or invalid, or there are fewer images than a step takes.
+        UserError: a file is missing or invalid, or there are fewer images than a step needs.
     """
     images = load_split(config, "train")
     if len(images) < config.images_per_step:
@@ -31,7 +31,7 @@ def load_images(config: Config) -> Images:
             each += f" times `discriminator_steps` {config.discriminator_steps}"
         raise UserError(
             f"{each} is more than the {len(images)} images of "
-            f"{config.data_dir or config.dataset}: make it smaller"
+            f"{config.data_dir or config.dataset}: reduce it"
         )
     return images
 
@@ -49,7 +49,7 @@ def load_held_out(config: Config) -> Images:
 
 
 def load_split(config: Config, split: Split) -> Images:
-    """Reads the images of one split; returns and raises as `load_held_out`."""
+    """Reads the images of one split; result and errors as in `load_held_out`."""
     return resize(
         resolve(DATASETS[config.dataset].load_images)(config, split), config.height_and_width
     )
@@ -80,13 +80,13 @@ def load_training_labels(config: Config, images: Images) -> Labels | None:
     names = resolve(class_names)(config) if class_names else [*map(str, range(highest + 1))]
     if len(ids) != len(images) or highest >= len(names):
         raise UserError(
-            f"`conditional` needs a label from 0 to {len(names) - 1} for each image, and {source} "
+            f"`conditional` needs a label from 0 to {len(names) - 1} for each image, but {source} "
             f"has {len(images):,} images and {len(ids):,} labels up to {highest}"
         )
     labels = Labels(ids, names)
     classes = labels.classes
     if empty := [name for name, count in zip(classes.names, classes.counts) if not count]:
-        why = "they are held out or damaged: add more, or give a smaller `held_out`"
+        why = "they are held out or damaged: add more, or set a smaller `held_out`"
         cause = f"; {why}" if config.dataset in ("folder", "arrays") else ""
         raise UserError(
             f"`conditional`: {source} has no training images of {', '.join(empty)}{cause}"
@@ -95,7 +95,7 @@ def load_training_labels(config: Config, images: Images) -> Labels | None:
 
 
 def load_report(config: Config) -> Report | None:
-    """The report on the pictures that the config names; None for datasets that are used whole.
+    """The report on the pictures that the config names; None for datasets that are used in full.
 
     Raises:
         UserError: as `load_images`, which must be called first.

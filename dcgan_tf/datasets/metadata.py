@@ -21,7 +21,7 @@ SRGB = ImageCms.createProfile("sRGB")
 
 
 def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The kind of each chunk of a PNG, and the whole chunk."""
+    """The kind of each chunk of a PNG, and the entire chunk."""
     at = len(PNG_SIGNATURE)
     while at + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, at)

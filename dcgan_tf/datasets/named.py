@@ -64,7 +64,7 @@ def load_mnist_images(config: Config, split: Split) -> np.ndarray:
 
 
 def load_mnist_labels(config: Config, split: Split) -> np.ndarray:
-    """The labels of `load_mnist_images`, uint8 [N]; raises the same."""
+    """The labels of `load_mnist_images`, uint8 [N]; same errors."""
     if config.data_dir is not None:
         return read_labels(Path(config.data_dir), split)
     return read_npz_labels(bundled_mnist(), split)
@@ -104,7 +104,7 @@ def load_fashion_mnist_images(config: Config, split: Split) -> np.ndarray:
 
 
 def load_fashion_mnist_labels(config: Config, split: Split) -> np.ndarray:
-    """The labels of `load_fashion_mnist_images`, uint8 [N]; raises the same."""
+    """The labels of `load_fashion_mnist_images`, uint8 [N]; same errors."""
     folder = fashion_mnist_folder(config)
     return download("fashion_mnist", split)[1] if folder is None else read_labels(folder, split)
 
@@ -124,7 +124,7 @@ def load_cifar10_images(config: Config, split: Split) -> np.ndarray:
 
 
 def load_cifar10_labels(config: Config, split: Split) -> np.ndarray:
-    """The labels of `load_cifar10_images`, uint8 [N]; raises the same."""
+    """The labels of `load_cifar10_images`, uint8 [N]; same errors."""
     if config.data_dir is not None:
         return read_cifar10_labels(Path(config.data_dir), split)
     return download("cifar10", split)[1]
@@ -137,12 +137,12 @@ def bundled_mnist() -> Path:
         UserError: it is damaged.
     """
     if hashlib.sha256(MNIST_FILE.read_bytes()).hexdigest() != MNIST_SHA256:
-        raise UserError(f"{MNIST_FILE} is damaged (its sha256 is wrong): install it again")
+        raise UserError(f"{MNIST_FILE} is damaged (its SHA-256 is wrong): reinstall the package")
     return MNIST_FILE
 
 
 def fashion_mnist_folder(config: Config) -> Path | None:
-    """The folder of the user's copy of Fashion-MNIST, or of Debian's; None without either."""
+    """The folder of the user's copy of Fashion-MNIST, or of Debian's; None if there is neither."""
     if config.data_dir is not None:
         return Path(config.data_dir)
     return DEBIAN_FASHION_MNIST if DEBIAN_FASHION_MNIST.is_dir() else None
@@ -150,7 +150,7 @@ def fashion_mnist_folder(config: Config) -> Path | None:
 
 ALTERNATIVES = {
     "fashion_mnist": "or install Debian's dataset-fashion-mnist",
-    "cifar10": "with its binary version or a Keras .npz",
+    "cifar10": "to a folder with its binary version or a Keras .npz",
 }
 
 
@@ -170,7 +170,7 @@ def download(name: str, split: Split) -> tuple[np.ndarray, np.ndarray]:
             train, test = getattr(keras.datasets, name).load_data()
     except Exception as error:
         raise UserError(
-            f"{name} could not be downloaded ({first_line(error)}): give `data_dir`, "
+            f"{name} could not be downloaded ({first_line(error)}): set `data_dir` "
             f"{ALTERNATIVES[name]}; delete a partial download from ~/.keras/datasets"
         ) from None
     images, labels = train if split == "train" else test

@@ -48,7 +48,7 @@ CURRENT: ContextVar[Passed | None] = ContextVar("passed", default=None)
 
 @contextlib.contextmanager
 def passing(passed: Passed | None) -> Iterator[None]:
-    """Makes these the images of `dataset=arrays` within the context."""
+    """Makes `passed` the images of `dataset=arrays` within the context."""
     token = CURRENT.set(passed)
     try:
         yield
@@ -72,23 +72,23 @@ def current() -> Passed:
 
 
 def load_passed(config: Config, split: Split) -> Images:
-    """The images of a split, uint8 [N, H, W, C] in [0, 255]; raises as `current`."""
+    """The images of a split, uint8 [N, H, W, C] in [0, 255]; errors as in `current`."""
     return current().images[split]
 
 
 def load_passed_labels(config: Config, split: Split) -> np.ndarray:
-    """The class ids of a split, int64 [N]; raises as `current`, or if there are no labels."""
+    """The class ids of a split, int64 [N]; errors as in `current`, or if there are no labels."""
     labels = current().labels
     if labels is None:
         raise UserError(
-            "`conditional` needs labels, and the images come without: add `labels`, or give a "
+            "`conditional` needs labels, but the images have none: add `labels`, or pass a "
             "dataset of (image, label)"
         )
     return labels[split]
 
 
 def passed_class_names(config: Config) -> Sequence[str]:
-    """The names of the classes; raises as `current`."""
+    """The names of the classes; errors as in `current`."""
     return current().class_names
 
 
@@ -110,11 +110,11 @@ def read_passed(
     """
     if images is None:
         if labels is not None or value_range is not None:
-            raise UserError("`labels` and `value_range` describe `images`: give these, too")
+            raise UserError("`labels` and `value_range` describe `images`: pass those, too")
         return None
     if config.dataset != "arrays":
         raise UserError(
-            f"`images` are for `dataset=arrays`, and the config has `dataset={config.dataset}`"
+            f"`images` are for `dataset=arrays`, but the config has `dataset={config.dataset}`"
         )
     if labels is not None and not config.conditional:
         raise UserError(
@@ -153,10 +153,10 @@ def read_splits(
         if batch_labels is not None:
             labels.append(batch_labels)
     if not held_out:
-        raise UserError("`images` are empty: give at least a batch of them")
+        raise UserError("`images` are empty: pass at least one batch of them")
     if brightest <= 1:
         raise UserError(
-            "`images` have no value above 1, and 255 is white: give `value_range=(0, 1)` if 1 is"
+            "`images` have no value above 1, but white is 255: pass `value_range=(0, 1)` if 1 is"
         )
     found = {split: as_images(content, shape) for split, content in contents.items()}
     return found, np.concatenate(held_out), np.concatenate(labels) if labels else None
@@ -174,7 +174,7 @@ def on_disk_if_large(content: IO[bytes], images: Any, config: Config) -> IO[byte
     if not hasattr(images, "shape") and length_of(images) is None:
         raise UserError(
             f"`images` exceed {MEMORY_LIMIT >> 20:,} MiB and have no length, so they may never "
-            f"end: give them a length (tf.data has assert_cardinality)"
+            f"end: set their length (tf.data has assert_cardinality)"
         )
     folder = Path(config.cache_dir) if config.cache_dir else default_cache_dir()
     folder.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class Counts(NamedTuple):
-    """The number of pictures, in all or of a class.
+    """The number of pictures, in total or in one class.
 
     Attributes:
         found: the sum of the others.
@@ -118,7 +118,7 @@ def counts_of(fates: Counter[str]) -> Counts:
 
 
 def check_damage(files: Files, damaged: Damaged, allowed: int) -> None:
-    """Warns of damaged images.
+    """Warns about damaged images.
 
     Args:
         files: the files of one split.
@@ -143,7 +143,7 @@ def check_damage(files: Files, damaged: Damaged, allowed: int) -> None:
 
 
 def warn_of_unread(files: Files) -> None:
-    """Warns of pictures that are left out, once for each cause."""
+    """Warns about pictures that are left out, once for each cause."""
     newer = [name for name in files.left_out if name.lower().endswith(READINGS[NEWEST].endings)]
     packed = [name for name in files.left_out if ending(name) in (*PACKED, *ARRAYS)]
     others = [name for name in files.left_out if name not in {*newer, *packed}]
@@ -157,7 +157,7 @@ def warn_of_unread(files: Files) -> None:
             found = count_endings(names)
             logger.warning("left out of %s: %s: %s", files.source, found, what_to_do)
     if files.links:
-        why = old if files.reading == 1 else "they lead to folders that are read already"
+        why = old if files.reading == 1 else "they lead to folders that are already read"
         shown = ", ".join(map(readable, files.links[:MAX_WARNINGS]))
         more = ", …" if len(files.links) > MAX_WARNINGS else ""
         what = f"{len(files.links)} links to folders ({shown}{more})"

@@ -25,9 +25,9 @@ from dcgan_tf.datasets.workers import in_parallel
 from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.settings.errors import UserError
 
-HEAD = 32  # bytes, up to a PNG's depth and kind of color
+HEAD = 32  # bytes, which include a PNG's bit depth and color type
 BEFORE_PIXELS = 1 << 16
-IN_16_BITS = 16  # depth, in a PNG's header, before the kind of color
+IN_16_BITS = 16  # the bit depth in a PNG's header, before the color type
 DARK = 0.5  # of the range: a report mentions images that use less
 MAY_BE_SPECIAL = (b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ", b"GIF8")  # TIFF, JPEG 2000, GIF
 WEBP_ANIMATED = 2  # a bit of its flags
@@ -59,15 +59,15 @@ class Survey(NamedTuple):
         notes = []
         if self.largest:
             values = [f"{value:,.{0 if value > 1 else 3}f}" for value in (self.largest, self.white)]
-            notes.append(f"gray of more than 8 bits goes up to {values[0]}, {values[1]} is white")
+            notes.append(f"gray of more than 8 bits goes up to {values[0]}; white is {values[1]}")
             if self.typical < DARK / 2 * self.white:
                 share = f"{self.typical / self.white:.0%}"
-                notes.append(f"half of these images are darker than {share} of white throughout")
+                notes.append(f"half of these images have no value above {share} of white")
         if self.colored < DARK:
             share = f"{self.colored:.0%}"
-            notes.append(f"16-bit color uses {share} of its range: save it in 8 bits, brighter")
+            notes.append(f"16-bit color uses {share} of its range: brighten it, save it in 8 bits")
         if self.with_frames:
-            notes.append(f"{self.with_frames:,} have several frames or pages: the first is read")
+            notes.append(f"{self.with_frames:,} have several frames or pages: the first is used")
         return notes
 
 
@@ -95,7 +95,7 @@ def survey_images(files: Files, image_format: ImageFormat, cache: Path | None = 
     extents = [extent for extent in found if extent.white]
     white = max((extent.white for extent in extents), default=MAX_16_BIT)
     colored = functools.partial(has_color, files, image_format._replace(white=white))
-    # Usually the first image decides, and the others need not be read.
+    # Usually the first image settles it, and the others need not be read.
     in_color = colored(files.names[0]) or any(in_parallel(colored, files.names[1:]))
     highs = [extent.high for extent in extents] or [0.0]
     colors = [extent.high / MAX_16_BIT for extent in found if not extent.white] or [1.0]
@@ -131,7 +131,7 @@ class Extent(NamedTuple):
 
 
 class Traits(NamedTuple):
-    """What only some images have: several frames, or more than 8 bits."""
+    """What sets some images apart: several frames, or more than 8 bits."""
 
     has_frames: bool
     extent: Extent | None
@@ -165,7 +165,7 @@ def traits_of(files: Files, name: str) -> Traits | None:
 
 
 def extent_of(files: Files, name: str, values: np.ndarray, bits: int | None) -> Extent:
-    """The extent of an image's pixels; `bits` is how many are significant, if the file says so.
+    """The extent of an image's pixels; `bits` is the number of significant bits, if given.
 
     Raises:
         UserError: it has values below 0.
@@ -177,7 +177,7 @@ def extent_of(files: Files, name: str, values: np.ndarray, bits: int | None) -> 
     if low < 0 or not math.isfinite(high):
         raise UserError(
             f"`data_dir` {files.source}: {readable(name)} has values from {low:g} to {high:g}, "
-            f"which do not tell black from white: save your images in 8 bits"
+            f"which makes black and white ambiguous: save your images in 8 bits"
         )
     if values.dtype.kind == "f" and high <= 1:
         return Extent(high, 1.0)

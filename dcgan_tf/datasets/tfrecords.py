@@ -42,7 +42,7 @@ def write_tfrecords(images: Images, folder: Path, split: Split, shards: int) -> 
 
     Args:
         images: uint8 [N, H, W, C] in [0, 255].
-        folder: the folder to write to; made if missing.
+        folder: the folder to write to; created if missing.
         split: "train" or "test".
         shards: the number of files; images are spread evenly.
 
@@ -58,18 +58,18 @@ def write_tfrecords(images: Images, folder: Path, split: Split, shards: int) -> 
             except (UserError, OSError) as error:
                 raise UserError(
                     f"`output` {folder} has damaged TFRecords ({first_line(error)}): delete "
-                    f"{split}.json and the files of {split}, or give another folder"
+                    f"{split}.json and the files of {split}, or use another folder"
                 ) from None
             if (len(written.paths), fingerprint(written)) == (shards, fingerprint(images)):
                 return
             raise UserError(
-                f"`output` {folder} already has a {split}.json of other images: give another folder"
+                f"`output` {folder} already has a {split}.json of other images: use another folder"
             )
         paths = [folder / f"{split}-{shard:05}-of-{shards:05}.tfrecord" for shard in range(shards)]
         if taken := next((path for path in paths if path.exists()), None):
             raise UserError(
-                f"`output` {folder} already has a {taken.name}, and no {split}.json that "
-                f"describes it: delete it, or give another folder"
+                f"`output` {folder} already has a {taken.name}, but no {split}.json that "
+                f"describes it: delete it, or use another folder"
             )
         part = folder / PART
         shutil.rmtree(part, ignore_errors=True)  # left by a killed process
@@ -91,7 +91,7 @@ def write_tfrecords(images: Images, folder: Path, split: Split, shards: int) -> 
 
 
 def write_shards(images: Images, paths: list[Path]) -> str:
-    """Spreads images over files, and returns the sha256 of all pixels, in hexadecimal."""
+    """Spreads images over files, and returns the SHA-256 of all pixels, in hexadecimal."""
     import tensorflow as tf
 
     total = hashlib.sha256()
@@ -113,7 +113,7 @@ def load_tfrecords(config: Config, split: Split) -> DiskImages:
         uint8 [N, H, W, C] in [0, 255].
 
     Raises:
-        UserError: they are missing, not as written, or not of the config's image size.
+        UserError: they are missing, damaged, or not of the config's image size.
         OSError: a record was cut short or changed.
     """
     if config.data_dir is None:
@@ -123,7 +123,7 @@ def load_tfrecords(config: Config, split: Split) -> DiskImages:
         found = show_size(images.shape[1:3])
         raise UserError(
             f"`image_size` {config.image_size}: the images in {config.data_dir} have the size "
-            f"{found}: give `image_size` {found}, or write them again in the other size"
+            f"{found}: set `image_size` {found}, or write them again at the other size"
         )
     return images
 
@@ -135,7 +135,7 @@ def read_tfrecords(folder: Path, split: Split) -> DiskImages:
     exceed MAX_VERIFIED_BYTES.
 
     Raises:
-        UserError: they are missing, or not as written.
+        UserError: they are missing or damaged.
         OSError: a record was cut short or changed.
     """
     note_file = folder / f"{split}.json"
@@ -171,7 +171,7 @@ def read_note(path: Path) -> tuple[tuple[int, ...], int, str]:
 
     Raises:
         UserError: the file is missing.
-        OSError, ValueError, KeyError, TypeError, RecursionError: it is not as written.
+        OSError, ValueError, KeyError, TypeError, RecursionError: it is damaged.
     """
     note = json.loads(regular(path).read_text())
     shape, shards, sha256 = note["shape"], note["shards"], note["sha256"]
@@ -184,7 +184,7 @@ def read_note(path: Path) -> tuple[tuple[int, ...], int, str]:
 
 
 def regular(path: Path) -> Path:
-    """The path, if it is that of a regular file.
+    """Returns the path if it is a regular file.
 
     Raises:
         UserError: it is missing, or is a folder, a pipe or a device.
@@ -195,7 +195,7 @@ def regular(path: Path) -> Path:
 
 
 def checksum(content: bytes, crc: int = 0) -> bytes:
-    """The masked CRC-32C that TFRecords store after some bytes.
+    """The masked CRC-32C that a TFRecord stores after these bytes.
 
     Args:
         content: the bytes.

@@ -1,8 +1,8 @@
 """Images with an alpha channel: straight in uint8, as in files; premultiplied in models.
 
-A straight color is independent of its alpha: that of a transparent pixel is arbitrary. A
+A straight color is independent of its alpha: a transparent pixel's color is arbitrary. A
 premultiplied color is multiplied by its alpha (Porter and Duff, 1984): a transparent pixel has only
-one value, and the mean of pixels, as in resizing and at soft edges, is the mean of what one sees.
+one value, and the mean of pixels, as in resizing and at soft edges, is that of the visible colors.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def premultiplied(pixels: Pixels) -> Pixels:
 def straight(pixels: Pixels) -> Pixels:
     """Converts premultiplied pixels: divides their colors by their alpha.
 
-    Colors above their alpha, which a generator may make, are clipped to it. Transparent pixels
+    Colors above their alpha, which a generator may produce, are clipped to it. Transparent pixels
     become black.
     """
     if pixels.shape[-1] != RGBA:
         return pixels
-    import tensorflow as tf  # takes seconds, which --help need not wait for
+    import tensorflow as tf  # slow to import, and not needed for --help
 
     alpha = tf.clip_by_value(pixels[..., 3:], 0.0, 255.0)
     colors = tf.clip_by_value(pixels[..., :3], 0.0, alpha)
@@ -52,12 +52,12 @@ def are_opaque(images: Images) -> bool:
     )
 
 
-def composite(images: np.ndarray, ground: np.ndarray) -> np.ndarray:
+def composite(images: np.ndarray, background: np.ndarray) -> np.ndarray:
     """Images composited on a background.
 
     Args:
         images: straight uint8 [N, H, W, C].
-        ground: the background in [0, 255], broadcastable to [H, W, 3].
+        background: colors in [0, 255], broadcastable to [H, W, 3].
 
     Returns:
         uint8 [N, H, W, 3]; the same images if they have no alpha.
@@ -65,4 +65,4 @@ def composite(images: np.ndarray, ground: np.ndarray) -> np.ndarray:
     if images.shape[-1] != RGBA:
         return images
     alpha = images[..., 3:].astype(np.float32) / 255.0
-    return np.rint(images[..., :3] * alpha + ground * (1.0 - alpha)).astype(np.uint8)
+    return np.rint(images[..., :3] * alpha + background * (1.0 - alpha)).astype(np.uint8)

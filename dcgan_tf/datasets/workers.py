@@ -10,7 +10,7 @@ from typing import Any
 
 WORKERS = min(8, os.cpu_count() or 1)
 IN_FLIGHT = 64
-GROUP_SIZE = 4  # names per task, as each task has an overhead
+GROUP_SIZE = 4  # names per task, to amortize its overhead
 
 
 def in_parallel(function: Callable[[str], Any], names: list[str]) -> Iterator[Any]:

@@ -69,7 +69,7 @@ def test_every_command_takes_them(run_main, flags, tmp_path):
     assert code == 1 and "Fréchet distance" in out and "closest.png" in err and one_sentence(err)
     code, _, err = run_main(features, f"--run_dir={run_dir}")
     assert code == 1 and one_sentence(err)
-    assert "has no labels" in err or "does not tell the class" in err
+    assert "has no labels" in err or "is not in a class folder" in err
     code, _, err = run_main(export, f"--run_dir={run_dir}", f"--output={tmp_path / 'export'}")
     assert code == 0, err
     client = make_app(RunDirectory(run_dir)).test_client()

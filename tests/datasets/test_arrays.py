@@ -51,7 +51,7 @@ def idx(magic=2051, count=2, rows=28, columns=28, pixels=2 * 28 * 28):
 
 
 @pytest.mark.parametrize(
-    "content, told",
+    "content, expected",
     [
         (b"", "no IDX images"),
         (b"GIF89a", "no IDX images"),
@@ -59,15 +59,15 @@ def idx(magic=2051, count=2, rows=28, columns=28, pixels=2 * 28 * 28):
         (idx()[:12], "not N×28×28"),
         (idx(rows=32), "not N×28×28"),
         (idx(count=0), "not N×28×28"),
-        (idx(count=-1), "should hold 3,367,254,359,280 bytes of images and holds 1,568"),
-        (idx(pixels=1000), "should hold 1,568 bytes of images and holds 1,000"),
-        (idx(pixels=1569), "should hold 1,568 bytes of images and holds more"),
+        (idx(count=-1), "should hold 3,367,254,359,280 bytes of images but holds 1,568"),
+        (idx(pixels=1000), "should hold 1,568 bytes of images but holds 1,000"),
+        (idx(pixels=1569), "should hold 1,568 bytes of images but holds more"),
     ],
 )
-def test_the_error_of_a_bad_idx_file_tells_what_is_wrong(tmp_path, content, told):
+def test_the_error_of_a_bad_idx_file_tells_what_is_wrong(tmp_path, content, expected):
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=f"train-images-idx3-ubyte.*{told}"):
+    with pytest.raises(UserError, match=f"train-images-idx3-ubyte.*{expected}"):
         read_images(tmp_path, "train")
 
 
@@ -81,7 +81,7 @@ def test_the_error_names_a_bad_gzip_file(tmp_path, damage):
 
 
 @pytest.mark.parametrize(
-    "arrays, told",
+    "arrays, expected",
     [
         ({"images": np.zeros((3, 28, 28), np.uint8)}, "no array x_train"),
         ({"x_train": np.zeros((3, 28, 28))}, "float64"),
@@ -89,9 +89,9 @@ def test_the_error_names_a_bad_gzip_file(tmp_path, damage):
         ({"x_train": np.array([{}], dtype=object)}, "not an intact .npz"),
     ],
 )
-def test_the_error_of_a_bad_npz_tells_what_is_wrong(tmp_path, arrays, told):
+def test_the_error_of_a_bad_npz_tells_what_is_wrong(tmp_path, arrays, expected):
     np.savez(tmp_path / "mine.npz", **arrays)
-    with pytest.raises(UserError, match=f"mine.npz.*{told}"):
+    with pytest.raises(UserError, match=f"mine.npz.*{expected}"):
         read_images(tmp_path, "train")
 
 
@@ -118,7 +118,7 @@ def test_test_images_and_labels_of_idx_files(tmp_path, mnist):
     found = read_labels(tmp_path, "train")
     assert found.tolist() == [3, 1, 4, 1]
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(labels[:-1])
-    with pytest.raises(UserError, match="hold 4 bytes of labels and holds 3"):
+    with pytest.raises(UserError, match="hold 4 bytes of labels but holds 3"):
         read_labels(tmp_path, "test")
 
 
@@ -186,8 +186,8 @@ def test_a_folder_of_pictures_gets_a_suggestion(tmp_path, dataset):
     (folder / "cats").mkdir(parents=True)
     for name in ("a.jpg", "cats/b.jfif"):
         (folder / name).write_bytes(b"")
-    told = "holds 2 pictures: add `dataset=folder`, and `preset=small` for a few"
-    with pytest.raises(UserError, match=told):
+    expected = "holds 2 pictures: add `dataset=folder`, and `preset=small` if few"
+    with pytest.raises(UserError, match=expected):
         load_images(Config(dataset=dataset, data_dir=str(folder)))
     (tmp_path / "a.zip").write_bytes(b"")
     with pytest.raises(UserError, match="is not a folder: for images of your own, add `dataset=f"):

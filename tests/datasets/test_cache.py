@@ -74,7 +74,7 @@ def link_to_nowhere(folder):
 @pytest.mark.parametrize("plant", [another_users, open_to_all, link, link_to_nowhere])
 def test_a_folder_that_another_user_may_have_planted_is_refused(in_temporary, plant):
     plant(in_temporary)
-    with pytest.raises(UserError, match="not a private folder of yours; delete it, or set"):
+    with pytest.raises(UserError, match="not a folder that only you can access: delete it, or set"):
         cache.default_cache_dir()
 
 

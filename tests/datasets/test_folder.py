@@ -463,13 +463,15 @@ def test_the_fraction_is_of_both_splits_together(source):
 
 
 @pytest.mark.parametrize(
-    "error, told",
+    "error, message",
     [
         (OSError(errno.EIO, os.strerror(errno.EIO)), "Input/output error"),
         (MemoryError(), "MemoryError"),
     ],
 )
-def test_a_file_that_cannot_be_read_now_is_not_damaged(source, on_disk, monkeypatch, error, told):
+def test_a_file_that_cannot_be_read_now_is_not_damaged(
+    source, on_disk, monkeypatch, error, message
+):
     save_numbered(source, 5)
     opened = decoding.open_image
 
@@ -479,7 +481,7 @@ def test_a_file_that_cannot_be_read_now_is_not_damaged(source, on_disk, monkeypa
         return opened(files, name)
 
     monkeypatch.setattr(decoding, "open_image", open_image)
-    with pytest.raises(UserError, match=f"03.png can't be read: {told}"):
+    with pytest.raises(UserError, match=f"03.png can't be read: {message}"):
         load(source, max_bad_images=0.5)
     monkeypatch.undo()
     assert numbers(load(source, max_bad_images=0.5)) == [0, 1, 2, 3, 4]
@@ -505,7 +507,7 @@ def test_ten_damaged_images_are_named_and_the_rest_counted(source, caplog):
 
 
 @pytest.mark.parametrize(
-    "names, told",
+    "names, message",
     [
         ([], r"has no images \(PNG, JPEG, GIF, BMP or WebP\); it has no files$"),
         (["a.mp4", "b.MP4", "c/d.mp4"], r"it has 3 files: \.mp4$"),
@@ -514,12 +516,12 @@ def test_ten_damaged_images_are_named_and_the_rest_counted(source, caplog):
         ([".hidden.png", "__MACOSX/a.png"], "it has no files$"),
     ],
 )
-def test_the_error_of_a_source_without_images_lists_what_it_has(source, names, told):
+def test_the_error_of_a_source_without_images_lists_what_it_has(source, names, message):
     for name in names:
         (source / name).parent.mkdir(exist_ok=True)
         (source / name).write_bytes(b"content")
     for path in (source, zip_of(source)):
-        with pytest.raises(UserError, match=f"`data_dir` {path} .*{told}"):
+        with pytest.raises(UserError, match=f"`data_dir` {path} .*{message}"):
             load(path)
 
 

@@ -166,7 +166,7 @@ def test_a_label_is_found_in_either_form_of_unicode(run_main, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "flag, told",
+    "flag, expected",
     [
         (
             "--image_size=64x",
@@ -182,9 +182,9 @@ def test_a_label_is_found_in_either_form_of_unicode(run_main, tmp_path):
         ("--flip=perhaps", "--flip must be true or false, not 'perhaps'"),
     ],
 )
-def test_a_flag_says_what_it_takes(run_main, flag, told):
+def test_a_flag_says_what_it_takes(run_main, flag, expected):
     code, _, err = run_main(train, flag)
-    assert code == 1 and told in err and one_sentence(err)
+    assert code == 1 and expected in err and one_sentence(err)
 
 
 @pytest.mark.thorough
@@ -225,6 +225,6 @@ def test_warnings_come_once(pictures, run_main, tmp_path, caplog):
     flags = [*TINY, f"--data_dir={pictures}", f"--run_dir={tmp_path / 'run'}", "--conditional"]
     with caplog.at_level(logging.WARNING):
         assert run_main(train, *flags, "--max_steps=1")[0] == 0
-    told = [record for record in caplog.records if "left out" in record.getMessage()]
-    assert len(told) == 1
+    warnings = [record for record in caplog.records if "left out" in record.getMessage()]
+    assert len(warnings) == 1
     assert RunDirectory(tmp_path / "run").read_config()[1]["files"]["found"] == 41

@@ -79,17 +79,17 @@ def test_classes_are_those_of_both_splits(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names, told",
+    "names, expected",
     [
-        (["cats/a.png", "b.png", "dogs/c.png"], "does not tell the class of b.png"),
-        (["cats/a.png", "cats/b.png"], "does not tell the class of cats/a.png"),
+        (["cats/a.png", "b.png", "dogs/c.png"], "b.png is not in a class folder"),
+        (["cats/a.png", "cats/b.png"], "cats/a.png is not in a class folder"),
         (["a.png", "b.png"], "into two or more folders, one for each class"),
     ],
 )
-def test_images_in_no_folder_of_a_class_are_refused(tmp_path, names, told):
+def test_images_in_no_folder_of_a_class_are_refused(tmp_path, names, expected):
     write_images(tmp_path / "images", names)
     config = config_of(tmp_path / "images")
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=expected):
         load_training_labels(config, load_images(config))
 
 
@@ -112,7 +112,7 @@ def test_a_class_is_found_by_its_name():
     assert (len(classes), classes.index("dog"), classes.counts) == (2, 1, [1, 2])
     with pytest.raises(UserError, match="`label` eel is not one of the run's classes: cat, dog$"):
         classes.index("eel")
-    with pytest.raises(UserError, match="`label` 7: the run is not conditional"):
+    with pytest.raises(UserError, match="`label` 7 needs a conditional run"):
         NO_CLASSES.index("7")
     many = Classes([*map(str, range(100))], [1] * 100)
     with pytest.raises(UserError, match="28, 29, …$"):

@@ -384,14 +384,16 @@ def patched(path, offsets, value):
 
 
 @pytest.mark.parametrize(
-    "offsets, value, told",
+    "offsets, value, message",
     [((8, 10), 9, r"Python can't read \(Deflate64\): unpack it"), ((6, 8), 1, "is encrypted: unp")],
 )
 @pytest.mark.parametrize("reading", [1, 2])
-def test_a_cause_that_all_members_share_is_reported_once(tmp_path, offsets, value, told, reading):
+def test_a_cause_that_all_members_share_is_reported_once(
+    tmp_path, offsets, value, message, reading
+):
     path = windows_zip(tmp_path / "images.zip", [f"{i}.png" for i in range(5)])
     patched(path, offsets, value)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         load(path, reading=reading, max_bad_images=1.0)
 
 
@@ -459,16 +461,19 @@ def png_of_16_bits(pixels):
 
 
 def test_dark_16_bit_color_and_dark_gray_are_reported(source):
-    def told():
+    def report():
         return folder.folder_report(config_of(source, conditional=False)).lines()["pictures"]
 
     (source / "a.png").write_bytes(png_of_16_bits(np.full((8, 8, 3), 4095, np.uint16)))
-    assert "16-bit color uses 6% of its range" in told()
+    assert "16-bit color uses 6% of its range" in report()
     (source / "b.png").write_bytes(png_of_16_bits(np.full((8, 8, 3), 60000, np.uint16)))
-    assert "16-bit" not in told()
+    assert "16-bit" not in report()
     for i in range(5):
         save_deep(source / f"{i}.png", np.full((8, 8), 60000 if i == 3 else 4000))
-    assert "goes up to 60,000, 65,535 is white" in told() and "darker than 6% of white" in told()
+    assert (
+        "goes up to 60,000; white is 65,535" in report()
+        and "no value above 6% of white" in report()
+    )
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.tif", "a.webp"])

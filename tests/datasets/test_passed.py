@@ -117,7 +117,7 @@ def test_large_sets_go_to_a_file_that_is_deleted_with_them(digits, tmp_path, mon
     assert not [*tmp_path.iterdir()]
     for split in found:
         np.testing.assert_array_equal(found[split][:], in_memory[split])
-    with pytest.raises(UserError, match="may never end: give them a length"):
+    with pytest.raises(UserError, match="may never end: set their length"):
         read_passed(config, Iterated(lambda: itertools.cycle(digits)))
 
 
@@ -127,8 +127,8 @@ ONE_HOT = np.eye(10)[np.arange(150) % 10]
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda x: {"images": x / 255.0}, "float64, with values such as 0 and 1: give the"),
-        (lambda x: {"images": (x / 255).astype("u1")}, "no value above 1, and 255 is white"),
+        (lambda x: {"images": x / 255.0}, "float64, with values such as 0 and 1: pass the"),
+        (lambda x: {"images": (x / 255).astype("u1")}, "no value above 1, but white is 255"),
         (lambda x: {"images": x.astype(int)}, "`images` are int64, with values such as 0 and 255"),
         (lambda x: {"images": x / 255, "value_range": (-1, 0.5)}, "outside `value_range=.-1, 0.5"),
         (lambda x: {"images": x / np.nan, "value_range": (0, 1)}, "infinite or not a number"),
@@ -139,11 +139,11 @@ ONE_HOT = np.eye(10)[np.arange(150) % 10]
         (lambda x: {"images": []}, "`images` are empty"),
         (lambda x: {"images": x[0]}, r"one has the shape \[28\]"),
         (lambda x: {"images": x.reshape(150, -1)}, r"one has the shape \[784\]"),
-        (lambda x: {"images": np.stack([x[0]] * 3, -1)}, r"a batch, and \[…, 28, 3\] is one"),
+        (lambda x: {"images": np.stack([x[0]] * 3, -1)}, r"a batch, but \[…, 28, 3\] is one"),
         (lambda x: {"images": np.stack([x] * 5, -1)}, r"one has the shape \[28, 28, 5\]"),
         (lambda x: {"images": [x[0], x[1, :20, :20]]}, r"shapes, \[28, 28, 1\] and \[20, 20, 1\]"),
         (lambda x: {"images": [[1, 2], [3]]}, "`images` can't be read as arrays|has the shape"),
-        (lambda x: {"images": "faces/"}, "not str; pictures in a folder are for `dataset=folder`"),
+        (lambda x: {"images": "faces/"}, "not str; for pictures in a folder, use `dataset=folder`"),
         (lambda x: {"images": 5}, "or a list of images, not int"),
         (lambda x: {"images": np.array(5)}, "or a list of images, not ndarray"),
         (
@@ -155,14 +155,14 @@ ONE_HOT = np.eye(10)[np.arange(150) % 10]
         (lambda x: {"images": tf.data.Dataset.from_tensor_slices(x).repeat()}, "never end"),
         (
             lambda x: {"images": tf.data.Dataset.from_tensor_slices(x).shuffle(150)},
-            "change their order each time, so no run could be resumed: leave out the shuffling",
+            "come in a different order each time, so a run could not be resumed: leave out",
         ),
         (lambda x: {"images": x, "labels": range(149)}, "there are 149 `labels` for 150 `images`"),
         (lambda x: {"images": x, "labels": ONE_HOT}, r"\[N\], not float64 \[150, 10\]"),
         (lambda x: {"images": x, "labels": ONE_HOT[:, 0]}, r"\[N\], not float64 \[150\]"),
-        (lambda x: {"images": [*zip(x, ONE_HOT)]}, r"label of shape \[10\] with 1 images: give"),
-        (lambda x: {"images": [*zip(x, range(150))], "labels": range(150)}, "have labels already"),
-        (lambda x: {"labels": range(150)}, "describe `images`: give these, too"),
+        (lambda x: {"images": [*zip(x, ONE_HOT)]}, r"label of shape \[10\] with 1 images: pass"),
+        (lambda x: {"images": [*zip(x, range(150))], "labels": range(150)}, "already have labels"),
+        (lambda x: {"labels": range(150)}, "describe `images`: pass those, too"),
     ],
 )
 def test_what_is_not_images_is_refused_in_one_sentence(digits, change, message):
@@ -202,7 +202,7 @@ def test_batches_and_trainers_refuse_what_is_not_images(images, labels, message)
 
 @pytest.fixture
 def settings(monkeypatch):
-    """Of a small conditional run, 3 steps an epoch."""
+    """Of a small conditional run, 3 steps per epoch."""
     monkeypatch.setitem(ARCHITECTURES, "dense", DENSE)
     return {
         "dataset": "arrays",
@@ -230,9 +230,9 @@ def test_a_run_on_arrays_resumes_only_with_the_same_arrays(digits, settings, tmp
         again.evaluate(20)
     with pytest.raises(UserError, match="does not hold the images that"):
         again.evaluate(20, **data | {"images": digits[::-1] / 255})
-    with pytest.raises(UserError, match="learns other images: they were 1"):
+    with pytest.raises(UserError, match="was trained on other images: 1"):
         dcgan_tf.train(config, run.path, **data | {"images": digits[::-1] / 255})
-    with pytest.raises(UserError, match="learns other images"):
+    with pytest.raises(UserError, match="was trained on other images"):
         dcgan_tf.train(config, run.path, **data | {"labels": 1 - data["labels"]})
     for command in (train, evaluate):
         code, _, err = run_main(command, f"--run_dir={run.path}")

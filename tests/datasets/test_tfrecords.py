@@ -267,7 +267,7 @@ def test_a_run_on_tfrecords_equals_one_on_the_images_however_often_it_stops(
     assert code == 1 and f"--output {records} already has a train.json of other images" in err
     for flag in ("--conditional", "--flip"):
         code, _, err = run_main(tfrecords, *flags, flag)
-        assert code == 1 and "leave out --conditional, and give --flip" in err
+        assert code == 1 and "leave out --conditional, and pass --flip" in err
     code, _, err = run_main(tfrecords, flags[0])
     assert code == 1 and "--output is required" in err and one_sentence(err)
     run_dir = tmp_path / "run"
@@ -278,7 +278,7 @@ def test_a_run_on_tfrecords_equals_one_on_the_images_however_often_it_stops(
     ours, theirs = state(run_dir), state(finished_run)
     assert [name for name in theirs if ours[name] != theirs[name]] == []
     code, _, err = run_main(train, *command, "--image_size=56", f"--run_dir={tmp_path / 'large'}")
-    assert code == 1 and "have the size 28: give --image_size 28" in err and one_sentence(err)
+    assert code == 1 and "have the size 28: set --image_size 28" in err and one_sentence(err)
 
 
 @pytest.mark.parametrize("at_once", [1, 4])
@@ -296,7 +296,7 @@ def test_steps_before_one_that_cannot_read_its_images_are_kept(tmp_path, at_once
     content[(damaged + 1) * len(content) // 50 - 5] ^= 1  # its last pixel
     path.write_bytes(content)
     run = RunDirectory(tmp_path / "run")
-    with pytest.raises(UserError, match="changed: repair it, .* resumes from step 6 of 600$"):
+    with pytest.raises(UserError, match="changed: repair it .* resume from step 6 of 600$"):
         Trainer(config, images).fit(run)
     restored = Trainer(config, images)
     assert restored.restore(run) == 6 and len(restored.history.metrics) == 6
@@ -347,7 +347,10 @@ def test_damage_during_training_is_one_sentence_and_the_repaired_run_resumes(
     code = DAMAGED.format(shard=str(shard), argv=[*command[1:], *flags])
     ends, out, err = finish([sys.executable, "-c", code], how=fork)
     assert ends == 1 and one_sentence(err), err
-    assert f"{shard} was cut short or changed: repair it, and the same command resumes" in err
+    assert (
+        f"{shard} was cut short or changed: repair it and run the same command again to resume"
+        in err
+    )
     assert ("2 × CPU" in out) == ("--strategy=mirrored" in flags)
     step = int(err.split("from step ")[1].split(" of 12")[0])
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps()[-1] == step
