@@ -28,7 +28,7 @@ def print_help_or_version(argument: str) -> None:
     """Prints the help or the version.
 
     Raises:
-        UserError: there is no such command.
+        UserError: the command is unknown.
     """
     if argument in ("-h", "--help"):
         print(f"usage: {sys.argv[0]} COMMAND [flags]\n")
@@ -40,7 +40,7 @@ def print_help_or_version(argument: str) -> None:
     elif argument == "--version":
         print(dcgan_tf.__version__)
     else:
-        raise UserError(f"there is no command {argument!r}: give one of {', '.join(COMMANDS)}")
+        raise UserError(f"unknown command {argument!r}: use one of {', '.join(COMMANDS)}")
 
 
 if __name__ == "__main__":

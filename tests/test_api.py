@@ -123,7 +123,7 @@ def test_train_returns_the_run_that_load_run_finds(trained):
 def test_train_resumes(trained, capsys):
     run = dcgan_tf.train(trained.config, trained.path)
     assert run.step == 100 and "a larger `epochs`" in capsys.readouterr().out
-    with pytest.raises(dcgan_tf.UserError, match="holds a run already"):
+    with pytest.raises(dcgan_tf.UserError, match="already holds a run"):
         dcgan_tf.train(trained.config, trained.path, resume=False)
 
 
@@ -202,13 +202,13 @@ def test_mistakes(trained, tmp_path):
         dcgan_tf.load_run(tmp_path)
     with pytest.raises(dcgan_tf.UserError, match="no checkpoint of step 5; there are 100"):
         dcgan_tf.load_run(trained.path, checkpoint=5)
-    for told, draw in (
+    for message, draw in (
         ("num_images must be at least 1, not 0", lambda: trained.sample(0)),
         ("seed at least 0, not .* and -1", lambda: trained.sample(seed=-1)),
         ("one or more indices from 0, .* not \\[\\] and 0", lambda: trained.noise([])),
         ("one or more indices from 0, .* not \\[-1\\]", lambda: trained.noise([-1])),
         ("truncation must be above 0, not -1", lambda: trained.sample(truncation=-1)),
-        ("`label` 7: the run is not conditional", lambda: trained.sample(label=7)),
+        ("`label` 7 needs a conditional run", lambda: trained.sample(label=7)),
         ("at least 2 points and 1 frame, not 1 and 12", lambda: trained.interpolate([3])),
         (
             "at least 2 points and 1 frame, not 2 and 0",
@@ -217,7 +217,7 @@ def test_mistakes(trained, tmp_path):
         ("a point at 0", lambda: trained.interpolate(np.eye(2, 100, k=-1))),
         ("num_images must be at least 20, not 19", lambda: trained.evaluate(19)),
     ):
-        with pytest.raises(dcgan_tf.UserError, match=told):
+        with pytest.raises(dcgan_tf.UserError, match=message):
             draw()
 
 
@@ -279,12 +279,12 @@ def test_custom_loop_refuses_incompatible_settings():
         dcgan_tf.make_step(config)
 
 
-@pytest.mark.parametrize("device, told", [("auto", True), ("cpu", False)])
-def test_unused_gpu_gives_a_warning(trained, monkeypatch, tmp_path, caplog, device, told):
+@pytest.mark.parametrize("device, warns", [("auto", True), ("cpu", False)])
+def test_unused_gpu_gives_a_warning(trained, monkeypatch, tmp_path, caplog, device, warns):
     monkeypatch.setattr(strategy, "NVIDIA_DRIVER", tmp_path)
     dcgan_tf.train(dataclasses.replace(trained.config, device=device), trained.path)
     warnings = [record.getMessage() for record in caplog.records]
-    assert any('pip install "dcgan-tf[gpu]"' in each for each in warnings) == told
+    assert any('pip install "dcgan-tf[gpu]"' in each for each in warnings) == warns
 
 
 def test_a_device_that_a_process_can_no_longer_use_is_refused(monkeypatch):
@@ -296,11 +296,11 @@ def test_a_device_that_a_process_can_no_longer_use_is_refused(monkeypatch):
     monkeypatch.setattr(strategy.tf.config, "list_physical_devices", lambda kind: ["a GPU"])
     monkeypatch.setattr(strategy.tf.config, "get_visible_devices", lambda kind: [])
     monkeypatch.setattr(strategy.tf.config, "set_visible_devices", too_late)
-    for device, told in (
+    for device, message in (
         ("cpu", "already .*: start a new process"),
         ("gpu", "hid this process's GPUs"),
     ):
-        with pytest.raises(dcgan_tf.UserError, match=f"`device` {device}: .*{told}"):
+        with pytest.raises(dcgan_tf.UserError, match=f"`device` {device}: .*{message}"):
             strategy.make_strategy(dcgan_tf.Config(device=device))
 
 

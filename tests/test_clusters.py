@@ -119,7 +119,7 @@ def test_images_without_a_label_have_the_clusters_proportions(run_main, run, mni
 
 def test_run_is_evaluated_as_one_without_labels(run_main, run, tmp_path):
     code, out, err = run_main(evaluate, f"--run_dir={run}", "--num_images=25")
-    assert code == 0 and "class distribution, 9" in out and "asked for" not in out, err
+    assert code == 0 and "class distribution, 9" in out and "requested" not in out, err
     found = json.loads((run / "evaluation.json").read_text())
     assert found["classes"] == [] and "class_distances" not in found["real"]
 
@@ -169,5 +169,5 @@ def test_labels_of_two_origins_are_refused(monkeypatch):
     monkeypatch.setitem(PRESETS, "paper", PRESETS["paper"] | {"clusters": 5})
     assert Config.from_preset("paper").clusters == 5
     assert Config.from_preset("paper", conditional=True).clusters is None
-    with pytest.raises(UserError, match="`clusters` replaces them: give one"):
+    with pytest.raises(UserError, match="`clusters` replaces them: use only one"):
         Config(clusters=5, conditional=True)

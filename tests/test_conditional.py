@@ -72,7 +72,7 @@ def spy_on_stack(monkeypatch, model):
 
 @pytest.mark.parametrize("batch", ["separate", "joint"])
 def test_both_stacks_see_each_images_label(monkeypatch, batch):
-    """As one-hot vectors beside the noise, and as constant channels beside augmented images."""
+    """As one-hot vectors after the noise, and as constant channels after augmented images."""
     trainer = make_trainer(augment="color,translation,cutout", discriminator_batch=batch)
     gan = trainer.gan
     images, labels = next(iter(batches(trainer, 1)))
@@ -232,16 +232,16 @@ def test_grids_show_a_class_a_row():
 def test_mnist_copy_without_some_digit_is_refused(monkeypatch):
     images = np.zeros((4, 28, 28, 1), np.uint8)
     config = Config(conditional=True, batch_size=2)
-    for numbers, told in (
+    for numbers, message in (
         ([0, 1, 3, 3], "no training images of 2"),
         ([0, 1], "4 images and 2 labels up to 1"),
     ):
         monkeypatch.setattr(loading, "load_labels", lambda *_, numbers=numbers: np.array(numbers))
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             loading.load_training_labels(config, images)
 
 
 @pytest.mark.parametrize("dataset", ["stacked_mnist", "tfrecords"])
 def test_set_without_labels_is_refused(dataset):
-    with pytest.raises(UserError, match=f"`conditional` needs labels, and `dataset={dataset}` has"):
+    with pytest.raises(UserError, match=f"`conditional` needs labels, but `dataset={dataset}` has"):
         Config(conditional=True, dataset=dataset)

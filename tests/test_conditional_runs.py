@@ -121,19 +121,19 @@ def test_a_run_in_python_has_the_samples_of_the_command(run_main, run):
 
 def test_labels_that_there_are_not_get_one_sentence(run_main, run, finished_run, tmp_path):
     output = f"--output={tmp_path / 'x.png'}"
-    for flags, told in (
+    for flags, expected in (
         ([f"--run_dir={run}", "--label=12"], "--label 12 is not one of the run's classes: 0, 1, 2"),
-        ([f"--run_dir={run}", "--label=3", "--top_activations"], "give an unconditional --run_dir"),
+        ([f"--run_dir={run}", "--label=3", "--top_activations"], "use an unconditional --run_dir"),
         ([f"--run_dir={run}", "--label=all", "--nearest"], "--nearest draws images of one class"),
-        ([f"--run_dir={finished_run}", "--label=7"], "--label 7: the run is not conditional"),
-        ([f"--run_dir={finished_run}", "--label=all"], "--label all: the run is not conditional"),
+        ([f"--run_dir={finished_run}", "--label=7"], "--label 7 needs a conditional run"),
+        ([f"--run_dir={finished_run}", "--label=all"], "--label all needs a conditional run"),
         (
             [f"--run_dir={finished_run}", "--label=7", "--latent_walk=3"],
-            "the run is not conditional",
+            "needs a conditional run",
         ),
     ):
         code, _, err = run_main(sample, output, *flags)
-        assert code == 1 and told in err and one_sentence(err), err
+        assert code == 1 and expected in err and one_sentence(err), err
     assert not (tmp_path / "x.png").exists()
 
 
@@ -188,12 +188,13 @@ def test_page_shows_the_images_of_a_class_that_sample_draws(client, run_main, ru
 
 
 def test_page_refuses_labels_that_there_are_not(client, finished_run):
-    told = client.get("/api/images?label=ten")
-    assert told.status_code == 400 and "label must be one of 0, 1, 2" in told.get_json()["error"]
+    refused = client.get("/api/images?label=ten")
+    assert refused.status_code == 400
+    assert "label must be one of 0, 1, 2" in refused.get_json()["error"]
     other = make_app(RunDirectory(finished_run)).test_client()
     assert other.get("/api/run").get_json()["classes"] == []
-    told = other.get("/api/interpolation.png?to_label=3")
-    assert told.status_code == 400 and "the run has no classes" in told.get_json()["error"]
+    refused = other.get("/api/interpolation.png?to_label=3")
+    assert refused.status_code == 400 and "the run has no classes" in refused.get_json()["error"]
 
 
 def test_exported_generator_has_the_label_as_an_input(run_main, run, tmp_path):

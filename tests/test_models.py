@@ -227,7 +227,7 @@ def test_every_preset_builds_rectangles(name, size):
     ],
 )
 def test_size_that_cannot_be_built_names_the_nearest(size, stride, nearest):
-    message = f"`image_size` {size} .* power of `stride` {stride}: give {nearest}"
+    message = f"`image_size` {size} .* power of `stride` {stride}: use {nearest}"
     with pytest.raises(UserError, match=message):
         start_and_blocks((size, size), stride)
 
@@ -245,7 +245,7 @@ def test_size_that_cannot_be_built_names_the_nearest(size, stride, nearest):
 )
 def test_rectangle_that_cannot_be_built_names_the_nearest(size, nearest):
     nearest = nearest.replace("64x64", "64")
-    with pytest.raises(UserError, match=f"{size[0]}x{size[1]} needs .*: give {nearest}"):
+    with pytest.raises(UserError, match=f"{size[0]}x{size[1]} needs .*: use {nearest}"):
         start_and_blocks(size, 2)
     for each in nearest.split(" or "):
         start_and_blocks(height_and_width(each), 2)
@@ -294,7 +294,7 @@ def test_other_architectures_take_their_stride_too(name, size, stride):
 @pytest.mark.parametrize("make", [make_generator, make_discriminator])
 @pytest.mark.parametrize("name", PRESETS)
 def test_no_model_is_built_of_another_size(name, make):
-    with pytest.raises(UserError, match="`image_size` 30 .*: give 28 or 32"):
+    with pytest.raises(UserError, match="`image_size` 30 .*: use 28 or 32"):
         make(preset(name, stride=4), (30, 30, 1))
 
 

@@ -4,7 +4,8 @@ Generated images are compared with held-out images. The column "real" is a basel
 training images in place of generated ones. For a conditional run, the table also has the fraction
 of images that a classifier assigns to the requested class, and the distance within each class.
 evaluation.json has all scores; closest.png shows the generated images that are nearest to a
-training image, each below it. For a --pretrained generator, both files go to the current folder.
+training image, each below that image. For a --pretrained generator, both files go to the current
+folder.
 """
 
 import dataclasses
@@ -38,7 +39,7 @@ class EvaluateFlags(GeneratorFlags):
     inception_weights: str | None = setting(
         None,
         "Images",
-        "same as the flag of dcgan train (default: the run's)",
+        "as for dcgan train (default: the run's)",
         is_path=True,
     )
 
@@ -94,12 +95,12 @@ def table(found: dict[str, Any]) -> str:
     else:
         lines.append("no images are held out, so copies of training images can't be detected")
     lines.append(
-        "compare Fréchet distances only for equal numbers of images: fewer give larger ones"
+        "compare Fréchet distances only at equal image counts: fewer images give larger distances"
     )
     few = min(found["num_images"], found["num_held_out"])
     if hidden := [metric.label for metric in METRICS.values() if metric.min_images > few]:
         names = ", ".join(label for label in hidden if not label.startswith(" "))
-        lines.append(f"left out, because {few} images are too few: {names}")
+        lines.append(f"left out because they need more than {few} images: {names}")
     if found["warning"]:
         lines.append(f"warning: {found['warning']}")
     return "\n".join(lines)

@@ -5,7 +5,7 @@ as float32 in [-1, 1]; the signature of saved_model/ returns uint8 in [0, 255]. 
 generator_float16.tflite take the noise of one image and return float32 in [-1, 1]; the latter is
 half the size. generator.onnx has the inputs and outputs of generator.keras; it needs
 dcgan-tf[onnx]. run/ is a run directory with only the two models, their kernels in float16, for
-commands that draw images, and for --init_from of a new run. The others compute in float32. The
+commands that draw images, and for --init_from of a new run. All other files compute in float32. The
 command prints how far their images differ from those in the run's own precision, loads each file
 again, and compares its images with the generator's. The generator of a conditional run also takes
 label, int32 [N]: class indices, in the run's order. Float images with transparency have colors
@@ -45,7 +45,7 @@ def main() -> None:
     (flags,) = parse(__doc__, ExportFlags)
     folder = Path(flags.output) if flags.output else flags.output_folder / "export"
     if not is_free(folder):
-        raise UserError(f"--output {folder} is not empty: give a new or empty folder")
+        raise UserError(f"--output {folder} is not empty: use a new or empty folder")
     with quiet_tensorflow():
         from dcgan_tf.conditional.label_inputs import with_label_input
         from dcgan_tf.fast.keras_layers import plain
@@ -58,8 +58,8 @@ def main() -> None:
     generator, config, step = load_generator(run, flags.checkpoint)
     if step < config.fade_in:
         raise UserError(
-            f"--run_dir {flags.run_dir} is at step {step} of {config.fade_in} in which its new "
-            f"layers are faded in: export it after that"
+            f"--run_dir {flags.run_dir} is at step {step}, and its new layers are faded in until "
+            f"step {config.fade_in}: export it after that"
         )
     classes, own = run.read_classes(), plain(generator)
     noise = seeded_noise(config, config.seed, range(COMPARED_IMAGES), classes=classes)
@@ -71,9 +71,9 @@ def main() -> None:
         inputs.append(noise[:, config.noise_dim :].argmax(axis=1).astype(np.int32))
     of_classes = f" and a label from 0 to {len(classes) - 1}" if classes else ""
     print(
-        f"generator of step {step}, in float32: maps {config.noise} noise of {config.noise_dim} "
-        f"values{of_classes} to an image within {np.abs(images - drawn).max()} of 255 of the "
-        f"run's, which computes in {config.precision}"
+        f"generator of step {step}, in float32: takes {config.noise} noise of {config.noise_dim} "
+        f"values{of_classes}; its images are within {np.abs(images - drawn).max()} of 255 of the "
+        f"run's own in {config.precision}"
     )
     differences = {}
     with atomic_folder(folder) as part, disk_errors("export", folder):
@@ -95,4 +95,5 @@ def main() -> None:
     for name, export_format in FORMATS.items():
         if export_format.missing:
             needed = f'pip install "dcgan-tf[{export_format.extra}]"'
-            print(f"{name}: left out, {', '.join(export_format.missing)} is missing: {needed}")
+            missing = ", ".join(export_format.missing)
+            print(f"{name}: left out because {missing} is missing: {needed}")

@@ -1,9 +1,9 @@
-"""Evaluates what a discriminator has learned, with a linear probe on few labels.
+"""Evaluates what a discriminator has learned, with a linear probe trained on few labels.
 
 Radford et al., 2016, section 5: a linear L2-SVM on the activations of every convolution, max-pooled
 to 4×4, flattened and concatenated. The same probe on raw pixels, and on the features of an
 untrained discriminator, serves as a baseline. The probes are trained on labeled training images;
-the accuracy is that on test images. --generated also tests whether generated images improve a
+accuracy is measured on test images. --generated also tests whether generated images improve a
 classifier that has few labels.
 """
 
@@ -44,7 +44,7 @@ class FeatureFlags(CheckpointFlags, RunFlags):
 
 
 def main() -> None:
-    """Reads the flags, fits a probe on each kind of features, and prints the accuracies."""
+    """Reads the flags, fits a probe on each set of features, and prints the accuracies."""
     (flags,) = parse(__doc__, FeatureFlags)
     with quiet_tensorflow():
         from dcgan_tf.datasets.loading import resize
@@ -69,7 +69,7 @@ def main() -> None:
     if config.learns_labels:
         raise UserError(
             f"--run_dir {flags.run_dir} is a conditional run, whose discriminator sees the labels: "
-            f"give an unconditional one"
+            f"use an unconditional one"
         )
     load_training_images(run_directory)  # raises if they have changed
     discriminator, _, step = load_discriminator(run_directory, flags.checkpoint)

@@ -29,7 +29,7 @@ def parse(
 ) -> list[Any]:
     """Parses the command line into one instance of each dataclass of settings.
 
-    Takes the arguments of `parse_given`, and raises its errors.
+    The arguments and errors are those of `parse_given`.
     """
     given = parse_given(description, *classes, argv=argv)
     return [cls.from_flags(values) for cls, values in zip(classes, given)]
@@ -72,7 +72,7 @@ def parse_given(
         sys.exit(0)
     if surplus:
         raise UserError(
-            f"unexpected argument {surplus[0]!r}: give settings as flags (--help lists them)"
+            f"unexpected argument {surplus[0]!r}: pass settings as flags (--help lists them)"
         )
     given = {field.name: values[field.name].value for field in fields if values[field.name].present}
     return [

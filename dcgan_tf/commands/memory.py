@@ -11,7 +11,7 @@ def keep_freed_memory() -> None:
     """Makes glibc keep freed memory for the next step.
 
     By default, glibc returns every freed array of more than a few MiB to the system, and each step
-    pays for page faults again. Has no effect with other C libraries.
+    causes page faults again. Has no effect with other C libraries.
     """
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)

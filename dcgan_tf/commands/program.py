@@ -35,7 +35,7 @@ class FlagFormatter(logging.Formatter):
 
 
 def run(main: Callable[[], Any]) -> NoReturn:
-    """Runs a command's `main` and exits: with 0, or with one sentence and an error code."""
+    """Runs a command's `main` and exits with 0, or with an error code and one sentence."""
     program = program_name()
     set_environment()
     open_standard_streams()
@@ -81,7 +81,7 @@ def set_environment() -> None:
 def open_standard_streams() -> None:
     """Opens standard streams that the caller has closed (`>&-`) on the null device.
 
-    Otherwise, the next file to be opened would get the stream's descriptor, and the output.
+    Otherwise, the next file to be opened would get the stream's descriptor, and its output.
     """
     for descriptor in range(3):
         try:
@@ -93,7 +93,7 @@ def open_standard_streams() -> None:
 
 
 class PipeSafeStream:
-    """A text stream that ignores a closed pipe or terminal, so that the run goes on.
+    """A text stream that ignores a closed pipe or terminal, so the run continues.
 
     Later output is discarded. Characters that the stream can't encode are escaped.
 

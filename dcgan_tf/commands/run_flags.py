@@ -53,11 +53,11 @@ class GeneratorFlags(Settings):
         super().__post_init__()
         if self.run_dir is None and self.pretrained is None:
             raise UserError(
-                "--run_dir is required: the folder of a run made by dcgan train; or give "
+                "--run_dir is required: the folder of a run made by dcgan train; or use "
                 f"--pretrained, one of {', '.join(PRETRAINED)}"
             )
         if self.run_dir is not None and self.pretrained is not None:
-            raise UserError("--run_dir and --pretrained each name a generator: give one")
+            raise UserError("--run_dir and --pretrained each name a generator: use only one")
 
     @property
     def run_path(self) -> Path:

@@ -103,15 +103,15 @@ class SampleFlags(CheckpointFlags, GeneratorFlags):
         super().__post_init__()
         views = self.views
         if len(views) > 1:
-            raise UserError(f"--{' and --'.join(views)} can't be drawn at once: give one")
+            raise UserError(f"--{' and --'.join(views)} can't be combined: use only one")
         for name in views:
             if self.label == ALL_CLASSES:
                 raise UserError(
-                    f"--{name} draws images of one class: give --label a class, not {ALL_CLASSES}"
+                    f"--{name} draws images of one class: set --label to a class, not {ALL_CLASSES}"
                 )
             if Path(self.output).suffix not in VIEWS[name].suffixes:
                 wanted = " or ".join(VIEWS[name].suffixes)
-                raise UserError(f"--{name} writes a {wanted}, and --output is {self.output}")
+                raise UserError(f"--{name} writes a {wanted}, but --output is {self.output}")
             check_file(Path(self.output), "--output")
 
     @property
@@ -136,7 +136,7 @@ class View(NamedTuple):
         suffixes: file formats for the output.
         function: the name of a function in `latent/views.py`, which is slow to import.
         values: maps the flags to the function's arguments after the source and the output.
-        flags: further flags that the view uses.
+        flags: other flags that the view uses.
     """
 
     suffixes: tuple[str, ...]

@@ -30,7 +30,7 @@ def main() -> None:
     config, flags = parse(__doc__, Config, TFRecordFlags)
     if config.conditional or config.flip:
         raise UserError(
-            "TFRecords hold images without labels or flips: leave out --conditional, and give "
+            "TFRecords hold images without labels or flips: leave out --conditional, and pass "
             "--flip to train.py"
         )
     with quiet_tensorflow():

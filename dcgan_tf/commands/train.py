@@ -26,7 +26,7 @@ class TrainFlags(Settings):
     augment_preview: str | None = setting(
         None,
         "Run",
-        "only draw some augmented images (--augment) into this .png, without training",
+        "only draw some augmented images (--augment) to this .png, without training",
         is_path=True,
     )
 

@@ -1,6 +1,6 @@
 """Serves the generator of a run as a web page on this machine.
 
-The page draws new images at a click, of a given class if the run is conditional; interpolates
+The page draws new images on request, of a given class if the run is conditional; interpolates
 between any two; does latent arithmetic with three; and shows the progress and curves of the
 training, including one that is still running. It also lists the HTTP API, which returns JSON and
 PNGs.
@@ -53,7 +53,7 @@ def main() -> None:
         )
     except (OSError, ValueError) as error:
         raise UserError(
-            f"--host {flags.host!r} --port {flags.port} can't be used ({first_line(error)}): give "
+            f"--host {flags.host!r} --port {flags.port} can't be used ({first_line(error)}): use "
             f"another port or host"
         ) from None
     host = f"[{flags.host}]" if ":" in flags.host else flags.host

@@ -1,8 +1,8 @@
 """Labels from clusters of similar images (self-conditioning, Liu et al., 2020).
 
 Conditioning on clusters simplifies the generator's task and keeps it from dropping modes. The
-clusters are found by k-means on the principal components of the pixels. Images are assigned by
-distance to the centers in pixel space, which ranks the centers as the principal components do.
+clusters are found by k-means on the principal components of the pixels. Images are assigned to
+the nearest center in pixel space, which is also the nearest in principal component space.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Clusters(NamedTuple):
 
 
 def find_centers(images: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    """The centers found by k-means, by decreasing cluster size.
+    """The centers found by k-means, sorted by decreasing cluster size.
 
     They are deterministic on one machine; another may round differently.
 
@@ -58,7 +58,7 @@ def find_centers(images: np.ndarray, clusters: int, seed: int) -> np.ndarray:
     k_means = KMeans(clusters, n_init=INITIALIZATIONS, random_state=seed)
     # One thread, because the order of sums affects rounding.
     with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct images
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct images than clusters
         assigned = k_means.fit_predict(pca.fit_transform(pixels))
         centers = pca.inverse_transform(k_means.cluster_centers_)
     sizes = np.bincount(assigned, minlength=clusters)

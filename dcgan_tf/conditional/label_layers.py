@@ -35,7 +35,7 @@ def with_class_norms(stack: Sequence[layers.Layer], noise_dim: int, classes: int
 
 
 def scale_and_shift(maps: keras.KerasTensor, one_hot: keras.KerasTensor) -> keras.KerasTensor:
-    """Computes maps · (1 + γ) + β. Each class has γ and β for each channel, initially 0."""
+    """Computes maps · (1 + γ) + β. Each class has its own γ and β per channel, initially 0."""
     *sides, channels = maps.shape[1:]
     gamma, beta = (
         layers.Reshape((*[1] * len(sides), channels))(

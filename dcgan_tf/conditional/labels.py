@@ -52,9 +52,7 @@ class Classes:
             UserError: there is no such class.
         """
         if not self.names:
-            raise UserError(
-                f"`label` {name}: the run is not conditional (train one with `conditional`)"
-            )
+            raise UserError(f"`label` {name} needs a conditional run: train one with `conditional`")
         index = self.find(name)
         if index is None:
             shown = [*self.names[:MAX_NAMED], *["…"] * (len(self) > MAX_NAMED)]

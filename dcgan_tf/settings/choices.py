@@ -20,7 +20,7 @@ class Dataset(NamedTuple):
             compare generated images with real ones.
         class_names: maps a `Config` to the class names; None to use the class ids.
         report: maps a `Config` to a `datasets.report.Report` on what was done with each picture;
-            None for datasets that are always used whole.
+            None for datasets that are always used in full.
     """
 
     load_images: str
@@ -156,7 +156,7 @@ LOSSES = {
     ),
 }
 
-# Keyed by the setting that gives the factor.
+# Keyed by the setting that is the factor.
 PENALTIES = {
     # Lazy regularization, Karras et al., 2020, section 3.1. The paper uses an interval of 16 and
     # adjusts Adam's constants; here they are not adjusted.

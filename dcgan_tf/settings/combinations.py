@@ -25,17 +25,17 @@ class Combination(NamedTuple):
 COMBINATIONS = (
     Combination(
         lambda config: config.gradient_penalty is not None and config.discriminator_batch_norm,
-        "`gradient_penalty` needs a discriminator that treats images independently, and batch norm "
+        "`gradient_penalty` needs a discriminator that treats images independently, but batch norm "
         "mixes them: add `discriminator_batch_norm=False`",
     ),
     Combination(
         lambda config: config.has_r1_or_r2 and config.sync_batch_norm,
         "`r1_gamma` and `r2_gamma` are computed by each replica on its part of the batch: leave "
-        "out `sync_batch_norm`, or give `r1_gamma=0` and `r2_gamma=0`",
+        "out `sync_batch_norm`, or set `r1_gamma=0` and `r2_gamma=0`",
     ),
     Combination(
         lambda config: config.gradient_penalty is not None and config.weight_clip is not None,
-        "`gradient_penalty` and `weight_clip` serve the same purpose: give one",
+        "`gradient_penalty` and `weight_clip` serve the same purpose: use only one",
     ),
     Combination(
         lambda config: config.loss == "wasserstein" and not config.is_lipschitz,
@@ -45,7 +45,7 @@ COMBINATIONS = (
     ),
     Combination(
         lambda config: config.label_smoothing > 0 and not LOSSES[config.loss].smoothable,
-        "`label_smoothing` changes the target of real images, and `loss={0.loss}` has no target: "
+        "`label_smoothing` changes the target of real images, but `loss={0.loss}` has no target: "
         f"use it with {SMOOTHABLE}",
     ),
     Combination(
@@ -53,7 +53,7 @@ COMBINATIONS = (
             config.reference and (config.precision, config.convolutions) != ("float32", "native")
         ),
         "`reference` uses float32 and TensorFlow's own convolutions: leave out `precision` and "
-        "`convolutions`, or give `precision=float32` and `convolutions=native`",
+        "`convolutions`, or set `precision=float32` and `convolutions=native`",
     ),
     Combination(
         lambda config: (
@@ -66,24 +66,24 @@ COMBINATIONS = (
     ),
     Combination(
         lambda config: config.fade_in > 0 and config.init_from is None,
-        "`fade_in` grows another run: give `init_from`, a run on images of half the size",
+        "`fade_in` grows another run: set `init_from` to a run on images of half the size",
     ),
     Combination(
         lambda config: config.conditional and DATASETS[config.dataset].load_labels is None,
-        "`conditional` needs labels, and `dataset={0.dataset}` has none",
+        "`conditional` needs labels, but `dataset={0.dataset}` has none",
     ),
     Combination(
         lambda config: config.conditional and config.clusters,
-        "`conditional` learns the images' own labels, and `clusters` replaces them: give one",
+        "`conditional` learns the images' own labels, and `clusters` replaces them: use only one",
     ),
     Combination(
         lambda config: config.has_class_layers and not config.generator_batch_norm,
         "`label_input=projection` needs the generator's batch norm, whose output it scales and "
-        "shifts: leave out `generator_batch_norm=False`, or give `label_input=concat`",
+        "shifts: leave out `generator_batch_norm=False`, or set `label_input=concat`",
     ),
     Combination(
         lambda config: config.has_class_layers and config.fade_in > 0,
-        "`fade_in` can't grow models with `label_input=projection`: give `label_input=concat`",
+        "`fade_in` can't grow models with `label_input=projection`: set `label_input=concat`",
     ),
     Combination(
         lambda config: config.batch_size % config.pack != 0,
@@ -138,7 +138,7 @@ UNUSED = (
     Unused(
         ("batch_norm_momentum", "batch_norm_epsilon", "sync_batch_norm"),
         lambda config: not (config.generator_batch_norm or config.discriminator_batch_norm),
-        "`{1}` is for batch norm, and neither model has it: leave it out",
+        "`{1}` is for batch norm, but neither model has it: leave it out",
     ),
     Unused(
         ("decay_from",),
@@ -153,7 +153,7 @@ UNUSED = (
     Unused(
         ("augment_probability",),
         lambda config: config.augment_target is not None,
-        "`augment_target` adapts `{1}`, starting from 0: give one of them",
+        "`augment_target` adapts `{1}`, starting from 0: use only one of them",
     ),
     Unused(
         ("label_input",),
@@ -174,6 +174,6 @@ UNUSED = (
             config.generator_learning_rate is not None
             and config.discriminator_learning_rate is not None
         ),
-        "`{1}` is overridden by the rates of both models: leave it out",
+        "`{1}` is overridden by both models' own rates: leave it out",
     ),
 )

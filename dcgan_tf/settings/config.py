@@ -207,7 +207,7 @@ class Config(Settings):
     label_input: str = setting(
         "concat",
         "Models",
-        "how the models receive labels: concat, as one-hot vectors beside the noise and as image "
+        "how the models receive labels: concat, as one-hot vectors after the noise and as image "
         "channels; projection, as conditional batch norm in the generator and a projection in the "
         "discriminator",
         one_of(("concat", "projection")),
@@ -402,7 +402,7 @@ class Config(Settings):
         may_change=True,
     )
     sync_batch_norm: bool = setting(
-        False, "Devices", "compute batch norm over the whole batch, not over each replica's part"
+        False, "Devices", "compute batch norm over the entire batch, not over each replica's part"
     )
     eval_every: int | None = setting(
         None,
@@ -433,7 +433,7 @@ class Config(Settings):
 
     @classmethod
     def from_flags(cls, given: dict[str, Any]) -> "Config":
-        """The preset's values, overridden by given values and by what these imply.
+        """The preset's values, overridden by given values and by what they imply.
 
         Raises:
             UserError: a value is invalid, settings conflict, or a given one has no effect.
@@ -497,7 +497,7 @@ class Config(Settings):
 
     @classmethod
     def unknown(cls, values: dict[str, Any]) -> list[str]:
-        """The names in `values` that are neither present nor former settings."""
+        """The names in `values` that are neither current nor former settings."""
         names = {field.name for field in dataclasses.fields(cls)}
         return sorted(cls.with_new_names(values).keys() - names)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from dcgan_tf.settings.errors import UserError
 
 S = TypeVar("S", bound="Settings")
-WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a str"}
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
 MAX_INT32 = 2**31 - 1
 
 
@@ -83,7 +83,7 @@ def setting(
         may_change: whether a run may be resumed with a different value.
         of_models: whether the value changes what given weights compute.
         old_name: a former name, still accepted as a flag and in files of older runs.
-        old_values: maps former values to their present names.
+        old_values: maps former values to current ones.
         before: the value for runs older than the setting, if it differs from the default.
         is_path: whether the value is a path, in which ~ is expanded.
         convert: maps every accepted form of the value to the one that is stored.
@@ -124,7 +124,7 @@ class Settings:
 
     @classmethod
     def with_new_names(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Replaces former names of settings and values by the present ones."""
+        """Replaces former names of settings and values with the current ones."""
         renamed = dict(values)
         for field in dataclasses.fields(cls):
             if field.metadata["old_name"] in renamed:
@@ -159,7 +159,7 @@ def check_text(name: str, value: str) -> None:
         UserError: the text is rejected.
     """
     if value == "":
-        raise UserError(f"`{name}` is empty: give a value, or leave it out")
+        raise UserError(f"`{name}` is empty: set a value, or leave it out")
     if any("\ud800" <= letter <= "\udfff" for letter in value):
         raise UserError(
             f"`{name}` must be UTF-8 text, not {value!r}; in another locale, set PYTHONUTF8=1"

@@ -50,7 +50,7 @@ def start_and_blocks(image_shape: Sequence[int], stride: int) -> tuple[Size, int
 
     Args:
         image_shape: starts with height and width.
-        stride: of each block, at least 2.
+        stride: the stride of each block, at least 2.
 
     Returns:
         The starting height and width, and the number of blocks. The shorter starting side is at
@@ -72,7 +72,7 @@ def start_and_blocks(image_shape: Sequence[int], stride: int) -> tuple[Size, int
             f"{height}x{width} needs a shorter side of {starts}, and a longer one that is a "
             f"multiple of that power"
         )
-    raise UserError(f"`image_size` {fault}: give {nearest}")
+    raise UserError(f"`image_size` {fault}: use {nearest}")
 
 
 def blocks_to(side: int, stride: int) -> int:

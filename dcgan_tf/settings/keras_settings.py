@@ -15,7 +15,7 @@ POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Makes the initial weights of layers built inside a function of the seed.
+    """Builds the layers inside with initial weights that depend only on the seed.
 
     Keras draws the seeds of its initializers from Python's `random`, whose state is restored.
     """
@@ -39,7 +39,7 @@ def compute_in(precision: str) -> Iterator[None]:
     backend = keras.config.backend()
     if backend != "tensorflow":
         raise UserError(
-            f"Keras uses the {backend} backend, and these models need TensorFlow: set the "
+            f"Keras uses the {backend} backend, but these models need TensorFlow: set the "
             f"environment variable KERAS_BACKEND to tensorflow before importing Keras"
         )
     before = keras.config.image_data_format(), keras.config.floatx(), keras.config.dtype_policy()

@@ -25,11 +25,11 @@ def unrolled_requirements(config: Config, replicas: int) -> Iterator[str]:
             "`discriminator_steps`, `weight_clip` and `gradient_penalty`"
         )
     if replicas > 1:
-        yield "`unroll_steps` runs on one replica only: give `strategy=one`"
+        yield "`unroll_steps` runs on one replica only: set `strategy=one`"
     if config.precision == "float16":
         yield (
             "`unroll_steps` takes gradients of gradients, which can't both be scaled for float16: "
-            "give `precision=bfloat16` or `precision=float32`"
+            "set `precision=bfloat16` or `precision=float32`"
         )
     # With oneDNN, TensorFlow fuses the gradients of a convolution's kernel and bias. With second
     # derivatives, a kernel has several gradients, and the fusion may pick one that depends on the
@@ -39,7 +39,7 @@ def unrolled_requirements(config: Config, replicas: int) -> Iterator[str]:
     if is_joint and onednn_is_on():
         yield (
             "`unroll_steps` with batch norm in a joint batch fails with oneDNN: set "
-            "TF_ENABLE_ONEDNN_OPTS=0, or give `discriminator_batch=separate`"
+            "TF_ENABLE_ONEDNN_OPTS=0, or `discriminator_batch=separate`"
         )
 
 
@@ -50,7 +50,7 @@ class Step(NamedTuple):
         name: how a run's first lines refer to the step.
         function: maps a `Gan`, images and labels to a `StepOutput`.
         applies: whether a config selects the step.
-        arguments: maps the config to further arguments of the function.
+        arguments: maps the config to additional arguments of the function.
         requires: maps the config and the number of replicas to reasons why the step can't be used.
     """
 

@@ -142,7 +142,7 @@ def test_health_is_told_once(train_run, monkeypatch, caplog):
 
 def test_mistakes(run_main, finished_run, tmp_path):
     run_dir = shutil.copytree(finished_run, tmp_path / "run")
-    for flags, told in (
+    for flags, expected in (
         ([], "--run_dir is required"),
         ([f"--run_dir={tmp_path}"], "is not a run directory"),
         ([f"--run_dir={run_dir}", "--checkpoint=best"], "no best checkpoint"),
@@ -150,7 +150,7 @@ def test_mistakes(run_main, finished_run, tmp_path):
         ([f"--run_dir={run_dir}", "--num_images=5"], "--num_images must be a whole number from 20"),
     ):
         code, _, err = run_main(evaluate, *flags)
-        assert code == 1 and told in err and one_sentence(err)
+        assert code == 1 and expected in err and one_sentence(err)
     shutil.rmtree(run_dir / "checkpoints")
     code, _, err = run_main(evaluate, f"--run_dir={run_dir}", "--checkpoint=all")
     assert code == 1 and "no checkpoint yet" in err

@@ -96,8 +96,10 @@ def test_a_format_whose_libraries_are_missing_is_left_out(
     monkeypatch.setitem(export_formats.FORMATS, "generator.onnx", needy)
     code, out, err = run_main(export, f"--run_dir={finished_run}", f"--output={tmp_path / 'out'}")
     assert code == 0, err
-    told = 'generator.onnx: left out, no_such_library is missing: pip install "dcgan-tf[onnx]"'
-    assert told in out and [path.name for path in (tmp_path / "out").iterdir()] == [
+    message = (
+        'generator.onnx: left out because no_such_library is missing: pip install "dcgan-tf[onnx]"'
+    )
+    assert message in out and [path.name for path in (tmp_path / "out").iterdir()] == [
         "generator.keras"
     ]
 
@@ -140,11 +142,11 @@ def test_a_run_in_bfloat16_is_not_what_its_export_draws(run_main, digits_dir, tm
     with np.load(tmp_path / "run.npz") as archive:
         difference = np.abs(made - archive["images"]).max()
     assert code == 0 and difference > 0
-    assert f"within {difference} of 255 of the run's, which computes in bfloat16\n" in out
+    assert f"within {difference} of 255 of the run's own in bfloat16\n" in out
 
 
 @pytest.mark.parametrize(
-    "error, told",
+    "error, message",
     [
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
         (tf.errors.UnknownError(None, None, "No space left"), "No space left on device"),
@@ -153,7 +155,7 @@ def test_a_run_in_bfloat16_is_not_what_its_export_draws(run_main, digits_dir, tm
     ids=["full", "full, as TensorFlow says it", "interrupted"],
 )
 def test_an_export_that_did_not_end_leaves_nothing(
-    run_main, finished_run, tmp_path, monkeypatch, error, told
+    run_main, finished_run, tmp_path, monkeypatch, error, message
 ):
     def fail(exported, path):
         path.write_bytes(bytes(100))
@@ -163,21 +165,21 @@ def test_an_export_that_did_not_end_leaves_nothing(
     broken = export_formats.FORMATS["generator.tflite"]._replace(write=fail)
     monkeypatch.setitem(export_formats.FORMATS, "generator.tflite", broken)
     code, out, err = run_main(export, f"--run_dir={finished_run}", f"--output={tmp_path / 'out'}")
-    assert code != 0 and told in err and one_sentence(err) and "of the generator's" not in out
+    assert code != 0 and message in err and one_sentence(err) and "of the generator's" not in out
     assert list(tmp_path.iterdir()) == []
 
 
 def test_mistakes(run_main, finished_run, tmp_path):
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "file").touch()
-    for flags, told in (
+    for flags, message in (
         ([], "--run_dir is required"),
         (
             [f"--run_dir={finished_run}", f"--output={tmp_path / 'used'}"],
-            "is not empty: give a new",
+            "is not empty: use a new",
         ),
         ([f"--run_dir={tmp_path}", f"--output={tmp_path / 'new'}"], "not a run directory"),
     ):
         code, _, err = run_main(export, *flags)
-        assert code == 1 and told in err and one_sentence(err)
+        assert code == 1 and message in err and one_sentence(err)
     assert not (tmp_path / "new").exists()

@@ -26,18 +26,18 @@ def test_flags_become_settings():
 
 
 @pytest.mark.parametrize(
-    "called, told",
+    "called, expected",
     [
         ("/some/where/sample.py", "usage: sample.py [flags]"),
         ("dcgan sample", "usage: dcgan sample [flags]"),
         ("python -m dcgan_tf web", "usage: python -m dcgan_tf web [flags]"),
     ],
 )
-def test_help_says_how_the_command_was_called(monkeypatch, capsys, called, told):
+def test_help_says_how_the_command_was_called(monkeypatch, capsys, called, expected):
     monkeypatch.setattr(sys, "argv", [called, "--help"])
     with pytest.raises(SystemExit):
         parse("", train.TrainFlags)
-    assert told in capsys.readouterr().out
+    assert expected in capsys.readouterr().out
 
 
 def test_help_has_every_flag_in_its_group_with_its_default(run_main):
@@ -50,7 +50,7 @@ def test_help_has_every_flag_in_its_group_with_its_default(run_main):
 
 
 @pytest.mark.parametrize(
-    "flag, told",
+    "flag, expected",
     [
         ("--epochs=0", "--epochs must be a whole number from 1 to 2147483647, not 0"),
         ("--batch_size=-4", "--batch_size"),
@@ -77,10 +77,10 @@ def test_help_has_every_flag_in_its_group_with_its_default(run_main):
         ("mnist", "unexpected argument 'mnist'"),
     ],
 )
-def test_bad_flag_is_one_sentence(run_main, tmp_path, monkeypatch, flag, told):
+def test_bad_flag_is_one_sentence(run_main, tmp_path, monkeypatch, flag, expected):
     monkeypatch.chdir(tmp_path)
     code, _, err = run_main(train, flag)
-    assert code == 1 and told in err and one_sentence(err)
+    assert code == 1 and expected in err and one_sentence(err)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -115,7 +115,7 @@ class Failing:
 
 
 @pytest.mark.parametrize(
-    "error, code, told",
+    "error, code, expected",
     [
         (UserError("no such thing"), 1, "failing.py: no such thing"),
         (UserError("`seed` is for `loss=bce`, not for ema"), 1, ": --seed is for --loss=bce, not"),
@@ -127,9 +127,9 @@ class Failing:
         (tf.errors.ResourceExhaustedError(None, None, "OOM"), 1, "out of memory: try a smaller"),
     ],
 )
-def test_failures_are_one_sentence_with_a_code(run_main, error, code, told):
+def test_failures_are_one_sentence_with_a_code(run_main, error, code, expected):
     found, _, err = run_main(Failing(error))
-    assert found == code and told in err and one_sentence(err)
+    assert found == code and expected in err and one_sentence(err)
 
 
 def test_a_fault_of_the_code_keeps_its_traceback(monkeypatch):

@@ -89,16 +89,16 @@ def test_training_images_may_stay_on_disk(run_main, finished_run, run_on_disk, t
 
 
 @pytest.mark.parametrize(
-    "flags, told",
+    "flags, expected",
     [
         (["--num_images=9", "--latent_walk=2"], "--num_images has no effect with --latent_walk"),
         (["--frames=9", "--nearest"], "--frames has no effect with --nearest"),
         (["--linear"], "--linear has no effect without --interpolate or --latent_walk"),
     ],
 )
-def test_flags_without_effect_are_refused(run_main, finished_run, flags, told):
+def test_flags_without_effect_are_refused(run_main, finished_run, flags, expected):
     code, _, err = run_main(sample, f"--run_dir={finished_run}", *flags)
-    assert code == 1 and told in err and one_sentence(err)
+    assert code == 1 and expected in err and one_sentence(err)
 
 
 @pytest.mark.parametrize(
@@ -117,23 +117,23 @@ def test_old_spellings_are_taken(run_main, finished_run, tmp_path, old, new, suf
 
 
 @pytest.mark.parametrize(
-    "flags, told",
+    "flags, expected",
     [
-        (["--latent_walk=3", "--nearest"], "--latent_walk and --nearest can't be drawn at once"),
+        (["--latent_walk=3", "--nearest"], "--latent_walk and --nearest can't be combined"),
         (["--latent_walk=1"], "--latent_walk must be a whole number from 2"),
         (["--interpolate=3"], "--interpolate must name 2 to 100 images, not 1"),
         (["--interpolate=3,x"], "--interpolate must be image indices"),
-        (["--interpolate="], "--interpolate is empty: give a value, or leave it out"),
-        (["--project="], "--project is empty: give a value, or leave it out"),
+        (["--interpolate="], "--interpolate is empty: set a value, or leave it out"),
+        (["--project="], "--project is empty: set a value, or leave it out"),
         (["--arithmetic=1+"], "--arithmetic must be a sum such as"),
         (["--project=absent.png"], "--project absent.png can't be used"),
         (["--truncation=0"], "--truncation must be a number above 0"),
     ],
 )
-def test_mistakes(run_main, finished_run, tmp_path, flags, told):
+def test_mistakes(run_main, finished_run, tmp_path, flags, expected):
     output = tmp_path / "x.png"
     code, _, err = run_main(sample, f"--run_dir={finished_run}", f"--output={output}", *flags)
-    assert code == 1 and told in err and one_sentence(err)
+    assert code == 1 and expected in err and one_sentence(err)
     assert not output.exists()
 
 
@@ -141,4 +141,4 @@ def test_views_are_pictures(run_main, finished_run, tmp_path):
     code, _, err = run_main(
         sample, f"--run_dir={finished_run}", f"--output={tmp_path / 'x.npz'}", "--latent_walk=2"
     )
-    assert code == 1 and "--latent_walk writes a .png or .gif, and --output is" in err
+    assert code == 1 and "--latent_walk writes a .png or .gif, but --output is" in err

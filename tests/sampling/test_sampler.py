@@ -117,7 +117,7 @@ def test_too_many_images_for_a_picture_are_refused_at_once(
     monkeypatch.chdir(tmp_path)
     code, _, err = run_main(sample, f"--run_dir={finished_run}", *flags)
     assert code == 1 and "images of 28×28 are too many for one picture" in err and one_sentence(err)
-    assert "can have 42,799: give" in err and not list(tmp_path.iterdir())
+    assert "can have 42,799: use" in err and not list(tmp_path.iterdir())
 
 
 @pytest.mark.thorough
@@ -148,17 +148,17 @@ def test_checkpoint_by_step(run_main, finished_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "output, told, view",
+    "output, expected, view",
     [
         ("x.jpg", "ends in .jpg", []),
         ("absent/x.png", "there is no folder", []),
         ("absent/x.png", "there is no folder", ["--latent_walk=2"]),
     ],
 )
-def test_bad_output_is_one_sentence(run_main, finished_run, tmp_path, output, told, view):
+def test_bad_output_is_one_sentence(run_main, finished_run, tmp_path, output, expected, view):
     flags = [f"--run_dir={finished_run}", f"--output={tmp_path / output}"]
     code, _, err = run_main(sample, *flags, *view)
-    assert code == 1 and told in err and one_sentence(err)
+    assert code == 1 and expected in err and one_sentence(err)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -170,7 +170,7 @@ def test_default_run_dir_is_no_longer_than_a_file_system_takes():
 
 
 @pytest.mark.parametrize(
-    "given, told",
+    "given, expected",
     [
         (
             {"preset": "paper", "gradient_penalty": 10.0},
@@ -189,15 +189,15 @@ def test_default_run_dir_is_no_longer_than_a_file_system_takes():
             {"loss": "hinge", "label_smoothing": 0.1},
             "`loss=hinge` has no target: .* bce, minimax, least",
         ),
-        ({"fade_in": 100}, "`fade_in` grows another run: give `init_from`"),
+        ({"fade_in": 100}, "`fade_in` grows another run: set `init_from`"),
         ({"pack": 3}, "`batch_size=256` is not a multiple of `pack=3`"),
-        ({"init_from": ""}, "`init_from` is empty: give a value, or leave it out"),
+        ({"init_from": ""}, "`init_from` is empty: set a value, or leave it out"),
         ({"held_out": 0.5}, "`held_out` is for `dataset` folder or arrays, not for mnist"),
         ({"dataset": "tfrecords", "fit": "pad"}, "`fit` is for `dataset` folder"),
     ],
 )
-def test_combination_that_makes_no_sense_is_refused_with_the_reason(given, told):
-    with pytest.raises(UserError, match=told):
+def test_combination_that_makes_no_sense_is_refused_with_the_reason(given, expected):
+    with pytest.raises(UserError, match=expected):
         Config.from_flags(given)
 
 

@@ -15,15 +15,15 @@ class Cake(Settings):
 
 def test_values_are_checked_when_they_are_made():
     assert Cake(sugar=1).icing is None
-    for given, told in (
+    for given, expected in (
         ({"layers": 0}, "`layers` must be a whole number from 1 to 2147483647, not 0"),
         ({"layers": 2.0}, "`layers` .* not 2.0"),
         ({"layers": None}, "`layers` .* not None"),
         ({"sugar": 1.1}, "`sugar` must be a number from 0 to 1, not 1.1"),
-        ({"icing": 3}, "`icing` must be a str, not 3"),
+        ({"icing": 3}, "`icing` must be a string, not 3"),
         ({"icing": "pure\udcff"}, r"`icing` must be UTF-8 text, not 'pure\\udcff'"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=expected):
             Cake(**given)
 
 

@@ -25,7 +25,7 @@ IDLE = [
             "generator_learning_rate": 0.2,
             "discriminator_learning_rate": 0.3,
         },
-        "learning_rate` is overridden by the rates",
+        "learning_rate` is overridden by both models",
     ),
     ({"cache_dir": "x"}, "cache_dir` is for `dataset` folder"),
     ({"channels": 4}, "channels` is for `dataset` folder"),

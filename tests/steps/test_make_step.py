@@ -66,23 +66,23 @@ def test_each_config_takes_its_step(settings, step, arguments, name):
 
 
 @pytest.mark.parametrize(
-    "settings, told",
+    "settings, expected",
     [
         ({"discriminator_steps": 2}, "leave out `discriminator_steps`, `weight_clip` and"),
         ({"weight_clip": 0.1}, "`unroll_steps` needs one update of each model per step"),
         ({"gradient_penalty": 10.0}, "`unroll_steps` needs one update of each model per step"),
         ({"loss": "wasserstein"}, "`unroll_steps` needs one update of each model per step"),
-        ({"precision": "float16"}, "give `precision=bfloat16` or `precision=float32`"),
+        ({"precision": "float16"}, "set `precision=bfloat16` or `precision=float32`"),
         (
             {"discriminator_batch": "joint", "discriminator_batch_norm": True},
-            "TF_ENABLE_ONEDNN_OPTS=0, or give `discriminator_batch=separate`",
+            "TF_ENABLE_ONEDNN_OPTS=0, or `discriminator_batch=separate`",
         ),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
-def test_what_unrolling_does_not_go_with_is_refused(monkeypatch, settings, told):
+def test_what_unrolling_does_not_go_with_is_refused(monkeypatch, settings, expected):
     monkeypatch.setattr("dcgan_tf.steps.make_step.onednn_is_on", lambda: True)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=expected):
         make_step(Config.from_flags(UNROLLED | settings))
     for part in ({}, settings):  # each goes alone
         make_step(Config.from_flags(part or UNROLLED))
@@ -109,5 +109,5 @@ def test_unrolling_is_refused_on_several_replicas():
             if len(devices) == 1:
                 make_step(config)
             else:
-                with pytest.raises(UserError, match="one replica only: give `strategy=one`"):
+                with pytest.raises(UserError, match="one replica only: set `strategy=one`"):
                     make_step(config)
