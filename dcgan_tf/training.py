@@ -42,7 +42,7 @@ from dcgan_tf.steps.compile_step import compile_step, repeat_step
 from dcgan_tf.steps.make_step import choose_step, make_step
 from dcgan_tf.train_step import StepOutput
 
-Evaluate = Callable[[int, keras.Sequential], Evaluation]  # a step and its generator
+Evaluate = Callable[[int, keras.Sequential], Evaluation]  # called with a step and its generator
 
 
 class Trainer:
@@ -56,21 +56,23 @@ class Trainer:
         labels: the labels of the images, in a conditional run.
 
     Raises:
-        UserError: the settings do not fit the step or each other, a conditional run has no labels,
-            or the shape or dtype of the images is wrong.
+        UserError: the settings are incompatible, a conditional run has no labels, or the shape or
+            dtype of the images is wrong.
 
     Attributes:
         gan: the GAN.
         train_step: the compiled step, from a batch to a `StepOutput`.
         train_steps: several steps in one call; see `repeat_step`.
-        schedule: what is due after which step.
+        schedule: what is due after each step.
         history: the metrics of past steps.
         state: what a checkpoint saves.
     """
 
     def __init__(self, config: Config, images: Images, labels: Labels | None = None) -> None:
         if config.learns_labels and labels is None:
-            raise UserError("a conditional run needs the labels of its images: pass `labels`, too")
+            raise UserError(
+                "a conditional run needs the labels of its images: pass them as `labels`"
+            )
         check_images(images, labels and labels.ids)
         self.config = config
         self.images = images
@@ -134,7 +136,7 @@ class Trainer:
         return self.gan.sampling_generator(self.grid_noise, training=False).numpy()
 
     def restore(self, run: RunDirectory) -> int:
-        """Restores the run's newest intact checkpoint, which the chief finds.
+        """Restores the run's newest intact checkpoint, as found by the chief.
 
         Returns:
             The step to resume from; 0 if there is no checkpoint.
@@ -164,7 +166,7 @@ class Trainer:
         Args:
             run: the run directory to write to.
             evaluate: called when an evaluation is due; None to skip evaluations.
-            make_report: `Report`, or a function of the same arguments.
+            make_report: `Report`, or a function with the same arguments.
 
         Raises:
             Interrupted: a signal stopped the training, and everything is saved.
@@ -205,15 +207,15 @@ class Trainer:
         trained = [*models, gan.generator_optimizer, gan.discriminator_optimizer]
         saved_at, saved_step = time.monotonic(), step
 
-        def save(shows: Callable[[], None], draws: bool = False) -> None:
+        def save(show: Callable[[], None], draw: bool = False) -> None:
             """Checks, reports and saves the state, then draws the plots."""
             nonlocal saved_at, saved_step
             with report.pause():
                 check_finite(trained, self.step)
-                shows()
+                show()
                 checkpoints.save(self.step, self.history.by_quality())
                 saved_at, saved_step = time.monotonic(), self.step
-                if draws:
+                if draw:
                     report.draw_if_due()
 
         def add_evaluation() -> None:
@@ -239,7 +241,7 @@ class Trainer:
             if evaluate:
                 save(end_evaluation)
             barrier()
-        # Images on disk are read by Python anyway. One at a time, a read error loses no other step.
+        # Python reads images on disk anyway. With one step at a time, a read error loses no other.
         on_disk = isinstance(self.images, DiskImages)
         max_at_once = 1 if on_disk else self.config.steps_per_execution
         batches = self.make_iterator()
@@ -251,8 +253,8 @@ class Trainer:
                 if step > saved_step and is_chief():
                     save(report.end_steps)
                 raise UserError(
-                    f"{damage.filename} {damage.strerror}: repair it, and the same command "
-                    f"resumes from step {saved_step} of {last}"
+                    f"{damage.filename} {damage.strerror}: repair it and run the same "
+                    f"command again to resume from step {saved_step} of {last}"
                 ) from None
             report.add(output)
             step += count
@@ -263,7 +265,7 @@ class Trainer:
             stopped, save_is_due = agree_on_stop(stop.received, save_is_due)
             run_ends = step == last or stopped is not None or report.should_stop
             if schedule.report_is_due(step):
-                save(end_epoch, draws=not run_ends)  # at the end, the report draws
+                save(end_epoch, draw=not run_ends)  # at the end, the report draws
             elif run_ends:
                 save(end_run)
             elif save_is_due:
@@ -272,7 +274,7 @@ class Trainer:
                 barrier()
             if stopped is not None:
                 raise Interrupted(
-                    stopped, f"saved at step {step} of {last}; the same command resumes it"
+                    stopped, f"saved at step {step} of {last}; run the same command again to resume"
                 )
 
     def take(self, batches: Iterator[Batch], count: int, at_once: bool) -> StepOutput:
@@ -297,7 +299,7 @@ class Trainer:
             raise
 
     def make_iterator(self) -> Iterator[Batch]:
-        """The batches from the current step on, on the devices that take the steps."""
+        """The batches from the current step on, on the devices that run the steps."""
         labels = None if self.labels is None else self.labels.ids
         last = self.schedule.last_step
         make = functools.partial(

@@ -113,7 +113,7 @@ def test_tensorboard_has_scalars_grids_histograms_and_the_config(finished_run):
 def test_same_command_twice_has_nothing_left_to_do(run_main, finished_run, digits_dir):
     before = state(finished_run)
     code, out, _ = run_main(train, *flags(finished_run, digits_dir))
-    assert code == 0 and "to train further, give a larger --epochs" in out
+    assert code == 0 and "to train longer, use a larger --epochs" in out
     assert state(finished_run) == before
 
 
@@ -214,7 +214,7 @@ def test_other_settings_are_refused(run_main, finished_run, digits_dir):
     assert code == 1 and "--beta_1 was 0.9, is 0.5; --seed was 0, is 5" in err
     assert one_sentence(err)
     code, _, err = run_main(train, *flags(finished_run, digits_dir, "--noresume"))
-    assert code == 1 and "holds a run already" in err and one_sentence(err)
+    assert code == 1 and "already holds a run" in err and one_sentence(err)
     assert state(finished_run) == before
 
 
@@ -348,4 +348,4 @@ def test_an_ended_run_says_so_if_its_end_cannot_be_evaluated(
     for said in (False, True):
         code, out, err = run_main(train, *command)
         assert code == 0, err
-        assert ("nothing left to do: to train further, give a larger --epochs" in out) == said
+        assert ("nothing left to do: to train longer, use a larger --epochs" in out) == said

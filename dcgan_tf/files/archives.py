@@ -1,4 +1,4 @@
-"""Arrays in .npz files of a run."""
+"""Arrays in a run's .npz files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dcgan_tf.settings.errors import UserError, first_line
 
 @contextlib.contextmanager
 def open_archive(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
-    """Opens a .npz, to read its arrays within.
+    """Opens a .npz, to read its arrays within the context.
 
     Raises:
         UserError: it is damaged, or an array that the caller reads is missing.
@@ -24,4 +24,4 @@ def open_archive(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # the .zip and .npy parsers raise many kinds
-        raise UserError(f"{path} is damaged, or not of this run: {first_line(error)}") from None
+        raise UserError(f"{path} is damaged, or not from this run: {first_line(error)}") from None

@@ -1,4 +1,4 @@
-"""Files and folders that are written atomically, with errors that tell why one was not."""
+"""Files and folders that are written atomically, with errors that say why one was not."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import BinaryIO
 from dcgan_tf.files.locks import lock
 from dcgan_tf.settings.errors import UserError, first_line
 
-PART = ".part"  # of an incomplete folder
+PART = ".part"  # the suffix of an incomplete folder
 CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)  # some file systems raise it for folders
 
 
 def open_no_link(path: str, flags: int) -> int:
-    """Opens a file as `os.open` does, but refuses a link, which another user may have planted."""
+    """Like `os.open`, but refuses a link, which another user may have planted."""
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def open_exclusive(path: str, flags: int) -> int:
-    """Opens a file as `open_no_link` does; truncates it only if no other process is writing it.
+    """Like `open_no_link`; truncates the file only if no other process is writing it.
 
     Raises:
         BlockingIOError: another process is writing it.
@@ -73,7 +73,7 @@ def check_file(path: Path, flag: str) -> None:
 
     Args:
         path: the file.
-        flag: the flag or argument that gives it.
+        flag: the flag or argument that names it.
 
     Raises:
         UserError: its folder is missing, or it is a folder itself.
@@ -81,7 +81,7 @@ def check_file(path: Path, flag: str) -> None:
     if not path.parent.is_dir():
         raise UserError(f"{flag} {path}: there is no folder {path.parent}")
     if path.is_dir():
-        raise UserError(f"{flag} {path} is a folder: give a file")
+        raise UserError(f"{flag} {path} is a folder: use a file")
 
 
 @contextlib.contextmanager
@@ -114,7 +114,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
                     part.rmdir()
             except BaseException:
                 shutil.rmtree(part, ignore_errors=True)
-                with contextlib.suppress(OSError):  # others have put files into it
+                with contextlib.suppress(OSError):  # other processes have put files into it
                     for parent in made[1:]:
                         parent.rmdir()
                 raise
@@ -135,7 +135,7 @@ def locked_folder(folder: Path, name: Path | None = None) -> Iterator[None]:
 
     Args:
         folder: the folder.
-        name: the folder to name in the error, if another.
+        name: the folder to name in the error, if different.
 
     Raises:
         UserError: another process is filling it.
@@ -144,7 +144,7 @@ def locked_folder(folder: Path, name: Path | None = None) -> Iterator[None]:
     try:
         if not lock(descriptor, name or folder):
             raise UserError(
-                f"another process is writing to {name or folder}: wait for it to end, or give "
+                f"another process is writing to {name or folder}: wait for it to finish, or use "
                 f"another folder"
             )
         yield
@@ -170,13 +170,13 @@ def flush(path: Path) -> None:
 
 
 def make_folders(path: Path) -> list[Path]:
-    """Makes a folder and its parents if missing, and flushes their names to the disk.
+    """Creates a folder and its parents if missing, and flushes their names to the disk.
 
     Returns:
-        The folders that were made, innermost first.
+        The folders that were created, innermost first.
 
     Raises:
-        OSError: they can't be made.
+        OSError: they can't be created.
     """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)

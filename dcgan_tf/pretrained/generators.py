@@ -7,7 +7,7 @@ from dcgan_tf.settings.errors import UserError
 
 FILES = ("config.json", "generator.npz", "discriminator.npz")
 
-# The sha256 of each model's files, in the order of FILES; some have no discriminator.
+# The SHA-256 of each model's files, in the order of FILES; some have no discriminator.
 PRETRAINED = {
     "mnist": "11ad2002de9a6dba5270cbccc8636298eb8eb58a6555b8a9011d33095d606d98",
     "fashion_mnist": "9287e78dcb26d025ce89a3308c7c7d9f2bd4779c0da9eb7ec063b81a948d6839",
@@ -25,11 +25,11 @@ def pretrained_run(name: str) -> Path:
         UserError: there is no such generator, or it is damaged.
     """
     if name not in PRETRAINED:
-        raise UserError(f"no pretrained generator is called {name!r}: give {', '.join(PRETRAINED)}")
+        raise UserError(f"unknown pretrained generator {name!r}: use {', '.join(PRETRAINED)}")
     path = Path(__file__).parent / name
     content = b"".join((path / file).read_bytes() for file in FILES if (path / file).exists())
     if hashlib.sha256(content).hexdigest() != PRETRAINED[name]:
-        raise UserError(f"{path} is damaged (its sha256 is wrong): install it again")
+        raise UserError(f"{path} is damaged (its SHA-256 is wrong): reinstall the package")
     return path
 
 

@@ -21,7 +21,7 @@ def save_weights(path: Path, model: keras.Model, step: int) -> None:
 
 
 def load_weights(path: Path, model: keras.Model) -> None:
-    """Puts weights from `save_weights` into a model with the same layers.
+    """Loads weights from `save_weights` into a model with the same layers.
 
     Raises:
         UserError: the file is damaged, or has the weights of another model.
@@ -31,7 +31,7 @@ def load_weights(path: Path, model: keras.Model) -> None:
 
 
 def weights_step(path: Path) -> int:
-    """The step of the weights in a file of `save_weights`.
+    """The step of the weights in a file from `save_weights`.
 
     Raises:
         UserError: the file is damaged.

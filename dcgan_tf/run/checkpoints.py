@@ -28,7 +28,7 @@ class Checkpoints:
     """The checkpoints of one run, `ckpt-STEP.index` and `.data-…` in one folder.
 
     Args:
-        directory: their folder; made by the first save.
+        directory: their folder; created by the first save.
         state: everything that training changes; not needed to list checkpoints.
     """
 
@@ -78,13 +78,13 @@ class Checkpoints:
                 file.write(f"{best}\n".encode())
         kept = [each for each in steps if each in (best, *steps[-KEEP:])]
         self._write_latest(kept)
-        for each in {*self.steps("*")} - {*kept}:  # including what a crash left of older ones
+        for each in {*self.steps("*")} - {*kept}:  # including remains of older ones after a crash
             self._move(each, None)
 
     def complete_save(self) -> None:
         """Completes a save that crashed while it moved files.
 
-        Without this, the old `.index` of a step that is saved again would not fit the new data.
+        Without this, the old `.index` of a step that is saved again would not match the new data.
         """
         unfinished = self.directory / "unfinished"
         if any(unfinished.glob("*.data-*")):
@@ -124,8 +124,8 @@ class Checkpoints:
     def restore(self, step: int | None = None) -> int | None:
         """Restores the state from the newest intact checkpoint, or from that of one step.
 
-        A checkpoint must match every object of the state. A warning names those that are damaged,
-        or of other models.
+        A checkpoint must match every object of the state. A warning names those that are damaged
+        or belong to other models.
 
         Returns:
             The step of the checkpoint, or None if none was ever completed.
@@ -135,13 +135,13 @@ class Checkpoints:
         """
         steps = self._saved()
         if step is not None and step not in steps:
-            there = ", ".join(map(str, steps)) or "none"
-            raise UserError(f"{self.directory} has no checkpoint of step {step}; there are {there}")
+            known = ", ".join(map(str, steps)) or "none"
+            raise UserError(f"{self.directory} has no checkpoint of step {step}, only: {known}")
         for candidate in [step] if step is not None else reversed(steps):
             prefix, fault = str(self.directory / f"ckpt-{candidate}"), "is damaged"
             try:
                 read_back(prefix)
-                fault = "is damaged, or of other models,"
+                fault = "is damaged, or belongs to other models,"
                 self.state.read(prefix).expect_partial().assert_existing_objects_matched()
                 return candidate
             except READ_ERRORS as error:

@@ -1,4 +1,4 @@
-"""Opens a run directory for a training, and keeps other processes out of it."""
+"""Opens a run directory for training, and keeps other processes out of it."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ def open_run(
     labels: Labels | None = None,
     report: Report | None = None,
 ) -> Iterator[RunDirectory]:
-    """Makes a run directory, or opens the one of a run to resume, and keeps other processes out.
+    """Creates a run directory, or opens that of a run to resume, and keeps other processes out.
 
     Args:
         path: the folder: new, empty, or with a run of the same settings and images.
         config: the settings of the run.
         images: the training images, uint8 [N, H, W, C].
-        resume: whether to resume a run that is there; if not, it is refused.
+        resume: whether to resume an existing run; if not, it is an error.
         labels: the labels of the images, in a conditional run.
         report: the report on the user's folder, to keep with the run.
 
     Raises:
         UserError: the folder is not a run directory, another process is using it, its run has
             other settings or images, or it has a run and `resume` is false.
-        OSError: the folder can't be made or written to.
+        OSError: the folder can't be created or written to.
     """
     run = RunDirectory(path)
     if path.exists() and not path.is_dir():
-        raise UserError(f"`run_dir` {path} is a file: give a folder")
+        raise UserError(f"`run_dir` {path} is a file: use a folder")
     made = make_folders(path)
     with (path / ".lock").open("a") as file:
         if not lock(file, path):
             raise UserError(
-                f"`run_dir` {path} is in use by another process: wait for it to end, or give "
+                f"`run_dir` {path} is in use by another process: wait for it to finish, or use "
                 f"another folder"
             )
         try:
@@ -74,7 +74,7 @@ def _remove_empty(made: list[Path]) -> None:
     """Removes a run's folders that this process made, while it holds the lock in the first."""
     if made and os.listdir(made[0]) == [".lock"]:
         (made[0] / ".lock").unlink()
-        with contextlib.suppress(OSError):  # others have put files into it
+        with contextlib.suppress(OSError):  # other processes have put files into it
             for folder in made:
                 folder.rmdir()
 
@@ -84,32 +84,32 @@ def _check(run: RunDirectory, config: Config, images: dict[str, Any], resume: bo
     if not run.config_file.exists():
         if any(not path.name.startswith(".") for path in run.path.iterdir()):
             raise UserError(
-                f"`run_dir` {run.path} is not a run directory (it has files and no config.json): "
-                f"give a new or an empty folder"
+                f"`run_dir` {run.path} is not a run directory (it has files but no config.json): "
+                f"use a new or empty folder"
             )
         return
     if not resume:
         raise UserError(
-            f"`run_dir` {run.path} holds a run already: give another folder, or resume it by "
+            f"`run_dir` {run.path} already holds a run: use another folder, or resume it by "
             f"leaving out `resume=False`"
         )
     if run.generator_file.exists():
         raise UserError(
-            f"`run_dir` {run.path} holds exported models, and lacks what a training goes on from: "
-            f"give another folder, and `init_from={run.path}` to start from their weights"
+            f"`run_dir` {run.path} holds exported models, without the state that is needed "
+            f"to resume: use another folder, and `init_from={run.path}` to start from their weights"
         )
     saved, saved_images = run.read_config()
     run.check_unchanged(saved.differences(dataclasses.asdict(config)))
     if not same_images(saved_images, images):
         raise UserError(
-            f"`run_dir` {run.path} learns other images: they were {_brief(saved_images)}, and are "
-            f"{_brief(images)}; give the same ones, or start a new run from this one: "
+            f"`run_dir` {run.path} was trained on other images: {_brief(saved_images)}, not "
+            f"{_brief(images)}; use the same ones, or start a new run from this one: "
             f"`init_from={run.path}`, and another `run_dir`"
         )
     if run.has_lost_its_checkpoints:
         raise UserError(
             f"`run_dir` {run.path} was trained, but its checkpoints are gone: put them back into "
-            f"{run.checkpoints}, or give another folder"
+            f"{run.checkpoints}, or use another folder"
         )
 
 

@@ -1,4 +1,4 @@
-"""The folder with everything that a run makes, from which every other command starts.
+"""The folder with all the output of a run, which every other command reads.
 
 Its `config.json` has a format number. This version reads every format up to its own:
 
@@ -49,7 +49,7 @@ class RunDirectory:
 
     Attributes:
         path: the folder itself.
-        flag: the flag or argument that gives it, for errors.
+        flag: the flag or argument that names it, for errors.
 
     Raises:
         UserError: TensorFlow can't keep checkpoints in a folder of this name.
@@ -59,11 +59,11 @@ class RunDirectory:
     flag: str = "`run_dir`"
 
     def __post_init__(self) -> None:
-        """Refuses characters that TensorFlow takes for a file name pattern."""
+        """Rejects characters that TensorFlow treats as a file name pattern."""
         if set("[\\") & set(str(self.path)):
             raise UserError(
                 f"{self.flag} {self.path} has a [ or \\ in its name, which keeps TensorFlow from "
-                f"finding checkpoints: give another folder"
+                f"finding checkpoints: use another folder"
             )
 
     @property
@@ -158,7 +158,7 @@ class RunDirectory:
             unknown = [f"format {number}"] if number > FORMAT else Config.unknown(values)
             if unknown:
                 raise UserError(
-                    f"dcgan_tf {made_with.get('dcgan_tf', FIRST_VERSION)} wrote it, and version "
+                    f"dcgan_tf {made_with.get('dcgan_tf', FIRST_VERSION)} wrote it, but version "
                     f"{__version__} does not know its {', '.join(unknown)}: use that version, or a "
                     f"newer one"
                 )
@@ -172,7 +172,7 @@ class RunDirectory:
             raise UserError(f"{self.config_file} can't be used: {error}") from None
 
     def read_classes(self) -> Classes:
-        """The classes of the images that the run learns; raises as `read_config`."""
+        """The classes of the images that the run learns; errors as in `read_config`."""
         _, images = self.read_config()
         return read_classes(images) if "classes" in images else NO_CLASSES
 
@@ -206,14 +206,14 @@ class RunDirectory:
         if differences:
             raise UserError(
                 f"`run_dir` {self.path} holds a run with other settings: {'; '.join(differences)}; "
-                f"give the same ones, or another folder"
+                f"use the same ones, or another folder"
             )
 
     @property
     def has_lost_its_checkpoints(self) -> bool:
         """Whether the run was saved, but its checkpoints are gone.
 
-        Their folder is made at the start, and the first checkpoint after at most one epoch.
+        Their folder is created at the start, and the first checkpoint after at most one epoch.
         """
         if not self.checkpoints.is_dir():
             return self.metrics_file.exists() or self.times_file.exists()
@@ -222,7 +222,7 @@ class RunDirectory:
 
 
 def evaluated_as_before(config: Config) -> Config:
-    """The config of a run of format 1 or 2, with the evaluation that its defaults meant then."""
+    """The config of a run of format 1 or 2, with the evaluation that its defaults meant."""
     epochs = config.eval_every
     if epochs is None:
         own_copy = config.data_dir is None and config.dataset in ("mnist", "stacked_mnist")
@@ -249,9 +249,9 @@ def as_started(config: Config, run: RunDirectory) -> Config:
 
 
 def describe_images(images: Images, labels: Labels | None = None) -> dict[str, Any]:
-    """The images' count, shape and sha256, which must be the same when a run is resumed.
+    """The images' count, shape and SHA-256, which must be the same when a run is resumed.
 
-    For a conditional run, also the number of images in each class, and the sha256 of the labels.
+    For a conditional run, also the number of images in each class, and the SHA-256 of the labels.
     """
     described = {
         "number": len(images),
@@ -291,8 +291,8 @@ def load_training_images(run: RunDirectory) -> Images:
     config, described = run.read_config()
     if config.data_dir is not None and not Path(config.data_dir).exists():
         raise UserError(
-            f"{run.path} was trained on {config.data_dir}, which is missing: put the images or a "
-            f"link to them there again"
+            f"{run.path} was trained on {config.data_dir}, which is missing: put the images, or a "
+            f"link to them, back"
         )
     images = load_images(config)
     labels = load_training_labels(config, images)

@@ -10,19 +10,19 @@ from dcgan_tf.settings.errors import UserError
 
 SAVE_SECONDS = 600
 REPORT_STEPS = 100
-SHORT_RUN = 20  # reports, however few its steps
+SHORT_RUN = 20  # the number of reports of a run with few steps
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """What is due after which step.
+    """What is due after each step.
 
     Attributes:
         steps_per_epoch: the number of steps in an epoch.
         last_step: the step at which training ends.
         report_interval: steps between reports of an epoch, which also save.
         evaluation_interval: steps between evaluations; 0 for never.
-        save_interval: steps between further saves; 0 for never.
+        save_interval: steps between additional saves; 0 for never.
     """
 
     steps_per_epoch: int
@@ -35,17 +35,17 @@ class Schedule:
     def of(cls, config: Config, num_images: int) -> Schedule:
         """The schedule of a run.
 
-        Reports come at the ends of epochs, REPORT_STEPS apart at least, or a twentieth of the run
-        if that is less: each epoch has one, unless epochs are short. So have the last and those
-        that are evaluated.
+        Reports come at the ends of epochs, at least REPORT_STEPS apart, or a twentieth of the run
+        if that is less: each epoch has one, unless epochs are short. The last epoch and evaluated
+        ones always have one.
 
         Raises:
-            UserError: there are fewer images than a step takes.
+            UserError: there are fewer images than a step needs.
         """
         steps_per_epoch = num_images // config.images_per_step
         if not steps_per_epoch:
             raise UserError(
-                f"{num_images:,} images are fewer than the {config.images_per_step} of a step"
+                f"{num_images:,} images are too few: a step needs {config.images_per_step}"
             )
         last_step = config.epochs * steps_per_epoch
         last_step = min(last_step, config.max_steps or last_step)
@@ -80,7 +80,7 @@ class Schedule:
         return at_interval or time.monotonic() - saved_at > SAVE_SECONDS
 
     def steps_at_once(self, step: int, max_steps: int) -> int:
-        """The number of steps to run in one call, up to where something may be due."""
+        """The number of steps to run in one call, up to when something may be due."""
         intervals = (self.steps_per_epoch, self.save_interval or self.last_step)
         pause = min(self.last_step, *(step - step % each + each for each in intervals))
         return min(max_steps, pause - step)

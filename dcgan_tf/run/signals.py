@@ -1,4 +1,4 @@
-"""Signals that make a run save and stop, instead of ending it at once."""
+"""Signals that make a run save and stop, instead of ending it immediately."""
 
 from __future__ import annotations
 

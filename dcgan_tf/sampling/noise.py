@@ -23,12 +23,12 @@ def seeded_noise(
     classes: Classes = NO_CLASSES,
     label: int | None = None,
 ) -> np.ndarray:
-    """The noise of images of a seed; each depends only on the seed and the image's index.
+    """The noise of a seed's images; each depends only on the seed and the image's index.
 
     For a conditional run, a one-hot label follows the noise.
 
     Args:
-        config: gives `noise` and `noise_dim`.
+        config: uses `noise` and `noise_dim`.
         seed: the seed of the images.
         indices: indices of the images, from 0.
         truncation: keeps all values within ± this, for more typical but less varied images: the

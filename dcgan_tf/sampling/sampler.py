@@ -27,7 +27,7 @@ from dcgan_tf.transfer.growing import as_of_step, model_makers
 Sampler = Callable[[np.ndarray], np.ndarray]
 
 
-@seeded(0)  # leaves the random state alone; the checkpoint replaces the weights
+@seeded(0)  # keeps the random state; the checkpoint replaces the weights
 def load_generator(
     run: RunDirectory, checkpoint: str | None = None
 ) -> tuple[keras.Sequential, Config, int]:
@@ -59,7 +59,7 @@ def load_discriminator(
     """Loads the discriminator of a run; arguments, result and errors as in `load_generator`."""
     config, images = run.read_config()
     if run.generator_file.exists() and not run.discriminator_file.exists():
-        raise UserError(f"{run.path} only has a generator: give a `run_dir` with a discriminator")
+        raise UserError(f"{run.path} only has a generator: use a `run_dir` with a discriminator")
     classes = len(images.get("classes", ()))
     _, make_discriminator = model_makers(config)
     discriminator = stack_of(make_discriminator(config, tuple(images["shape"]), classes))
@@ -136,7 +136,7 @@ def file_identity(run: RunDirectory, checkpoint: str) -> tuple[tuple[int, ...], 
     files = [only] if only.exists() else sorted(run.checkpoints.glob(f"ckpt-{checkpoint}.*"))
     found = []
     for file in files:
-        with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+        with contextlib.suppress(FileNotFoundError):  # deleted in the meantime
             stat = file.stat()
             found.append((stat.st_size, stat.st_mtime_ns))
     return tuple(found)

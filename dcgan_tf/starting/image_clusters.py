@@ -39,7 +39,7 @@ def find_clusters(config: Config, images: Images, run: RunDirectory | None = Non
     assert config.clusters
     if len(images) < config.clusters:
         raise UserError(
-            f"`clusters` {config.clusters} is more than the {len(images)} training images: give "
+            f"`clusters` {config.clusters} is more than the {len(images)} training images: use "
             f"fewer"
         )
     if run and run.clusters_file.exists():

@@ -1,8 +1,8 @@
 """Measures once per machine which value of a setting with "auto" is faster.
 
-The config.json of a run has the chosen value. The measured ratios are kept in `measured.json` in
+A run's config.json has the chosen value. The measured ratios are kept in `measured.json` in
 the user's cache folder. Timings vary, and a ratio near MIN_SPEEDUP could change the choice, so
-without the file, the same command could compute something else the next time. Delete the file to
+without the file, the same command could compute something else next time. Delete the file to
 measure again.
 """
 
@@ -66,7 +66,7 @@ def resolve_auto(config: Config, run: RunDirectory) -> Config:
         saved, _ = run.read_config()
         settled: dict[str, Any] = {name: getattr(saved, name) for name in unsettled}
         for name, value in settled.items():
-            print(f"{name:<14} {value} (as the run began)")
+            print(f"{name:<14} {value} (as when the run began)")
         return dataclasses.replace(config, **settled)
     for name in unsettled:
         usual, other, trial = TRIALS[name]
@@ -85,7 +85,7 @@ def measure_once(name: str, trial: Trial, config: Config) -> tuple[float, bool]:
 
     Args:
         name: the setting that is tried.
-        trial: a function from a config to a ratio. It may depend on `precision`, and on no other
+        trial: a function from a config to a ratio. It may depend on `precision`, but on no other
             setting.
         config: the argument of the trial.
 
@@ -104,7 +104,7 @@ def measure_once(name: str, trial: Trial, config: Config) -> tuple[float, bool]:
                 file.write((json.dumps(known | {key: ratio}, indent=2) + "\n").encode())
     except (OSError, UserError) as error:
         logger.warning(
-            "the measured speeds can't be kept, and the next run will measure again: %s", error
+            "the measured speeds can't be saved, so the next run will measure again: %s", error
         )
     return (trial(config) if ratio is None else ratio), False
 
@@ -179,7 +179,7 @@ def both_ways(convolution: Callable[..., tf.Tensor], *inputs: tf.Tensor) -> Call
 
 
 def ratio(first: Callable[[], tf.Tensor], second: Callable[[], tf.Tensor]) -> float:
-    """The speed of the second relative to the first: the median over tries in turn."""
+    """The speed of the second relative to the first: the median over alternating tries."""
     times = [(seconds(first), seconds(second)) for _ in range(1 + TRIES)]
     return statistics.median(one / other for one, other in times[1:])
 

@@ -66,7 +66,7 @@ def train(
 
     The results equal those of the command bit for bit, with these exceptions:
 
-    - With `unroll_steps`, the second training of a process and later ones differ by rounding.
+    - With `unroll_steps`, the second and later trainings in a process differ by rounding.
       TensorFlow orders the operations of that step by the names of layers, which Keras numbers
       throughout the process.
     - On a processor without AVX-512, TensorFlow doesn't use oneDNN's kernels by default. Commands
@@ -116,7 +116,7 @@ def train_run(
     Args:
         config: the settings of the run.
         path: the folder of the run: new, empty, or of a run with the same settings and images.
-        strategy: the strategy, which has the devices.
+        strategy: the strategy for the run's devices.
         resume: whether to resume a run. If not, a folder in use is refused.
         callbacks: see `train`.
 
@@ -129,10 +129,10 @@ def train_run(
     alone = strategy.num_replicas_in_sync == 1
     if config.sync_batch_norm and alone and not run.config_file.exists():
         raise UserError(
-            "`sync_batch_norm` is for several replicas, and there is only one: leave it out"
+            "`sync_batch_norm` is for several replicas, but there is only one: leave it out"
         )
     with strategy.scope():
-        make_step(config)  # refuses incompatible settings before images are read
+        make_step(config)  # rejects incompatible settings before images are read
         check_callbacks(callbacks)
     images = load_images(config)
     labels = given_labels = load_training_labels(config, images)
@@ -151,7 +151,7 @@ def train_run(
             step = start_from(other, config, images.shape[1:], trainer.classes, trainer.stacks)
             origin = f"from {config.init_from} after step {step}"
         evaluates = trainer.is_evaluated and is_chief()
-    # Outside the scope: a classifier for it is trained as on a single device.
+    # Outside the scope, so a classifier for it is trained as on a single device.
     evaluate = None
     if evaluates:
         evaluate = make_evaluation(config, images, given_labels, trainer.classes)
@@ -172,14 +172,14 @@ def train_run(
             print_nothing_left(trainer)
         if not ended or trainer.evaluation_is_due:  # all workers wait for it
             trainer.fit(output, evaluate, report_to(callbacks, trainer))
-        elif is_chief():  # it may have been killed after the last save, while it drew
+        elif is_chief():  # it may have been killed after the last save, while drawing
             draw_run(output, trainer.history, trainer.schedule.steps_per_epoch)
 
 
 def report_to(
     callbacks: Sequence[keras.callbacks.Callback], trainer: Trainer
 ) -> Callable[..., ProgressReport]:
-    """A function that makes the report of a run, which calls the callbacks if there are any."""
+    """A function that creates a run's report, which calls the callbacks if there are any."""
     if not callbacks:
         return ProgressReport
     shape = trainer.images.shape[1:]
@@ -199,7 +199,7 @@ def make_evaluation(
         classes: the classes that the generator learns.
 
     Raises:
-        UserError: it can't be evaluated, and a setting asks for it.
+        UserError: it can't be evaluated, but a setting requests it.
     """
     try:
         evaluator = Evaluator(config, images, metrics=IN_TRAINING, labels=labels, classes=classes)
@@ -225,7 +225,7 @@ def print_first_lines(
     for name, line in images_lines(len(images), config.images_per_step).items():
         print(f"{name:<14} {line}")
     if are_opaque(images):
-        print("alpha          no image has transparency: three channels would do")
+        print("alpha          no image has transparency: three channels are enough")
     for name in ("generator", "discriminator"):
         model = trainer.stacks[name]
         trainable = sum(math.prod(weights.shape) for weights in model.trainable_variables)
@@ -235,14 +235,14 @@ def print_first_lines(
     print(f"device         {describe_devices(device_name())}{kernels}")
     if config.device == "auto" and unused_gpu():
         logger.warning(
-            "this machine has an NVIDIA GPU, and TensorFlow does not see it: "
-            'pip install "dcgan-tf[gpu]", or give `device` cpu'
+            "this machine has an NVIDIA GPU, but TensorFlow does not see it: "
+            'pip install "dcgan-tf[gpu]", or use `device` cpu'
         )
     print(f"run directory  {path}{'' if is_chief() else ', kept by worker 0'}")
     steps = trainer.schedule.steps_per_epoch
     print(
         f"training       {origin}, to step {trainer.schedule.last_step} "
-        f"({steps} step{'s' if steps > 1 else ''} an epoch)",
+        f"({steps} step{'s' if steps > 1 else ''} per epoch)",
         flush=True,
     )
 
@@ -279,4 +279,4 @@ def print_nothing_left(trainer: Trainer) -> None:
         "`max_steps`": config.max_steps,
     }
     reached = " and ".join(name for name in ends if ends[name] == trainer.schedule.last_step)
-    print(f"nothing left to do: to train further, give a larger {reached}")
+    print(f"nothing left to do: to train longer, use a larger {reached}")

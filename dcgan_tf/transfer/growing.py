@@ -81,8 +81,8 @@ STACKS = ("old", "new")
 def grow_generator(config: Config, image_shape: ImageShape, classes: int = 0) -> keras.Model:
     """The generator of a growing run: its old output layer is faded out.
 
-    The old layers make images that are smaller by the stride. All of them but the last are also the
-    first of the new layers.
+    The old layers generate images that are smaller by the stride. All of them but the last are also
+    the first of the new layers.
     """
     with compute_in(config.precision):
         mapping = mapping_network(config, classes)
@@ -109,7 +109,7 @@ def grow_discriminator(config: Config, image_shape: ImageShape, classes: int = 0
 
 
 def smaller_models(config: Config, image_shape: ImageShape) -> tuple[Config, ImageShape]:
-    """The settings and image shape of the old models, which have one block less.
+    """The settings and image shape of the old models, which have one block fewer.
 
     Their seed differs, so old and new dropout layers draw different masks.
     """

@@ -50,11 +50,11 @@ def start_from(
     classes: Classes,
     stacks: Mapping[str, keras.Sequential],
 ) -> int:
-    """Puts the weights of a run's newest intact checkpoint, or of an export, into new models.
+    """Loads the weights of a run's newest intact checkpoint, or of an export, into new models.
 
     With `fade_in`, the images of the other run are smaller by the stride, and its layers become the
     old ones. If only the new models have an EMA generator, it starts as the generator. If only the
-    other run has one, it is ignored. The one generator of an export is used for both.
+    other run has one, it is ignored. An export's only generator is used for both.
 
     Args:
         run: the other run.
@@ -76,7 +76,7 @@ def start_from(
     if run.generator_file.exists() and not run.discriminator_file.exists():
         others = " or ".join(["the run that it was exported from", *with_discriminator()])
         raise UserError(
-            f"{named} has only a generator, and training needs a discriminator, too: give another "
+            f"{named} has only a generator, but training also needs a discriminator: use another "
             f"run, such as {others}"
         )
     shape = tuple(images["shape"])
@@ -84,8 +84,8 @@ def start_from(
     learned, names = run.read_classes(), ", ".join(classes.names)
     if [*map(normalize_name, learned.names)] != [*map(normalize_name, classes.names)]:
         raise UserError(
-            f"{named} learned {', '.join(learned.names) or 'no labels'}, and this run learns "
-            f"{names or 'no labels'}: give a run with the same classes"
+            f"{named} learned {', '.join(learned.names) or 'no labels'}, but this run learns "
+            f"{names or 'no labels'}: use a run with the same classes"
         )
     models, step = trained_models(run, other, shape, len(learned))
     if step is None:
@@ -93,7 +93,7 @@ def start_from(
     if step < other.fade_in:
         raise UserError(
             f"{named} is at step {step} of the {other.fade_in} that fade in its new layers: train "
-            f"it further first"
+            f"it longer first"
         )
     for name, stack in stacks.items():
         source = models.get(name, models["generator"])
@@ -137,7 +137,7 @@ def trained_models(
 
 
 def check_match(config: Config, image_shape: ImageShape, other: Config, shape: ImageShape) -> None:
-    """Refuses a run whose weights would compute something else in the new models.
+    """Rejects a run whose weights would compute something else in the new models.
 
     Args:
         config: the settings of the new models.
@@ -156,7 +156,7 @@ def check_match(config: Config, image_shape: ImageShape, other: Config, shape: I
             else f"not of {sizes[1]}, as now (from half the size, add `fade_in` to grow)"
         )
         if other.reading < config.reading and shape[:2] == image_shape[:2]:
-            how += "; with `reading=1`, as in that run, these images have its channels"
+            how += "; with `reading=1`, as in that run, these images have the same channels"
         raise UserError(
             f"`init_from` {config.init_from} was trained on images of {sizes[0]}: {how}"
         )
@@ -164,7 +164,7 @@ def check_match(config: Config, image_shape: ImageShape, other: Config, shape: I
     needed = {name: getattr(other, name) for name in Config.of_models()}
     needed["base_filters"] = Fraction(other.base_filters, factor)
     differences = [
-        f"`{name}` is {getattr(config, name)} and would have to be {value}"
+        f"`{name}` is {getattr(config, name)} but must be {value}"
         for name, value in needed.items()
         if value != getattr(config, name)
     ]

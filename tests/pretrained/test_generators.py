@@ -81,8 +81,8 @@ def test_page_has_a_card_for_every_row():
         assert PRETRAINED[name] in card
         size = sum(path.stat().st_size for path in (FOLDER / name).iterdir())
         assert f"{size:,} bytes" in card
-        for told in ("data", "license", "trained with", "made by", "Fréchet distance", "baseline"):
-            assert told in card, (name, told)
+        for word in ("data", "license", "trained with", "made by", "Fréchet distance", "baseline"):
+            assert word in card, (name, word)
         assert "can't" in card
 
 
@@ -151,9 +151,9 @@ def test_without_a_flag_the_newest_run_is_sampled(run_main, monkeypatch, tmp_pat
         os.utime(Path("runs") / run / "checkpoints" / "checkpoint", (9000 - age, 9000 - age))
     (Path("runs") / "new").mkdir()
     (Path("runs") / "new" / "config.json").touch()
-    told = "drawing from --run_dir runs/b\n16 images of seed 0, from step 3: samples.png\n"
-    assert run_main(sample) == (0, told, "")
-    assert run_main(sample, "--checkpoint=3") == (0, told, "")
+    expected = "drawing from --run_dir runs/b\n16 images of seed 0, from step 3: samples.png\n"
+    assert run_main(sample) == (0, expected, "")
+    assert run_main(sample, "--checkpoint=3") == (0, expected, "")
     assert f"from step {STEPS['mnist']}: samples.png" in run_main(sample, "--pretrained=mnist")[1]
 
 
@@ -212,7 +212,7 @@ def test_it_is_a_run_in_python(name):
     shape = (2, 64, 64, 3) if name == "faces" else (2, 28, 28, 1)
     assert np.asarray(run.sample(2)).shape == shape
     if name not in with_discriminator():
-        with pytest.raises(UserError, match="only has a generator: give"):
+        with pytest.raises(UserError, match="only has a generator: use"):
             _ = run.discriminator
     with pytest.raises(UserError, match="'digits'.* mnist, fashion_mnist, faces"):
         dcgan_tf.load_pretrained("digits")
@@ -220,7 +220,7 @@ def test_it_is_a_run_in_python(name):
 
 def test_errors_of_what_it_cannot_do_are_one_sentence(run_main, monkeypatch, exported, tmp_path):
     output = f"--output={tmp_path / 's.png'}"
-    for command, flags, told in (
+    for command, flags, expected in (
         (
             sample,
             ["--pretrained=mnist", "--top_activations"],
@@ -232,14 +232,18 @@ def test_errors_of_what_it_cannot_do_are_one_sentence(run_main, monkeypatch, exp
             f"only has the models of step {STEPS['mnist']}, not best",
         ),
         (sample, ["--pretrained=faces9"], "--pretrained must be one of mnist"),
-        (sample, ["--pretrained=mnist", f"--run_dir={exported}"], "give one"),
+        (sample, ["--pretrained=mnist", f"--run_dir={exported}"], "use only one"),
         (sample, [f"--run_dir={exported}", "--checkpoint=10"], "models of step 3, not 10"),
         (features, ["--pretrained=mnist"], "pretrained"),
-        (train, [f"--run_dir={exported}", "--epochs=3"], "and lacks what a training goes on from"),
+        (
+            train,
+            [f"--run_dir={exported}", "--epochs=3"],
+            "without the state that is needed to resume",
+        ),
     ):
         flags = [*flags, output] if command is sample else flags
         code, _, err = run_main(command, *flags)
-        assert code == 1 and told in err and one_sentence(err), (flags, err)
+        assert code == 1 and expected in err and one_sentence(err), (flags, err)
     assert not (tmp_path / "s.png").exists()
 
 
@@ -268,7 +272,7 @@ def test_a_damaged_export_is_one_sentence(run_main, exported, tmp_path):
     weights.write_bytes(whole)
     config.write_text(config.read_text().replace('"base_filters": 2', '"base_filters": 4'))
     code, _, err = run_main(sample, f"--run_dir={exported}", f"--output={tmp_path / 's.png'}")
-    assert code == 1 and "not of this run" in err and one_sentence(err)
+    assert code == 1 and "not from this run" in err and one_sentence(err)
 
 
 def test_damaged_weights_are_named_whatever_the_parser_raises(tmp_path):

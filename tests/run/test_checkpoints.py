@@ -152,7 +152,7 @@ def test_checkpoint_of_other_variables_is_not_used(saved, caplog):
     other = tf.train.Checkpoint(another=tf.Variable(1.0))
     with pytest.raises(UserError, match="no intact checkpoint"):
         Checkpoints(checkpoints.directory, other).restore()
-    assert "ckpt-30 is damaged, or of other models" in caplog.text
+    assert "ckpt-30 is damaged, or belongs to other models" in caplog.text
 
 
 def test_what_a_crash_left_of_the_last_save_is_deleted(saved):

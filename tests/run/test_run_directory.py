@@ -63,7 +63,7 @@ def test_an_older_run_is_evaluated_as_it_was(tmp_path, number, settings, epochs,
 
 
 @pytest.mark.parametrize(
-    "name, value, told",
+    "name, value, expected",
     [
         ("cpu_kernels", "another's", "with the kernels of another's so far, and resumes with"),
         ("tensorflow", "2.17.0", "with TensorFlow 2.17.0 so far, and resumes with 2."),
@@ -71,7 +71,7 @@ def test_an_older_run_is_evaluated_as_it_was(tmp_path, number, settings, epochs,
         ("cpu_kernels", None, None),  # as versions before this one wrote it
     ],
 )
-def test_a_run_that_resumes_with_other_numerics_warns(tmp_path, caplog, name, value, told):
+def test_a_run_that_resumes_with_other_numerics_warns(tmp_path, caplog, name, value, expected):
     run = open_and_close(tmp_path)
     open_and_close(tmp_path)
     assert not caplog.records
@@ -80,7 +80,7 @@ def test_a_run_that_resumes_with_other_numerics_warns(tmp_path, caplog, name, va
     values["made_with"] |= {name: value} if value else {}
     run.config_file.write_text(json.dumps(values))
     open_and_close(tmp_path)
-    assert len(caplog.records) == (told is not None) and (told or "") in caplog.text
+    assert len(caplog.records) == (expected is not None) and (expected or "") in caplog.text
 
 
 def test_a_run_resumes_with_more_epochs_and_records_them(tmp_path):
@@ -104,7 +104,7 @@ def test_other_images_are_refused(tmp_path):
 
 def test_noresume_refuses_a_run(tmp_path):
     open_and_close(tmp_path, resume=False)
-    with pytest.raises(UserError, match="holds a run already"):
+    with pytest.raises(UserError, match="already holds a run"):
         open_and_close(tmp_path, resume=False)
 
 
@@ -170,18 +170,18 @@ def test_a_bad_config_is_an_error(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    "change, told",
+    "change, expected",
     [
         ({"format": 4}, "its format 4: use that version, or a newer one"),
         ({"sped": 2, "sneed": 1}, "its sneed, sped: use that version, or a newer one"),
     ],
 )
-def test_a_run_of_a_newer_version_is_refused_with_its_version(tmp_path, change, told):
+def test_a_run_of_a_newer_version_is_refused_with_its_version(tmp_path, change, expected):
     run = open_and_close(tmp_path)
     values = json.loads(run.config_file.read_text())
     values["made_with"]["dcgan_tf"] = "9.8.7"
     run.config_file.write_text(json.dumps(values | change))
-    with pytest.raises(UserError, match=f"dcgan_tf 9.8.7 wrote it, and .* {told}"):
+    with pytest.raises(UserError, match=f"dcgan_tf 9.8.7 wrote it, but .* {expected}"):
         run.read_config()
 
 
@@ -203,7 +203,7 @@ def test_an_impossible_image_shape_is_an_error(tmp_path, shape):
 
 @pytest.mark.parametrize("name", ["runs [old]", "a\\b"])
 def test_folder_in_which_tensorflow_finds_no_checkpoint_is_refused(tmp_path, name):
-    with pytest.raises(UserError, match="give another folder"):
+    with pytest.raises(UserError, match="use another folder"):
         open_and_close(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
@@ -267,7 +267,7 @@ with open_run(Path({str(tmp_path)!r}), Config(), np.zeros((50, 28, 28, 1), np.ui
 
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory, digits_dir):
-    """The folder and the flags of a run of 6 steps an epoch, stopped within its first."""
+    """The folder and the flags of a run of 6 steps per epoch, stopped within its first."""
     run_dir = tmp_path_factory.mktemp("small") / "run"
     flags = ["--base_filters=2", "--max_steps=3", "--precision=bfloat16"]
     return run_dir, train_command(run_dir, digits_dir, *flags)[2:]
@@ -280,7 +280,7 @@ def test_a_run_resumes_from_its_folder_alone(run_main, small_run):
     assert run_main(train, *flags)[0] == 0
     config, _ = RunDirectory(run_dir).read_config()
     code, out, err = run_main(train, alone)
-    assert code == 0 and err == "" and "to train further, give a larger --max_steps" in out
+    assert code == 0 and err == "" and "to train longer, use a larger --max_steps" in out
     assert RunDirectory(run_dir).read_config()[0] == config
 
     picture = RunDirectory(run_dir).samples / "epoch_best.png"
@@ -295,16 +295,16 @@ def test_a_run_resumes_from_its_folder_alone(run_main, small_run):
     assert code == 0 and "resumed after step 6, to step 7" in out
 
     before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
-    for given, told in (
+    for given, expected in (
         (["--preset=fast"], "--preset was tutorial, is fast"),
         (["--seed=1", "--leaky_slope=0.2"], "--negative_slope was 0.3, is 0.2; --seed was 0, is 1"),
         (["--precision=float32"], "--precision was bfloat16, is float32"),
         (["--gradient_penalty=1", "--pack=3"], "--gradient_penalty was None, is 1.0; --pack was 1"),
         (["--epochs=0"], "--epochs must be a whole number from 1"),
-        (["--noresume"], "holds a run already"),
+        (["--noresume"], "already holds a run"),
     ):
         code, _, err = run_main(train, alone, *given)
-        assert code == 1 and told in err and one_sentence(err), given
+        assert code == 1 and expected in err and one_sentence(err), given
     assert before == {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
 
 

@@ -1,4 +1,4 @@
-"""What is due after which step."""
+"""What is due after each step."""
 
 import time
 

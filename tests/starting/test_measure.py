@@ -58,8 +58,8 @@ def test_a_resumed_run_keeps_its_values(speeds, tmp_path, capsys):
     assert resolve_auto(Config(epochs=5), run) == dataclasses.replace(begun, epochs=5)
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        f"precision      {begun.precision} (as the run began)",
-        f"convolutions   {begun.convolutions} (as the run began)",
+        f"precision      {begun.precision} (as when the run began)",
+        f"convolutions   {begun.convolutions} (as when the run began)",
     ]
     assert resolve_auto(Config(precision="bfloat16"), run).precision == "bfloat16"
     assert capsys.readouterr().out.splitlines() == lines[1:]

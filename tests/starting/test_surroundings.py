@@ -114,7 +114,7 @@ def test_nothing_outside_the_package_changes_and_nothing_there_changes_a_number(
 
 def test_another_backend_is_an_error_at_the_first_model(monkeypatch):
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
-    with pytest.raises(dcgan_tf.UserError, match="^Keras uses the jax backend, and"):
+    with pytest.raises(dcgan_tf.UserError, match="^Keras uses the jax backend, but"):
         dcgan_tf.make_gan(dcgan_tf.Config(), (28, 28, 1))
 
 

@@ -66,7 +66,7 @@ def new_models(shape=SHAPE, **settings):
 
 
 def take_over(run_dir, trainer):
-    """Puts the weights of a run into a trainer's models; returns the run's step."""
+    """Loads the weights of a run into a trainer's models; returns the run's step."""
     shape = trainer.images.shape[1:]
     return start_from(RunDirectory(run_dir), trainer.config, shape, trainer.classes, trainer.stacks)
 
@@ -81,7 +81,7 @@ def test_a_run_does_not_start_from_a_generator_without_discriminator(run_main, t
     code, _, err = run_main(train, *flags(tmp_path / "run", pictures, init_from="mnist"))
     assert code == 1 and one_sentence(err)
     assert "--init_from mnist has only a generator" in err
-    assert "give another run, such as the run that it was exported from" in err
+    assert "use another run, such as the run that it was exported from" in err
     assert not (tmp_path / "run").exists()
 
 
@@ -131,14 +131,14 @@ def test_errors_of_init_from_by_name_are_one_sentence(
 ):
     monkeypatch.chdir(tmp_path)
     names = "mnist, fashion_mnist, faces, toy"
-    for name, changes, told in (
+    for name, changes, message in (
         ("cats", {}, f"cats is not a run directory .*, nor one .* {names}$"),
         ("toy", {"noise_dim": 9}, "toy has other models: --noise_dim is 9 and would .* be 8$"),
         ("toy", {"size": 32}, "toy was trained on images of 16×16×3: not of 32×32×3"),
     ):
         given = flags(tmp_path / "run", pictures, **{"init_from": name} | changes)
         code, _, err = run_main(train, *given)
-        assert code == 1 and one_sentence(err) and re.search(f"--init_from {told}", err), err
+        assert code == 1 and one_sentence(err) and re.search(f"--init_from {message}", err), err
     assert with_discriminator() == ["toy"]
     alone = shutil.copytree(toy, tmp_path / "alone")
     (alone / "discriminator.npz").unlink()
@@ -261,23 +261,23 @@ def test_an_ema_generator_of_only_one_run_starts_as_the_generator_or_is_ignored(
 
 
 @pytest.mark.parametrize(
-    "settings, shape, told",
+    "settings, shape, message",
     [
         ({}, (32, 32, 3), "images of 16×16×3: not of 32×32×3"),
         ({}, (16, 16, 1), "images of 16×16×3: not of 16×16×1"),
         ({"fade_in": 5}, (16, 16, 3), "images of 16×16×3: `fade_in` grows from 8×8×3 to 16×16×3"),
-        ({"fade_in": 5}, (32, 32, 3), "`base_filters` is 4 and would have to be 2$"),
-        ({"base_filters": 8, "noise_dim": 9}, SHAPE, "`noise_dim` is 9 and would have to be 8; `"),
-        ({"architecture": "paper"}, SHAPE, "`architecture` is paper and would have to be tutorial"),
-        ({"mapping_layers": 1}, SHAPE, "`mapping_layers` is 1 and would have to be 0"),
-        ({"negative_slope": 0.2}, SHAPE, "`negative_slope` is 0.2 and would have to be 0.3$"),
+        ({"fade_in": 5}, (32, 32, 3), "`base_filters` is 4 but must be 2$"),
+        ({"base_filters": 8, "noise_dim": 9}, SHAPE, "`noise_dim` is 9 but must be 8; `"),
+        ({"architecture": "paper"}, SHAPE, "`architecture` is paper but must be tutorial"),
+        ({"mapping_layers": 1}, SHAPE, "`mapping_layers` is 1 but must be 0"),
+        ({"negative_slope": 0.2}, SHAPE, "`negative_slope` is 0.2 but must be 0.3$"),
         ({"batch_norm_epsilon": 1e-5}, SHAPE, "`batch_norm_epsilon` is 1e-05 and would .* 0.001$"),
     ],
 )
-def test_run_that_does_not_match_is_refused(other, settings, shape, told):
+def test_run_that_does_not_match_is_refused(other, settings, shape, message):
     trainer = new_models(shape, **settings, init_from=str(other))
     before = trainer.gan.generator.get_weights()
-    with pytest.raises(UserError, match=f"`init_from` {other} .*{told}"):
+    with pytest.raises(UserError, match=f"`init_from` {other} .*{message}"):
         take_over(other, trainer)
     for ours, kept in zip(trainer.gan.generator.get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, kept)
