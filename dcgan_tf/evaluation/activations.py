@@ -1,4 +1,4 @@
-"""Activations of the hidden layers of a discriminator."""
+"""Activations of a discriminator's hidden layers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dcgan_tf.transfer.growing import unfold
 def inputs_and_layers(
     discriminator: keras.Sequential, images: tf.Tensor
 ) -> tuple[tf.Tensor, list[keras.layers.Layer]]:
-    """The inputs for single images of a discriminator, and all its layers.
+    """A discriminator's inputs for single images, and all its layers.
 
     If the discriminator packs M images, each image is repeated M times. New layers that are still
     being faded in replace the old ones.
@@ -41,7 +41,7 @@ def hidden_convolutions(layers: list[keras.layers.Layer]) -> list[int]:
         if isinstance(layer, keras.layers.Conv2D) and (layer.filters, layer.padding) != (1, "valid")
     ]
     if not indices:
-        raise UserError("the discriminator has no convolution except that for the logit")
+        raise UserError("the discriminator has no convolution except the one for the logit")
     return indices
 
 

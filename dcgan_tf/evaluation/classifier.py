@@ -1,4 +1,4 @@
-"""Small convolutional classifiers, whose features evaluate generated images."""
+"""Small convolutional classifiers, whose features are used to evaluate generated images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make_classifier(
 ) -> keras.Sequential:
     """A small convolutional network, from float32 [N, H, W, C] in [-1, 1] to logits [N, classes].
 
-    The layer before the last gives 96 features. It computes in float32 under any Keras policy.
+    The penultimate layer has 96 features. It computes in float32 under any Keras dtype policy.
     """
     with compute_in("float32"):
         stack = [
@@ -55,8 +55,8 @@ def make_residual_classifier(
 ) -> keras.Model:
     """A residual network of 20 layers (He et al., 2016) that computes in this precision.
 
-    From float32 [N, H, W, C] in [-1, 1] to float32 logits [N, 10]. The layer before the last gives
-    80 features.
+    From float32 [N, H, W, C] in [-1, 1] to float32 logits [N, 10]. The penultimate layer has 80
+    features.
     """
 
     def apply(stack: list[layers.Layer], images: keras.KerasTensor) -> keras.KerasTensor:
@@ -77,7 +77,7 @@ def make_residual_classifier(
 
 
 def mirror_averaged(classifier: keras.Model) -> keras.Model:
-    """A classifier of the average features of an image and its mirror image."""
+    """A classifier that averages the features of an image and its mirror image."""
     with compute_in("float32"):
         features = keras.Model(classifier.input, classifier.layers[-2].output)
         images = layers.Input(classifier.input_shape[1:])
@@ -102,15 +102,15 @@ def load_labeled(config: Config, split: Split) -> tuple[np.ndarray, np.ndarray]:
         uint8 [N, H, W, C] in [0, 255], and class ids, int [N].
 
     Raises:
-        UserError: a file is missing or damaged, or images and labels don't fit together.
+        UserError: a file is missing or damaged, or images and labels don't match.
     """
     images = resolve(DATASETS[config.dataset].load_images)(config, split)[:]
     labels = load_labels(config, split)
     if not 0 < len(images) == len(labels):
         kind = "training" if split == "train" else split
         raise UserError(
-            f"{config.data_dir or config.dataset} has {len(images):,} {kind} images and "
-            f"{len(labels):,} labels: it needs a label for each image"
+            f"{config.data_dir or config.dataset} has {len(images):,} {kind} images but "
+            f"{len(labels):,} labels: each image needs one"
         )
     return images, labels
 
@@ -137,7 +137,7 @@ def load_classifier(
     shape: tuple[int, int, int] = DIGIT_SHAPE,
     classes: int = CLASSES,
 ) -> keras.Sequential:
-    """A classifier by `make_classifier`; by default, the included one of digits.
+    """A trained classifier of `make_classifier`; by default, the included digit classifier.
 
     Raises:
         OSError, ValueError: the file is missing, or `save_classifier` did not write it.
@@ -166,7 +166,7 @@ def read_weights(classifier: keras.Model, path: Path) -> None:
             classifier.set_weights([archive[name] for name in archive.files])
     except OSError:
         raise
-    except Exception as error:  # parsers of .zip and .npy raise many kinds
+    except Exception as error:  # the .zip and .npy parsers raise many kinds
         raise ValueError(f"{path} is damaged: {first_line(error)}") from None
 
 
@@ -198,7 +198,7 @@ def train_classifier(
     verbose: bool = True,
     classes: int = CLASSES,
 ) -> keras.Sequential:
-    """Trains on images that are shifted by up to two pixels. The learning rate falls to 0.
+    """Trains on images that are shifted by up to two pixels. The learning rate decays to 0.
 
     Args:
         images: uint8 [N, H, W, C] in [0, 255].

@@ -130,13 +130,13 @@ class Evaluator:
         if count < enough:
             return (
                 f"{count:,} images are too few for the covariances of {features:,} features, so "
-                f"the Fréchet distance is too large; KID is not"
+                f"the Fréchet distance is biased upward; KID is not"
             )
         if self.real_labels is None or (count := np.bincount(self.real_labels).min()) >= enough:
             return None
         return (
             f"a class has only {count:,} images, too few for the covariances of {features:,} "
-            f"features, so the Fréchet distances of classes are too large"
+            f"features, so the Fréchet distances of classes are biased upward"
         )
 
     @property
@@ -163,9 +163,9 @@ class Evaluator:
             labels: the labels of the images, int [N], in a conditional run.
 
         Returns:
-            The values of the metrics by name. Left out are metrics with too few images, metrics of
-            classes if the feature extractor has no classes, and the agreement with labels if it has
-            fewer classes than the run.
+            The values of the metrics by name, without metrics that need more images, metrics of
+            classes if the feature extractor has none, and the label agreement if it has fewer
+            classes than the run.
         """
         features, probabilities = self.feature_extractor(images)
         known = 0 if probabilities is None else probabilities.shape[1]
@@ -188,7 +188,7 @@ class Evaluator:
 
     @functools.cached_property
     def baseline(self) -> dict[str, Value]:
-        """The scores of the same number of training images: the best to expect."""
+        """The scores of the same number of training images: the best that can be expected."""
         return self.scores(*self.reference)
 
     def evaluation(self, step: int, generator: keras.Sequential) -> Evaluation:
@@ -217,7 +217,7 @@ class Evaluator:
         """The distances of images to their nearest training images.
 
         Returns:
-            The figures, the distance of each image, and the index of its nearest training image.
+            The summary, the distance of each image, and the index of its nearest training image.
         """
         distances, indices = self.nearest_training(images)
         held_out = self.held_out_distances
@@ -296,7 +296,7 @@ def load_all(run: RunDirectory) -> list[tuple[keras.Sequential, Config, int]]:
 def find_held_out(
     config: Config, training: LabeledImages, num_images: int
 ) -> tuple[LabeledImages, LabeledImages, str]:
-    """The images to compare with, the training images for the baseline, and the first ones' name.
+    """The images to compare with, the training images for the baseline, and what the former are.
 
     If too few images are held out, both are halves of the training images.
 
@@ -314,8 +314,8 @@ def find_held_out(
         labels = None if training.labels is None else load_labels(config, "test")
         if labels is not None and len(labels) != len(images):
             raise UserError(
-                f"{config.data_dir or config.dataset} has {len(images):,} held-out images and "
-                f"{len(labels):,} labels for them: it needs a label for each"
+                f"{config.data_dir or config.dataset} has {len(images):,} held-out images but "
+                f"{len(labels):,} labels for them: each image needs one"
             )
         return LabeledImages(images, labels), training, "held-out"
     both = training.map(functools.partial(evenly_spaced, max_count=2 * num_images))

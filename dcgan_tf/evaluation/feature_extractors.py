@@ -1,4 +1,4 @@
-"""Feature extractors, whose features of images the metrics compare."""
+"""Feature extractors: the metrics compare the features that they compute from images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BAND_SCALE = 0.15  # chosen by the comparison in docs/results/folders.md
 MIN_ENERGY = 1e-4
 MIN_TEST_IMAGES = 100  # to measure the accuracy of a classifier
 SMALL_STEPS = 1_500
-CLASSIFIER_VERSION = 1  # increase it if classifiers are built or trained in another way
+CLASSIFIER_VERSION = 1  # increase it if classifiers are built or trained differently
 
 
 class Features(NamedTuple):
@@ -85,7 +85,7 @@ class FeatureExtractor(NamedTuple):
 
 
 def make_feature_extractor(config: Config) -> FeatureExtractor:
-    """InceptionV3, if its weights are given, or the feature extractor of the dataset.
+    """InceptionV3 if its weights are given, else the dataset's feature extractor.
 
     Raises:
         UserError: it is not available.
@@ -95,12 +95,12 @@ def make_feature_extractor(config: Config) -> FeatureExtractor:
 
 
 def mnist_classifier(config: Config) -> FeatureExtractor:
-    """The included classifier of digits."""
+    """The included digit classifier."""
     return FeatureExtractor("MNIST classifier", 1000, extract_by(load_classifier()))
 
 
 def stacked_mnist_classifier(config: Config) -> FeatureExtractor:
-    """The classifier of digits on each channel; a class is three digits."""
+    """The digit classifier on each channel; a class is three digits."""
     extract_digits = extract_by(load_classifier())
 
     def extract(images: np.ndarray) -> Features:
@@ -143,7 +143,7 @@ def label_classifier(config: Config) -> FeatureExtractor:
     baseline_error = 1 - np.bincount(test_labels).max() / len(test)
     known = f"a classifier of the labels has {1 - error:.2%} accuracy"
     if error >= baseline_error / 2:
-        return fallback._replace(name=f"{fallback.name}; {known}, too little")
+        return fallback._replace(name=f"{fallback.name}; {known}, too low")
     name = f"classifier of the labels, {1 - error:.2%} accuracy"
     return FeatureExtractor(name, 1000, extract_by(classifier), training_images=1_000)
 
@@ -158,15 +158,15 @@ def kept_classifier(
         try:
             return load_classifier(path, images.shape[1:], classes)
         except (OSError, ValueError):
-            print(f"training a classifier of {dataset}, once, to evaluate with: {path}", flush=True)
+            print(f"training a classifier of {dataset} once, for evaluations: {path}", flush=True)
             trained = train_classifier(images, labels, epochs, classes=classes)
             save_classifier(trained, path)
-            # Its weights are rounded, as in every later run.
+            # Loaded again, so its weights are rounded as in every later run.
             return load_classifier(path, images.shape[1:], classes)
 
 
 def extract_by(classifier: keras.Model) -> Extract:
-    """A function that resizes images and computes the layer before the last of a classifier."""
+    """A function that resizes images and computes a classifier's penultimate layer and softmax."""
     outputs = [classifier.layers[-2].output, keras.ops.softmax(classifier.outputs[0])]
     model = tf.function(keras.Model(classifier.inputs, outputs), reduce_retracing=True)
 
@@ -178,7 +178,7 @@ def extract_by(classifier: keras.Model) -> Extract:
 
 
 def pixels_and_edges(config: Config) -> FeatureExtractor:
-    """64 features without weights, which measure the layout of colors and the sharpness.
+    """64 features without learned weights, which measure the layout of colors and the sharpness.
 
     48 are the means of 4×4 parts of the image. The others are, for 2×2 parts, the logarithms of the
     mean squares of the four finest bands of a Laplacian pyramid (Burt and Adelson, 1983). Images
@@ -205,7 +205,7 @@ def pixels_and_edges(config: Config) -> FeatureExtractor:
 def inception(config: Config) -> FeatureExtractor:
     """InceptionV3 trained on ImageNet, without its top: 2,048 features (Heusel et al., 2017).
 
-    Transparent images are laid on the background of the run.
+    Transparent images are composited on the run's background.
 
     Raises:
         UserError: its weights can't be downloaded, or are not in the user's file.
@@ -219,11 +219,11 @@ def inception(config: Config) -> FeatureExtractor:
         reason = " ".join(str(error).split())[:200]
         if config.inception_weights == "imagenet":
             raise UserError(
-                f"InceptionV3's weights could not be downloaded ({reason}): give them as "
-                f"`inception_weights` FILE, or leave it out"
+                f"InceptionV3's weights could not be downloaded ({reason}): pass a file "
+                f"as `inception_weights`, or leave it out"
             ) from None
         raise UserError(
-            f"`inception_weights` {config.inception_weights} can't be used ({reason}): give "
+            f"`inception_weights` {config.inception_weights} can't be used ({reason}): use "
             f"keras.applications' InceptionV3 weights without top, a .h5 file"
         ) from None
     model, background = tf.function(network, reduce_retracing=True), parse_color(config.background)

@@ -1,4 +1,4 @@
-"""Features of the discriminator, and a linear probe for them."""
+"""The discriminator's features, and a linear probe on them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def pooled_activations(discriminator: keras.Sequential, images: tf.Tensor) -> tf
     """Every convolution's activations, max-pooled to 4×4, flattened and concatenated.
 
     The activations are those after batch norm and LeakyReLU, the input of the next block. Maps
-    smaller than 4×4 are not pooled. The logit of a last convolution is not a feature.
+    smaller than 4×4 are not pooled. The logit of a final convolution is not a feature.
 
     Args:
         discriminator: a Sequential model.
@@ -67,7 +67,7 @@ def discriminator_features(discriminator: keras.Sequential | None, images: Image
     """Features of images, float32 [N, features].
 
     Args:
-        discriminator: gives the activations; None for the pixels as features.
+        discriminator: the source of the features; None to use the pixels.
         images: uint8 [N, H, W, C].
     """
 
@@ -100,8 +100,8 @@ class PseudoLabels(NamedTuple):
     """The effect of generated images on a classifier with few labels.
 
     Attributes:
-        accuracy_without, accuracy_with: the accuracy on test images of a classifier trained on the
-            labeled images alone, and of one trained on generated images, too.
+        accuracy_without, accuracy_with: the test accuracies of a classifier trained on the labeled
+            images alone, and of one also trained on generated images.
         added: the number of generated images that were added.
     """
 
@@ -118,7 +118,7 @@ def train_with_pseudo_labels(
     test_labels: np.ndarray,
     seed: int,
 ) -> PseudoLabels:
-    """Trains a classifier on few labels, and another on these and on generated images.
+    """Trains a classifier on few labels, and another that also uses generated images.
 
     The first classifier labels the generated images (Lee, 2013, Pseudo-Label). Those with a
     probability above MIN_CONFIDENCE are added. Both classifiers train for CLASSIFIER_STEPS steps.
@@ -129,7 +129,7 @@ def train_with_pseudo_labels(
         generated: uint8 [M, H, W, C].
         test: uint8 [T, H, W, C].
         test_labels: int [T].
-        seed: the seed of both trainings.
+        seed: the seed of both classifiers.
     """
     classes = int(max(labels.max(), test_labels.max())) + 1
 

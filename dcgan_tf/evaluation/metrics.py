@@ -1,6 +1,6 @@
 """Metrics that compare two sets of images, as pure functions of their features.
 
-Features of real and of generated images are float [N, features]. All is computed in float64.
+Features of real and of generated images are float [N, features]. Everything is computed in float64.
 scikit-learn is imported inside functions because the import takes seconds.
 """
 
@@ -54,7 +54,7 @@ def kernel_distance(real: np.ndarray, fake: np.ndarray) -> tuple[float, float]:
     size = min(len(real), len(fake)) // KID_BLOCKS
     if size < 2:
         raise ValueError(f"{min(len(real), len(fake))} images are too few")
-    # Shuffled: if images are sorted by class, blocks are too similar.
+    # Shuffled, as blocks of images that are sorted by class would be too similar.
     real, fake = (
         np.random.default_rng(seed).permutation(np.asarray(each, np.float64))
         for seed, each in enumerate((real, fake))
@@ -185,7 +185,7 @@ def class_scores(probabilities: np.ndarray) -> ClassScores:
 def nearest(
     images: np.ndarray, others: np.ndarray | DiskImages, mirrored: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the nearest of other images, by root mean square difference of pixels.
+    """Finds each image's nearest among other images, by root mean square pixel difference.
 
     Args:
         images: uint8 [N, H, W, C].

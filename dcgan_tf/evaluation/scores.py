@@ -180,7 +180,7 @@ METRICS = {
         panel=CLASSES,
     ),
     "label_agreement": Metric(
-        "classified as asked for",
+        "classified as requested",
         lambda both: both.label_agreement,
         of_classes=True,
         of_labels=True,
@@ -215,7 +215,7 @@ class Evaluation(NamedTuple):
     def columns(self) -> dict[str, float]:
         """The columns in metrics.csv and the curves in TensorBoard.
 
-        The class distribution has a column for each class, and none with more than MAX_CLASSES.
+        The class distribution has a column per class, or none with more than MAX_CLASSES classes.
         """
         columns: dict[str, float] = {}
         for name, value in self.values.items():
@@ -229,7 +229,7 @@ class Evaluation(NamedTuple):
 def comparable(evaluations: list[Evaluation]) -> list[Evaluation]:
     """The evaluations with the same features and the same baseline as the last one.
 
-    Distances by different features, or to different held-out images, can't be compared.
+    Distances between different features, or to different held-out images, can't be compared.
     """
 
     def baseline(evaluation: Evaluation) -> Value:

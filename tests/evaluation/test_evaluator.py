@@ -187,7 +187,7 @@ def test_held_out_images_without_labels_are_refused_before_a_training(tmp_path, 
     with pytest.raises(UserError, match="no t10k-labels-idx1-ubyte"):
         Evaluator(config, images, 25, labels=labels)
     write_labels(tmp_path / "t10k-labels-idx1-ubyte", np.arange(49) % 10)
-    with pytest.raises(UserError, match="50 held-out images and 49 labels for them"):
+    with pytest.raises(UserError, match="50 held-out images but 49 labels for them"):
         Evaluator(config, images, 25, labels=labels)
 
 

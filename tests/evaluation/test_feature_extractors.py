@@ -125,7 +125,7 @@ def test_labels_that_say_nothing_leave_pixels_and_edges(passed, test_digits):
         extractor = feature_extractors.make_feature_extractor(LABELED)
     assert extractor.features == "pixels_and_edges"
     assert re.search(
-        r"; a classifier of the labels has \d\d\.\d\d% accuracy, too little$", extractor.name
+        r"; a classifier of the labels has \d\d\.\d\d% accuracy, too low$", extractor.name
     )
 
 
@@ -210,9 +210,9 @@ def test_inception_has_the_weights_of_the_given_file_or_none(tmp_path, monkeypat
     np.testing.assert_allclose(features, inception(large, training=False), atol=1e-4)
 
     path.write_bytes(b"no weights")
-    for weights, told in ((path, "can't be used"), (tmp_path / "absent.h5", "can't be used")):
+    for weights, message in ((path, "can't be used"), (tmp_path / "absent.h5", "can't be used")):
         config = Config(dataset="folder", data_dir="x", inception_weights=str(weights))
-        with pytest.raises(UserError, match=told) as error:
+        with pytest.raises(UserError, match=message) as error:
             feature_extractors.make_feature_extractor(config)
         assert "\n" not in str(error.value)
 
@@ -220,7 +220,7 @@ def test_inception_has_the_weights_of_the_given_file_or_none(tmp_path, monkeypat
         raise OSError("no network")
 
     monkeypatch.setattr(keras.applications, "InceptionV3", no_network)
-    with pytest.raises(UserError, match=r"downloaded \(no network\): give them as `inception_w"):
+    with pytest.raises(UserError, match=r"downloaded \(no network\): pass a file as `inception_w"):
         feature_extractors.make_feature_extractor(
             Config(dataset="folder", data_dir="x", inception_weights="imagenet")
         )

@@ -151,7 +151,8 @@ def test_metrics_that_need_more_images_are_left_out(images):
     assert lines[1].split() == ["step", "7", "step", "9", "real"]
     assert "no images are held out, so copies of training images can't be detected" in lines
     assert lines[-1] == (
-        "left out, because 27 images are too few: KID × 1000, precision, recall, density, coverage"
+        "left out because they need more than 27 images: "
+        "KID × 1000, precision, recall, density, coverage"
     )
 
 
