@@ -1,7 +1,7 @@
 """Communication between the workers of a cluster.
 
-Every worker runs the whole program and makes the same decisions at the same steps. The chief's run
-directory is kept, those of the other workers are deleted.
+Every worker runs the entire program and makes the same decisions at the same steps. The chief's run
+directory is kept; those of the other workers are deleted.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ def read_tf_config() -> tuple[list[str], int]:
         if not all(port.isdecimal() and 1 <= int(port) <= 65535 for port in ports):
             raise ValueError("an address is not host:port")
         if len(set(workers)) < len(workers):
-            raise ValueError("it has an address twice")
+            raise ValueError("it lists an address twice")
         if not 0 <= int(task["index"]) < len(jobs[task["type"]]):
             raise ValueError(f"there is no {task['type']} {task['index']}")
     except (*VALUE_ERRORS, IndexError) as error:
-        raise UserError(f"TF_CONFIG can't be used ({error}): give {TF_CONFIG}") from None
+        raise UserError(f"TF_CONFIG can't be used ({error}): set {TF_CONFIG}") from None
     return workers, index
 
 
@@ -107,7 +107,7 @@ def agree_on_stop(received: int | None, save_is_due: bool) -> tuple[int | None, 
         save_is_due: whether it is time to save, by this worker's clock.
 
     Returns:
-        The same two for all workers together.
+        Both values, agreed on by all workers.
     """
     if num_workers() == 1:
         return received, save_is_due
@@ -128,12 +128,12 @@ def broadcast_all(values: list[float]) -> list[float]:
 
 
 def barrier() -> None:
-    """Returns once all workers have called it; a worker that ends earlier would seem lost."""
+    """Returns once all workers have called it; a worker that ends earlier would appear lost."""
     all_reduce_sum([0.0])
 
 
 def wait_for_sums() -> None:
-    """Returns once every worker has received all earlier sums, so that this one can end.
+    """Returns once every worker has received all earlier sums, so this one can end.
 
     If it ended before, a worker that still waits for a sum would report a lost connection.
     """
@@ -154,13 +154,13 @@ def check_shared(run: RunDirectory) -> None:
     if blind:
         wait_for_sums()
         raise UserError(
-            f"{blind} of {num_workers()} workers do not see the run that worker 0 resumes: give "
-            f"all of them the same `run_dir`, on a shared file system"
+            f"{blind} of {num_workers()} workers do not see the run that worker 0 resumes: use "
+            f"the same `run_dir` for all of them, on a shared file system"
         )
 
 
 def check_same(config: Config, images: Images, labels: Labels | None = None) -> None:
-    """Checks that all workers train the same as the chief.
+    """Checks that all workers have the chief's settings, images and labels.
 
     Raises:
         UserError: a worker was started with other settings or images.
@@ -174,7 +174,7 @@ def check_same(config: Config, images: Images, labels: Labels | None = None) -> 
         wait_for_sums()
         raise UserError(
             f"{others} of {num_workers()} workers were started with other settings or images than "
-            f"worker 0: give all of them the same"
+            f"worker 0: use the same for all of them"
         )
 
 

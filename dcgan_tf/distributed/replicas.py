@@ -2,7 +2,7 @@
 
 Each of N replicas takes its part of every batch, of the noise and of the step's other random
 numbers. The optimizers average the gradients. Together, the replicas compute what one would compute
-from the whole batch.
+from the entire batch.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ PENALTY, AUGMENT_REAL, AUGMENT_GENERATED, LABELS = 1, 2, 3, 4
 class StepRandom:
     """The random numbers of training, each a function of the seed and the step alone.
 
-    Dropout has a state of its own, which is saved with the run.
+    Dropout has its own state, which is saved with the run.
 
     Args:
         seed: the run's seed.

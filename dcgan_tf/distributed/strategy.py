@@ -32,7 +32,7 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
     """
     gpus = tf.config.list_physical_devices("GPU")
     if config.device == "gpu" and not gpus:
-        raise UserError("`device` gpu: TensorFlow finds no GPU here; give cpu or auto")
+        raise UserError("`device` gpu: TensorFlow finds no GPU here: use cpu or auto")
     if config.device == "gpu" and not tf.config.get_visible_devices("GPU"):
         raise UserError(
             "`device` gpu: an earlier training on the CPU hid this process's GPUs: start a new "
@@ -67,8 +67,8 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
 def mirrored_strategy(gpus: int) -> tf.distribute.Strategy:
     """A strategy for all GPUs, or without GPUs for all logical CPUs.
 
-    A process must have only one. TensorFlow numbers the collectives of each strategy from the same
-    start, and would mix up those of two.
+    A process must have only one: TensorFlow numbers the collectives of each strategy from the same
+    start, and would mix up those of two strategies.
     """
     return tf.distribute.MirroredStrategy()
 
@@ -94,20 +94,20 @@ def check_replicas(config: Config, replicas: int) -> None:
             config.batch_size != below,
             f"`batch_size` {config.batch_size} is not a multiple of {share}, for {replicas} "
             f"replicas{f' of `pack` {config.pack}' if config.pack > 1 else ''}: "
-            f"{f'{below} or ' if below else ''}{below + share} would do",
+            f"use {f'{below} or ' if below else ''}{below + share}",
         ),
         (
             config.jit_compile,
-            "`jit_compile` compiles the step of one replica: give `strategy` one",
+            "`jit_compile` compiles the step of one replica: use `strategy` one",
         ),
         (
             config.reference and (config.dropout or config.last_dropout),
-            "`reference` uses Keras's dropout, which has the same mask on every replica: give "
+            "`reference` uses Keras's dropout, which has the same mask on every replica: use "
             "`strategy` one, or `dropout` 0 and `last_dropout` 0",
         ),
         (
             config.precision == "float16",
-            "`precision` float16 scales the losses for one replica only: give bfloat16, or "
+            "`precision` float16 scales the losses for one replica only: use bfloat16, or "
             "`strategy` one",
         ),
     ):
@@ -172,7 +172,7 @@ def check_deadline(until: float, missing: list[str], addresses: list[str]) -> No
 
 
 def hello(index: int, count: int) -> bytes:
-    """The message by which a worker reports to the chief that it reaches all others."""
+    """The message that tells the chief that a worker can reach all others."""
     return f"dcgan_tf worker {index} of {count}\n".encode()
 
 
@@ -211,7 +211,7 @@ def send(connections: Iterable[socket.socket], message: bytes) -> None:
 
 
 def wait_for_chief(chief: str, hello: bytes, until: float) -> bool:
-    """As another worker, reports to the chief and waits for its reply.
+    """As a worker other than the chief, reports to it and waits for a reply.
 
     Returns:
         Whether to continue; False if the chief went away.
@@ -223,7 +223,7 @@ def wait_for_chief(chief: str, hello: bytes, until: float) -> bool:
     try:
         with socket.create_connection((host, int(port)), timeout=REPLY_SECONDS) as connection:
             connection.sendall(hello)
-            # The chief may have begun to wait a little later, and its error names the missing.
+            # The chief may have started waiting later, and its error names the missing workers.
             connection.settimeout(max(0, until - time.monotonic()) + REPLY_SECONDS)
             reply = connection.makefile("rb").readline()
     except OSError:
@@ -254,7 +254,7 @@ def is_listening(address: str) -> bool:
 
 
 def describe_devices(name: str) -> str:
-    """The number of devices of a name that the strategy uses, and of workers."""
+    """The strategy's devices as text, such as "2 × GPU on each of 3 workers"."""
     replicas, processes = tf.distribute.get_strategy().num_replicas_in_sync, num_workers()
     each = f"{replicas // processes} × {name}" if replicas > processes else name
     return each if processes == 1 else f"{each} on each of {processes} workers"

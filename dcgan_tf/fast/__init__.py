@@ -1,1 +1,1 @@
-"""Keras's layers by faster kernels."""
+"""Keras layers with faster kernels."""

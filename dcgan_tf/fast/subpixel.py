@@ -1,4 +1,4 @@
-"""Strided convolutions, their gradients and their transposes, by forward convolutions only.
+"""Strided convolutions, their gradients and their transposes, as forward convolutions only.
 
 Many processors have a fast kernel for convolutions of stride 1 and a slow one for the gradients of
 strided ones. A transposed convolution of stride s equals s² interleaved convolutions of stride 1,
@@ -20,7 +20,7 @@ def convolve(images: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     Args:
         images: [batch, stride · height, stride · width, channels].
         kernel: [size, size, channels, filters], its size at least the stride.
-        stride: pixels.
+        stride: in pixels.
 
     Returns:
         [batch, height, width, filters].

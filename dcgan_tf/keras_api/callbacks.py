@@ -117,17 +117,17 @@ def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
 
 
 def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
-    """Refuses objects that are not callbacks, and callbacks in a cluster.
+    """Rejects objects that are not callbacks, and callbacks in a cluster.
 
     A callback could end the run of one worker, but workers must end together.
 
     Raises:
-        UserError: the callbacks are refused.
+        UserError: the callbacks are rejected.
     """
     for each in callbacks:
         if not isinstance(each, keras.callbacks.Callback):
             raise UserError(f"`callbacks` must be keras.callbacks.Callback, not {each!r:.80}")
     if callbacks and num_workers() > 1:
         raise UserError(
-            "`callbacks` work in one process, and the cluster has several: leave them out"
+            "`callbacks` work in one process, but the cluster has several: leave them out"
         )

@@ -38,7 +38,7 @@ class DCGAN(keras.Model):
         gan: used in place of a new GAN.
 
     Raises:
-        UserError: the settings don't fit each other or the images.
+        UserError: the settings are incompatible with each other or with the images.
     """
 
     @compute_in("float32")  # Keras casts the inputs of a model
@@ -54,11 +54,11 @@ class DCGAN(keras.Model):
             classes = Classes([*map(str, range(classes))], [1] * classes)
         if config.clusters and not classes:
             raise UserError(
-                "`clusters` are found by `train`: set `clusters=None` in the config, or give "
-                "`classes` and train on labels of your own"
+                "`clusters` are found by `train`: set `clusters=None` in the config, or pass "
+                "`classes` and train on your own labels"
             )
         if config.learns_labels != bool(classes):
-            raise UserError("`conditional=True` and `classes` go together: give both, or neither")
+            raise UserError("`conditional=True` and `classes` go together: use both, or neither")
         self.replicas = tf.distribute.get_strategy().num_replicas_in_sync
         check_replicas(config, self.replicas)
         self.config = config
@@ -111,20 +111,25 @@ class DCGAN(keras.Model):
             UserError: the images or labels don't fit the model.
         """
         if self.distribute_strategy.num_replicas_in_sync != self.replicas:
-            raise UserError("the model was made outside the scope of the strategy: make it within")
+            raise UserError(
+                "the model was created outside the scope of the strategy: create it inside"
+            )
         if batch_size not in (None, self.config.images_per_step):
             raise UserError(
-                f"`batch_size` is the config's, {self.config.images_per_step}, not {batch_size}"
+                f"`batch_size` must be {self.config.images_per_step}, as in the config, not "
+                f"{batch_size}"
             )
         if isinstance(x, tf.data.Dataset):
             if y is not None:
-                raise UserError("`y` is for arrays: a dataset has its labels in its elements")
+                raise UserError(
+                    "`y` is for arrays: the labels of a dataset must be in its elements"
+                )
             return super().fit(self.batches_of(x), epochs=epochs, shuffle=False, **others)
         check_images(x, y)
         self.check(x.shape[1:], y is not None)
         if y is not None and not (np.min(y) >= 0 and np.max(y) < len(self.classes)):
             raise UserError(
-                f"`y` has labels from {np.min(y)} to {np.max(y)}, and there are "
+                f"`y` has labels from {np.min(y)} to {np.max(y)}, but there are "
                 f"{len(self.classes)} classes, counted from 0"
             )
         others = {"steps_per_epoch": len(x) // self.config.images_per_step} | others
@@ -156,7 +161,7 @@ class DCGAN(keras.Model):
         dataset = dataset.map(as_batch)
         first = next((batch for batch in dataset.take(1)), None)
         if first is None:
-            raise UserError(f"the dataset has fewer images than the {size} that a step takes")
+            raise UserError(f"the dataset has fewer images than the {size} that a step needs")
         values = first[0] if self.classes else first
         low, high = float(tf.reduce_min(values)), float(tf.reduce_max(values))
         if images.dtype not in (tf.uint8, tf.float32) or not -1 <= low < 0 < high <= 1:
@@ -167,18 +172,18 @@ class DCGAN(keras.Model):
         return dataset
 
     def check(self, image_shape: tuple[int, ...], labeled: bool) -> None:
-        """Refuses images of another shape, and images without labels for a conditional model.
+        """Rejects images of another shape, and images without labels for a conditional model.
 
         Raises:
-            UserError: the images are refused.
+            UserError: the images are rejected.
         """
         if tuple(image_shape) != self.image_shape:
             raise UserError(
-                f"the images are {[*image_shape]}, and the model is for {[*self.image_shape]}"
+                f"the images are {[*image_shape]}, but the model is for {[*self.image_shape]}"
             )
         if self.classes and not labeled:
             raise UserError(
-                "a conditional model is trained on images with labels: give them as `y`, or give a "
+                "a conditional model is trained on images with labels: pass them as `y`, or pass a "
                 "dataset of (image, label)"
             )
 
@@ -217,7 +222,7 @@ class DCGAN(keras.Model):
 
     @property
     def random_state(self) -> list[Any]:
-        """The state, beside the seed, that decides the random numbers of the next step."""
+        """The state, besides the seed, that determines the random numbers of the next step."""
         return [self.gan.step, *dropout_seeds(self.gan.discriminator)]
 
     def save_own_variables(self, store: Any) -> None:

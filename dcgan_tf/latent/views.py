@@ -213,8 +213,8 @@ def draw_top_activations(source: Source, output: Path) -> str:
     """
     if source.config.learns_labels:
         raise UserError(
-            "`top_activations` needs a discriminator that sees images only, and the run is "
-            "conditional: give an unconditional `run_dir`"
+            "`top_activations` needs a discriminator that sees images only, but the run is "
+            "conditional: use an unconditional `run_dir`"
         )
     discriminator, _, _ = load_discriminator(source.run, str(source.step))
     images = load_training_images(source.run)[:ACTIVATION_IMAGES]

@@ -1,1 +1,1 @@
-"""What a run shows of itself: terminal, tables, plots, GIF, TensorBoard, diagnostics."""
+"""What a run shows: terminal, tables, plots, GIF, TensorBoard, diagnostics."""

@@ -1,4 +1,4 @@
-"""Warnings about a run that goes wrong, from the scalars that each step returns."""
+"""Warnings about a run with problems, from the scalars that each step returns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORSE_FACTOR = 2
 
 
 class Diagnosis(NamedTuple):
-    """One thing that goes wrong: its name, the evidence, and what usually helps."""
+    """A problem: its name, the evidence, and what usually helps."""
 
     name: str
     evidence: str
@@ -42,7 +42,7 @@ def collapse(spread: float, steps: int) -> Diagnosis:
 
 
 def diagnose(metrics: np.ndarray, loss: str) -> Iterator[Diagnosis]:
-    """What goes wrong in a run, judged by the means of its last WINDOW steps.
+    """The problems of a run, judged by the means of its last WINDOW steps.
 
     The first WINDOW steps are never judged.
 
@@ -61,7 +61,7 @@ def diagnose(metrics: np.ndarray, loss: str) -> Iterator[Diagnosis]:
             "a lower `discriminator_learning_rate`, `label_smoothing` 0.1, or more `dropout`",
         )
     last_spread = metrics[-SHORT_WINDOW:, SPREAD].mean()
-    if max(means.spread, last_spread) < COLLAPSED_SPREAD:  # otherwise it is over
+    if max(means.spread, last_spread) < COLLAPSED_SPREAD:  # otherwise the collapse has ended
         yield collapse(means.spread, WINDOW)
     if means.gen_gradient_norm < VANISHED_NORM:
         yield Diagnosis(
@@ -132,7 +132,7 @@ class Diagnostics:
             yield from self.new_warnings(diagnose(metrics, self.loss), step)
 
     def quality_warnings(self, evaluations: list[Evaluation]) -> Iterator[str]:
-        """The same for all evaluations so far, oldest first."""
+        """A line for each new diagnosis from all evaluations so far, oldest first."""
         yield from self.new_warnings(diagnose_quality(evaluations))
 
     def new_warnings(

@@ -1,4 +1,4 @@
-"""The grids of a run: images of the same noise after every epoch, and real images to compare."""
+"""The grids of a run: images of the same noise after every epoch, and real images."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class History(tf.train.experimental.PythonState):
     """What every step reported, and how long it took.
 
     The metrics are saved in the checkpoint. The times differ between otherwise equal runs, so they
-    have a file of their own: equal runs have equal checkpoints.
+    have a separate file, and equal runs have equal checkpoints.
 
     Attributes:
         metrics: float64 [steps, fields], the fields of `StepScalars`.
@@ -79,7 +79,7 @@ class History(tf.train.experimental.PythonState):
     def epochs(
         self, steps_per_epoch: int, batch_size: int, first: int = 0
     ) -> Iterator[EpochMetrics]:
-        """A row for each epoch without the first `first`; the last may be unfinished."""
+        """A row for each epoch after the first `first` ones; the last may be unfinished."""
         for start in range(first * steps_per_epoch, len(self.metrics), steps_per_epoch):
             yield self._row(start, start + steps_per_epoch, steps_per_epoch, batch_size)
 

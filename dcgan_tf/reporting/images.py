@@ -19,16 +19,16 @@ logger = logging.getLogger(__name__)
 FRAME_MS = 200
 LAST_FRAME_MS = 3000
 MAX_FRAMES = 100  # a longer GIF takes too long to watch, and to write when a run is stopped
-CHECK_SIZE, CHECK_SHADES = 6, (255, 205)  # the checkered ground of transparent images
+CHECK_SIZE, CHECK_SHADES = 6, (255, 205)  # the checkerboard behind transparent images
 MAX_PIXELS = 2**25  # of all images in a picture or a GIF
 
 
 def check_picture(shape: tuple[int, ...], alternative: str) -> None:
-    """Refuses more images than fit into one picture.
+    """Checks that images fit into one picture.
 
     Args:
         shape: the shape of the images, [N, H, W, C].
-        alternative: what the error asks the user to give.
+        alternative: what the error suggests to use.
 
     Raises:
         UserError: there are too many images.
@@ -38,7 +38,7 @@ def check_picture(shape: tuple[int, ...], alternative: str) -> None:
     if count > max_count:
         raise UserError(
             f"{count:,} images of {height}×{width} are too many for one picture, which can have "
-            f"{max_count:,}: give {alternative}"
+            f"{max_count:,}: use {alternative}"
         )
 
 
@@ -51,7 +51,7 @@ def image_grid(
 ) -> np.ndarray:
     """Arranges images row by row. Small images are enlarged without smoothing.
 
-    Transparent images are laid on a checkered ground.
+    Transparent images are composited on a checkerboard.
 
     Args:
         images: uint8 [N, H, W, C], C 1, 3 or 4.
@@ -82,7 +82,7 @@ def image_grid(
 
 
 def checkers(height: int, width: int) -> np.ndarray:
-    """A checkered ground, uint8 [height, width, 1]."""
+    """A checkerboard, uint8 [height, width, 1]."""
     rows, columns = (np.arange(side) // CHECK_SIZE for side in (height, width))
     return np.where((rows[:, np.newaxis] + columns) % 2, *CHECK_SHADES)[..., np.newaxis]
 

@@ -39,7 +39,7 @@ class Progress:
         Args:
             row: the row of the epoch.
             pace: the seconds per step.
-            seconds: how long this process has trained.
+            seconds: the time that this process has trained.
         """
         if self.forecast_is_due and seconds > FORECAST_SECONDS and pace > 0:
             self.forecast(row.step, pace)
@@ -91,7 +91,7 @@ class Progress:
         Args:
             row: the row of these epochs.
             pace: the seconds per step.
-            evaluation: the evaluation after their last step, shown on a line of its own.
+            evaluation: the evaluation after their last step, shown on its own line.
         """
         self.close()
         step_in_epoch = row.step % self.steps_per_epoch

@@ -52,7 +52,7 @@ class Report:
         run: the run directory.
         config: the settings of the run.
         history: the steps up to the checkpoint at which the run resumes.
-        schedule: what is due after which step.
+        schedule: what is due after each step.
 
     Attributes:
         should_stop: whether the run should end before its last step.
@@ -98,7 +98,7 @@ class Report:
             self.draw()
 
     def begin(self, reals: np.ndarray, grid: np.ndarray) -> None:
-        """Shows training images, and what the untrained generator makes.
+        """Shows training images, and images of the untrained generator.
 
         Args:
             reals: training images, uint8 [N, H, W, C] in [0, 255].
@@ -126,7 +126,7 @@ class Report:
                 path.unlink()
 
     def add(self, output: StepOutput) -> None:
-        """Adds the output of one step, or of several at once, and collects now and then.
+        """Adds the output of one step, or of several at once, and collects periodically.
 
         Raises:
             Diverged: a loss was not a number.
@@ -168,14 +168,14 @@ class Report:
         self.steps_began_at = time.perf_counter()
 
     def warn(self, warnings: Iterator[str]) -> None:
-        """Prints each warning on a line of its own."""
+        """Prints each warning on its own line."""
         for warning in warnings:
             self.progress.close()
             logger.warning("%s", warning)
 
     @contextlib.contextmanager
     def pause(self) -> Iterator[None]:
-        """Collects all steps so far, and doesn't count the time inside as theirs."""
+        """Collects all steps so far, and excludes the time within the context from theirs."""
         self.collect()
         self.history.save_times(self.run.times_file)
         self.tensorboard.flush()

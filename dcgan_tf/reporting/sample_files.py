@@ -40,14 +40,14 @@ def writer_for(
     }
     if output.suffix not in writers:
         raise UserError(
-            f"`output` {output} ends in {output.suffix}: give a .png, a .npz, or a folder"
+            f"`output` {output} ends in {output.suffix}: use a .png, a .npz, or a folder"
         )
     if output.suffix:
         check_file(output, "`output`")
     if output.is_dir() and not is_free(output):
-        raise UserError(f"`output` {output} is a folder in use: give a new or an empty one")
+        raise UserError(f"`output` {output} is not an empty folder: use a new or empty one")
     if output.is_file() and not output.suffix:
-        raise UserError(f"`output` {output} is a file without a suffix: give a .png or .npz")
+        raise UserError(f"`output` {output} is a file without a suffix: use a .png or .npz")
     write = writers[output.suffix]
     return functools.partial(write, output)
 
@@ -76,5 +76,5 @@ def _write_folder(folder: Path, batches: Iterator[np.ndarray], shape: Shape) -> 
     with atomic_folder(folder) as part:
         images = (image for batch in batches for image in batch)
         for index, image in enumerate(images):
-            # Not flushed: that can take longer than sampling, and the seed gives them again.
+            # Not flushed: that can take longer than sampling, and the seed reproduces them.
             iio.imwrite(part / f"{index:06d}.png", as_picture(image))

@@ -44,7 +44,7 @@ class TensorBoard:
             yield
 
     def settings(self, values: dict[str, str | float | bool | None]) -> None:
-        """Shows the config as text, and as hyperparameters by which runs can be compared."""
+        """Shows the config as text, and as hyperparameters for comparing runs."""
         with self._at(0):
             tf.summary.text("config", f"```\n{json.dumps(values, indent=2)}\n```")
             hparams.hparams(
@@ -89,7 +89,7 @@ class TensorBoard:
 
 
 def write_histogram(name: str, values: ArrayLike) -> None:
-    """Does what `tf.summary.histogram` does in a tenth of the time, for short epochs."""
+    """Like `tf.summary.histogram`, but in a tenth of the time, for short epochs."""
     # In float32, NumPy can't make buckets between nearly equal values.
     array = np.asarray(values, np.float64)
     counts, edges = np.histogram(array[np.isfinite(array)], BUCKETS)
@@ -125,6 +125,6 @@ def backdate_events(directory: Path) -> None:
     paths = sorted(directory.glob("events.out.tfevents.*"))
     now = int(time.time())
     if paths and paths[-1].name.split(".")[3] >= str(now):
-        for place, path in enumerate(paths, start=now - len(paths)):
+        for seconds, path in enumerate(paths, start=now - len(paths)):
             parts = path.name.split(".")
-            path.rename(path.with_name(".".join([*parts[:3], str(place), *parts[4:]])))
+            path.rename(path.with_name(".".join([*parts[:3], str(seconds), *parts[4:]])))

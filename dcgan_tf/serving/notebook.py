@@ -93,8 +93,7 @@ class Run:
         run = RunDirectory(self.path)
         if not run.config_file.exists():
             raise UserError(
-                f"{self.path} no longer exists: load the run from its present folder, or move it "
-                f"back"
+                f"{self.path} no longer exists: load the run from its new folder, or move it back"
             )
         found = file_identity(run, str(self.step))
         if found and found != self._files:  # missing files are reported where they are read
@@ -205,9 +204,7 @@ class Run:
         noise = points if points.ndim == 2 else self.noise(points.tolist(), seed)
         kind = "uniform" if linear else self.config.noise
         if kind == "normal" and not noise[:, : self.config.noise_dim].any(axis=1).all():
-            raise UserError(
-                "spherical interpolation of a point at 0 is undefined: give linear=True"
-            )
+            raise UserError("spherical interpolation of a point at 0 is undefined: use linear=True")
         path = interpolate_through(noise, frames, kind, False, self.config.noise_dim)
         return ImageGrid(self.generate(path).array, columns=frames + 1, overlap=True)
 
@@ -226,8 +223,8 @@ class Run:
                 unless `train` returned this run.
 
         Returns:
-            The scores of the `generated` images, and as a baseline, of as many `real` training
-            images in their place.
+            The scores of the `generated` images and, as a baseline, of as many `real` training
+            images.
 
         Raises:
             UserError: the run's folder or images are no longer available or can't be evaluated, or

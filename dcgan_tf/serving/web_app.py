@@ -47,7 +47,7 @@ PLOTS = {"losses": "losses_plot", "evaluations": "evaluations_plot"}
 class GeneratorCache:
     """A thread-safe cache of the generators of a run's checkpoints, loaded on first use.
 
-    A generator is reloaded if its files change, because a run may be deleted and trained anew under
+    A generator is reloaded if its files change, because a run may be deleted and retrained under
     the same name.
 
     Args:
@@ -88,7 +88,7 @@ class GeneratorCache:
             before, names = names, checkpoint_names(self.run)
             if intact:
                 return intact
-            if names == before:  # else training has replaced them by newer ones
+            if names == before:  # otherwise, training has replaced them with newer ones
                 raise UserError(f"{self.run.checkpoints} has no intact checkpoint")
 
     def _is_intact(self, checkpoint: str) -> bool:
@@ -113,7 +113,7 @@ class GeneratorCache:
             return self._cached(checkpoint, self._key(checkpoint))
 
     def newest(self) -> Sampler:
-        """The newest intact generator. Training may delete checkpoints meanwhile.
+        """The newest intact generator. Training may delete checkpoints in the meantime.
 
         Raises:
             UserError: there is none.

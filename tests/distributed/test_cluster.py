@@ -227,12 +227,12 @@ def test_all_workers_name_the_missing_one(monkeypatch):
         ("[]", "TF_CONFIG can't be used"),
         ("[" * 99_999, "TF_CONFIG can't be used"),
         *(
-            (json.dumps({"cluster": {"worker": workers}, "task": TASK}), told)
-            for workers, told in (
+            (json.dumps({"cluster": {"worker": workers}, "task": TASK}), expected)
+            for workers, expected in (
                 ([7], "rpartition"),
                 (["a:99999"], "not host:port"),
                 (["a:0"], "not host:port"),
-                (["a:1", "a:1"], "it has an address twice"),
+                (["a:1", "a:1"], "it lists an address twice"),
             )
         ),
     ],

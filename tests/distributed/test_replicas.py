@@ -148,10 +148,10 @@ REFERENCE = {"reference": True, "precision": "float32", "convolutions": "native"
     [
         (
             {"batch_size": 256},
-            "256 is not a multiple of 3, for 3 replicas: 255 or 258 would do",
+            "256 is not a multiple of 3, for 3 replicas: use 255 or 258",
         ),
-        ({"batch_size": 2}, "a multiple of 3, for 3 replicas: 3 would do"),
-        ({"batch_size": 18, "pack": 9}, "of 27, for 3 replicas of `pack` 9: 27 would do"),
+        ({"batch_size": 2}, "a multiple of 3, for 3 replicas: use 3"),
+        ({"batch_size": 18, "pack": 9}, "of 27, for 3 replicas of `pack` 9: use 27"),
         ({"batch_size": 6, "precision": "float16"}, "`precision` float16 .* bfloat16"),
         ({"batch_size": 6, "jit_compile": True}, "`jit_compile` .* `strategy` one"),
         ({"batch_size": 6} | REFERENCE, "`reference` .* dropout.* `strategy` one"),

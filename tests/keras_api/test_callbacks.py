@@ -17,7 +17,7 @@ from tests.small import DENSE
 
 @pytest.fixture
 def train(mnist, monkeypatch, tmp_path):
-    """Trains on 150 digits, 3 steps an epoch, for 2 epochs, by default."""
+    """Trains on 150 digits, 3 steps per epoch, for 2 epochs, by default."""
     monkeypatch.setitem(ARCHITECTURES, "dense", DENSE)
 
     def call(name="run", *callbacks, **settings):
@@ -102,8 +102,8 @@ def test_of_short_epochs_the_ends_of_those_that_are_reported_are_told(train, mon
     ends = [event[1:] for event in recorder.events if event[0] == "epoch ends"]
     assert ends == [(6, 1), (12, 3), (15, 4)]
     for kind, shift in (("step begins", 0), ("step ends", 1)):
-        told = [event[1:] for event in recorder.events if event[0] == kind]
-        assert told == [(step + shift, step % 3) for step in range(15)]
+        calls = [event[1:] for event in recorder.events if event[0] == kind]
+        assert calls == [(step + shift, step % 3) for step in range(15)]
 
 
 def test_nothing_is_called_without_callbacks(train, monkeypatch):
@@ -193,8 +193,8 @@ def test_a_learning_rate_that_a_callback_sets_is_saved_with_its_epoch(train):
 def test_several_steps_at_once_are_told_once(train):
     recorder = Recorder()
     train("run", recorder, steps_per_execution=2, eval_every=0)
-    told = [(step, batch) for name, step, *batch in recorder.events if name == "step ends"]
-    assert told == [(2, [1]), (3, [2]), (5, [1]), (6, [2])]
+    calls = [(step, batch) for name, step, *batch in recorder.events if name == "step ends"]
+    assert calls == [(2, [1]), (3, [2]), (5, [1]), (6, [2])]
 
 
 def test_what_is_no_callback_is_refused(train, tmp_path):

@@ -171,11 +171,14 @@ def dataset_of(*arrays):
     [
         (lambda x: {"x": x / 255.0, "y": LABELS}, r"uint8 \[N, H, W, C\] in \[0, 255\], not float"),
         (lambda x: {"x": x[..., 0], "y": LABELS}, r"not uint8 \[40, 28, 28\]"),
-        (lambda x: {"x": x[:, ::2, ::2], "y": LABELS}, r"\[14, 14, 1\], and the model is for \[28"),
-        (lambda x: {"x": x}, "a conditional model is trained on images with labels: give them as"),
+        (lambda x: {"x": x[:, ::2, ::2], "y": LABELS}, r"\[14, 14, 1\], but the model is for \[28"),
+        (lambda x: {"x": x}, "a conditional model is trained on images with labels: pass them as"),
         (lambda x: {"x": x, "y": LABELS[1:]}, r"`labels` must be \[40\], one per image"),
-        (lambda x: {"x": x, "y": LABELS + 1}, "labels from 1 to 3, and there are 3 classes"),
-        (lambda x: {"x": x, "y": LABELS, "batch_size": 9}, "`batch_size` is the config's, 8, not"),
+        (lambda x: {"x": x, "y": LABELS + 1}, "labels from 1 to 3, but there are 3 classes"),
+        (
+            lambda x: {"x": x, "y": LABELS, "batch_size": 9},
+            "`batch_size` must be 8, as in the config, not",
+        ),
         (lambda x: {"x": None}, "`images` must be uint8"),
         (lambda x: {"x": dataset_of(x)}, "a conditional model is trained on images with labels"),
         (lambda x: {"x": dataset_of(x, LABELS), "y": LABELS}, "`y` is for arrays"),

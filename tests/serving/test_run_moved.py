@@ -37,9 +37,9 @@ def test_images_are_drawn_though_the_folder_has_moved(folder):
     np.testing.assert_array_equal(images(run), before)
     run.interpolate([0, 1], frames=2)
     for needs_it in (lambda: run.checkpoints, lambda: run.discriminator, lambda: run.evaluate(20)):
-        with pytest.raises(UserError, match="runs/it no longer exists: load the run") as told:
+        with pytest.raises(UserError, match="runs/it no longer exists: load the run") as error:
             needs_it()
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(error.value)
     shutil.copytree(folder.with_name("elsewhere"), folder)
     assert run.checkpoints == [8, 10, 12] and run.discriminator.count_params() > 0
 

@@ -119,8 +119,8 @@ def test_a_damaged_checkpoint_is_left_out(finished_run, tmp_path):
         older = picture(client.get("/api/image.png?checkpoint=10"))
     assert np.array_equal(images["12"], older) and not np.array_equal(images["none"], older)
     assert client.get("/api/run").get_json()["checkpoints"] == ["8", "10"]
-    told = client.get("/api/image.png?checkpoint=12").get_json()["error"]
-    assert told == "checkpoint must be one of 8, 10 or best"
+    error = client.get("/api/image.png?checkpoint=12").get_json()["error"]
+    assert error == "checkpoint must be one of 8, 10 or best"
     for path in (finished_run / "checkpoints").glob("ckpt-12.data*"):  # written anew, as a run does
         shutil.copy(path, tmp_path / "run" / "checkpoints")
     assert client.get("/api/run").get_json()["checkpoints"] == ["8", "10", "12"]
@@ -132,7 +132,7 @@ def test_a_damaged_checkpoint_is_left_out(finished_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "address, told",
+    "address, expected",
     [
         ("/api/images?count=0", "count must be a whole number from 1 to 64"),
         ("/api/images?count=65", "count must be"),
@@ -156,9 +156,9 @@ def test_a_damaged_checkpoint_is_left_out(finished_run, tmp_path):
         ("/api/interpolation.png?share=500", "unknown parameter 'share'"),
     ],
 )
-def test_mistakes_get_status_400_and_one_sentence(client, address, told):
+def test_mistakes_get_status_400_and_one_sentence(client, address, expected):
     response = client.get(address)
-    assert response.status_code == 400 and told in response.get_json()["error"]
+    assert response.status_code == 400 and expected in response.get_json()["error"]
 
 
 def test_other_paths_and_methods_are_refused(client):
@@ -244,18 +244,18 @@ def test_many_clients_get_each_their_own_images(server, client):
 
 
 def test_a_run_that_cannot_be_served(run_main, finished_run, tmp_path, server):
-    for flags, told in (
+    for flags, expected in (
         ([], "--run_dir is required"),
         ([f"--run_dir={tmp_path}"], "not a run directory"),
         ([f"--run_dir={finished_run}", "--port=0"], "--port must be a whole number from 1"),
-        ([f"--run_dir={finished_run}", f"--port={server}"], "give another port"),
+        ([f"--run_dir={finished_run}", f"--port={server}"], "use another port"),
         (
             [f"--run_dir={finished_run}", "--host="],
-            "--host is empty: give a value, or leave it out",
+            "--host is empty: set a value, or leave it out",
         ),
         ([f"--run_dir={finished_run}", "--host=nowhere.invalid"], "--host 'nowhere.invalid'"),
     ):
         code, _, err = run_main(web, *flags)
-        assert code == 1 and told in err and one_sentence(err)
+        assert code == 1 and expected in err and one_sentence(err)
     with pytest.raises(UserError):
         make_app(RunDirectory(tmp_path))
