@@ -1,7 +1,7 @@
 """A DCGAN in Keras and TensorFlow: learn it, train it, trust it.
 
-Beside the tutorial, read `data`, `models`, `layers`, `losses`, `optimizers`, `gan`, `train_step`,
-`training`; then `run/checkpoints` and `reporting/images` (the GIF).
+Alongside the tutorial, read `data`, `models`, `layers`, `losses`, `optimizers`, `gan`,
+`train_step`, `training`; then `run/checkpoints` and `reporting/images` (the GIF).
 
 `__init__.pyi` lists the public names, which are imported lazily. The package does not change the
 environment, the process or Keras's settings. Only its commands do.

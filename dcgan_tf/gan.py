@@ -42,7 +42,7 @@ class Gan:
             [images, labels].
         generator_optimizer, discriminator_optimizer: one for each model.
         random: the random numbers of each step.
-        losses: of both models.
+        losses: the losses of both models.
         penalties: terms of the discriminator's loss.
         augmentations: applied to every image that the discriminator sees.
         augment_probability: the probability that an augmentation is applied to an image.
@@ -78,7 +78,7 @@ class Gan:
         self.discriminator = discriminator
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
-        # Makes the optimizers' variables: a checkpoint can be restored before the first step.
+        # Creates the optimizers' variables, so a checkpoint can be restored before the first step.
         generator_optimizer.build(generator.trainable_variables)
         discriminator_optimizer.build(discriminator.trainable_variables)
         self.random = random
@@ -166,7 +166,7 @@ class Gan:
             update: the index of the update within the step.
             weights: used in place of the discriminator's trainable weights.
             lazy: whether each penalty is computed only every `interval` steps. Its gradient then
-                reaches the weights alone.
+                reaches only the weights.
         """
         if lazy:
             fake = tf.stop_gradient(fake)
@@ -260,6 +260,6 @@ def make_gan(config: Config, image_shape: ImageShape, classes: Classes = NO_CLAS
         pack=config.pack,
         ema_generator=ema_generator,
         ema_decay=config.ema_decay or 0.0,
-        # Weights from another run are trained already.
+        # Weights from another run are already trained.
         ema_warm_up=config.init_from is None or config.fade_in > 0,
     )

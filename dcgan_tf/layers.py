@@ -2,7 +2,7 @@
 
 Some layers come from `fast/keras_layers.py` in place of Keras: batch norm and dropout unless
 `reference` is set, convolutions if `convolutions` is "subpixel". They have the same weights and
-compute the same.
+compute the same function.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dcgan_tf.settings.image_size import Size
 
 Layers = list[layers.Layer]
 
-LAST_DROPOUT = 100  # index of the last one; no model has that many blocks
+LAST_DROPOUT = 100  # index of the last dropout layer; no model has that many blocks
 
 
 def mapping_network(config: Config, classes: int = 0) -> Layers:
@@ -152,10 +152,10 @@ def kernel_initializer(config: Config) -> keras.initializers.Initializer:
 
 
 def convolutions(config: Config) -> ModuleType:
-    """The module of the convolutions: Keras, or sub-pixel convolutions from `fast/`."""
+    """The module that provides convolutions: Keras, or sub-pixel convolutions from `fast/`."""
     return fast_layers if config.convolutions == "subpixel" else layers
 
 
 def normalizations(config: Config) -> ModuleType:
-    """The module of batch norm and dropout: Keras with `reference`, otherwise `fast/`."""
+    """The module that provides batch norm and dropout: Keras with `reference`, else `fast/`."""
     return layers if config.reference else fast_layers

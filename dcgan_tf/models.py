@@ -113,7 +113,7 @@ def as_discriminator(
 
 
 def all_layers(model: keras.Model) -> Iterator[layers.Layer]:
-    """The layers of a model's stack, with the inner layers of each in its place."""
+    """All layers of a model's stack, with nested models flattened."""
     for layer in stack_of(model).layers if isinstance(model, keras.Model) else model.layers:
         if hasattr(layer, "layers"):
             yield from all_layers(layer)

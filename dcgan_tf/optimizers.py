@@ -16,7 +16,7 @@ def make_optimizer(
 
     Args:
         config: the settings.
-        learning_rate: the model's own; None for that of the config.
+        learning_rate: the model's own learning rate; None for the config's.
         updates: the number of updates per step.
     """
     replicas = tf.distribute.get_strategy().num_replicas_in_sync

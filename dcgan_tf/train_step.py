@@ -37,7 +37,7 @@ class StepOutput(NamedTuple):
     """What a training step returns.
 
     Attributes:
-        scalars: the step's figures.
+        scalars: the metrics of the step.
         real_logits, fake_logits: float32 [batch / pack, 1].
     """
 
@@ -105,7 +105,7 @@ def step_output(
     losses: tuple[tf.Tensor, tf.Tensor],
     gradient_norms: tuple[tf.Tensor, tf.Tensor],
 ) -> StepOutput:
-    """What a step returns, from its intermediate results.
+    """Builds a `StepOutput` from the intermediate results of a step.
 
     Args:
         images: real and generated images, float32 [batch, H, W, C].
