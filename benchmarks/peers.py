@@ -2,7 +2,7 @@
 
     python -m benchmarks.peers dcgan_tf|tutorial|torch|layer|torch_layer SETTINGS OPTIONS
 
-is the command started by `alternate`. SETTINGS are settings of a config, and OPTIONS further
+is the command started by `alternate`. SETTINGS are settings of a config, and OPTIONS additional
 arguments of the peer's function in PEERS, both as JSON.
 """
 

@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     flags = parser.parse_args()
     if unknown := {*flags.remedies} - {*REMEDIES}:
-        parser.error(f"unknown remedies {', '.join(unknown)}: give some of {', '.join(REMEDIES)}")
+        parser.error(f"unknown remedies {', '.join(unknown)}: use some of {', '.join(REMEDIES)}")
     print_setup()
     classifier = load_classifier()
     real = covered(classifier, load_images(Config(dataset="stacked_mnist"))[:SAMPLES])

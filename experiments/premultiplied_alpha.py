@@ -3,9 +3,9 @@
     python -m experiments.premultiplied_alpha --data_dir DIR
 
 In place of a generator, the principal components of transparent images reconstruct the held-out
-tenth. The reconstructions and the real images are laid on four backgrounds, and compared within a
-pixel of the edges of the alpha. Straight colors are tried with three colors of transparent pixels:
-as in the files, black and white.
+tenth. The reconstructions and the real images are composited on four backgrounds, and compared
+within a pixel of the edges of the alpha. Straight colors are tried with three colors of transparent
+pixels: as in the files, black and white.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Runs commands in processes of their own, and prints their command lines."""
+"""Runs commands in separate processes, and prints their command lines."""
 
 import shlex
 import subprocess

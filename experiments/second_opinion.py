@@ -5,8 +5,8 @@
 
 The first trains on MNIST and evaluates the generator at several steps, by the project's classifier
 and by a dense network that is trained here. It prints the rank correlation of both. Then it trains
-on eight of the ten digits, and prints the class distribution by each classifier of the generated
-images, and of real images of these eight digits. The second compares the generators of finished
+on eight of the ten digits, and prints each classifier's class distribution for the generated
+images, and for real images of these eight digits. The second compares the generators of finished
 runs in a table.
 """
 
@@ -110,7 +110,7 @@ def compare_runs(
     for path in paths:
         run = load_run(path)
         if run.config.dataset != "mnist":
-            raise UserError(f"{path} learned {run.config.dataset}: give runs of mnist")
+            raise UserError(f"{path} learned {run.config.dataset}: use runs of mnist")
         # Held-out images are resized like those of the run, since resizing changes edges.
         evaluators = evaluators_of(run.config, METRICS)
         made = run.sample(NUM_IMAGES).array

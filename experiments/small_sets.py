@@ -3,7 +3,7 @@
     python -m experiments.small_sets IMAGES [--minutes 30] [--images 500,1000,4000] [--seeds 1]
 
 IMAGES is a folder or .zip. A tenth of it is held out. Each number of `--images` is the size of a
-folder whose other nine tenths are trained on, one after the other, each in a process of its own, by
+folder whose other nine tenths are trained on, one after the other, each in its own process, by
 
     small       this project's `--preset small`
     pytorch     PyTorch's example as it is (64 filters, batches of 64), where PyTorch is installed

@@ -1,9 +1,9 @@
-"""Trains one of the classifiers of the package, and prints its accuracy.
+"""Trains one of the package's classifiers, and prints its accuracy.
 
     python -m experiments.train_classifier [--dataset mnist] [--data_dir DIR] [--output FILE.npz]
 
 It trains on all training images. The accuracy is measured on the test images. On one core, MNIST's
-takes minutes, Fashion-MNIST's some twenty minutes, and CIFAR-10's more than an hour.
+takes minutes, Fashion-MNIST's about twenty minutes, and CIFAR-10's more than an hour.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ class ClassifierFlags(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if Path(self.output).suffix != ".npz":
-            raise UserError(f"--output {self.output} is not a .npz: give a file that ends in .npz")
+            raise UserError(f"--output {self.output} is not a .npz: use a file that ends in .npz")
         check_file(Path(self.output), "--output")
 
 
@@ -110,7 +110,7 @@ def recompress(image: np.ndarray, quality: int) -> np.ndarray:
 def train_residual_classifier(
     batches: AugmentedBatches, epochs: int, precision: str, seed: int = 0
 ) -> keras.Model:
-    """Trains by SGD with momentum. The learning rate rises in the first sixth, then falls to 0."""
+    """Trains by SGD with momentum. The learning rate rises in the first sixth, then decays to 0."""
     keras.utils.set_random_seed(seed)
     classifier = make_residual_classifier(batches.images.shape[1:], precision=precision)
     steps = epochs * len(batches)

@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--faces", default="faces64.zip")
     flags = parser.parse_args()
     if unknown := {*flags.names} - {*CASES}:
-        parser.error(f"unknown cases {', '.join(unknown)}: give some of {', '.join(CASES)}")
+        parser.error(f"unknown cases {', '.join(unknown)}: use some of {', '.join(CASES)}")
     for name in flags.names:
         variants = [variant.format(faces=shlex.quote(flags.faces)) for variant in CASES[name]]
         runs = [train(RUNS / f"{name}_{i}", each) for i, each in enumerate(variants)]

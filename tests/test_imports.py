@@ -35,7 +35,7 @@ def test_imports_run_one_way():
 
 
 @pytest.mark.parametrize(
-    "added, told",
+    "added, expected",
     [
         ({"losses.py": "from dcgan_tf import gan"}, "losses is not allowed to import dcgan_tf.gan"),
         ({"gan.py": "def late():\n    import dcgan_tf.training"}, "gan -> dcgan_tf.training"),
@@ -55,14 +55,14 @@ def test_imports_run_one_way():
         ({"utils.py": "import os"}, "dcgan_tf.utils"),
     ],
 )
-def test_a_broken_contract_is_found(tmp_path, added, told):
+def test_a_broken_contract_is_found(tmp_path, added, expected):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copytree(PACKAGE, tmp_path / "dcgan_tf", ignore=shutil.ignore_patterns("*.npz"))
     assert broken_contracts(tmp_path) == ""
     for name, line in added.items():
         with (tmp_path / "dcgan_tf" / name).open("a") as file:
             file.write(f"\n{line}\n")
-    assert told in broken_contracts(tmp_path)
+    assert expected in broken_contracts(tmp_path)
 
 
 def test_a_hidden_import_is_found(tmp_path):

@@ -72,14 +72,14 @@ def test_an_unknown_command_is_one_sentence(dcgan, argument):
 
 
 @pytest.mark.parametrize(
-    "program, told",
+    "program, expected",
     [("/somewhere/bin/dcgan", "dcgan"), (str(PACKAGE / "__main__.py"), "python -m dcgan_tf")],
 )
-def test_a_command_says_how_it_was_called(dcgan, program, told):
-    assert f"usage: {told} train [flags]" in dcgan("train", "--help", program=program)[1]
-    assert f"usage: {told} COMMAND [flags]" in dcgan("--help", program=program)[1]
+def test_a_command_says_how_it_was_called(dcgan, program, expected):
+    assert f"usage: {expected} train [flags]" in dcgan("train", "--help", program=program)[1]
+    assert f"usage: {expected} COMMAND [flags]" in dcgan("--help", program=program)[1]
     code, _, err = dcgan("train", "--epochs=0", program=program)
-    assert code == 1 and one_sentence(err) and err.startswith(f"{told} train: --epochs")
+    assert code == 1 and one_sentence(err) and err.startswith(f"{expected} train: --epochs")
 
 
 def test_help_is_quick():
@@ -92,10 +92,10 @@ def test_help_is_quick():
 @pytest.mark.parametrize("name", ["train", "sample"])
 def test_launchers_are_the_commands(name):
     code, out, err = finish([sys.executable, str(ROOT / f"{name}.py"), "--help"])
-    _, told, _ = finish([sys.executable, "-m", "dcgan_tf", name, "--help"])
+    _, help_text, _ = finish([sys.executable, "-m", "dcgan_tf", name, "--help"])
     assert code == 0 and err == ""
     assert out.splitlines() == [
-        line.replace(f"python -m dcgan_tf {name}", f"{name}.py") for line in told.splitlines()
+        line.replace(f"python -m dcgan_tf {name}", f"{name}.py") for line in help_text.splitlines()
     ]
 
 
@@ -143,8 +143,8 @@ def test_every_bound_has_one_source():
 
 def test_what_the_documents_write_into_a_clone_is_ignored(tmp_path):
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")]
-    told = re.findall(r"--output ([^\s`]+)", "\n".join(page.read_text() for page in pages))
-    names = {name for name in told if not name.startswith(("/", "docs/"))}
+    outputs = re.findall(r"--output ([^\s`]+)", "\n".join(page.read_text() for page in pages))
+    names = {name for name in outputs if not name.startswith(("/", "docs/"))}
     assert len(names) > 5
     names |= {"samples.png", "evaluation.json", "closest.png", "export"}
     shutil.copy(ROOT / ".gitignore", tmp_path)

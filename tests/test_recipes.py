@@ -336,10 +336,10 @@ def test_a_command(tmp_path):
     main.write_text(main.read_text().replace('COMMANDS = ("train"', 'COMMANDS = ("toy", "train"'))
     command = '"""Says hello."""\n\n\ndef main() -> None:\n    print("hello")\n'
     (tmp_path / "dcgan_tf" / "commands" / "toy.py").write_text(command)
-    for arguments, told in ((["toy"], "hello"), (["--help"], "Says hello.")):
+    for arguments, message in ((["toy"], "hello"), (["--help"], "Says hello.")):
         call = [sys.executable, "-m", "dcgan_tf", *arguments]
         done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0 and told in done.stdout, done.stderr
+        assert done.returncode == 0 and message in done.stdout, done.stderr
 
 
 def test_a_setting_and_a_preset(run_main, monkeypatch):

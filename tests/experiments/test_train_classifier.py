@@ -19,20 +19,20 @@ def test_help_is_printed_and_nothing_trained(run_main, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("weights.h5", "weights.h5 is not a .npz"),
         ("absent/weights.npz", "there is no folder"),
-        ("folder.npz", "is a folder: give a file"),
+        ("folder.npz", "is a folder: use a file"),
     ],
 )
 def test_an_invalid_output_is_refused_before_the_training(
-    run_main, monkeypatch, tmp_path, name, told
+    run_main, monkeypatch, tmp_path, name, expected
 ):
     monkeypatch.setattr(train_classifier, "train_classifier", refuse)
     (tmp_path / "folder.npz").mkdir()
     code, _, err = run_main(train_classifier, f"--output={tmp_path / name}")
-    assert code == 1 and told in err and one_sentence(err)
+    assert code == 1 and expected in err and one_sentence(err)
 
 
 def test_batches_have_each_image_once_shifted_and_mirrored():
