@@ -200,7 +200,7 @@ def test_grid_shows_itself(trained, tmp_path):
 def test_mistakes(trained, tmp_path):
     with pytest.raises(dcgan_tf.UserError, match="is not a run directory"):
         dcgan_tf.load_run(tmp_path)
-    with pytest.raises(dcgan_tf.UserError, match="no checkpoint of step 5; there are 100"):
+    with pytest.raises(dcgan_tf.UserError, match="no checkpoint of step 5; available: 100"):
         dcgan_tf.load_run(trained.path, checkpoint=5)
     for message, draw in (
         ("num_images must be at least 1, not 0", lambda: trained.sample(0)),

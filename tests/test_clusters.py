@@ -141,7 +141,7 @@ def test_run_that_starts_from_another_keeps_its_clusters(run, digits_dir, mnist,
 def test_exported_generator_takes_a_cluster(run, tmp_path):
     command = [sys.executable, "-m", "dcgan_tf", "export", f"--run_dir={run}"]
     code, out, err = finish([*command, f"--output={tmp_path / 'export'}"], how=fork)
-    assert code == 0 and "a label from 0 to 4 to an image" in out and out.count("within") == 6, err
+    assert code == 0 and "a label from 0 to 4; its images" in out and out.count("within") == 6, err
     model = keras.saving.load_model(tmp_path / "export" / "generator.keras")
     noise, label = load_run(run).noise(range(3))[:, :100], np.full(3, 4, np.int32)
     images = load_run(run).sample(3, label=4).array

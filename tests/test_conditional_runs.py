@@ -201,7 +201,7 @@ def test_exported_generator_has_the_label_as_an_input(run_main, run, tmp_path):
     command = [sys.executable, "-m", "dcgan_tf", "export", f"--run_dir={run}"]
     code, out, err = finish([*command, f"--output={tmp_path / 'export'}"], how=fork)
     assert code == 0, err
-    assert "100 values and a label from 0 to 9 to an image" in out and out.count("within") == 6
+    assert "100 values and a label from 0 to 9; its images" in out and out.count("within") == 6
     config, _ = RunDirectory(run).read_config()
     noise, labels = seeded_noise(config, 0, range(3)), np.array([7, 7, 7], np.int32)
     images = drawn(run_main, run, "--label=7", "--num_images=3")[0]

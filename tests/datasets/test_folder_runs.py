@@ -126,7 +126,7 @@ def test_more_pictures_are_learned_in_a_new_run(pictures, run_main, tmp_path):
     assert run_main(train, *flags, f"--run_dir={run_dir}", "--max_steps=1")[0] == 0
     save(pictures / "cat" / "more.png", blocks((1, 2, 3)))
     code, _, err = run_main(train, *flags, f"--run_dir={run_dir}", "--max_steps=2")
-    assert code == 1 and one_sentence(err) and "they were 40 of 16×16×3" in err
+    assert code == 1 and one_sentence(err) and "other images: 40 of 16×16×3" in err
     assert f"start a new run from this one: --init_from={run_dir}, and another --run_dir" in err
     more = ["--max_steps=1", f"--run_dir={tmp_path / 'more'}", f"--init_from={run_dir}"]
     code, out, err = run_main(train, *flags, *more)

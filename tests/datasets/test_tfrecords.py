@@ -236,7 +236,7 @@ def test_nothing_is_overwritten_and_a_failure_leaves_nothing(tmp_path, folder, i
     (folder / "train.json").unlink()
     with locked_folder(folder), pytest.raises(UserError, match="another process is writing to"):
         write_tfrecords(images, folder, "train", 4)
-    with pytest.raises(UserError, match="already has a train-00000-of-00004.tfrecord, and no"):
+    with pytest.raises(UserError, match="already has a train-00000-of-00004.tfrecord, but no"):
         write_tfrecords(255 - images, folder, "train", 4)
     assert len(list(folder.iterdir())) == 4
     assert written() == before[:4]

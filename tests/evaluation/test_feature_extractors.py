@@ -104,7 +104,7 @@ def test_a_damaged_classifier_is_trained_again(passed, monkeypatch, tmp_path, ca
     (kept,) = tmp_path.rglob("classifier-digits-*.npz")
     kept.write_bytes(kept.read_bytes()[:1000])
     feature_extractors.kept_classifier("digits", digits, ids, 3, 1)
-    assert capsys.readouterr().out.count("training a classifier of digits, once") == 2
+    assert capsys.readouterr().out.count("training a classifier of digits once") == 2
 
 
 def test_labels_that_can_be_learned_have_their_own_classifier(passed, monkeypatch):

@@ -30,7 +30,7 @@ def test_the_newest_checkpoint_is_restored_or_one_by_its_step(saved):
     checkpoints, variable = saved
     assert checkpoints.restore() == 30 and variable[0] == 30
     assert checkpoints.restore(20) == 20 and variable[0] == 20
-    with pytest.raises(UserError, match="no checkpoint of step 15; there are 10, 20, 30"):
+    with pytest.raises(UserError, match="no checkpoint of step 15; available: 10, 20, 30"):
         checkpoints.restore(15)
 
 

@@ -98,7 +98,7 @@ def test_the_error_of_other_settings_lists_the_differences(tmp_path):
 
 def test_other_images_are_refused(tmp_path):
     open_and_close(tmp_path)
-    with pytest.raises(UserError, match="they were 50 of 28×28×1"):
+    with pytest.raises(UserError, match="other images: 50 of 28×28×1"):
         open_and_close(tmp_path, images=IMAGES + 1)
 
 

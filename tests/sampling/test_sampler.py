@@ -59,7 +59,7 @@ def test_folder_gets_a_png_for_each_image(run_main, finished_run, tmp_path):
     for name, image in zip(names, images):
         assert np.array_equal(iio.imread(tmp_path / "s" / name), image[..., 0])
     code, _, err = run_main(sample, f"--run_dir={finished_run}", f"--output={tmp_path / 's'}")
-    assert code == 1 and "folder in use" in err
+    assert code == 1 and "is not an empty folder" in err
 
 
 @pytest.mark.parametrize("output", [".", "new/folder"])
@@ -143,7 +143,7 @@ def test_what_cannot_be_projected_is_named(run_main, finished_run, tmp_path, mon
 def test_checkpoint_by_step(run_main, finished_run, tmp_path):
     draw(run_main, finished_run, tmp_path / "s.png", "--checkpoint=10")
     code, _, err = run_main(sample, f"--run_dir={finished_run}", "--checkpoint=11")
-    assert code == 1 and "no checkpoint of step 11; there are 8, 10, 12" in err
+    assert code == 1 and "no checkpoint of step 11; available: 8, 10, 12" in err
     assert one_sentence(err)
 
 

@@ -57,7 +57,7 @@ def test_another_run_in_the_folder_is_not_taken_for_it(folder, finished_run):
             needs_it()
     for path in (folder / "checkpoints").glob("ckpt-12.*"):
         path.unlink()
-    with pytest.raises(UserError, match="no checkpoint of step 12; there are 8, 10"):
+    with pytest.raises(UserError, match="no checkpoint of step 12; available: 8, 10"):
         _ = run.discriminator
 
 
