@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from dcgan_tf.datasets.endings import readable
+from dcgan_tf.datasets.extensions import readable
 from dcgan_tf.datasets.transparency import RGBA
 from dcgan_tf.settings.errors import UserError, first_line
 

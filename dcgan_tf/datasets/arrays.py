@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dcgan_tf.datasets.disk_images import Split
-from dcgan_tf.datasets.endings import ARRAYS, NEWEST, READINGS, ending
+from dcgan_tf.datasets.extensions import ARRAYS, NEWEST, READINGS, extension
 from dcgan_tf.settings.errors import UserError, first_line
 
 IDX_SPLITS = {"train": "train", "test": "t10k"}
@@ -51,8 +51,8 @@ def find_arrays(folder: Path, split: Split, dimensions: int) -> Path:
     """
     if not folder.is_dir():
         raise UserError(f"`data_dir` {folder} is not a folder{suggestion(folder)}")
-    stem, ending = f"{IDX_SPLITS[split]}-{IDX_KINDS[dimensions]}", f"idx{dimensions}-ubyte"
-    for name in (f"{stem}-{ending}", f"{stem}.{ending}"):
+    stem, suffix = f"{IDX_SPLITS[split]}-{IDX_KINDS[dimensions]}", f"idx{dimensions}-ubyte"
+    for name in (f"{stem}-{suffix}", f"{stem}.{suffix}"):
         for path in (folder / name, folder / f"{name}.gz"):
             if path.is_file():
                 return path
@@ -64,18 +64,18 @@ def find_arrays(folder: Path, split: Split, dimensions: int) -> Path:
     others = ", other IDX files" if archives and has_idx else ""
     raise UserError(
         f"`data_dir` {folder} has {len(archives)} .npz files{others} and no "
-        f"{stem}-{ending}[.gz]: it needs one or the other{suggestion(folder)}"
+        f"{stem}-{suffix}[.gz]: it needs one or the other{suggestion(folder)}"
     )
 
 
 def suggestion(source: Path) -> str:
     """The end of an error message: the setting that reads the files found, or "" if none does."""
-    if ending(source.name) in (".zip", *ARRAYS) and source.is_file():
+    if extension(source.name) in (".zip", *ARRAYS) and source.is_file():
         return ": for images of your own, add `dataset=folder`"
     names = [name for _, _, names in os.walk(source) for name in names]
     if any(name.endswith(".tfrecord") for name in names):
         return "; for TFRecords, add `dataset=tfrecords`"
-    pictures = sum(name.lower().endswith(READINGS[NEWEST].endings) for name in names)
+    pictures = sum(name.lower().endswith(READINGS[NEWEST].extensions) for name in names)
     if not pictures:
         return ""
     return f"; it holds {pictures:,} pictures: add `dataset=folder`, and `preset=small` if few"

@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple, TypeVar
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
-from dcgan_tf.datasets.endings import HEIC, READINGS, ending, readable
+from dcgan_tf.datasets.extensions import HEIC, READINGS, extension, readable
 from dcgan_tf.datasets.image_files import Files
 from dcgan_tf.datasets.metadata import to_srgb, without_metadata
 from dcgan_tf.datasets.transparency import RGBA
@@ -93,7 +93,9 @@ def identify(file: BinaryIO, reading: int, name: str) -> Image.Image:
     """Reads the header of an image; errors as in `open_image`."""
     rules = READINGS[reading]
     # A TGA can only be recognized by its name.
-    formats = (*rules.formats, "TGA") if reading > 1 and ending(name) == ".tga" else rules.formats
+    formats = (
+        (*rules.formats, "TGA") if reading > 1 and extension(name) == ".tga" else rules.formats
+    )
     try:
         image = Image.open(file, formats=formats)
     except UnidentifiedImageError:

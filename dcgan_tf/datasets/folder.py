@@ -20,7 +20,7 @@ from dcgan_tf.datasets.array_images import file_of
 from dcgan_tf.datasets.cache import default_cache_dir, locked
 from dcgan_tf.datasets.decoding import ImageFormat, decode, parse_color
 from dcgan_tf.datasets.disk_images import DiskImages, Images, Split, fingerprint
-from dcgan_tf.datasets.endings import readable
+from dcgan_tf.datasets.extensions import readable
 from dcgan_tf.datasets.image_files import Files, open_source
 from dcgan_tf.datasets.layout import class_folders, held_out_folders, pick_split, unclear_folders
 from dcgan_tf.datasets.report import Damaged, Report, check_damage, count, warn_of_unread

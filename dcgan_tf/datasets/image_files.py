@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn, cast
 
 from dcgan_tf.datasets.array_images import ArrayImages
-from dcgan_tf.datasets.endings import (
+from dcgan_tf.datasets.extensions import (
     ARRAYS,
     NEWEST,
     OTHERS,
@@ -22,7 +22,7 @@ from dcgan_tf.datasets.endings import (
     READINGS,
     TIFF,
     UNREAD,
-    ending,
+    extension,
     is_hidden,
     is_picture,
     readable,
@@ -80,7 +80,7 @@ def open_source(source: Path, reading: int = 1) -> Iterator[Files]:
     if source.is_dir():
         found = walk(source, reading)
         yield pick_images(source, found, lambda name: open_regular(f"{source}/{name}"), reading)
-    elif reading > 1 and ending(source.name) in ARRAYS:
+    elif reading > 1 and extension(source.name) in ARRAYS:
         found = Found([source.name], [])
         yield pick_images(source, found, lambda name: open_regular(source.parent / name), reading)
     else:
@@ -260,12 +260,12 @@ def pick_images(
 
 def kind_of(name: str, open_file: Callable[[str], BinaryIO], reading: int) -> str | None:
     """Whether a file is an "image", an "array", a picture that is "left out", or none (None)."""
-    kind = ending(name)
-    if name.lower().endswith(READINGS[reading].endings):
+    kind = extension(name)
+    if name.lower().endswith(READINGS[reading].extensions):
         return "image"
     if kind in ARRAYS and reading > 1:
         return "array"
-    if kind in PACKED or kind in ARRAYS or kind in READINGS[NEWEST].endings:
+    if kind in PACKED or kind in ARRAYS or kind in READINGS[NEWEST].extensions:
         return "left out"
     if kind in OTHERS:
         return None
@@ -273,7 +273,7 @@ def kind_of(name: str, open_file: Callable[[str], BinaryIO], reading: int) -> st
     # A broken link, a pipe or a damaged member is not a picture.
     with contextlib.suppress(Exception), open_file(name) as file:
         head = file.read(HEAD)
-    if kind in UNREAD:  # some programs save JPEGs under these endings
+    if kind in UNREAD:  # some programs save JPEGs under these extensions
         return "image" if is_picture(head) and reading > 1 else "left out"
     if not (is_picture(head) or head.startswith(TIFF)):
         return None
@@ -286,7 +286,7 @@ def raise_no_images(source: Path, names: Sequence[str], reading: int) -> NoRetur
     Raises:
         UserError: always.
     """
-    kinds = sorted({ending(name) or "no suffix" for name in names})
+    kinds = sorted({extension(name) or "no suffix" for name in names})
     shown = ", ".join([*map(readable, kinds[:5]), *["…"] * (len(kinds) > 5)])
     found = f"{len(names):,} file{'s' * (len(names) > 1)}: {shown}" if names else "no files"
     if ".tfrecord" in kinds:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from dcgan_tf.conditional.labels import ALL_CLASSES, normalize_name
 from dcgan_tf.datasets.disk_images import Split
-from dcgan_tf.datasets.endings import count_endings, readable
+from dcgan_tf.datasets.extensions import count_extensions, readable
 from dcgan_tf.datasets.image_files import Files
 from dcgan_tf.settings.errors import UserError
 
@@ -159,7 +159,7 @@ def check_unread(
         names = [name for name, parts in unread.items() if parts[shared:][:1] == (empty[0],)]
         raise UserError(
             f"`data_dir` {files.source}: no picture of {readable(empty[0])} can be read "
-            f"({count_endings(names)}): save them as PNG or JPEG, or remove the folder"
+            f"({count_extensions(names)}): save them as PNG or JPEG, or remove the folder"
         )
 
 

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dcgan_tf.conditional.labels import MAX_NAMED
-from dcgan_tf.datasets.endings import (
+from dcgan_tf.datasets.extensions import (
     ARRAYS,
     NEWEST,
     PACKED,
     READINGS,
-    count_endings,
-    ending,
+    count_extensions,
+    extension,
     readable,
 )
 from dcgan_tf.datasets.image_files import Files
@@ -35,7 +35,7 @@ class Counts(NamedTuple):
         found: the sum of the others.
         trained: pictures to train on.
         held_out: pictures to evaluate with.
-        left_out: pictures that are not used, by ending, or "damaged".
+        left_out: pictures that are not used, by extension, or "damaged".
     """
 
     found: int
@@ -97,24 +97,24 @@ def count(
         classes: the class of each image, and of left-out ones if known; empty without labels.
         notes: see `Report`.
     """
-    fates = dict.fromkeys(files.names, "held out") | dict.fromkeys(trained, "trained")
-    fates |= dict.fromkeys(damaged, DAMAGED)
-    fates |= {name: ending(name) or "without an ending" for name in files.left_out}
+    uses = dict.fromkeys(files.names, "held out") | dict.fromkeys(trained, "trained")
+    uses |= dict.fromkeys(damaged, DAMAGED)
+    uses |= {name: extension(name) or "without an extension" for name in files.left_out}
     by_class: dict[str, Counter[str]] = {name: Counter() for name in sorted({*classes.values()})}
-    for name, fate in fates.items():
+    for name, use in uses.items():
         if name in classes:
-            by_class[classes[name]][fate] += 1
+            by_class[classes[name]][use] += 1
     return Report(
-        counts_of(Counter(fates.values())),
-        {name: counts_of(fate) for name, fate in by_class.items()},
+        counts_of(Counter(uses.values())),
+        {name: counts_of(use) for name, use in by_class.items()},
         notes,
     )
 
 
-def counts_of(fates: Counter[str]) -> Counts:
-    left_out = {fate: n for fate, n in sorted(fates.items()) if fate not in ("trained", "held out")}
-    total = sum(fates.values())
-    return Counts(total, fates["trained"], fates["held out"], left_out)
+def counts_of(uses: Counter[str]) -> Counts:
+    left_out = {use: n for use, n in sorted(uses.items()) if use not in ("trained", "held out")}
+    total = sum(uses.values())
+    return Counts(total, uses["trained"], uses["held out"], left_out)
 
 
 def check_damage(files: Files, damaged: Damaged, allowed: int) -> None:
@@ -144,17 +144,17 @@ def check_damage(files: Files, damaged: Damaged, allowed: int) -> None:
 
 def warn_of_unread(files: Files) -> None:
     """Warns about pictures that are left out, once for each cause."""
-    newer = [name for name in files.left_out if name.lower().endswith(READINGS[NEWEST].endings)]
-    packed = [name for name in files.left_out if ending(name) in (*PACKED, *ARRAYS)]
+    newer = [name for name in files.left_out if name.lower().endswith(READINGS[NEWEST].extensions)]
+    packed = [name for name in files.left_out if extension(name) in (*PACKED, *ARRAYS)]
     others = [name for name in files.left_out if name not in {*newer, *packed}]
     old = "`reading=1`, the rules of older runs, does not read them; a new run does"
     for names, what_to_do in (
         (newer, old),
         (packed, "unpack them"),
-        (others, "save them as PNG or JPEG, with the right ending"),
+        (others, "save them as PNG or JPEG, with the right extension"),
     ):
         if names:
-            found = count_endings(names)
+            found = count_extensions(names)
             logger.warning("left out of %s: %s: %s", files.source, found, what_to_do)
     if files.links:
         why = old if files.reading == 1 else "they lead to folders that are already read"

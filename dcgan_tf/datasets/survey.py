@@ -18,7 +18,7 @@ from dcgan_tf.datasets.decoding import (
     has_color,
     read_image,
 )
-from dcgan_tf.datasets.endings import readable
+from dcgan_tf.datasets.extensions import readable
 from dcgan_tf.datasets.image_files import Files
 from dcgan_tf.datasets.metadata import PNG_SIGNATURE, significant_bits
 from dcgan_tf.datasets.workers import in_parallel

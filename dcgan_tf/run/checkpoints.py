@@ -136,7 +136,9 @@ class Checkpoints:
         steps = self._saved()
         if step is not None and step not in steps:
             known = ", ".join(map(str, steps)) or "none"
-            raise UserError(f"{self.directory} has no checkpoint of step {step}; available: {known}")
+            raise UserError(
+                f"{self.directory} has no checkpoint of step {step}; available: {known}"
+            )
         for candidate in [step] if step is not None else reversed(steps):
             prefix, fault = str(self.directory / f"ckpt-{candidate}"), "is damaged"
             try:

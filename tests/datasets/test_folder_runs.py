@@ -25,7 +25,7 @@ def no_cache_of_the_users(tmp_path, monkeypatch):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Two classes of 20 images, one with an ending that older runs do not read."""
+    """Two classes of 20 images, one with an extension that older runs do not read."""
     for i in range(20):
         save(tmp_path / "pictures" / "cat" / f"{i}.jpg", noise(16, 16, 3, seed=i))
         save(tmp_path / "pictures" / "dog" / f"{i}.jfif", noise(16, 16, 3, seed=i), format="JPEG")

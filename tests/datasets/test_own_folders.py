@@ -72,7 +72,7 @@ def save_gray(path, shade):
         *(("a.avif", "avif"), ("a.jp2", "jpg_2000")),
     ],
 )
-def test_more_endings_are_read(source, name, feature):
+def test_more_extensions_are_read(source, name, feature):
     if feature and not features.check(feature):
         pytest.skip(f"Pillow here has no {feature}")
     save(source / name, blocks(RED))
@@ -87,8 +87,8 @@ def test_orientation_of_a_tiff_is_applied_once(source, orientation):
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF"])
-def test_the_content_decides_whatever_the_ending(source, format):
-    for name in ("a.jpg", "b.tif", "without an ending"):
+def test_the_content_decides_whatever_the_extension(source, format):
+    for name in ("a.jpg", "b.tif", "without an extension"):
         Image.fromarray(blocks(RED)).save(source / name, format)
     images = read(source)
     assert len(images) == 3 and np.abs(images.astype(int) - RED).max() <= 3
@@ -409,20 +409,20 @@ def save_deep(path, values, bits=None):
         path.write_bytes(content[:33] + chunk(b"sBIT", bytes([bits])) + content[33:])
 
 
-@pytest.mark.parametrize("ending", ["png", "tif", "jpg"])
-def test_12_bits_in_16_are_scaled_to_their_own_range(source, ending):
+@pytest.mark.parametrize("extension", ["png", "tif", "jpg"])
+def test_12_bits_in_16_are_scaled_to_their_own_range(source, extension):
     """The brightest image of the folder sets the scale of all."""
     shades = np.arange(64).reshape(8, 8) * 60
     for i in range(20):
-        path = source / f"{i}.{'png' if ending == 'jpg' else ending}"
+        path = source / f"{i}.{'png' if extension == 'jpg' else extension}"
         save_deep(path, shades // 4 if i else shades)
-        path.rename(source / f"{i}.{ending}")
+        path.rename(source / f"{i}.{extension}")
     expected = np.rint(shades / 4095 * 255), np.rint(shades // 4 / 4095 * 255)
     for settings in ({}, {"held_out": 0.3}):
         images = np.concatenate([read(source, split="train", **settings)])
         for image in images[..., 0]:
             assert any(np.abs(image - each).max() <= 1 for each in expected)
-    assert load(source).max() < 16 if ending == "png" else True
+    assert load(source).max() < 16 if extension == "png" else True
 
 
 def test_held_out_images_are_scaled_like_all_others(source):
@@ -494,12 +494,16 @@ def test_float_tiffs_are_read_and_negative_values_refused(source):
         read(source)
 
 
-@pytest.mark.parametrize("ending, options", [("png", {}), ("jpg", {}), ("webp", {"quality": 60})])
-def test_gray_images_are_recognized_by_their_pixels(source, ending, options):
+@pytest.mark.parametrize(
+    "extension, options", [("png", {}), ("jpg", {}), ("webp", {"quality": 60})]
+)
+def test_gray_images_are_recognized_by_their_pixels(source, extension, options):
     smooth = np.linspace(0, 255, 64).reshape(8, 8).astype(np.uint8)
     for i in range(3):
         save(
-            source / f"{i}.{ending}", Image.fromarray(np.rot90(smooth, i)).convert("RGB"), **options
+            source / f"{i}.{extension}",
+            Image.fromarray(np.rot90(smooth, i)).convert("RGB"),
+            **options,
         )
     save(source / "palette.gif", Image.fromarray(smooth).convert("P"))
     assert read(source).shape == (4, 8, 8, 1)

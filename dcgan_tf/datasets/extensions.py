@@ -14,12 +14,12 @@ class Reading(NamedTuple):
     """A version of the rules for reading a folder's images, see `Config.reading`.
 
     Attributes:
-        endings: the file name endings that are read.
-        formats: the Pillow formats that are read, whatever the ending.
+        extensions: the file extensions that are read.
+        formats: the Pillow formats that are read, whatever the extension.
         wanted: the formats, for messages.
     """
 
-    endings: tuple[str, ...]
+    extensions: tuple[str, ...]
     formats: tuple[str, ...]
     wanted: str
 
@@ -47,19 +47,19 @@ READINGS = {
 NEWEST = max(READINGS)
 
 
-def endings(names: str) -> frozenset[str]:
+def extensions(names: str) -> frozenset[str]:
     return frozenset(f".{name}" for name in names.split())
 
 
-UNREAD = endings(
+UNREAD = extensions(
     """heic heif hif jxl jxr wdp bpg svg svgz eps ai ps pdf psd psb xcf kra ora clip procreate
     afphoto ase aseprite piskel ico icns cur dds exr hdr emf wmf raw dng cr2 cr3 crw nef nrw arw srf
     sr2 orf rw2 raf pef srw x3f 3fr iiq dcm dicom ima nii mha mhd nrrd fits fit mat svs ndpi czi"""
 )
-PACKED = endings("zip rar 7z tar gz tgz bz2 xz")
+PACKED = extensions("zip rar 7z tar gz tgz bz2 xz")
 
 # Common next to pictures, and never pictures under a wrong name.
-OTHERS = endings(
+OTHERS = extensions(
     """txt csv tsv json jsonl xml html htm md yaml yml log ini db aae xmp url lnk py ipynb sh bat
     mp4 mov avi mkv webm mp3 wav tfrecord xlsx docx"""
 )
@@ -87,8 +87,8 @@ def is_hidden(name: str, reading: int) -> bool:
     return name.startswith(".") or name.casefold() in SYSTEM_FOLDERS
 
 
-def ending(name: str) -> str:
-    """A file name's suffix in lower case, with its dot; "" if there is none."""
+def extension(name: str) -> str:
+    """A file name's extension in lower case, with its dot; "" if there is none."""
     return PurePosixPath(name).suffix.lower()
 
 
@@ -98,9 +98,9 @@ def is_picture(head: bytes) -> bool:
     return head.startswith(SIGNATURES) or is_webp or head[4:12] == b"ftypavif"
 
 
-def count_endings(names: Iterable[str]) -> str:
-    """Counts of files by ending, such as "300 .heic, 2 .svg", the most frequent first."""
-    counts = Counter(ending(name) or "without an ending" for name in names)
+def count_extensions(names: Iterable[str]) -> str:
+    """Counts of files by extension, such as "300 .heic, 2 .svg", the most frequent first."""
+    counts = Counter(extension(name) or "without an extension" for name in names)
     shown = [f"{count:,} {kind}" for kind, count in counts.most_common(5)]
     return ", ".join([*shown, *["…"] * (len(counts) > 5)])
 
