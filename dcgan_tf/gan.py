@@ -171,7 +171,7 @@ class Gan:
         if lazy:
             fake = tf.stop_gradient(fake)
         beside_real, beside_fake = (fake, real) if self.joint_batch else (None, None)
-        fractions = self.random.fractions(len(real.shape), self.pack, update)
+        places = self.random.places(len(real.shape), self.pack, update)
         weights = weights or self.discriminator.trainable_variables
         weights = [tf.convert_to_tensor(weight) for weight in weights]
 
@@ -180,7 +180,7 @@ class Gan:
             critique = Critique(
                 lambda images: self.discriminate(images, beside_real, *labels_and_model)[0],
                 lambda images: self.discriminate(beside_fake, images, *labels_and_model)[1],
-                fractions,
+                places,
             )
             return penalty.factor * penalty.function(critique, real, fake)
 

@@ -77,7 +77,7 @@ class StepRandom:
 
         return replica_slice(draw, [self.batch_size])
 
-    def fractions(self, rank: int, pack: int, update: int = 0) -> tf.Tensor:
+    def places(self, rank: int, pack: int, update: int = 0) -> tf.Tensor:
         """Interpolation coefficients between real and generated images, float32 [batch, 1, …].
 
         Uniform in [0, 1); images that the discriminator sees together share one.

@@ -21,12 +21,12 @@ class Critique(NamedTuple):
     Attributes:
         of_real: maps images in place of the real ones, float32 [batch, H, W, C], to logits.
         of_fake: maps images in place of the generated ones to logits.
-        fractions: uniform random numbers in [0, 1), float32 [batch, 1, 1, 1].
+        places: uniform random numbers in [0, 1), float32 [batch, 1, 1, 1].
     """
 
     of_real: Callable[[tf.Tensor], tf.Tensor]
     of_fake: Callable[[tf.Tensor], tf.Tensor]
-    fractions: tf.Tensor
+    places: tf.Tensor
 
 
 def r1_penalty(critique: Critique, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
@@ -44,7 +44,7 @@ def gradient_penalty(critique: Critique, real: tf.Tensor, fake: tf.Tensor) -> tf
 
     Gulrajani et al., 2017, equation 3. Each point has the label of its real image.
     """
-    between = real + critique.fractions * (fake - real)
+    between = real + critique.places * (fake - real)
     squares = squared_gradient_norms(critique.of_real, between)
     return tf.reduce_mean((tf.sqrt(squares + 1e-12) - 1.0) ** 2)
 

@@ -22,7 +22,7 @@ from tests.conftest import thorough
 from tests.small import batches, dense_trainer, eagerly, make_trainer, record, train, values
 
 INTERVAL = PENALTIES["r1_gamma"].interval
-ANYWHERE = StepRandom(seed=0, batch_size=6, noise_dim=1).fractions(4, pack=1)
+ANYWHERE = StepRandom(seed=0, batch_size=6, noise_dim=1).places(4, pack=1)
 FACTOR = 2.0
 
 
@@ -31,8 +31,8 @@ def r1(discriminator, real):
     return float(r1_penalty(critique, real, tf.zeros_like(real)))
 
 
-def between(discriminator, real, fake, fractions=ANYWHERE):
-    return float(gradient_penalty(Critique(discriminator, discriminator, fractions), real, fake))
+def between(discriminator, real, fake, places=ANYWHERE):
+    return float(gradient_penalty(Critique(discriminator, discriminator, places), real, fake))
 
 
 def linear(images):
@@ -83,9 +83,9 @@ def test_gradient_penalty_of_a_critic_whose_gradient_is_known():
 def test_gradient_penalty_is_taken_between_real_and_fake():
     """D(x) = x²/2 has the gradient x; between 2 and 4 that is 2 + 2u with u from 0 to 1."""
     real, fake = tf.fill([4000, 1], 2.0), tf.fill([4000, 1], 4.0)
-    fractions = StepRandom(seed=0, batch_size=4000, noise_dim=1).fractions(2, pack=1)
+    places = StepRandom(seed=0, batch_size=4000, noise_dim=1).places(2, pack=1)
     # The mean of (1 + 2u)² is 1 + 2 + 4/3.
-    penalty = between(lambda images: images**2 / 2, real, fake, fractions)
+    penalty = between(lambda images: images**2 / 2, real, fake, places)
     assert penalty == pytest.approx(13 / 3, rel=0.05)
 
 
@@ -95,12 +95,12 @@ def test_no_gradient_penalty_for_a_critic_of_packs_that_is_1_lipschitz():
     weights = tf.random.stateless_normal([32, 1], [3, 4])
     weights /= tf.norm(weights)
     pack = Pack(2)
-    fractions = StepRandom(seed=0, batch_size=8, noise_dim=1).fractions(4, pack=2)
+    places = StepRandom(seed=0, batch_size=8, noise_dim=1).places(4, pack=2)
 
     def critic(images):
         return tf.reshape(pack(images), [-1, 32]) @ weights
 
-    assert between(critic, real, fake, fractions) == pytest.approx(0, abs=1e-9)
+    assert between(critic, real, fake, places) == pytest.approx(0, abs=1e-9)
 
 
 def test_a_pack_lies_at_one_point_between_real_and_generated_ones():
@@ -111,8 +111,8 @@ def test_a_pack_lies_at_one_point_between_real_and_generated_ones():
         seen.append(images)
         return tf.reshape(images, [4, -1])
 
-    fractions = StepRandom(seed=0, batch_size=8, noise_dim=1).fractions(4, pack=2)
-    between(critic, tf.zeros([8, 2, 2, 1]), tf.ones([8, 2, 2, 1]), fractions)
+    places = StepRandom(seed=0, batch_size=8, noise_dim=1).places(4, pack=2)
+    between(critic, tf.zeros([8, 2, 2, 1]), tf.ones([8, 2, 2, 1]), places)
     points = seen[0][:, 0, 0, 0].numpy()
     np.testing.assert_array_equal(points[::2], points[1::2])
     assert len(set(points)) == 4 and 0 <= points.min() < points.max() < 1
