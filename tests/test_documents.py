@@ -15,7 +15,10 @@ from dcgan_tf.commands.sample import SampleFlags
 from dcgan_tf.commands.tfrecords import TFRecordFlags
 from dcgan_tf.commands.train import TrainFlags
 from dcgan_tf.commands.web import WebFlags
+from dcgan_tf.evaluation.scores import METRICS
+from dcgan_tf.settings.choices import AUGMENTATIONS, LOSSES, PENALTIES
 from dcgan_tf.settings.config import Config
+from dcgan_tf.settings.presets import PRESETS
 from tests.conftest import ROOT
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("dcgan_tf/**/*.md")]
@@ -85,3 +88,14 @@ def test_commands_are_found_and_wrong_ones_are_errors():
     assert len(found) > 80 and {name for name, _ in found} == {*COMMANDS}
     with pytest.raises(Exception, match="no_such_flag"):
         parse_given(None, *FLAGS["train"], argv=["train", "--no_such_flag=1"])
+
+
+def test_every_choice_is_on_the_page_of_its_kind():
+    rows = {
+        "commands": [*LOSSES, *AUGMENTATIONS, *(f"--{name}" for name in PENALTIES)],
+        "sources": PRESETS,
+        "evaluation": [metric.label.split(" × ")[0].strip() for metric in METRICS.values()],
+    }
+    for page, expected in rows.items():
+        text = (ROOT / f"docs/{page}.md").read_text().lower()
+        assert [row for row in expected if row.lower() not in text] == []

@@ -87,7 +87,7 @@ def table(found: dict[str, Any]) -> str:
                 cells = [metric.show_class(value) for value in of_class]
                 lines.append(row(f"{metric.label}, {label}", cells))
     if found["compared_with"] == "held-out":
-        memories = [checkpoint["memorisation"] for checkpoint in checkpoints.values()]
+        memories = [checkpoint["memorization"] for checkpoint in checkpoints.values()]
         held_out = {"distance": memories[0]["held_out_distance"], "closer": 0.01}
         for name, label in MEMORIZATION_ROWS.items():
             values = [*(memory[name] for memory in memories), held_out[name]]

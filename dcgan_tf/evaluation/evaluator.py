@@ -271,7 +271,7 @@ def evaluate_run(
         images = evaluator.samples(generator)
         memorization, distances, indices = evaluator.memorization(images)
         scores = to_json(evaluator.scores(images, evaluator.sample_labels))
-        found["checkpoints"][step] = scores | {"memorisation": memorization._asdict()}
+        found["checkpoints"][step] = scores | {"memorization": memorization._asdict()}
     order = distances.argsort()[:NUM_CLOSEST]
     return found, evaluator.training[indices[order]], images[order]
 

@@ -53,7 +53,7 @@ def draw_losses(scalars: StepScalars, steps_per_epoch: int) -> Figure:
     losses.set_ylabel("loss")
     if min(scalars.gen_loss.min(), scalars.disc_loss.min()) >= 0:
         losses.set_ylim(bottom=0)
-    probabilities.set(ylim=(0, 1), ylabel="probability of being real")
+    probabilities.set(ylim=(0, 1), ylabel="D = sigmoid(logits)")
     probabilities.set_xlabel(f"step ({steps_per_epoch} per epoch)")
     for axes in (losses, probabilities):
         axes.grid(alpha=0.3)

