@@ -69,7 +69,9 @@ def test_fashion_mnist_comes_from_debians_folder_before_a_download(tmp_path, mni
 
 def test_the_error_of_a_failed_cifar10_download_suggests_a_copy(monkeypatch):
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", no_network)
-    expected = "cifar10 could not be downloaded .URL fetch failure.*`data_dir`, with its binary"
+    expected = (
+        "cifar10 could not be downloaded .URL fetch failure.*`data_dir` to a folder with its binary"
+    )
     for load in (named.load_cifar10_images, named.load_cifar10_labels):
         with pytest.raises(UserError, match=expected):
             load(Config(), "train")

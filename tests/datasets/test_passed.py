@@ -176,7 +176,7 @@ def test_images_and_settings_that_exclude_each_other(digits):
         read_passed(Config(), digits)
     with pytest.raises(UserError, match="`labels` are for `conditional=True`"):
         read_passed(ARRAYS, digits, range(150))
-    with passed.passing(read_passed(LABELED, digits)), pytest.raises(UserError, match="without"):
+    with passed.passing(read_passed(LABELED, digits)), pytest.raises(UserError, match="have none"):
         passed.load_passed_labels(LABELED, "train")
     with pytest.raises(UserError, match="`data_dir` is not for `dataset` arrays"):
         Config.from_preset(dataset="arrays", data_dir="x")
