@@ -73,9 +73,7 @@ def test_epochs_take_the_place_of_a_presets_steps(given, epochs, max_steps):
 
 
 def test_unknown_preset_names_all():
-    with pytest.raises(
-        UserError, match="one of tutorial, fast, digits, paper, blocks, upsample, small, not 'big'"
-    ):
+    with pytest.raises(UserError, match="one of tutorial, fast, digits, .*, small, not 'big'"):
         Config.from_flags({"preset": "big"})
 
 
