@@ -96,4 +96,4 @@ def main() -> None:
         if export_format.missing:
             needed = f'pip install "dcgan-tf[{export_format.extra}]"'
             missing = ", ".join(export_format.missing)
-            print(f"{name}: left out because {missing} is missing: {needed}")
+            print(f"{name}: left out, because it needs {missing}: {needed}")

@@ -72,7 +72,8 @@ def parse_given(
         sys.exit(0)
     if surplus:
         raise UserError(
-            f"unexpected argument {surplus[0]!r}: pass settings as flags (--help lists them)"
+            f"unexpected argument {surplus[0]!r}: pass settings as flags (--help lists them), and "
+            f"put a value with spaces in quotes"
         )
     given = {field.name: values[field.name].value for field in fields if values[field.name].present}
     return [

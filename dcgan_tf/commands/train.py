@@ -55,6 +55,6 @@ def main() -> None:
             strategy = make_strategy(config)
     if flags.augment_preview:
         write_augmentation_preview(config, Path(flags.augment_preview))
-        print(f"what the discriminator sees: {flags.augment_preview}")
+        print(f"images, and augmented versions below: {flags.augment_preview}")
         return
     train_run(config, run_directory.path, strategy, flags.resume)

@@ -293,5 +293,7 @@ def raise_no_images(source: Path, names: Sequence[str], reading: int) -> NoRetur
         found += "; for TFRecords, add `dataset=tfrecords`"
     elif any(kind in PACKED for kind in kinds):
         found += "; unpack the archives"
+    elif {".heic", ".heif"} & {*kinds}:
+        found += "; convert them to PNG or JPEG"
     wanted = READINGS[reading].wanted
     raise UserError(f"`data_dir` {source} has no images ({wanted}); it has {found}")

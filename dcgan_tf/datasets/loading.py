@@ -30,8 +30,8 @@ def load_images(config: Config) -> Images:
         if config.discriminator_steps > 1:
             each += f" times `discriminator_steps` {config.discriminator_steps}"
         raise UserError(
-            f"{each} is more than the {len(images)} images of "
-            f"{config.data_dir or config.dataset}: reduce it"
+            f"{config.data_dir or config.dataset} has only {len(images)} images to train on, fewer "
+            f"than {each}: add images, or use a smaller batch"
         )
     return images
 

@@ -133,8 +133,8 @@ def check_damage(files: Files, damaged: Damaged, allowed: int) -> None:
         name, reason = readable(damaged[0][0]), damaged[0][1]
         raise DamagedImages(
             f"`data_dir` {files.source}: {count:,} of {total:,} images are damaged, first {name} "
-            f"({reason}), and `max_bad_images` allows {min(allowed, total - 1):,}: repair or "
-            f"delete them, or allow more"
+            f"({reason}), but `max_bad_images` allows {min(allowed, total - 1):,}: repair or "
+            f"delete them, or allow a larger fraction"
         )
     for name, reason in damaged[:MAX_WARNINGS]:
         logger.warning("%s in %s is damaged and left out: %s", readable(name), files.source, reason)
@@ -151,7 +151,7 @@ def warn_of_unread(files: Files) -> None:
     for names, what_to_do in (
         (newer, old),
         (packed, "unpack them"),
-        (others, "save them as PNG or JPEG, with the right extension"),
+        (others, "convert them to PNG or JPEG, with the right extension"),
     ):
         if names:
             found = count_extensions(names)

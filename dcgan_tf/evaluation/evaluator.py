@@ -128,9 +128,10 @@ class Evaluator:
         enough = MIN_IMAGES_PER_FEATURE * features
         count = min(self.num_images, len(self.held_out))
         if count < enough:
+            kid = "; KID is not" if count >= METRICS["kid"].min_images else ""
             return (
                 f"{count:,} images are too few for the covariances of {features:,} features, so "
-                f"the Fréchet distance is biased upward; KID is not"
+                f"the Fréchet distance is biased upward{kid}"
             )
         if self.real_labels is None or (count := np.bincount(self.real_labels).min()) >= enough:
             return None

@@ -13,6 +13,7 @@ from dcgan_tf.regularization.augmentation import augment, make_augmentations
 from dcgan_tf.reporting.images import image_grid, save_png
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.image_size import start_and_blocks
 
 NUM_IMAGES, NUM_AUGMENTED_ROWS = 8, 7
 
@@ -26,7 +27,7 @@ def write_augmentation_preview(config: Config, path: Path) -> None:
 
     Raises:
         UserError: the path is not a .png or can't be written, the config has no augmentation, or
-            the images can't be read.
+            the images can't be read or have a size that can't be trained.
     """
     if path.suffix != ".png":
         raise UserError(f"`augment_preview` {path} must be a .png")
@@ -35,6 +36,7 @@ def write_augmentation_preview(config: Config, path: Path) -> None:
     if not augmentations:
         raise UserError("`augment_preview` needs `augment`: nothing changes without it")
     images = scale(load_images(config)[:NUM_IMAGES])
+    start_and_blocks(images.shape[1:], config.stride)  # rejects a size that can't be trained
     rows = [
         images,
         *(augment(images, augmentations, (config.seed, i)) for i in range(NUM_AUGMENTED_ROWS)),

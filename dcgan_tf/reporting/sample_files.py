@@ -45,7 +45,7 @@ def writer_for(
     if output.suffix:
         check_file(output, "`output`")
     if output.is_dir() and not is_free(output):
-        raise UserError(f"`output` {output} is not an empty folder: use a new or empty one")
+        raise UserError(f"`output` {output} has files in it already: use a new or empty folder")
     if output.is_file() and not output.suffix:
         raise UserError(f"`output` {output} is a file without a suffix: use a .png or .npz")
     write = writers[output.suffix]

@@ -291,8 +291,8 @@ def load_training_images(run: RunDirectory) -> Images:
     config, described = run.read_config()
     if config.data_dir is not None and not Path(config.data_dir).exists():
         raise UserError(
-            f"{run.path} was trained on {config.data_dir}, which is missing: put the images, or a "
-            f"link to them, back"
+            f"{run.path} was trained on {config.data_dir}, which is missing here: run this where "
+            f"it is, or put the images, or a link to them, back"
         )
     images = load_images(config)
     labels = load_training_labels(config, images)

@@ -149,7 +149,7 @@ def train_run(
         if config.init_from and not Checkpoints(run.checkpoints).steps():
             other = origin_of(config.init_from)
             step = start_from(other, config, images.shape[1:], trainer.classes, trainer.stacks)
-            origin = f"from {config.init_from} after step {step}"
+            origin = f"from step 0, with the weights of {config.init_from} at step {step}"
         evaluates = trainer.is_evaluated and is_chief()
     # Outside the scope, so a classifier for it is trained as on a single device.
     evaluate = None
@@ -264,9 +264,9 @@ def images_lines(count: int, step_size: int) -> dict[str, str]:
         fitting = next(
             size for size in range(step_size, 0, -1) if count % size <= MAX_LEFT_OUT * count
         )
-        lines["left out"] = (
-            f"{left_out} of the {count:,} images in each epoch, different ones each time; a step "
-            f"of {fitting} images would leave out {count % fitting}"
+        lines["batches"] = (
+            f"{count - left_out} of the {count:,} images per epoch, different ones each time; with "
+            f"{fitting} images per step, {count - count % fitting}"
         )
     return lines
 

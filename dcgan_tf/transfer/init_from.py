@@ -153,8 +153,10 @@ def check_match(config: Config, image_shape: ImageShape, other: Config, shape: I
         how = (
             f"`fade_in` grows from {sizes[2]} to {sizes[1]}"
             if config.fade_in
-            else f"not of {sizes[1]}, as now (from half the size, add `fade_in` to grow)"
+            else f"this run has images of {sizes[1]}"
         )
+        if not config.fade_in and [2 * side for side in shape[:2]] == [*image_shape[:2]]:
+            how += ", twice the size: add `fade_in` to grow"
         if other.reading < config.reading and shape[:2] == image_shape[:2]:
             how += "; with `reading=1`, as in that run, these images have the same channels"
         raise UserError(

@@ -7,7 +7,7 @@ from dcgan_tf.settings.errors import UserError
 
 
 def test_the_error_of_fewer_images_than_a_batch_gives_both_counts(digits_dir):
-    with pytest.raises(UserError, match="`batch_size` 64 is more than the 50 images"):
+    with pytest.raises(UserError, match="50 images to train on, fewer than `batch_size` 64"):
         loading.load_images(Config(data_dir=str(digits_dir), batch_size=64))
 
 

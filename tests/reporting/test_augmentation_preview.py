@@ -31,7 +31,7 @@ def test_preview_names_damaged_images(tmp_path):
     flags = ["--preset=small", "--dataset=folder", f"--data_dir={tmp_path}", "--image_size=16"]
     flags += ["--max_bad_images=0.1", f"--augment_preview={tmp_path}.png"]
     code, out, err = finish([sys.executable, str(ROOT / "train.py"), *flags], how=fork)
-    assert code == 0 and "what the discriminator sees" in out
+    assert code == 0 and "augmented versions below" in out
     assert "7.png" in err and "damaged and left out" in err
 
 
@@ -40,6 +40,10 @@ def test_preview_errors_are_one_sentence(run_main, digits_dir, tmp_path):
         ([f"--augment_preview={tmp_path}/preview.png"], "needs --augment"),
         (["--augment=color", f"--augment_preview={tmp_path}/no/preview.png"], "there is no folder"),
         (["--augment=color", f"--augment_preview={tmp_path}/preview.jpg"], "must be a .png"),
+        (
+            ["--augment=color", "--image_size=65", f"--augment_preview={tmp_path}/preview.png"],
+            "--image_size 65 is not 4 to 7 times",
+        ),
         (["--augment=colour"], "color,translation,cutout, separated by commas, not 'colour'"),
     ):
         code, _, err = run_main(train, f"--data_dir={digits_dir}", "--batch_size=8", *flags)

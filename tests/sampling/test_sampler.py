@@ -59,7 +59,7 @@ def test_folder_gets_a_png_for_each_image(run_main, finished_run, tmp_path):
     for name, image in zip(names, images):
         assert np.array_equal(iio.imread(tmp_path / "s" / name), image[..., 0])
     code, _, err = run_main(sample, f"--run_dir={finished_run}", f"--output={tmp_path / 's'}")
-    assert code == 1 and "is not an empty folder" in err
+    assert code == 1 and "has files in it already" in err
 
 
 @pytest.mark.parametrize("output", [".", "new/folder"])

@@ -123,7 +123,7 @@ def test_an_export_has_both_models_and_a_run_starts_from_its_name(toy, other, pi
         assert np.any(theirs[0])
     new = toy.parent / "new"
     code, out, err = run_main(train, *flags(new, pictures, init_from="toy", max_steps=1))
-    assert code == 0 and "from toy after step 12, to step 1" in out, err
+    assert code == 0 and "from step 0, with the weights of toy at step 12, to step 1" in out, err
 
 
 def test_errors_of_init_from_by_name_are_one_sentence(
@@ -134,7 +134,7 @@ def test_errors_of_init_from_by_name_are_one_sentence(
     for name, changes, message in (
         ("cats", {}, f"cats is not a run directory .*, nor one .* {names}$"),
         ("toy", {"noise_dim": 9}, "toy has other models: --noise_dim is 9 but must be 8$"),
-        ("toy", {"size": 32}, "toy was trained on images of 16×16×3: not of 32×32×3"),
+        ("toy", {"size": 32}, "toy was trained on images of 16×16×3: this run has images of 32×32×3, twice the size"),
     ):
         given = flags(tmp_path / "run", pictures, **{"init_from": name} | changes)
         code, _, err = run_main(train, *given)
@@ -189,7 +189,7 @@ def test_run_starts_with_the_other_runs_images_and_resumes_without_it(
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     start = f"--init_from={gone}"
     code, out, err = run_main(train, *flags(whole, pictures, start))
-    assert code == 0 and f"from {gone} after step 12, to step 12" in out, err
+    assert code == 0 and f"with the weights of {gone} at step 12, to step 12" in out, err
     assert run_main(train, *flags(stopped, pictures, start, "--max_steps=3"))[0] == 0
     shutil.rmtree(gone)
     code, out, err = run_main(train, *flags(stopped, pictures, start))
@@ -263,8 +263,8 @@ def test_an_ema_generator_of_only_one_run_starts_as_the_generator_or_is_ignored(
 @pytest.mark.parametrize(
     "settings, shape, message",
     [
-        ({}, (32, 32, 3), "images of 16×16×3: not of 32×32×3"),
-        ({}, (16, 16, 1), "images of 16×16×3: not of 16×16×1"),
+        ({}, (32, 32, 3), "images of 16×16×3: this run has images of 32×32×3, twice the size: add `fade_in`"),
+        ({}, (16, 16, 1), "images of 16×16×3: this run has images of 16×16×1$"),
         ({"fade_in": 5}, (16, 16, 3), "images of 16×16×3: `fade_in` grows from 8×8×3 to 16×16×3"),
         ({"fade_in": 5}, (32, 32, 3), "`base_filters` is 4 but must be 2$"),
         ({"base_filters": 8, "noise_dim": 9}, SHAPE, "`noise_dim` is 9 but must be 8; `"),
@@ -306,7 +306,7 @@ OTHER_VALUES = {
 def test_every_setting_that_changes_what_weights_compute_is_compared(other, name):
     """A new setting needs a row here with a value that differs from the other run's."""
     config = Config(**OWN | {name: OTHER_VALUES[name]}, init_from=str(other))
-    with pytest.raises(UserError, match=f"has other models: `{name}` is {OTHER_VALUES[name]} and"):
+    with pytest.raises(UserError, match=f"has other models: `{name}` is {OTHER_VALUES[name]} but"):
         start_from(RunDirectory(other), config, SHAPE, NO_CLASSES, {})
 
 
