@@ -132,7 +132,7 @@ def test_run_that_starts_from_another_keeps_its_clusters(run, digits_dir, mnist,
     other = tmp_path / "run"
     command = train_command(other, folder, *FLAGS, f"--init_from={run}", "--seed=7")
     code, out, err = finish([*command, "--max_steps=2"], how=fork)
-    assert code == 0 and "after step 12" in out, err
+    assert code == 0 and "at step 12" in out, err
     theirs, ours = (read_clusters(each / "clusters.npz") for each in (run, other))
     np.testing.assert_array_equal(ours.ids[:20], theirs.ids[30:])
     np.testing.assert_array_equal(ours.centers, theirs.centers)

@@ -119,7 +119,7 @@ def test_pictures_that_are_not_read_are_counted_in_one_warning(source, caplog):
     Image.fromarray(blocks(RED)).save(source / "photo.jpg_large", "JPEG")
     assert len(read(source)) == 1
     (record,) = caplog.records
-    assert "3 .heic, 1 .svg, 1 .jpg_large: save them as PNG or JPEG" in record.getMessage()
+    assert "3 .heic, 1 .svg, 1 .jpg_large: convert them to PNG or JPEG" in record.getMessage()
     (source / "more.zip").write_bytes(b"")
     caplog.clear()
     read(source)
