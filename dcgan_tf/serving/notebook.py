@@ -258,7 +258,7 @@ def load_pretrained(name: str) -> Run:
     """Loads a pretrained generator, as a run without a discriminator.
 
     Args:
-        name: `mnist`, `fashion_mnist` or `faces`; see docs/pretrained.md.
+        name: `mnist`, `fashion_mnist`, `cifar10` or `faces`; see docs/pretrained.md.
 
     Raises:
         UserError: there is no such generator, or it is damaged.

@@ -28,7 +28,8 @@ from tests.faults.mutation import mutated
 
 FOLDER = ROOT / "dcgan_tf" / "pretrained"
 PAGE = (ROOT / "docs" / "pretrained.md").read_text()
-STEPS = {"mnist": 46850, "fashion_mnist": 37480, "faces": 26320}
+STEPS = {"mnist": 46850, "fashion_mnist": 37480, "cifar10": 19525, "faces": 26320}
+SHAPES = {"cifar10": (32, 32, 3), "faces": (64, 64, 3)}
 SMALL_RUN = ROOT / "tests" / "fixtures" / "run_format_2" / "run"  # of 3 steps
 MB = 10**6
 
@@ -209,12 +210,11 @@ def test_page_serves_it():
 def test_it_is_a_run_in_python(name):
     run = dcgan_tf.load_pretrained(name)
     assert run.step == STEPS[name] and run.checkpoints == [run.step]
-    shape = (2, 64, 64, 3) if name == "faces" else (2, 28, 28, 1)
-    assert np.asarray(run.sample(2)).shape == shape
+    assert np.asarray(run.sample(2)).shape == (2, *SHAPES.get(name, (28, 28, 1)))
     if name not in with_discriminator():
         with pytest.raises(UserError, match="only has a generator: use"):
             _ = run.discriminator
-    with pytest.raises(UserError, match="'digits'.* mnist, fashion_mnist, faces"):
+    with pytest.raises(UserError, match="'digits'.* mnist, fashion_mnist, cifar10, faces"):
         dcgan_tf.load_pretrained("digits")
 
 

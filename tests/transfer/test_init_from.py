@@ -130,7 +130,7 @@ def test_errors_of_init_from_by_name_are_one_sentence(
     toy, pictures, run_main, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    names = "mnist, fashion_mnist, faces, toy"
+    names = "mnist, fashion_mnist, cifar10, faces, toy"
     for name, changes, message in (
         ("cats", {}, f"cats is not a run directory .*, nor one .* {names}$"),
         ("toy", {"noise_dim": 9}, "toy has other models: --noise_dim is 9 but must be 8$"),
