@@ -34,9 +34,7 @@ def test_every_format_says_how_near_it_is(exported):
     folder, out = exported
     assert {path.name for path in folder.iterdir()} == WRITTEN
     assert out.count("of 255 of the generator's images") == len(WRITTEN)
-    assert out.count('pip install "dcgan-tf[onnx]"') == 1 - (
-        "generator.onnx" in WRITTEN
-    )
+    assert out.count('pip install "dcgan-tf[onnx]"') == 1 - ("generator.onnx" in WRITTEN)
     whole, half = (folder / f"generator{kind}.tflite" for kind in ("", "_float16"))
     assert half.stat().st_size < 0.6 * whole.stat().st_size
 

@@ -134,7 +134,11 @@ def test_errors_of_init_from_by_name_are_one_sentence(
     for name, changes, message in (
         ("cats", {}, f"cats is not a run directory .*, nor one .* {names}$"),
         ("toy", {"noise_dim": 9}, "toy has other models: --noise_dim is 9 but must be 8$"),
-        ("toy", {"size": 32}, "toy was trained on images of 16×16×3: this run has images of 32×32×3, twice the size"),
+        (
+            "toy",
+            {"size": 32},
+            "toy was trained on images of 16×16×3: this run has images of 32×32×3, twice the size",
+        ),
     ):
         given = flags(tmp_path / "run", pictures, **{"init_from": name} | changes)
         code, _, err = run_main(train, *given)
@@ -263,7 +267,11 @@ def test_an_ema_generator_of_only_one_run_starts_as_the_generator_or_is_ignored(
 @pytest.mark.parametrize(
     "settings, shape, message",
     [
-        ({}, (32, 32, 3), "images of 16×16×3: this run has images of 32×32×3, twice the size: add `fade_in`"),
+        (
+            {},
+            (32, 32, 3),
+            "images of 16×16×3: this run has images of 32×32×3, twice the size: add `fade_in`",
+        ),
         ({}, (16, 16, 1), "images of 16×16×3: this run has images of 16×16×1$"),
         ({"fade_in": 5}, (16, 16, 3), "images of 16×16×3: `fade_in` grows from 8×8×3 to 16×16×3"),
         ({"fade_in": 5}, (32, 32, 3), "`base_filters` is 4 but must be 2$"),
