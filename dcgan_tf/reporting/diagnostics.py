@@ -14,6 +14,7 @@ from dcgan_tf.train_step import StepScalars
 WINDOW = 200
 COLLAPSED_SPREAD = 0.3
 SHORT_WINDOW = 50
+LATEST = 10
 FALLEN_SPREAD = 0.15  # healthy runs fall as low as 0.10, but rise again within 100 steps
 SPREAD = StepScalars._fields.index("spread")
 VANISHED_NORM = 1e-3
@@ -90,7 +91,7 @@ def diagnose_spread(spread: np.ndarray) -> Iterator[Diagnosis]:
     """
     if len(spread) >= 2 * SHORT_WINDOW:
         before, last = spread[-2 * SHORT_WINDOW :].reshape(2, SHORT_WINDOW).mean(axis=1)
-        if max(last, spread[-10:].mean()) < FALLEN_SPREAD and last <= before:
+        if max(last, spread[-LATEST:].mean()) < FALLEN_SPREAD and last <= before:
             yield collapse(last, SHORT_WINDOW)
 
 
