@@ -5,9 +5,18 @@ import math
 import numpy as np
 import pytest
 
+from dcgan_tf.commands.flags import parse_given
 from dcgan_tf.datasets.named import MNIST_FILE
 from dcgan_tf.evaluation.classifier import classify, load_classifier
+from dcgan_tf.settings.config import Config
 from experiments import mode_collapse
+
+
+@pytest.mark.parametrize("remedy", mode_collapse.REMEDIES)
+def test_flags_of_every_remedy_fit_together(remedy):
+    flags = f"train {mode_collapse.COMMON} {mode_collapse.REMEDIES[remedy]}".split()
+    (given,) = parse_given(None, Config, argv=flags)
+    assert Config.from_flags(given).base_filters == 16
 
 
 def test_stacked_digits_are_counted_by_their_three_labels():

@@ -1,8 +1,10 @@
 """The pretrained generators: their files, their page, and the commands that use them."""
 
+import dataclasses
 import os
 import random
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 
 import dcgan_tf
 from dcgan_tf.commands import evaluate, export, features, sample, train
+from dcgan_tf.commands.flags import parse_given
 from dcgan_tf.datasets.loading import shrink
 from dcgan_tf.evaluation.classifier import classify, load_classifier
 from dcgan_tf.evaluation.evaluator import MEMORY_SIZE, Evaluator
@@ -22,6 +25,7 @@ from dcgan_tf.pretrained.weights import load_weights, save_weights, weights_step
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.serving import export_formats
 from dcgan_tf.serving.web_app import make_app
+from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from tests.conftest import ROOT, one_sentence
 from tests.faults.mutation import mutated
@@ -89,6 +93,17 @@ def test_page_has_a_card_for_every_row():
 
 def test_configs_have_no_path_of_the_machine_that_trained_them(name):
     assert "/" not in (FOLDER / name / "config.json").read_text()
+
+
+def test_the_command_on_the_page_gives_the_settings_that_it_was_trained_with(name):
+    card = PAGE.split(f"## `{name}`")[1]
+    command = re.search(r"\| trained with \| `dcgan (train [^`]*)`", card)[1]
+    (given,) = parse_given(None, Config, argv=shlex.split(command))
+    trained, _ = RunDirectory(FOLDER / name).read_config()
+    old, new = (dataclasses.asdict(config) for config in (trained, Config.from_flags(given)))
+    # What the machine, the version or an equal preset of another name decides.
+    others = {"precision", "convolutions", "reading", "ordering", "preset"}
+    assert {setting for setting in old if old[setting] != new[setting]} <= others
 
 
 @pytest.mark.parametrize("file", FILES[:2])
