@@ -113,6 +113,8 @@ class Gan:
     ) -> tuple[tf.Tensor | None, tf.Tensor | None]:
         """The logits of real and of generated images in training mode, float32 [batch / pack, 1].
 
+        With an auxiliary classifier, they are followed by the log-likelihood of the label.
+
         Args:
             real, fake: the images, float32 [batch, H, W, C] in [-1, 1]. Without `joint_batch`,
                 either may be None, and then its logits are None.

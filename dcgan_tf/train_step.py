@@ -109,13 +109,13 @@ def step_output(
 
     Args:
         images: real and generated images, float32 [batch, H, W, C].
-        logits: of real and of generated images, float32 [batch / pack, 1].
+        logits: of real and of generated images, see `Gan.discriminate`.
         losses: of the generator and the discriminator, float32 scalars.
         gradient_norms: of the generator and the discriminator, float32 scalars.
     """
     real_std, fake_std = (tf.reduce_mean(tf.math.reduce_std(each, axis=0)) for each in images)
     (gen_loss, disc_loss), (gen_norm, disc_norm) = losses, gradient_norms
-    real_logits, fake_logits = logits
+    real_logits, fake_logits = (each[:, :1] for each in logits)
     scalars = StepScalars(
         gen_loss,
         disc_loss,

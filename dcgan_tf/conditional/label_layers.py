@@ -53,6 +53,7 @@ def with_projection(
     classes: int,
     pack: int,
     initializer: keras.initializers.Initializer,
+    auxiliary: bool = False,
 ) -> keras.Model:
     """A projection discriminator: its logit includes a class-specific linear map of the features.
 
@@ -63,6 +64,8 @@ def with_projection(
         classes: the number of classes.
         pack: the number of images per logit, each with a label.
         initializer: the initializer of the class weights.
+        auxiliary: whether to add a classifier, which is linear in the features. The log-likelihood
+            of each image's label follows its logit, float32 [batch, 2].
 
     Returns:
         A model whose inputs are `images` and `label`.
@@ -82,4 +85,8 @@ def with_projection(
     )
     projection = layers.Dot(axes=1, dtype="float32")([flat, of_class(one_hot)])
     logits = layers.Add(dtype="float32")([logits, projection])
+    if auxiliary:
+        log_likelihoods = layers.Dense(classes, activation="log_softmax", dtype="float32")(flat)
+        likelihood = layers.Dot(axes=1, dtype="float32")([log_likelihoods, one_hot])
+        logits = layers.Concatenate(dtype="float32")([logits, likelihood])
     return keras.Model([images, label], logits, name="discriminator")

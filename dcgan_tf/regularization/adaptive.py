@@ -49,8 +49,8 @@ class AdaptiveProbability(tf.Module):
             real_logits, fake_logits: this replica's logits, float32 [batch / pack, 1].
             step: the number of steps taken before, int64.
         """
-        threshold = fake_logits if self.threshold is None else self.threshold
-        mean_sign = tf.reduce_mean(tf.sign(real_logits - threshold))
+        threshold = fake_logits[:, :1] if self.threshold is None else self.threshold
+        mean_sign = tf.reduce_mean(tf.sign(real_logits[:, :1] - threshold))
         context = tf.distribute.get_replica_context()
         if context.num_replicas_in_sync > 1:
             mean_sign = context.all_reduce("MEAN", mean_sign)

@@ -58,7 +58,7 @@ def squared_gradient_norms(
     """
     with tf.GradientTape() as tape:
         tape.watch(images)
-        logits = logits_of(images)
+        logits = logits_of(images)[:, :1]  # without an auxiliary classifier's output
     slopes = tape.gradient(logits, images)
     return tf.reduce_sum(tf.reshape(slopes, [logits.shape[0], -1]) ** 2, axis=1)
 

@@ -86,6 +86,19 @@ COMBINATIONS = (
         "`fade_in` can't grow models with `label_input=projection`: set `label_input=concat`",
     ),
     Combination(
+        lambda config: config.auxiliary_weight and not config.has_class_layers,
+        "`auxiliary_weight` needs labels that the discriminator doesn't see in its images: add "
+        "`label_input=projection`, with `conditional` or `clusters`, or leave it out",
+    ),
+    Combination(
+        lambda config: config.auxiliary_weight and config.pack > 1,
+        "`auxiliary_weight` classifies single images, and `pack` joins them: use only one",
+    ),
+    Combination(
+        lambda config: config.auxiliary_weight and config.loss == "minimax" and config.unroll_steps,
+        "`auxiliary_weight` has no place in the minimax game of `unroll_steps`: set `loss=bce`",
+    ),
+    Combination(
         lambda config: config.batch_size % config.pack != 0,
         "`batch_size={0.batch_size}` is not a multiple of `pack={0.pack}`",
     ),

@@ -297,6 +297,14 @@ class Config(Settings):
         "weight of R2, ½‖∇D‖² at generated images, for `loss=relativistic`; 0: off",
         NOT_NEGATIVE,
     )
+    auxiliary_weight: float | None = setting(
+        None,
+        "Losses and remedies",
+        "weight in the generator's loss of an auxiliary classifier, which the discriminator gets: "
+        "images should be classified as the label they were generated for (AC-GAN); 0: none",
+        NOT_NEGATIVE,
+        of_models=True,
+    )
     unroll_steps: int = setting(
         0,
         "Losses and remedies",
