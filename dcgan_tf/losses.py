@@ -164,6 +164,6 @@ def make_losses(config: Config) -> Losses:
     if config.label_smoothing:
         discriminator = functools.partial(discriminator, label_smoothing=config.label_smoothing)
     losses = Losses(discriminator, generator, row.relative)
-    if config.auxiliary_weight:
-        return with_auxiliary_classifier(losses, config.auxiliary_weight)
+    if config.has_auxiliary_classifier:
+        return with_auxiliary_classifier(losses, config.auxiliary_weight or 0.0)
     return losses

@@ -106,7 +106,7 @@ def as_discriminator(
             classes,
             config.pack,
             kernel_initializer(config),
-            auxiliary=bool(config.auxiliary_weight),
+            auxiliary=config.has_auxiliary_classifier,
         )
     inputs = layers.Input((*size, channels + classes))
     discriminator = keras.Sequential([inputs, *pack, *stack], name="discriminator")

@@ -134,6 +134,7 @@ def test_labels_of_samples_have_the_datas_proportions_and_leave_the_noise_alone(
         | {"architecture": "dense"},
         {"preset": "blocks", "r1_gamma": 1.0, "augment": "color"},
         {"preset": "blocks", "label_input": "projection", "pack": 2, "r1_gamma": 1.0},
+        {"preset": "digits", "auxiliary_weight": 0.1, "augment": "color", "augment_target": 0.6},
         *thorough(
             {"label_input": "projection", "precision": "bfloat16", "unroll_steps": 1},
             {"label_input": "projection", "preset": "upsample", "ema_decay": 0.9}
@@ -144,6 +145,10 @@ def test_labels_of_samples_have_the_datas_proportions_and_leave_the_noise_alone(
             {"precision": "float16", "loss": "hinge"},
             {"loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 2, "pack": 2},
             {"loss": "minimax", "unroll_steps": 2},
+            {"label_input": "projection", "auxiliary_weight": 0.1, "unroll_steps": 1}
+            | {"loss": "relativistic", "discriminator_batch": "joint"},
+            {"label_input": "projection", "auxiliary_weight": 0.1, "discriminator_steps": 2}
+            | {"loss": "wasserstein", "gradient_penalty": 10.0},
             {"unroll_steps": 2, "r1_gamma": 1.0, "discriminator_batch_norm": True},
             {"precision": "float16", "discriminator_steps": 2, "r1_gamma": 1.0},
             {"loss": "least_squares", "reference": True, "noise": "uniform"},

@@ -59,10 +59,38 @@ def test_discriminator_has_weights_of_a_class_for_its_features(pack):
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-4)
 
 
+def test_auxiliary_classifier_outputs_the_log_likelihood_of_the_label():
+    rng = np.random.default_rng(2)
+    stack, head = [layers.Conv2D(3, 1, activation="relu")], [layers.Flatten(), layers.Dense(1)]
+    arguments = (stack, head, (4, 4, 1), 3, 1, keras.initializers.RandomNormal())
+    discriminator = with_projection(*arguments, auxiliary=True)
+    (classifier,) = (layer for layer in discriminator.layers if getattr(layer, "units", None) == 3)
+    classifier.set_weights([rng.normal(size=each.shape) for each in classifier.get_weights()])
+    images = rng.uniform(-1, 1, (6, 4, 4, 1)).astype("f")
+    labels = np.array([0, 1, 2, 2, 1, 1], np.int32)
+
+    kernel, bias = classifier.get_weights()
+    scores = np.exp(keras.Sequential(stack)(images).numpy().reshape(6, -1) @ kernel + bias)
+    expected = np.log(scores[np.arange(6), labels] / scores.sum(axis=1))
+    inputs = [keras.ops.array(images), keras.ops.array(labels)]
+    found = discriminator(inputs)
+    np.testing.assert_allclose(found[:, 1], expected, rtol=1e-4)
+    plain = keras.Model(discriminator.inputs, discriminator.layers[-1].input[0])
+    np.testing.assert_allclose(found[:, :1], plain(inputs))
+
+
 def test_settings_that_do_not_fit_label_layers_are_refused():
     with pytest.raises(UserError, match="needs the generator's batch norm"):
         Config(clusters=5, label_input="projection", generator_batch_norm=False)
     with pytest.raises(UserError, match="`fade_in` can't grow models"):
         Config(clusters=5, label_input="projection", fade_in=3, init_from="other")
+    projection = {"clusters": 5, "label_input": "projection", "auxiliary_weight": 0.1}
+    with pytest.raises(UserError, match="classifies each image on its own"):
+        Config(**projection, pack=2)
+    with pytest.raises(UserError, match="has no term for `auxiliary_weight`"):
+        Config(**projection, loss="minimax", unroll_steps=1)
+    for given in ({}, {"clusters": 5}):
+        with pytest.raises(UserError, match="`auxiliary_weight` is for labels that"):
+            Config.from_preset(auxiliary_weight=0.1, **given)
     with pytest.raises(UserError, match="`label_input` is for labels"):
         Config.from_preset(label_input="projection")

@@ -57,6 +57,28 @@ def test_label_smoothing_is_one_sided():
     assert float(loss) == pytest.approx((2.1**2 + 2**2) / 2)
 
 
+def test_auxiliary_classifier_adds_its_cross_entropy():
+    """Real images have their labels' log-likelihoods of −1 and −3, generated ones of −2 and −6."""
+    third = math.log(3)
+    real, fake = logits(third, 0), logits(third, -third)
+    plain = losses.Losses(discriminator_loss, generator_loss)
+    both = losses.with_auxiliary_classifier(plain, 0.25)
+    real_pairs, fake_pairs = (
+        tf.concat([each, logits(*values)], axis=1)
+        for each, values in ((real, (-1, -3)), (fake, (-2, -6)))
+    )
+    disc, gen = both.discriminator(real_pairs, fake_pairs), both.generator(None, fake_pairs)
+    assert float(disc) == pytest.approx(float(discriminator_loss(real, fake)) + (1 + 3) / 2)
+    assert float(gen) == pytest.approx(float(generator_loss(None, fake)) + 0.25 * (2 + 6) / 2)
+    relative = losses.make_losses(
+        Config(loss="relativistic", clusters=2, label_input="projection", auxiliary_weight=0.25)
+    )
+    # softplus(real − fake) of 0 and log 3: log 2 and log 4.
+    assert float(relative.generator(real_pairs, fake_pairs)) == pytest.approx(
+        (math.log(2) + math.log(4)) / 2 + 0.25 * 4
+    )
+
+
 def test_minimax_saturates_and_the_usual_loss_does_not():
     third = math.log(3)
     assert float(losses.minimax_generator_loss(None, logits(third, -third))) == pytest.approx(

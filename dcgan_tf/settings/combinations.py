@@ -86,17 +86,15 @@ COMBINATIONS = (
         "`fade_in` can't grow models with `label_input=projection`: set `label_input=concat`",
     ),
     Combination(
-        lambda config: config.auxiliary_weight and not config.has_class_layers,
-        "`auxiliary_weight` needs labels that the discriminator doesn't see in its images: add "
-        "`label_input=projection`, with `conditional` or `clusters`, or leave it out",
+        lambda config: config.has_auxiliary_classifier and config.pack > 1,
+        "`auxiliary_weight` classifies each image on its own, but `pack` joins them: use only one",
     ),
     Combination(
-        lambda config: config.auxiliary_weight and config.pack > 1,
-        "`auxiliary_weight` classifies single images, and `pack` joins them: use only one",
-    ),
-    Combination(
-        lambda config: config.auxiliary_weight and config.loss == "minimax" and config.unroll_steps,
-        "`auxiliary_weight` has no place in the minimax game of `unroll_steps`: set `loss=bce`",
+        lambda config: (
+            config.has_auxiliary_classifier and config.loss == "minimax" and config.unroll_steps > 0
+        ),
+        "`unroll_steps` with `loss=minimax` has no term for `auxiliary_weight`: set `loss=bce`, or "
+        "leave one of them out",
     ),
     Combination(
         lambda config: config.batch_size % config.pack != 0,
@@ -172,6 +170,12 @@ UNUSED = (
         ("label_input",),
         lambda config: not config.learns_labels,
         "`{1}` is for labels: add `conditional` or `clusters`, or leave it out",
+    ),
+    Unused(
+        ("auxiliary_weight",),
+        lambda config: config.auxiliary_weight and not config.has_class_layers,
+        "`{1}` is for labels that the discriminator can't read off its input: add "
+        "`label_input=projection` with `conditional` or `clusters`, or leave it out",
     ),
     Unused(
         ("discriminator_batch",),

@@ -479,6 +479,11 @@ class Config(Settings):
         return self.learns_labels and self.label_input == "projection"
 
     @property
+    def has_auxiliary_classifier(self) -> bool:
+        """Whether the discriminator also classifies images."""
+        return self.has_class_layers and bool(self.auxiliary_weight)
+
+    @property
     def has_r1_or_r2(self) -> bool:
         """Whether the discriminator's loss has R1 or R2."""
         return bool(self.r1_gamma or self.r2_gamma)

@@ -61,7 +61,7 @@ def trained(strategy, config, digits, steps):
         *thorough(
             {"sync_batch_norm": True, "discriminator_batch_norm": True, "pack": 2},
             {"sync_batch_norm": True, "conditional": True, "label_input": "projection"}
-            | {"augment": "color", "augment_target": 0.6},
+            | {"augment": "color", "augment_target": 0.6, "auxiliary_weight": 0.1},
             {"generator_batch_norm": False, "spectral_norm": True, "loss": "relativistic"}
             | {"r2_gamma": 1.0, "decay_steps": 4},
             {"sync_batch_norm": True, "noise": "uniform", "loss": "hinge"},

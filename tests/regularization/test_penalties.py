@@ -55,6 +55,14 @@ def test_r2_is_the_same_of_the_generated_images_place():
     assert float(r2_penalty(critique, real, fake)) == 0
 
 
+def test_the_output_of_an_auxiliary_classifier_is_not_penalized():
+    images = tf.random.stateless_normal([6, 1, 1, 2], [1, 2])
+    logits = lambda x: tf.reshape(linear(x), [6, 1])  # noqa: E731
+    assert r1(lambda x: tf.concat([logits(x), x[:, 0, 0] ** 2], axis=1), images) == pytest.approx(
+        12.5
+    )
+
+
 def test_r1_of_packs_is_the_mean_over_packs():
     """D(x, y) = 3·x₁ + 4·x₂ + 3·y₁ + 4·y₂ has a gradient of length √50: 50 / 2 = 25."""
     images = tf.random.stateless_normal([6, 1, 1, 2], [1, 2])

@@ -306,6 +306,7 @@ OTHER_VALUES = {
     "batch_norm_epsilon": 1e-5,
     "spectral_norm": True,
     "label_input": "projection",
+    "auxiliary_weight": 0.1,
     "pack": 2,
 }
 
