@@ -16,6 +16,7 @@ COLLAPSED_SPREAD = 0.3
 SHORT_WINDOW = 50
 LATEST = 10
 FALLEN_SPREAD = 0.15  # healthy runs fall as low as 0.10, but rise again within 100 steps
+RISING = 1.05  # the factor by which the latest steps of a rising spread exceed those before
 SPREAD = StepScalars._fields.index("spread")
 VANISHED_NORM = 1e-3
 EXPLODED_FACTOR = 50
@@ -62,7 +63,8 @@ def diagnose(metrics: np.ndarray, loss: str) -> Iterator[Diagnosis]:
             "a lower `discriminator_learning_rate`, `label_smoothing` 0.1, or more `dropout`",
         )
     last_spread = metrics[-SHORT_WINDOW:, SPREAD].mean()
-    if max(means.spread, last_spread) < COLLAPSED_SPREAD:  # otherwise the collapse has ended
+    has_ended = last_spread > min(COLLAPSED_SPREAD, RISING * means.spread)
+    if means.spread < COLLAPSED_SPREAD and not has_ended:
         yield collapse(means.spread, WINDOW)
     if means.gen_gradient_norm < VANISHED_NORM:
         yield Diagnosis(
@@ -91,7 +93,8 @@ def diagnose_spread(spread: np.ndarray) -> Iterator[Diagnosis]:
     """
     if len(spread) >= 2 * SHORT_WINDOW:
         before, last = spread[-2 * SHORT_WINDOW :].reshape(2, SHORT_WINDOW).mean(axis=1)
-        if max(last, spread[-LATEST:].mean()) < FALLEN_SPREAD and last <= before:
+        has_ended = spread[-LATEST:].mean() > min(FALLEN_SPREAD, RISING * last)
+        if last < FALLEN_SPREAD and last <= before and not has_ended:
             yield collapse(last, SHORT_WINDOW)
 
 
