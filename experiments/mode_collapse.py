@@ -67,7 +67,8 @@ def count_over(name: str, seed: int, last: int, classifier: keras.Sequential) ->
         ends = f"--max_steps {steps} --epochs {steps} --seed {seed}"
         train(f"{COMMON} {REMEDIES[name]} {ends}".split(), run)
         generator, config, _ = load_generator(run)
-        samples = np.concatenate(list(sample_images(generator, config, 0, SAMPLES, 1000)))
+        batches = sample_images(generator, config, 0, SAMPLES, 1000, classes=run.read_classes())
+        samples = np.concatenate([*batches])
         counts[steps] = covered(classifier, samples)
         with table.open("a") as file:
             csv.writer(file).writerow((steps, *counts[steps]))

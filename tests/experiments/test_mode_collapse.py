@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import dcgan_tf
 from dcgan_tf.commands.flags import parse_given
 from dcgan_tf.datasets.named import MNIST_FILE
 from dcgan_tf.evaluation.classifier import classify, load_classifier
@@ -30,6 +31,20 @@ def test_stacked_digits_are_counted_by_their_three_labels():
     modes, divergence = mode_collapse.covered(classifier, np.concatenate(channels, axis=-1))
     assert modes == 10
     assert divergence == pytest.approx(math.log(100))
+
+
+def test_runs_are_sampled_in_the_proportions_of_their_clusters(monkeypatch, tmp_path, mnist):
+    digits = np.repeat(mnist[:20, ..., np.newaxis], 3, axis=-1)
+    settings = {"dataset": "arrays", "clusters": 2, "label_input": "projection", "eval_every": 0}
+    config = Config(**settings, base_filters=2, batch_size=4, max_steps=1)
+    train = lambda flags, run: dcgan_tf.train(config, run.path, images=digits)  # noqa: E731
+    monkeypatch.setattr(mode_collapse, "RUNS", tmp_path)
+    monkeypatch.setattr(mode_collapse, "SAMPLES", 10)
+    monkeypatch.setattr(mode_collapse, "STAGES", ())
+    monkeypatch.setattr(mode_collapse, "train", train)
+    monkeypatch.setattr(mode_collapse, "covered", lambda classifier, images: (len(images), 0.5))
+    assert mode_collapse.count_over("clusters", 0, 1, classifier=None) == {1: (10, 0.5)}
+    assert (tmp_path / "clusters_0.csv").read_text().strip() == "1,10,0.5"
 
 
 def test_table_has_the_stages_that_all_seeds_have(monkeypatch, tmp_path, capsys):
