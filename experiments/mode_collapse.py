@@ -92,22 +92,30 @@ def covered(classifier: keras.Sequential, images: np.ndarray) -> tuple[int, floa
     return len(fractions), float((fractions * np.log(MODES * fractions)).sum())
 
 
-def draw(results: dict[str, list[Counts]]) -> None:
-    """Draws the modes over the updates: a curve for each seed, a color for each remedy."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
+def draw(results: dict[str, list[Counts]], real: tuple[int, float]) -> None:
+    """Draws modes and KL over the updates: a curve for each seed, a color for each remedy.
+
+    Args:
+        results: the counts of each remedy, seed by seed.
+        real: the modes and the KL divergence of real images.
+    """
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    panels = figure.subplots(1, 2)
     for index, (name, seeds) in enumerate(results.items()):
         for seed, counts in enumerate(seeds):
-            modes = [found for found, _ in counts.values()]
-            label = REMEDIES[name] if seed == 0 else None
-            axes.plot(list(counts), modes, "o-", color=f"C{index}", markersize=4, label=label)
-    axes.axhline(MODES, linestyle=":", color="tab:gray", label="real images")
-    axes.set(
-        xscale="log", xlabel="updates of the generator", ylabel="modes covered", ylim=(0, None)
-    )
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside upper center", ncols=3, fontsize=8)
+            style = {"color": f"C{index}", "markersize": 4, "label": "" if seed else name}
+            for axes, values in zip(panels, zip(*counts.values())):
+                axes.plot(list(counts), values, "o-", **style)
+    for axes, value in zip(panels, real):
+        axes.axhline(value, linestyle=":", color="tab:gray", label="real images")
+        axes.set(xscale="log", xlabel="updates of the generator")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.grid(alpha=0.3)
+    panels[0].set(ylabel="modes covered", ylim=(0, None))
+    panels[1].set(ylabel="KL divergence from uniform modes", yscale="log")
+    panels[1].yaxis.set_major_formatter("{x:g}")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=6, fontsize=8)
     save_figure(PICTURE, figure, dpi=80)
 
 
@@ -136,7 +144,7 @@ def main() -> None:
                 f"| `{REMEDIES[name]}` | {steps:,} | {', '.join(map(str, modes))} "
                 f"| {', '.join(f'{divergence:.2f}' for divergence in divergences)} |"
             )
-    draw(results)
+    draw(results, real)
 
 
 if __name__ == "__main__":
