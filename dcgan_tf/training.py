@@ -175,7 +175,7 @@ class Trainer:
             UserError: another worker was lost, or images on disk can no longer be read.
         """
         checkpoints = Checkpoints(run.checkpoints, self.state)
-        report = make_report(run, self.config, self.history, self.schedule)
+        report = make_report(run, self.config, self.history, self.schedule, self.classes.names)
         try:
             with StopSignals() as stop, report, lost_worker_errors():
                 if self.step == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,18 +64,26 @@ def draw_losses(scalars: StepScalars, steps_per_epoch: int) -> Figure:
     return figure
 
 
-def plot_evaluations(path: Path, evaluations: list[Evaluation], steps_per_epoch: int) -> None:
+def plot_evaluations(
+    path: Path,
+    evaluations: list[Evaluation],
+    steps_per_epoch: int,
+    class_names: Sequence[str] = (),
+) -> None:
     """Draws each metric over the epochs, in the panel that its row of METRICS names.
 
     Args:
         path: a .png.
         evaluations: at least one, oldest first.
         steps_per_epoch: the number of steps in an epoch.
+        class_names: the names of the first classes; others are named by their ids.
     """
-    save_figure(path, draw_evaluations(evaluations, steps_per_epoch))
+    save_figure(path, draw_evaluations(evaluations, steps_per_epoch, class_names))
 
 
-def draw_evaluations(evaluations: list[Evaluation], steps_per_epoch: int) -> Figure:
+def draw_evaluations(
+    evaluations: list[Evaluation], steps_per_epoch: int, class_names: Sequence[str] = ()
+) -> Figure:
     """The figure of `plot_evaluations`."""
     rows = evaluations_to_array(comparable(evaluations))
     epochs = rows["step"] / steps_per_epoch
@@ -93,7 +102,7 @@ def draw_evaluations(evaluations: list[Evaluation], steps_per_epoch: int) -> Fig
         for name, metric in metrics.items():
             if metric.panel == panel:
                 baseline = rows[key(metric.baseline)] if metric.baseline else None
-                draw_metric(axes, epochs, metric, rows[name], baseline)
+                draw_metric(axes, epochs, metric, rows[name], baseline, class_names)
         axes.set(yscale=panel.scale, ylim=panel.limits, ylabel=panel.label)
         axes.grid(alpha=0.3)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
@@ -107,11 +116,13 @@ def draw_metric(
     metric: Metric,
     values: np.ndarray,
     baseline: np.ndarray | None,
+    class_names: Sequence[str],
 ) -> None:
     """Draws the values of a metric, [evaluations], or a curve per class, [evaluations, classes]."""
     if values.ndim == 2:
-        for label, fractions in enumerate(values.T):
-            axes.plot(epochs, fractions, "o-", markersize=3, linewidth=1, label=str(label))
+        for index, fractions in enumerate(values.T):
+            label = class_names[index] if index < len(class_names) else str(index)
+            axes.plot(epochs, fractions, "o-", markersize=3, linewidth=1, label=label)
         axes.axhline(1 / values.shape[1], linestyle="--", color="tab:gray")
         return
     axes.plot(epochs, values, "o-", markersize=4, label=metric.label)

@@ -11,7 +11,7 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -53,6 +53,7 @@ class Report:
         config: the settings of the run.
         history: the steps up to the checkpoint at which the run resumes.
         schedule: what is due after each step.
+        class_names: the names of the classes that the run learns.
 
     Attributes:
         should_stop: whether the run should end before its last step.
@@ -66,12 +67,14 @@ class Report:
         config: Config,
         history: History,
         schedule: Schedule,
+        class_names: Sequence[str] = (),
     ) -> None:
         self.run = run
         self.config = config
         self.columns = GRID_COLUMNS if config.conditional else None
         self.history = history
         self.schedule = schedule
+        self.class_names = class_names
         self.steps_per_epoch, self.last_step = schedule.steps_per_epoch, schedule.last_step
         self.step = self.began_at = len(history.metrics)
         self.printed_step = self.step - self.step % self.steps_per_epoch  # of the last line
@@ -275,7 +278,7 @@ class Report:
     def draw(self) -> None:
         """Redraws the plots and training.gif from the history and the grids."""
         began = time.perf_counter()
-        draw_run(self.run, self.history, self.steps_per_epoch)
+        draw_run(self.run, self.history, self.steps_per_epoch, self.class_names)
         self.is_drawn = True
         self.drawn_at = time.perf_counter()
         self.drawing_seconds = self.drawn_at - began
@@ -285,11 +288,13 @@ class Report:
         return self.history.last_epoch(self.steps_per_epoch, self.config.images_per_step)
 
 
-def draw_run(run: RunDirectory, history: History, steps_per_epoch: int) -> None:
+def draw_run(
+    run: RunDirectory, history: History, steps_per_epoch: int, class_names: Sequence[str]
+) -> None:
     """Draws the plots and training.gif of a run from its history and its grids."""
     plot_losses(run.losses_plot, history.metrics, steps_per_epoch)
     if history.evaluations:
-        plot_evaluations(run.evaluations_plot, history.evaluations, steps_per_epoch)
+        plot_evaluations(run.evaluations_plot, history.evaluations, steps_per_epoch, class_names)
     if frames := [*run.frames().values()]:
         save_training_gif(run.training_gif, frames)
     # Figures are large, and only the garbage collector frees their reference cycles.

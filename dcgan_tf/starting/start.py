@@ -173,7 +173,8 @@ def train_run(
         if not ended or trainer.evaluation_is_due:  # all workers wait for it
             trainer.fit(output, evaluate, report_to(callbacks, trainer))
         elif is_chief():  # it may have been killed after the last save, while drawing
-            draw_run(output, trainer.history, trainer.schedule.steps_per_epoch)
+            steps_per_epoch = trainer.schedule.steps_per_epoch
+            draw_run(output, trainer.history, steps_per_epoch, trainer.classes.names)
 
 
 def report_to(

@@ -47,6 +47,14 @@ def test_evaluations_plot_of_one_evaluation_and_of_many(tmp_path):
         assert iio.imread(tmp_path / "plot.png").shape[:2] == (300 * panels, 900)
 
 
+def test_curves_of_classes_have_the_names_of_the_run():
+    values = {"frechet_distance": 9.0, "frechet_baseline": 0.1, "precision": 0.5, "recall": 0.4}
+    made = [Evaluation(10, values | {"class_distribution": np.array([0.5, 0.3, 0.2])})]
+    for names, labels in (((), ["0", "1", "2"]), (("cat", "dog"), ["cat", "dog", "2"])):
+        legend = plots.draw_evaluations(made, 10, names).axes[-1].get_legend()
+        assert [text.get_text() for text in legend.get_texts()] == labels
+
+
 def test_evaluations_by_other_features_are_not_in_one_plot():
     values = {"frechet_distance": 9.0, "frechet_baseline": 0.1, "precision": 0.5, "recall": 0.4}
     made = [Evaluation(10, values), Evaluation(20, values | {"frechet_distance": 3.0}, "two_toys")]
