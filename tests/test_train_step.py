@@ -238,6 +238,11 @@ def test_scalars_by_hand():
     # Real pixels have standard deviations of 1 and 2, generated ones of 0 and 1/2.
     expected = [0.25, 0.75, 0.75, 0.25, 5, 20**0.5, 0.25 / 1.5]
     assert [float(scalar) for scalar in output.scalars] == pytest.approx(expected)
-    assert output[1:] == logits
+    for found, wanted in zip(output[1:], logits):
+        np.testing.assert_array_equal(found, wanted)
+    with_classifier = [tf.concat([each, each + 3], axis=1) for each in logits]
+    same = step_output((real, fake), tuple(with_classifier), losses, norms)
+    assert [float(scalar) for scalar in same.scalars] == pytest.approx(expected)
+    np.testing.assert_array_equal(same.fake_logits, logits[1])
     constant = step_output((real * 0, fake), logits, losses, norms)
     assert np.isnan(constant.scalars.spread)

@@ -59,11 +59,14 @@ def find_centers(images: np.ndarray, clusters: int, seed: int) -> np.ndarray:
     # One thread, because the order of sums affects rounding.
     with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct images than clusters
-        assigned = k_means.fit_predict(pca.fit_transform(pixels))
-        centers = pca.inverse_transform(k_means.cluster_centers_)
-    sizes = np.bincount(assigned, minlength=clusters)
-    largest_first = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
-    return centers[largest_first].reshape(-1, *images.shape[1:]).astype(np.float32)
+        components = pca.fit_transform(pixels)
+        assigned = k_means.fit_predict(components)
+        sizes = np.bincount(assigned, minlength=clusters)
+        largest_first = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
+        # Not `cluster_centers_`, which may be wrong if fewer images differ (scikit-learn 1.9).
+        means = [components[assigned == cluster].mean(axis=0) for cluster in largest_first]
+        centers = pca.inverse_transform(np.stack(means))
+    return centers.reshape(-1, *images.shape[1:]).astype(np.float32)
 
 
 def nearest_centers(images: np.ndarray, centers: np.ndarray) -> np.ndarray:
