@@ -87,6 +87,6 @@ def with_projection(
     logits = layers.Add(dtype="float32")([logits, projection])
     if auxiliary:
         log_likelihoods = layers.Dense(classes, activation="log_softmax", dtype="float32")(flat)
-        likelihood = layers.Dot(axes=1, dtype="float32")([log_likelihoods, one_hot])
-        logits = layers.Concatenate(dtype="float32")([logits, likelihood])
+        of_label = layers.Dot(axes=1, dtype="float32")([log_likelihoods, one_hot])
+        logits = layers.Concatenate(dtype="float32")([logits, of_label])
     return keras.Model([images, label], logits, name="discriminator")

@@ -300,8 +300,8 @@ class Config(Settings):
     auxiliary_weight: float | None = setting(
         None,
         "Losses and remedies",
-        "weight in the generator's loss of an auxiliary classifier, which the discriminator gets: "
-        "images should be classified as the label they were generated for (AC-GAN); 0: none",
+        "add an auxiliary classifier to the discriminator, and its cross-entropy times this to the "
+        "generator's loss (AC-GAN; 0.1 for photographs by class); 0: none",
         NOT_NEGATIVE,
         of_models=True,
     )
