@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+from dcgan_tf.conditional.auxiliary_classifier import with_auxiliary_classifier
 from dcgan_tf.conditional.label_inputs import stack_of
 from dcgan_tf.conditional.labels import NO_CLASSES, Classes
 from dcgan_tf.distributed.step_random import AUGMENT_GENERATED, AUGMENT_REAL, StepRandom
@@ -238,6 +239,10 @@ def make_gan(config: Config, image_shape: ImageShape, classes: Classes = NO_CLAS
         if config.ema_decay is not None:
             ema_generator = keras.models.clone_model(stack_of(generator))
             ema_generator.set_weights(stack_of(generator).get_weights())
+    losses = make_losses(config)
+    if config.has_auxiliary_classifier:
+        both = with_auxiliary_classifier(*losses[:2], config.auxiliary_weight or 0.0)
+        losses = Losses(*both, losses.relative)
     return Gan(
         generator,
         discriminator,
@@ -253,7 +258,7 @@ def make_gan(config: Config, image_shape: ImageShape, classes: Classes = NO_CLAS
             classes,
             updates=1 + config.discriminator_steps if config.alternates else 1,
         ),
-        make_losses(config),
+        losses,
         make_penalties(config),
         make_augmentations(config),
         config.augment_probability,

@@ -133,37 +133,10 @@ class Losses(NamedTuple):
 TUTORIAL_LOSSES = Losses(discriminator_loss, generator_loss)
 
 
-def with_auxiliary_classifier(losses: Losses, weight: float) -> Losses:
-    """Adds the cross-entropy of the discriminator's classifier to both losses (AC-GAN).
-
-    Odena et al., 2017, Conditional Image Synthesis with Auxiliary Classifier GANs. Here, the
-    discriminator learns from real images only, so it doesn't learn the generator's mistakes.
-
-    Args:
-        losses: functions of the discriminator's logits, float32 [batch, 1].
-        weight: the weight of the term in the generator's loss.
-
-    Returns:
-        Functions of logits followed by the log-likelihood of the label, float32 [batch, 2].
-    """
-
-    def discriminator(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
-        return losses.discriminator(real[:, :1], fake[:, :1]) - tf.reduce_mean(real[:, 1])
-
-    def generator(real: tf.Tensor | None, fake: tf.Tensor) -> tf.Tensor:
-        real_logits = None if real is None else real[:, :1]
-        return losses.generator(real_logits, fake[:, :1]) - weight * tf.reduce_mean(fake[:, 1])
-
-    return Losses(discriminator, generator, losses.relative)
-
-
 def make_losses(config: Config) -> Losses:
     """The losses that the config names."""
     row = LOSSES[config.loss]
     discriminator, generator = resolve(row.discriminator), resolve(row.generator)
     if config.label_smoothing:
         discriminator = functools.partial(discriminator, label_smoothing=config.label_smoothing)
-    losses = Losses(discriminator, generator, row.relative)
-    if config.has_auxiliary_classifier:
-        return with_auxiliary_classifier(losses, config.auxiliary_weight or 0.0)
-    return losses
+    return Losses(discriminator, generator, row.relative)

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf import losses
+from dcgan_tf.conditional.auxiliary_classifier import with_auxiliary_classifier
 from dcgan_tf.losses import discriminator_loss, generator_loss
 from dcgan_tf.settings.choices import LOSSES
 from dcgan_tf.settings.config import Config
@@ -61,20 +62,18 @@ def test_auxiliary_classifier_adds_its_cross_entropy():
     """Real images have their labels' log-likelihoods of −1 and −3, generated ones of −2 and −6."""
     third = math.log(3)
     real, fake = logits(third, 0), logits(third, -third)
-    plain = losses.Losses(discriminator_loss, generator_loss)
-    both = losses.with_auxiliary_classifier(plain, 0.25)
+    both = with_auxiliary_classifier(discriminator_loss, generator_loss, 0.25)
     real_pairs, fake_pairs = (
         tf.concat([each, logits(*values)], axis=1)
         for each, values in ((real, (-1, -3)), (fake, (-2, -6)))
     )
-    disc, gen = both.discriminator(real_pairs, fake_pairs), both.generator(None, fake_pairs)
+    disc, gen = both[0](real_pairs, fake_pairs), both[1](None, fake_pairs)
     assert float(disc) == pytest.approx(float(discriminator_loss(real, fake)) + (1 + 3) / 2)
     assert float(gen) == pytest.approx(float(generator_loss(None, fake)) + 0.25 * (2 + 6) / 2)
-    relative = losses.make_losses(
-        Config(loss="relativistic", clusters=2, label_input="projection", auxiliary_weight=0.25)
-    )
+    relativistic = losses.make_losses(Config(loss="relativistic"))
+    _, relative = with_auxiliary_classifier(*relativistic[:2], 0.25)
     # softplus(real − fake) of 0 and log 3: log 2 and log 4.
-    assert float(relative.generator(real_pairs, fake_pairs)) == pytest.approx(
+    assert float(relative(real_pairs, fake_pairs)) == pytest.approx(
         (math.log(2) + math.log(4)) / 2 + 0.25 * 4
     )
 
