@@ -139,6 +139,16 @@ def test_first_lines_describe_the_training(run_main, digits_dir, tmp_path):
     assert "resumed after step 2, to step 3" in out
 
 
+@pytest.mark.parametrize("steps, warned", [(2, False), (3, True)])
+def test_a_decay_that_ends_before_training_does_is_warned_of(
+    steps, warned, run_main, digits_dir, tmp_path, caplog
+):
+    decay = ("--decay_from=1", "--decay_steps=1", f"--max_steps={steps}")
+    code, out, _ = run_main(train, *flags(tmp_path / "run", digits_dir, *decay))
+    assert code == 0 and "decays from step 1 on, to 0 at step 2" in out
+    assert ("rates are 0 after step 2, but training ends at step 3" in caplog.text) == warned
+
+
 @pytest.mark.thorough
 def test_run_stopped_by_max_steps_within_an_epoch_is_resumed(
     run_main, finished_run, digits_dir, tmp_path

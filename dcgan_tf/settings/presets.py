@@ -50,14 +50,19 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 20,
     },
     "digits": DIGITS,
-    # Many small photographs, such as CIFAR-10: wider models, a weaker penalty, mirror images.
+    # Many small photographs, such as CIFAR-10: wider models, a weaker penalty, mirror images, a
+    # decay, and with labels an auxiliary classifier.
     "photographs": DIGITS
     | {
         "base_filters": 48,
         "learning_rate": 4e-4,
         "r1_gamma": 0.1,
+        "auxiliary_weight": 0.1,
         "flip": True,
-        "epochs": 25,
+        "decay_from": 11_430,
+        "decay_steps": 12_000,
+        "epochs": 1_000_000,
+        "max_steps": 23_430,  # 30 epochs of CIFAR-10
     },
     "paper": PAPER,
     "blocks": PAPER | {"architecture": "blocks", "image_size": 32, "noise": "normal"},
@@ -100,6 +105,8 @@ def implied(given: dict[str, Any]) -> dict[str, Any]:
             values |= {"weight_clip": 0.01}
     if given.get("conditional"):  # overrides a preset's clusters
         values |= {"clusters": None}
+    else:  # leaves out a preset's auxiliary classifier, which harms with clusters
+        values |= {"auxiliary_weight": None}
     if "epochs" in given:  # overrides a preset's steps
-        values |= {"max_steps": None}
+        values |= {"max_steps": None, "decay_from": 0, "decay_steps": None}
     return values

@@ -246,6 +246,17 @@ def print_first_lines(
         f"({steps} step{'s' if steps > 1 else ''} per epoch)",
         flush=True,
     )
+    if config.decay_steps is not None:
+        end = config.decay_from + config.decay_steps
+        print(f"learning rate  decays from step {config.decay_from} on, to 0 at step {end}")
+        if trainer.schedule.last_step > end:
+            logger.warning(
+                "the learning rates are 0 after step %d, but training ends at step %d: start a run "
+                "with a larger `decay_steps` or with `max_steps` %d",
+                end,
+                trainer.schedule.last_step,
+                end,
+            )
 
 
 def images_lines(count: int, step_size: int) -> dict[str, str]:

@@ -52,7 +52,8 @@ def test_numpys_numbers_and_paths_are_taken(tmp_path):
 def test_flags_override_their_preset(name):
     config = Config.from_flags({"preset": name, "batch_size": 7, "dropout": 0.1})
     assert (config.preset, config.batch_size, config.dropout) == (name, 7, 0.1)
-    rest = {k: v for k, v in PRESETS[name].items() if k not in ("batch_size", "dropout")}
+    others = {"batch_size", "dropout", "auxiliary_weight"}
+    rest = {k: v for k, v in PRESETS[name].items() if k not in others}
     assert {k: getattr(config, k) for k in rest} == rest
 
 
@@ -70,6 +71,35 @@ def test_paper_preset_is_the_papers():
 def test_epochs_take_the_place_of_a_presets_steps(given, epochs, max_steps):
     config = Config.from_flags({"preset": "small"} | given)
     assert (config.epochs, config.max_steps) == (epochs, max_steps)
+
+
+@pytest.mark.parametrize(
+    ("given", "steps", "decay"),
+    [
+        ({}, 23_430, (11_430, 12_000)),
+        ({"max_steps": 500}, 500, (11_430, 12_000)),
+        ({"epochs": 7}, None, (0, None)),
+        ({"epochs": 7, "decay_from": 10, "decay_steps": 20}, None, (10, 20)),
+    ],
+)
+def test_epochs_take_the_place_of_a_presets_decay(given, steps, decay):
+    config = Config.from_flags({"preset": "photographs"} | given)
+    assert (config.max_steps, (config.decay_from, config.decay_steps)) == (steps, decay)
+
+
+@pytest.mark.parametrize(
+    ("given", "has"),
+    [
+        ({}, False),
+        ({"conditional": True}, True),
+        ({"conditional": True, "auxiliary_weight": 0.0}, False),
+        ({"conditional": True, "label_input": "concat"}, False),
+        ({"auxiliary_weight": 0.2}, True),
+    ],
+)
+def test_a_presets_auxiliary_classifier_is_for_labels_and_not_for_clusters(given, has):
+    config = Config.from_flags({"preset": "photographs"} | given)
+    assert config.has_auxiliary_classifier == has
 
 
 def test_unknown_preset_names_all():
