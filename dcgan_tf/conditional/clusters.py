@@ -1,8 +1,9 @@
 """Labels from clusters of similar images (self-conditioning, Liu et al., 2020).
 
 Conditioning on clusters simplifies the generator's task and keeps it from dropping modes. The
-clusters are found by k-means on the principal components of the pixels. Images are assigned to
-the nearest center in pixel space, which is also the nearest in principal component space.
+clusters are found by k-means on the principal components of histograms of oriented gradients,
+which depend on shapes more than on brightness, position and thickness. Images are assigned to the
+nearest center among the histograms, which is also the nearest in principal component space.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import threadpoolctl
 
 from dcgan_tf.conditional.labels import Labels
 
+CELL = 4  # pixels along each side
+ORIENTATIONS = 8
 COMPONENTS = 50
 INITIALIZATIONS = 4  # of k-means; the best result is kept
 
@@ -24,7 +27,9 @@ class Clusters(NamedTuple):
 
     Attributes:
         ids: the cluster of each image, int [N]; 0 is the largest.
-        centers: the cluster centers, small images, float32 [clusters, H, W, C] in [0, 255].
+        centers: the cluster centers, float32: features as `oriented_gradients` returns them,
+            [clusters, rows, columns, C, ORIENTATIONS], or in older runs the means of small images,
+            [clusters, H, W, C].
     """
 
     ids: np.ndarray
@@ -36,46 +41,70 @@ class Clusters(NamedTuple):
         return Labels(self.ids, [*map(str, range(len(self.centers)))])
 
 
-def find_centers(images: np.ndarray, clusters: int, seed: int) -> np.ndarray:
+def oriented_gradients(images: np.ndarray) -> np.ndarray:
+    """The square roots of histograms of oriented gradients (Dalal and Triggs, 2005).
+
+    A histogram has the sums of the gradients' magnitudes in a cell of 4×4 pixels, by orientation.
+
+    Args:
+        images: uint8 or float [N, H, W, C], H and W multiples of CELL.
+
+    Returns:
+        float32 [N, H / CELL, W / CELL, C, ORIENTATIONS].
+    """
+    down, right = np.gradient(images.astype(np.float32), axis=(1, 2))
+    magnitudes = np.hypot(down, right)
+    # Modulo, because angles just below π are rounded to it.
+    bins = (np.arctan2(down, right) % np.pi / np.pi * ORIENTATIONS).astype(int) % ORIENTATIONS
+    count, height, width, channels = images.shape
+    cells = (count, height // CELL, CELL, width // CELL, CELL, channels)
+    sums = [
+        np.where(bins == orientation, magnitudes, 0).reshape(cells).sum(axis=(2, 4))
+        for orientation in range(ORIENTATIONS)
+    ]
+    return np.sqrt(np.stack(sums, axis=-1))
+
+
+def find_centers(features: np.ndarray, clusters: int, seed: int) -> np.ndarray:
     """The centers found by k-means, sorted by decreasing cluster size.
 
     They are deterministic on one machine; another may round differently.
 
     Args:
-        images: uint8 [N, H, W, C], at least as many as `clusters`.
+        features: [N, ...], of at least as many images as `clusters`.
         clusters: the number of clusters.
         seed: the seed of the initial centers.
 
     Returns:
-        float32 [clusters, H, W, C], or fewer if there are fewer distinct images.
+        float32 [clusters, ...], or fewer if there are fewer distinct images.
     """
     from sklearn.cluster import KMeans  # slow to import
     from sklearn.decomposition import PCA
     from sklearn.exceptions import ConvergenceWarning
 
-    pixels = images.reshape(len(images), -1).astype(np.float32)
-    pca = PCA(min(COMPONENTS, *pixels.shape), svd_solver="covariance_eigh")
+    flat = features.reshape(len(features), -1).astype(np.float32)
+    pca = PCA(min(COMPONENTS, *flat.shape), svd_solver="covariance_eigh")
     k_means = KMeans(clusters, n_init=INITIALIZATIONS, random_state=seed)
     # One thread, because the order of sums affects rounding.
     with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct images than clusters
-        components = pca.fit_transform(pixels)
+        components = pca.fit_transform(flat)
         assigned = k_means.fit_predict(components)
         sizes = np.bincount(assigned, minlength=clusters)
         largest_first = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
         # Not `cluster_centers_`, which may be wrong if fewer images differ (scikit-learn 1.9).
         means = [components[assigned == cluster].mean(axis=0) for cluster in largest_first]
         centers = pca.inverse_transform(np.stack(means))
-    return centers.reshape(-1, *images.shape[1:]).astype(np.float32)
+    return centers.reshape(-1, *features.shape[1:]).astype(np.float32)
 
 
-def nearest_centers(images: np.ndarray, centers: np.ndarray) -> np.ndarray:
+def nearest_centers(features: np.ndarray, centers: np.ndarray) -> np.ndarray:
     """The index of the center nearest to each image, int64 [N].
 
     Args:
-        images: uint8 [N, H, W, C].
-        centers: float32 [clusters, H, W, C].
+        features: [N, ...].
+        centers: [clusters, ...].
     """
-    pixels, flat = (each.reshape(len(each), -1).astype(np.float64) for each in (images, centers))
+    flat, means = (each.reshape(len(each), -1).astype(np.float64) for each in (features, centers))
     with threadpoolctl.threadpool_limits(1):
-        return ((flat**2).sum(axis=1) - 2 * pixels @ flat.T).argmin(axis=1)
+        return ((means**2).sum(axis=1) - 2 * flat @ means.T).argmin(axis=1)

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from dcgan_tf.conditional.clusters import Clusters, find_centers, nearest_centers
+from dcgan_tf.conditional.clusters import (
+    Clusters,
+    find_centers,
+    nearest_centers,
+    oriented_gradients,
+)
 from dcgan_tf.data import Images
 from dcgan_tf.datasets.disk_images import spaced_indices
-from dcgan_tf.datasets.loading import resize, shrink
+from dcgan_tf.datasets.loading import resize
 from dcgan_tf.datasets.transparency import premultiplied
 from dcgan_tf.distributed.cluster import broadcast_all
 from dcgan_tf.files.archives import open_archive
@@ -17,9 +22,10 @@ from dcgan_tf.files.atomic_files import atomic_write
 from dcgan_tf.run.run_directory import RunDirectory
 from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
+from dcgan_tf.settings.image_size import Size
 from dcgan_tf.transfer.init_from import origin_of
 
-MAX_SIDE = 32  # of the images that are compared, in pixels
+SIDE = 32  # of the images that are compared, in pixels
 MAX_IMAGES = 20_000  # for k-means
 CHUNK = 1000
 
@@ -59,16 +65,29 @@ def centers_of(config: Config, images: Images) -> np.ndarray:
             centers = read_clusters(other.clusters_file).centers
             if centers.shape[3] == images.shape[3]:
                 return centers
-    small = shrink(images[spaced_indices(len(images), MAX_IMAGES)], MAX_SIDE)
-    return find_centers(premultiplied(small.astype(np.float32)), config.clusters or 0, config.seed)
+    some = images[spaced_indices(len(images), MAX_IMAGES)]
+    return find_centers(shapes_of(some), config.clusters or 0, config.seed)
 
 
 def assign(images: Images, centers: np.ndarray) -> np.ndarray:
     """The index of the center nearest to each image, int64 [N]."""
-    starts = range(0, len(images), CHUNK)
-    chunks = (resize(images[start : start + CHUNK], centers.shape[1:3])[:] for start in starts)
-    pixels = (premultiplied(chunk.astype(np.float32)) for chunk in chunks)
-    return np.concatenate([nearest_centers(some, centers) for some in pixels])
+    chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+    if centers.ndim == 4:  # means of images, of an older run
+        features = (small(some, centers.shape[1:3]) for some in chunks)
+    else:
+        features = (shapes_of(some) for some in chunks)
+    return np.concatenate([nearest_centers(some, centers) for some in features])
+
+
+def shapes_of(images: Images) -> np.ndarray:
+    """The features by which images are clustered, float32 [N, rows, columns, C, orientations]."""
+    chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+    return np.concatenate([oriented_gradients(small(some, (SIDE, SIDE))) for some in chunks])
+
+
+def small(images: Images, size: Size) -> np.ndarray:
+    """Images with premultiplied colors, float32 [N, *size, C] in [0, 255]."""
+    return premultiplied(resize(images, size)[:].astype(np.float32))
 
 
 def keep_clusters(run: RunDirectory, clusters: Clusters) -> None:
