@@ -160,6 +160,13 @@ def mnist():
 
 
 @pytest.fixture(scope="session")
+def mnist_labels():
+    """The classes of its digits, uint8 [60000]."""
+    with np.load(ROOT / "dcgan_tf" / "datasets" / "mnist.npz") as archive:
+        return archive["y_train"]
+
+
+@pytest.fixture(scope="session")
 def digits_dir(tmp_path_factory, mnist):
     """A folder with 50 real digits: 6 batches of 8, and 2 left over."""
     folder = tmp_path_factory.mktemp("digits")

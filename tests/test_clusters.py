@@ -1,6 +1,7 @@
 """Clusters of images as labels, in runs from the command line."""
 
 import json
+import math
 import sys
 
 import imageio.v3 as iio
@@ -10,7 +11,7 @@ import pytest
 
 from dcgan_tf import load_run
 from dcgan_tf.commands import evaluate, sample, train
-from dcgan_tf.conditional.clusters import find_centers, nearest_centers
+from dcgan_tf.conditional.clusters import find_centers, nearest_centers, oriented_gradients
 from dcgan_tf.data import to_uint8
 from dcgan_tf.reporting.images import image_grid
 from dcgan_tf.run.run_directory import RunDirectory
@@ -18,61 +19,126 @@ from dcgan_tf.settings.config import Config
 from dcgan_tf.settings.errors import UserError
 from dcgan_tf.settings.presets import PRESETS
 from dcgan_tf.starting import image_clusters
-from dcgan_tf.starting.image_clusters import MAX_SIDE, find_clusters, read_clusters
+from dcgan_tf.starting.image_clusters import (
+    SIDE,
+    assign,
+    find_clusters,
+    read_clusters,
+    shapes_of,
+)
 from tests.conftest import finish, fork, one_sentence, train_command, write_idx
 from tests.test_resume import assert_same_run
 
 FLAGS = ["--clusters=5", "--label_input=projection", "--base_filters=4"]
 
 
-def shaded(counts, size=8, seed=0):
-    """Images of a few shades, 40 apart, so many of each, in any order, with some noise."""
+def ramps(counts, size, seed=0):
+    """Images, uint8 [N, size, size, 1], that get brighter in one of a few directions, 45° apart.
+
+    Returns:
+        The images, so many of each direction, in any order, and the index of each one's direction.
+    """
     rng = np.random.default_rng(seed)
-    shades = rng.permutation(np.repeat(40 * np.arange(len(counts)), counts))
-    noise = rng.integers(0, 9, (len(shades), size, size, 1))
-    return (shades[:, None, None, None] + noise).astype(np.uint8), shades // 40
+    kinds = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+    angles = np.deg2rad(45 * kinds + rng.uniform(5, 15, len(kinds)))[:, np.newaxis, np.newaxis]
+    down, right = np.mgrid[:size, :size] - size // 2
+    images = np.rint(128 + 2 * (np.cos(angles) * right + np.sin(angles) * down))
+    return images.astype(np.uint8)[..., np.newaxis], kinds
+
+
+def slow_oriented_gradients(image):
+    """Histograms of oriented gradients of one channel, pixel by pixel."""
+    height, width = image.shape
+    histograms = np.zeros((height // 4, width // 4, 8))
+    padded = np.pad(image.astype(float), 1, mode="reflect", reflect_type="odd")  # as at the edges
+    for row in range(height):
+        for column in range(width):
+            down = (padded[row + 2, column + 1] - padded[row, column + 1]) / 2
+            right = (padded[row + 1, column + 2] - padded[row + 1, column]) / 2
+            degrees = math.degrees(math.atan2(down, right)) % 180
+            histograms[row // 4, column // 4, int(degrees // 22.5) % 8] += math.hypot(down, right)
+    return np.sqrt(histograms)
+
+
+def test_oriented_gradients_are_those_of_a_slow_reference():
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 12, 2), np.uint8)
+    found = oriented_gradients(images)
+    assert found.shape == (3, 2, 3, 2, 8) and found.dtype == np.float32
+    for image, histograms in zip(images, found):
+        for channel in range(2):
+            expected = slow_oriented_gradients(image[..., channel])
+            np.testing.assert_allclose(histograms[:, :, channel], expected, rtol=1e-5, atol=1e-4)
+
+
+def test_a_ramp_has_one_orientation():
+    down, right = np.mgrid[:8, :8]
+    image = np.uint8(4 * down + 3 * right)[np.newaxis, :, :, np.newaxis]
+    histograms = oriented_gradients(image)[0, :, :, 0]
+    # 16 gradients of length 5, at 53°: between 45° and 67.5°.
+    np.testing.assert_allclose(histograms[..., 2], np.sqrt(16 * 5), rtol=1e-6)
+    np.testing.assert_array_equal(np.delete(histograms, 2, axis=2), 0)
+    # The opposite direction has the same orientation.
+    np.testing.assert_array_equal(oriented_gradients(255 - image)[0, :, :, 0], histograms)
 
 
 def test_clusters_are_those_of_similar_images_the_largest_first():
-    images, shades = shaded([20, 70, 10, 50])
-    centers = find_centers(images, 4, seed=0)
-    order = np.array([1, 3, 0, 2])  # of the shades, by their counts
-    means = [images[shades == shade].mean(axis=0) for shade in order]
-    # But for what the 50 components leave out of 64 pixels.
-    np.testing.assert_allclose(centers.mean(axis=(1, 2, 3)), np.mean(means, axis=(1, 2, 3)), 1e-4)
-    np.testing.assert_allclose(centers, means, atol=3)
-    np.testing.assert_array_equal(order[nearest_centers(images, centers)], shades)
+    images, kinds = ramps([20, 70, 10, 50], size=8)
+    features = oriented_gradients(images)
+    centers = find_centers(features, 4, seed=0)
+    order = np.array([1, 3, 0, 2])  # of the kinds, by their counts
+    means = [features[kinds == kind].mean(axis=0) for kind in order]
+    np.testing.assert_allclose(centers, means, atol=1e-3)
+    np.testing.assert_array_equal(order[nearest_centers(features, centers)], kinds)
 
 
 def test_each_image_is_in_the_cluster_whose_center_is_nearest(mnist):
-    images = mnist[:2000, ..., np.newaxis]
-    centers = find_centers(images, 20, seed=3)
-    numbers = nearest_centers(images, centers)
-    distances = [((images.astype(float) - center) ** 2).sum(axis=(1, 2, 3)) for center in centers]
-    np.testing.assert_array_equal(numbers, np.argmin(distances, axis=0))
-    counts = np.bincount(numbers)
+    features = oriented_gradients(mnist[:2000, ..., np.newaxis])
+    centers = find_centers(features, 20, seed=3)
+    ids = nearest_centers(features, centers)
+    distances = [((features - center) ** 2).sum(axis=(1, 2, 3, 4)) for center in centers]
+    np.testing.assert_array_equal(ids, np.argmin(distances, axis=0))
+    counts = np.bincount(ids)
     assert len(counts) == 20 and (np.diff(counts) <= 0).all()
-    np.testing.assert_array_equal(find_centers(images, 20, seed=3), centers)
+    np.testing.assert_array_equal(find_centers(features, 20, seed=3), centers)
+
+
+def test_most_digits_in_a_cluster_are_the_same(mnist, mnist_labels):
+    def purity(features):
+        ids = nearest_centers(features, find_centers(features, 30, seed=0))
+        majorities = [np.bincount(labels[ids == cluster]).max() for cluster in range(30)]
+        return sum(majorities) / len(labels)
+
+    images, labels = mnist[:4000, ..., np.newaxis], mnist_labels[:4000]
+    assert purity(oriented_gradients(images)) > 0.85
+    assert purity(images) < 0.8
 
 
 def test_if_fewer_images_differ_there_are_fewer_clusters():
-    images = np.repeat(np.uint8([0, 200, 100]), [5, 3, 4])[:, None, None, None] + np.zeros(
-        (8, 8, 1)
-    )
-    centers = find_centers(images.astype(np.uint8), 6, seed=0)
-    np.testing.assert_allclose(centers[:, 0, 0, 0], [0, 100, 200], atol=1e-3)
+    features = np.repeat([0.0, 200.0, 100.0], [5, 3, 4])[:, None] + np.zeros(64)
+    centers = find_centers(features, 6, seed=0)
+    np.testing.assert_allclose(centers[:, 0], [0, 100, 200], atol=1e-3)
 
 
-def test_large_images_are_compared_small(tmp_path):
-    images, shades = shaded([5, 9], size=2 * MAX_SIDE)
+@pytest.mark.parametrize("size", [SIDE // 2, 2 * SIDE])
+def test_images_are_compared_at_one_size(size, tmp_path):
+    images, kinds = ramps([5, 9], size)
     found = find_clusters(Config(clusters=2), images, RunDirectory(tmp_path / "new"))
-    assert found.centers.shape == (2, MAX_SIDE, MAX_SIDE, 1)
-    np.testing.assert_array_equal(found.ids, 1 - shades)
+    assert found.centers.shape == (2, 8, 8, 1, 8)
+    np.testing.assert_array_equal(found.ids, 1 - kinds)
     assert found.labels.classes.names == ["0", "1"] and found.labels.classes.counts == [9, 5]
     again = find_clusters(Config(clusters=2), images)
     np.testing.assert_array_equal(again.ids, found.ids)
     with pytest.raises(UserError, match="`clusters` 15 is more than the 14 training images"):
         find_clusters(Config(clusters=15), images)
+
+
+def test_clusters_of_an_older_run_are_of_pixels():
+    """Their centers are means of small images."""
+    images, _ = ramps([5, 9], 2 * SIDE)
+    images[:3] //= 2  # darker, and of any orientation
+    means = np.stack([images[3:].mean(axis=0), images[:3].mean(axis=0)])[:, ::2, ::2]
+    ids = assign(images, means.astype(np.float32))
+    np.testing.assert_array_equal(ids, [1] * 3 + [0] * 11)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +166,8 @@ def test_resumed_run_keeps_its_clusters(run_main, run, digits_dir, tmp_path, mon
 def test_images_without_a_label_have_the_clusters_proportions(run_main, run, mnist):
     numbers, centers = read_clusters(run / "clusters.npz")
     assert len(centers) == 5
-    np.testing.assert_array_equal(nearest_centers(mnist[:50, ..., None], centers), numbers)
+    features = shapes_of(mnist[:50, ..., None])
+    np.testing.assert_array_equal(nearest_centers(features, centers), numbers)
     loaded = load_run(run)
     assert loaded.classes.counts == tuple(np.bincount(numbers))
     labels = loaded.noise(range(2000))[:, 100:].argmax(axis=1)

@@ -26,13 +26,6 @@ FLAGS = ["--conditional", "--base_filters=4"]
 
 
 @pytest.fixture(scope="module")
-def mnist_labels():
-    """The labels of MNIST's training digits."""
-    with np.load(ROOT / "dcgan_tf" / "datasets" / "mnist.npz") as archive:
-        return archive["y_train"]
-
-
-@pytest.fixture(scope="module")
 def digits(tmp_path_factory, digits_dir, mnist_labels):
     """The 50 digits, with their labels."""
     folder = shutil.copytree(digits_dir, tmp_path_factory.mktemp("labeled") / "digits")
