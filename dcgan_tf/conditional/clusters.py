@@ -8,6 +8,7 @@ nearest center among the histograms, which is also the nearest in principal comp
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import NamedTuple
 
@@ -56,13 +57,12 @@ def oriented_gradients(images: np.ndarray) -> np.ndarray:
     magnitudes = np.hypot(down, right)
     # Modulo, because angles just below π are rounded to it.
     bins = (np.arctan2(down, right) % np.pi / np.pi * ORIENTATIONS).astype(int) % ORIENTATIONS
+    image, row, column, channel = np.ix_(*map(np.arange, images.shape))
     count, height, width, channels = images.shape
-    cells = (count, height // CELL, CELL, width // CELL, CELL, channels)
-    sums = [
-        np.where(bins == orientation, magnitudes, 0).reshape(cells).sum(axis=(2, 4))
-        for orientation in range(ORIENTATIONS)
-    ]
-    return np.sqrt(np.stack(sums, axis=-1))
+    shape = (count, height // CELL, width // CELL, channels, ORIENTATIONS)
+    cells = np.ravel_multi_index((image, row // CELL, column // CELL, channel, bins), shape)
+    sums = np.bincount(cells.ravel(), magnitudes.ravel(), math.prod(shape))
+    return np.sqrt(sums, dtype=np.float32).reshape(shape)
 
 
 def find_centers(features: np.ndarray, clusters: int, seed: int) -> np.ndarray:
