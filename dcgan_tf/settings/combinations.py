@@ -87,14 +87,15 @@ COMBINATIONS = (
     ),
     Combination(
         lambda config: config.has_auxiliary_classifier and config.pack > 1,
-        "`auxiliary_weight` classifies each image on its own, but `pack` joins them: use only one",
+        "`auxiliary_weight` classifies each image on its own, but `pack` joins them: leave out "
+        "`pack`, or set `auxiliary_weight=0`",
     ),
     Combination(
         lambda config: (
             config.has_auxiliary_classifier and config.loss == "minimax" and config.unroll_steps > 0
         ),
-        "`unroll_steps` with `loss=minimax` has no term for `auxiliary_weight`: set `loss=bce`, or "
-        "leave one of them out",
+        "`unroll_steps` with `loss=minimax` has no term for `auxiliary_weight`: set `loss=bce` or "
+        "`auxiliary_weight=0`",
     ),
     Combination(
         lambda config: config.batch_size % config.pack != 0,

@@ -64,7 +64,7 @@ class Config(Settings):
     clusters: int | None = setting(
         None,
         "Data",
-        "find this many clusters of similar images and use them as labels (self-conditioning; 50 "
+        "find this many clusters of similar shapes and use them as labels (self-conditioning; 50 "
         "for digits); images are drawn in the clusters' proportions; 0: none",
         CLUSTERS,
         of_models=True,
