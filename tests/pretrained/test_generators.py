@@ -32,7 +32,7 @@ from tests.faults.mutation import mutated
 
 FOLDER = ROOT / "dcgan_tf" / "pretrained"
 PAGE = (ROOT / "docs" / "pretrained.md").read_text()
-STEPS = {"mnist": 46850, "fashion_mnist": 37480, "cifar10": 23430, "faces": 26320}
+STEPS = {"mnist": 28110, "fashion_mnist": 37480, "cifar10": 23430, "faces": 26320}
 SHAPES = {"cifar10": (32, 32, 3), "faces": (64, 64, 3)}
 SMALL_RUN = ROOT / "tests" / "fixtures" / "run_format_2" / "run"  # of 3 steps
 MB = 10**6
@@ -101,8 +101,9 @@ def test_the_command_on_the_page_gives_the_settings_that_it_was_trained_with(nam
     (given,) = parse_given(None, Config, argv=shlex.split(command))
     trained, _ = RunDirectory(FOLDER / name).read_config()
     old, new = (dataclasses.asdict(config) for config in (trained, Config.from_flags(given)))
-    # What the machine, the version or an equal preset of another name decides.
-    others = {"precision", "convolutions", "reading", "ordering", "preset"}
+    assert f"{STEPS[name]:,} steps" in card
+    # What the machine, the version or an equal preset of another name decides, and the length.
+    others = {"precision", "convolutions", "reading", "ordering", "preset", "epochs", "max_steps"}
     # 0 and None turn a setting off.
     changed = {setting for setting in old if (old[setting] or None) != (new[setting] or None)}
     assert changed <= others
