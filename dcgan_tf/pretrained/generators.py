@@ -10,7 +10,7 @@ FILES = ("config.json", "generator.npz", "discriminator.npz")
 # The SHA-256 of each model's files, in the order of FILES; some have no discriminator.
 PRETRAINED = {
     "mnist": "005a5af73bafea2caeaa5cab6b71a78ef1718c6ee9e01dfba51f9fe0bf770e06",
-    "fashion_mnist": "9287e78dcb26d025ce89a3308c7c7d9f2bd4779c0da9eb7ec063b81a948d6839",
+    "fashion_mnist": "7a0cb204457edfd7a3fa2db776b816f5f2f30ca8b796528f6f4f9e9579207281",
     "cifar10": "e1023d90e656d0265286a920751e8f12ed391c21683ddadf510c1f0ce7776c64",
     "faces": "babbe3f60bc57165fb080747a58f48d60b6ff80ff8f1569c0d446651c0e02b72",
 }

@@ -32,7 +32,7 @@ from tests.faults.mutation import mutated
 
 FOLDER = ROOT / "dcgan_tf" / "pretrained"
 PAGE = (ROOT / "docs" / "pretrained.md").read_text()
-STEPS = {"mnist": 28110, "fashion_mnist": 37480, "cifar10": 23430, "faces": 26320}
+STEPS = {"mnist": 28110, "fashion_mnist": 18740, "cifar10": 23430, "faces": 26320}
 SHAPES = {"cifar10": (32, 32, 3), "faces": (64, 64, 3)}
 SMALL_RUN = ROOT / "tests" / "fixtures" / "run_format_2" / "run"  # of 3 steps
 MB = 10**6
@@ -76,7 +76,7 @@ def test_there_is_a_row_for_every_folder_and_they_are_small():
     for name in folders:
         assert sorted(path.name for path in folders[name].iterdir()) == files_of(name)
         sizes += [path.stat().st_size for path in folders[name].iterdir()]
-    assert max(sizes) <= 2.5 * MB and sum(sizes) <= 8 * MB
+    assert max(sizes) <= 2.5 * MB and sum(sizes) <= 8.5 * MB
 
 
 def test_page_has_a_card_for_every_row():
