@@ -19,7 +19,7 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
 from tests.serving.test_web_app import served, server  # noqa: E402, F401
-from tests.test_conditional_runs import digits, mnist_labels, run  # noqa: E402, F401
+from tests.test_conditional_runs import digits, run  # noqa: E402, F401
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("chromium") or not shutil.which("chromedriver"),
