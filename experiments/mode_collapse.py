@@ -37,7 +37,7 @@ COMMON = (
     "--initializer_stddev 0.02 --learning_rate 5e-4 --beta_1 0.5"
 )
 R1 = "--r1_gamma 1 --discriminator_batch_norm --dropout 0"
-CLUSTERS = f"{R1} --ema_decay 0.999 --clusters 50 --label_input projection"
+EMA = "--ema_decay 0.999"
 REMEDIES = {
     "bce": "--loss bce",
     "packed": "--pack 2",
@@ -45,10 +45,11 @@ REMEDIES = {
     "wasserstein": "--loss wasserstein --gradient_penalty 10",
     "r1": R1,
     "r1_without_norm": "--r1_gamma 1 --dropout 0",
-    "r1_ema": f"{R1} --ema_decay 0.999",
-    "clusters": CLUSTERS,
+    "r1_ema": f"{R1} {EMA}",
+    "clusters": f"{R1} {EMA} --clusters 50 --label_input projection",
     # For the default number of steps: at step 20,000, the learning rate is 0.
-    "clusters_decay": f"{CLUSTERS} --decay_from 10000 --decay_steps 10000",
+    "clusters_decay": f"{R1} {EMA} --clusters 200 --label_input projection --decay_from 10000 "
+    "--decay_steps 10000",
     "relativistic": f"{R1} --loss relativistic --r2_gamma 1",
     "spectral_norm": "--loss hinge --spectral_norm --dropout 0",
 }
