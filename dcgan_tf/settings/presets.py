@@ -21,7 +21,7 @@ PAPER = {
 }
 
 # Better digits in the same time as `fast`: the paper's models at half the width, R1 against an
-# overconfident discriminator, clusters of similar images as labels (with real labels an auxiliary
+# overconfident discriminator, clusters of similar images as labels (with true labels an auxiliary
 # classifier), and a decay.
 DIGITS = PAPER | {
     "image_size": None,
@@ -107,7 +107,7 @@ def implied(given: dict[str, Any]) -> dict[str, Any]:
             values |= {"weight_clip": 0.01}
     if given.get("conditional"):  # overrides a preset's clusters
         values |= {"clusters": None}
-    else:  # leaves out a preset's auxiliary classifier, which harms with clusters
+    else:  # leaves out a preset's auxiliary classifier, which is for true labels
         values |= {"auxiliary_weight": None}
     if "epochs" in given:  # overrides a preset's steps
         values |= {"max_steps": None, "decay_from": 0, "decay_steps": None}
