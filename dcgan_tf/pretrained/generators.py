@@ -9,10 +9,10 @@ FILES = ("config.json", "generator.npz", "discriminator.npz")
 
 # The SHA-256 of each model's files, in the order of FILES; some have no discriminator.
 PRETRAINED = {
-    "mnist": "005a5af73bafea2caeaa5cab6b71a78ef1718c6ee9e01dfba51f9fe0bf770e06",
-    "fashion_mnist": "7a0cb204457edfd7a3fa2db776b816f5f2f30ca8b796528f6f4f9e9579207281",
-    "cifar10": "e1023d90e656d0265286a920751e8f12ed391c21683ddadf510c1f0ce7776c64",
-    "faces": "babbe3f60bc57165fb080747a58f48d60b6ff80ff8f1569c0d446651c0e02b72",
+    "mnist": "1ff722870ec823235b613e3eea3f33167314ea9440d05dc12522ded975b69cd8",
+    "fashion_mnist": "ea10979cd7c30fb00f9a0f8a8078ac2bb654283f4bdd180695baed8849c9dd42",
+    "cifar10": "746dec1f473829cfe99c076b0e9dbc85446b07ed9fc248434cef5eaf9f1ea0f1",
+    "faces": "3861ec878179e61b21b4a0cff2462a025d9510aee75f13d316b1eb4d9a52d424",
 }
 
 

@@ -17,7 +17,7 @@ def save_weights(path: Path, model: keras.Model, step: int) -> None:
         weight.astype(np.float16) if weight.ndim > 1 else weight for weight in model.get_weights()
     ]
     with atomic_write(path) as file:
-        np.savez(file, *weights, step=step)
+        np.savez_compressed(file, *weights, step=step)
 
 
 def load_weights(path: Path, model: keras.Model) -> None:

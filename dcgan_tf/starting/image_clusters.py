@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -71,18 +72,22 @@ def centers_of(config: Config, images: Images) -> np.ndarray:
 
 def assign(images: Images, centers: np.ndarray) -> np.ndarray:
     """The index of the center nearest to each image, int64 [N]."""
-    chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
     if centers.ndim == 4:  # means of images, of an older run
-        features = (small(some, centers.shape[1:3]) for some in chunks)
+        features = (small(some, centers.shape[1:3]) for some in chunks_of(images))
     else:
-        features = (shapes_of(some) for some in chunks)
+        features = (shapes_of(some) for some in chunks_of(images))
     return np.concatenate([nearest_centers(some, centers) for some in features])
 
 
 def shapes_of(images: Images) -> np.ndarray:
     """The features by which images are clustered, float32 [N, rows, columns, C, orientations]."""
-    chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+    chunks = chunks_of(images)
     return np.concatenate([oriented_gradients(small(some, (SIDE, SIDE))) for some in chunks])
+
+
+def chunks_of(images: Images) -> Iterator[np.ndarray]:
+    """The images, few at a time."""
+    return (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
 
 
 def small(images: Images, size: Size) -> np.ndarray:
