@@ -66,31 +66,32 @@ def centers_of(config: Config, images: Images) -> np.ndarray:
             centers = read_clusters(other.clusters_file).centers
             if centers.shape[3] == images.shape[3]:
                 return centers
-    some = images[spaced_indices(len(images), MAX_IMAGES)]
-    return find_centers(shapes_of(some), config.clusters or 0, config.seed)
+    some = spaced_indices(len(images), MAX_IMAGES)
+    features = np.concatenate([shapes_of(chunk) for chunk in chunks_of(images, some)])
+    return find_centers(features, config.clusters or 0, config.seed)
 
 
 def assign(images: Images, centers: np.ndarray) -> np.ndarray:
     """The index of the center nearest to each image, int64 [N]."""
+    chunks = chunks_of(images, np.arange(len(images)))
     if centers.ndim == 4:  # means of images, of an older run
-        features = (small(some, centers.shape[1:3]) for some in chunks_of(images))
+        features = (small(chunk, centers.shape[1:3]) for chunk in chunks)
     else:
-        features = (shapes_of(some) for some in chunks_of(images))
+        features = (shapes_of(chunk) for chunk in chunks)
     return np.concatenate([nearest_centers(some, centers) for some in features])
 
 
-def shapes_of(images: Images) -> np.ndarray:
+def chunks_of(images: Images, indices: np.ndarray) -> Iterator[np.ndarray]:
+    """The images with these indices, few at a time, so that a folder's don't fill the memory."""
+    return (images[indices[at : at + CHUNK]] for at in range(0, len(indices), CHUNK))
+
+
+def shapes_of(images: np.ndarray) -> np.ndarray:
     """The features by which images are clustered, float32 [N, rows, columns, C, orientations]."""
-    chunks = chunks_of(images)
-    return np.concatenate([oriented_gradients(small(some, (SIDE, SIDE))) for some in chunks])
+    return oriented_gradients(small(images, (SIDE, SIDE)))
 
 
-def chunks_of(images: Images) -> Iterator[np.ndarray]:
-    """The images, few at a time."""
-    return (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
-
-
-def small(images: Images, size: Size) -> np.ndarray:
+def small(images: np.ndarray, size: Size) -> np.ndarray:
     """Images with premultiplied colors, float32 [N, *size, C] in [0, 255]."""
     return premultiplied(resize(images, size)[:].astype(np.float32))
 
