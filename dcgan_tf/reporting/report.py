@@ -306,4 +306,4 @@ def faster_hint(config: Config) -> str:
     is_digits = config.dataset == "mnist" and config.preset == "tutorial"
     if not is_digits or tf.config.list_logical_devices("GPU"):
         return ""
-    return "`preset=digits` gives good digits in minutes"
+    return "`preset=digits` gives better digits in less time"
