@@ -21,8 +21,8 @@ PAPER = {
 }
 
 # Better digits in the same time as `fast`: the paper's models at half the width, R1 against an
-# overconfident discriminator, clusters of similar images as labels (with true labels an auxiliary
-# classifier), and a decay.
+# overconfident discriminator, clusters of similar images as labels, an auxiliary classifier of the
+# labels, and a decay.
 DIGITS = PAPER | {
     "image_size": None,
     "base_filters": 32,
@@ -107,8 +107,6 @@ def implied(given: dict[str, Any]) -> dict[str, Any]:
             values |= {"weight_clip": 0.01}
     if given.get("conditional"):  # overrides a preset's clusters
         values |= {"clusters": None}
-    else:  # leaves out a preset's auxiliary classifier, which is for true labels
-        values |= {"auxiliary_weight": None}
     if "epochs" in given:  # overrides a preset's steps
         values |= {"max_steps": None, "decay_from": 0, "decay_steps": None}
     return values

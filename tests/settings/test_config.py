@@ -52,7 +52,7 @@ def test_numpys_numbers_and_paths_are_taken(tmp_path):
 def test_flags_override_their_preset(name):
     config = Config.from_flags({"preset": name, "batch_size": 7, "dropout": 0.1})
     assert (config.preset, config.batch_size, config.dropout) == (name, 7, 0.1)
-    others = {"batch_size", "dropout", "auxiliary_weight"}
+    others = {"batch_size", "dropout"}
     rest = {k: v for k, v in PRESETS[name].items() if k not in others}
     assert {k: getattr(config, k) for k in rest} == rest
 
@@ -90,14 +90,14 @@ def test_epochs_take_the_place_of_a_presets_decay(given, steps, decay):
 @pytest.mark.parametrize(
     ("given", "has"),
     [
-        ({}, False),
+        ({}, True),
         ({"conditional": True}, True),
-        ({"conditional": True, "auxiliary_weight": 0.0}, False),
-        ({"conditional": True, "label_input": "concat"}, False),
-        ({"auxiliary_weight": 0.2}, True),
+        ({"auxiliary_weight": 0.0}, False),
+        ({"label_input": "concat"}, False),
+        ({"clusters": 0}, False),
     ],
 )
-def test_a_presets_auxiliary_classifier_is_for_labels_and_not_for_clusters(given, has):
+def test_a_presets_auxiliary_classifier_needs_a_projection(given, has):
     config = Config.from_flags({"preset": "photographs"} | given)
     assert config.has_auxiliary_classifier == has
 
